@@ -1,0 +1,51 @@
+"""De-identify speech recordings: short, disguised, clean snippets for people to listen to.
+
+The names below are the library. They are loaded on first use, so that `import deident` costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Audio": "audio",
+    "Segment": "audio",
+    "Key": "secret",
+    "DISGUISES": "disguise",
+    "Disguise": "disguise",
+    "DeidentError": "errors",
+    "RecordingError": "errors",
+    "SettingError": "errors",
+    "KeyMaterialError": "errors",
+    "StoreError": "errors",
+    "ExtraMissingError": "errors",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from deident.audio import Audio as Audio
+    from deident.audio import Segment as Segment
+    from deident.disguise import DISGUISES as DISGUISES
+    from deident.disguise import Disguise as Disguise
+    from deident.errors import DeidentError as DeidentError
+    from deident.errors import ExtraMissingError as ExtraMissingError
+    from deident.errors import KeyMaterialError as KeyMaterialError
+    from deident.errors import RecordingError as RecordingError
+    from deident.errors import SettingError as SettingError
+    from deident.errors import StoreError as StoreError
+    from deident.secret import Key as Key
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deident' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"deident.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,144 @@
+"""Sound and places in it: the values every other module speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.errors import RecordingError
+
+RATE = 16_000  # Hz; the rate everything between decoding and writing works at
+MIN_RATE, MAX_RATE = 4_000, 384_000
+MAX_CHANNELS = 64
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False, slots=True)
+class Audio:
+    """Sound that has been checked once and never changes.
+
+    samples : (channels, samples) float32, full scale ±1; a read-only copy of what was given, so that
+    neither side can change the other. One-dimensional input is one channel.
+    rate : Hz, 4,000 to 384,000.
+    Raises `RecordingError` for NaN, infinities, other shapes, too many channels and impossible rates."""
+
+    samples: Samples
+    rate: int
+
+    def __init__(self, samples: npt.ArrayLike, rate: int) -> None:
+        array = np.asarray(samples)
+        if array.dtype.kind not in "fiub":
+            raise RecordingError(f"samples must be real numbers; got dtype {array.dtype}", "bad-samples")
+        scale = 1.0 / (np.iinfo(array.dtype).max + 1.0) if array.dtype.kind == "i" else 1.0
+        if array.dtype.kind in "ub":
+            raise RecordingError("unsigned samples have no agreed zero: convert to float32", "bad-samples")
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
+            own = np.array(array, dtype=np.float32, ndmin=2, copy=True, order="C")
+        if scale != 1.0:
+            own *= np.float32(scale)
+        if own.ndim != 2:
+            raise RecordingError(
+                f"samples must have shape (samples,) or (channels, samples); got {array.ndim} axes",
+                "bad-samples",
+            )
+        if not 1 <= own.shape[0] <= MAX_CHANNELS:
+            raise RecordingError(
+                f"expected 1 to {MAX_CHANNELS} channels in shape (channels, samples); got {own.shape[0]}",
+                "channels",
+            )
+        if not (isinstance(rate, int | np.integer) or float(rate).is_integer()):
+            raise RecordingError("the sample rate must be a whole number of Hz", "rate")
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise RecordingError(
+                f"expected a sample rate of {MIN_RATE} to {MAX_RATE} Hz; got {int(rate)}", "rate"
+            )
+        if not np.isfinite(own).all():
+            raise RecordingError(
+                "samples hold NaN or infinities; repair the source or zero them first", "not-finite"
+            )
+        own.setflags(write=False)
+        object.__setattr__(self, "samples", own)
+        object.__setattr__(self, "rate", int(rate))
+
+    @property
+    def channels(self) -> int:
+        return int(self.samples.shape[0])
+
+    @property
+    def mono(self) -> Samples:
+        """The one channel, (samples,). Raises `RecordingError` when there are several."""
+        if self.channels != 1:
+            raise RecordingError(f"expected one channel; got {self.channels}: mix or split them", "channels")
+        mono: Samples = self.samples[0]
+        return mono
+
+    @property
+    def seconds(self) -> float:
+        return len(self) / self.rate
+
+    def __len__(self) -> int:
+        return int(self.samples.shape[1])
+
+    def __getitem__(self, where: Segment) -> Audio:
+        return Audio(self.samples[:, where.start : where.stop], self.rate)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Audio):
+            return NotImplemented
+        return self.rate == other.rate and np.array_equal(self.samples, other.samples)
+
+    __hash__ = None  # type: ignore[assignment]  # compared by content, so not a dictionary key
+
+    def __repr__(self) -> str:
+        return f"Audio({self.channels} × {self.seconds:.2f} s at {self.rate} Hz)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Audio, (self.samples, self.rate)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Segment:
+    """A half-open range of samples, `start <= position < stop`."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"expected 0 <= start < stop; got {self.start}, {self.stop}")
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def seconds(self, rate: int = RATE) -> float:
+        return len(self) / rate
+
+    def shift(self, samples: int) -> Segment:
+        return Segment(self.start + samples, self.stop + samples)
+
+    def grow(self, samples: int, stop: int) -> Segment:
+        """Longer by `samples` on both sides, within 0 and `stop`."""
+        return Segment(max(0, self.start - samples), min(stop, self.stop + samples))
+
+    def overlap(self, other: Segment) -> int:
+        """Samples that both hold."""
+        return max(0, min(self.stop, other.stop) - max(self.start, other.start))
+
+
+def segments_of(mask: npt.NDArray[np.bool_], step: int = 1) -> list[Segment]:
+    """The runs of True in a mask, as segments of `step` samples an entry."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [Segment(int(a) * step, int(b) * step) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def mask_of(segments: Iterator[Segment] | list[Segment], samples: int) -> npt.NDArray[np.bool_]:
+    """(samples,) bool: True inside any of the segments."""
+    mask = np.zeros(samples, dtype=np.bool_)
+    for segment in segments:
+        mask[segment.start : segment.stop] = True
+    return mask

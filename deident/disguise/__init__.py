@@ -1,0 +1,11 @@
+"""Methods of disguise by name. Add one: a frozen dataclass with `draw` and `apply`, and an entry here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deident.disguise.base import Disguise, Method
+
+__all__ = ["DISGUISES", "Disguise", "Method"]
+
+DISGUISES: dict[str, type[Method[Any]]] = {}

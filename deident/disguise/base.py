@@ -1,0 +1,76 @@
+"""What every disguise is: settings that draw a voice, and a function that applies it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.audio import RATE, Audio
+from deident.errors import SettingError
+from deident.secret import fresh_rng
+
+V = TypeVar("V")
+
+
+class Disguise(Protocol[V]):
+    """A method of disguise. Choosing the voice is apart from making the sound.
+
+    draw : one voice from a generator; the only place where chance enters.
+    apply : the recording in that voice, (1, samples) at 16 kHz in, the same out (another length where the
+    method changes timing). Deterministic: the same audio and voice give the same samples."""
+
+    def draw(self, rng: np.random.Generator) -> V: ...
+
+    def apply(self, audio: Audio, voice: V) -> Audio: ...
+
+
+class Method(Generic[V]):
+    """The base of the methods here: a frozen dataclass of settings that is also a plain callable."""
+
+    def draw(self, rng: np.random.Generator) -> V:
+        raise NotImplementedError
+
+    def apply(self, audio: Audio, voice: V) -> Audio:
+        raise NotImplementedError
+
+    def __call__(self, samples: npt.NDArray[Any], sample_rate: int) -> npt.NDArray[np.float32]:
+        """`samples` under a fresh voice.
+
+        samples : (samples,) or (channels, samples).   sample_rate : Hz.
+        Returns float32 of the same number of axes and rate; every channel gets the same voice."""
+        audio = Audio(samples, sample_rate)
+        voice = self.draw(fresh_rng())
+        rows = [self._one(row, audio.rate, voice) for row in audio.samples]
+        return rows[0] if np.ndim(samples) == 1 else np.stack(rows)
+
+    def _one(self, row: npt.NDArray[np.float32], rate: int, voice: V) -> npt.NDArray[np.float32]:
+        if rate == RATE:
+            return np.array(self.apply(Audio(row, RATE), voice).mono)
+        import soxr
+
+        inside = Audio(soxr.resample(row, rate, RATE), RATE)
+        out: npt.NDArray[np.float32] = soxr.resample(self.apply(inside, voice).samples[0], RATE, rate)
+        return out
+
+
+def at_work_rate(audio: Audio) -> npt.NDArray[np.float32]:
+    """(samples,) of mono audio at 16 kHz. Raises `RecordingError` or `SettingError` for anything else."""
+    if audio.rate != RATE:
+        raise SettingError(f"a disguise works at {RATE} Hz; got {audio.rate} Hz: resample first")
+    return audio.mono
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Raise `SettingError` unless low <= value <= high."""
+    if not low <= value <= high:
+        raise SettingError(f"expected {name} between {low:g} and {high:g}; got {value:g}")
+
+
+def ordered(name: str, bounds: tuple[float, float], low: float, high: float) -> None:
+    """Raise `SettingError` unless bounds is a (lower, upper) pair within low to high."""
+    if len(bounds) != 2 or bounds[0] > bounds[1]:
+        raise SettingError(f"expected {name} as (lower, upper); got {bounds}")
+    for bound in bounds:
+        between(name, bound, low, high)

@@ -1,0 +1,1 @@
+"""Kernels: arrays in, arrays out. No files, no state, no randomness of their own."""

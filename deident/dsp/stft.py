@@ -1,0 +1,110 @@
+"""Frames, the short-time Fourier transform and its inverse, in blocks that stay in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+Floats = npt.NDArray[np.float32]
+Complexes = npt.NDArray[np.complex64]
+
+BLOCK = 256  # frames; 512-sample float32 frames and their spectra then fit a 1 MB cache
+
+
+def frame_view(samples: Floats, size: int, hop: int) -> Floats:
+    """(frames, size) view of (samples,), frame k starting at sample k·hop. Whole frames only."""
+    count = max(0, (samples.shape[-1] - size) // hop + 1)
+    return np.lib.stride_tricks.as_strided(
+        samples,
+        (count, size),
+        (hop * samples.strides[-1], samples.strides[-1]),
+        writeable=False,
+    )
+
+
+def overlap_add(frames: Floats, hop: int, out: Floats) -> None:
+    """Add (frames, size) frames into (samples,) `out`, frame k from sample k·hop. size divides by hop."""
+    count, size = frames.shape
+    rows = out[: (count + size // hop - 1) * hop].reshape(-1, hop)
+    for part in range(size // hop):
+        rows[part : part + count] += frames[:, part * hop : (part + 1) * hop]
+
+
+@dataclass(frozen=True)
+class Stft:
+    """Settings of a short-time Fourier transform with a periodic square-root Hann window on both sides.
+
+    size : samples a frame.   hop : samples from one frame to the next, size / 4 or size / 2.
+    Analysis followed by synthesis gives the input back (Griffin & Lim, 1984)."""
+
+    size: int = 512
+    hop: int = 128
+
+    @property
+    def bins(self) -> int:
+        return self.size // 2 + 1
+
+    @cached_property
+    def window(self) -> Floats:
+        """(size,) float32: sqrt of Hann, the same for analysis and synthesis."""
+        phase = 2.0 * np.pi * np.arange(self.size) / self.size
+        return np.sqrt(0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+
+    @cached_property
+    def synthesis_window(self) -> Floats:
+        """(size,) float32: the window over the sum of squared windows, so that overlap-add is exact."""
+        gain = np.zeros(self.hop)
+        for part in range(self.size // self.hop):
+            gain += self.window[part * self.hop : (part + 1) * self.hop].astype(np.float64) ** 2
+        return (self.window / np.tile(gain, self.size // self.hop)).astype(np.float32)
+
+    def frames(self, samples: int) -> int:
+        """How many frames hold any of `samples` samples; every sample is in size / hop of them."""
+        return -(-(samples + self.size - self.hop) // self.hop)
+
+    def centres(self, samples: int) -> npt.NDArray[np.int64]:
+        """(frames,) the sample at the middle of each frame; the first lie before sample 0."""
+        return (np.arange(self.frames(samples)) + 1) * self.hop - self.size // 2
+
+    def pad(self, samples: Floats) -> Floats:
+        """(padded,) with size - hop zeros in front and enough behind for whole frames."""
+        front = self.size - self.hop
+        padded = np.zeros(self._padded(samples.shape[-1]), dtype=np.float32)
+        padded[front : front + samples.shape[-1]] = samples
+        return padded
+
+    def _padded(self, samples: int) -> int:
+        return (self.frames(samples) - 1) * self.hop + self.size
+
+    def blocks(self, samples: Floats, block: int = BLOCK) -> Iterator[tuple[slice, Complexes]]:
+        """Spectra of (samples,), block by block: (which frames, (frames, bins) complex64)."""
+        view = frame_view(self.pad(samples), self.size, self.hop)
+        work = np.empty((min(block, len(view)), self.size), dtype=np.float32)
+        for start in range(0, len(view), block):
+            stop = min(start + block, len(view))
+            windowed = np.multiply(view[start:stop], self.window, out=work[: stop - start])
+            yield slice(start, stop), scipy.fft.rfft(windowed)
+
+    def process(
+        self,
+        samples: Floats,
+        change: Callable[[slice, Complexes], Complexes],
+        block: int = BLOCK,
+    ) -> Floats:
+        """(samples,) after `change(frames, spectra) -> spectra` on every block, of the same length."""
+        out = np.zeros(self._padded(samples.shape[-1]), dtype=np.float32)
+        for frames, spectra in self.blocks(samples, block):
+            self.add(change(frames, spectra), out[frames.start * self.hop :])
+        front = self.size - self.hop
+        return out[front : front + samples.shape[-1]]
+
+    def add(self, spectra: Complexes, out: Floats) -> None:
+        """Turn (frames, bins) spectra back into sound and add it to `out`, (samples,)."""
+        pieces = scipy.fft.irfft(spectra, self.size, overwrite_x=True)
+        pieces *= self.synthesis_window
+        overlap_add(pieces, self.hop, out)

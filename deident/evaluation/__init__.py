@@ -1,0 +1,1 @@
+"""Attacks on disguises, and what disguises cost."""
