@@ -6,6 +6,7 @@ from typing import Any
 
 from deident.disguise.base import Disguise, Method
 from deident.disguise.mcadams import McAdams
+from deident.disguise.pitch_shift import PitchShift
 from deident.disguise.psola import Psola
 
 __all__ = ["DISGUISES", "Disguise", "Method"]
@@ -13,4 +14,5 @@ __all__ = ["DISGUISES", "Disguise", "Method"]
 DISGUISES: dict[str, type[Method[Any]]] = {
     "psola": Psola,
     "mcadams": McAdams,
+    "pitch_shift": PitchShift,
 }
