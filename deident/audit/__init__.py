@@ -1,0 +1,10 @@
+"""Proof that what is released is as promised: of one snippet's bytes, and of a whole store.
+
+It has its own parsers and shares no code with what writes the snippets."""
+
+from __future__ import annotations
+
+from deident.audit.promise import AUDIT_VERSION, AuditError, Inspected
+from deident.audit.snippet import inspect
+
+__all__ = ["AUDIT_VERSION", "AuditError", "Inspected", "inspect"]
