@@ -16,7 +16,7 @@ from deident.dsp.level import Pcm, fade, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
-from deident.snippets import Cut, cut
+from deident.snippets import cut
 from deident.vad import ask, check_segments, find_speech, frame_energy_db
 
 CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
@@ -213,20 +213,20 @@ class _Draws:
             raise RecordingError("scope=speaker needs to know who speaks in this recording", "no-speaker")
         self._policy = policy
         self._key = key.subkey("run", policy.fingerprint()) if key and policy.repeatable else None
-        self._speaker = key.subkey("speaker", speaker) if key and policy.scope == "speaker" and speaker else None
-        self._held: Any = None
+        self._speaker = (
+            key.subkey("speaker", speaker) if key and policy.scope == "speaker" and speaker else None
+        )
+        self._held: dict[int, Any] = {}
 
     def voice(self, piece: Piece) -> Any:
         disguise = self._policy.disguise
         if self._policy.scope == "snippet":
             return disguise.draw(self.rng("voice", *piece.mark))
-        if self._held is None:
-            if self._speaker is not None:
-                rng = self._speaker.rng("voice")
-            else:
-                rng = self.rng("voice", piece.opening)
-            self._held = disguise.draw(rng)
-        return self._held
+        talker = 0 if self._speaker else piece.mark[0]
+        if talker not in self._held:
+            rng = self._speaker.rng("voice") if self._speaker else self.rng("voice", talker, piece.opening)
+            self._held[talker] = disguise.draw(rng)
+        return self._held[talker]
 
     def rng(self, purpose: str, *parts: int | bytes) -> np.random.Generator:
         return self._key.rng(purpose, *parts) if self._key else fresh_rng()
@@ -310,10 +310,9 @@ def _hold(policy: Policy) -> int:
     return max(RATE, round(pause * RATE) + RATE // 10)
 
 
-def plan(recording: codec.Source, policy: Policy, segments: Sequence[Segment] | None = None) -> tuple[list[Cut], Tally]:
-    """What `deidentify` would cut from a recording, without disguising or writing anything."""
+def plan(recording: codec.Source, policy: Policy, segments: Sequence[Segment] | None = None) -> Tally:
+    """What `deidentify` would release of a recording, without disguising or writing anything."""
     tally = Tally()
-    cuts: list[Cut] = []
     find = _finder(policy, segments)
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
@@ -322,7 +321,6 @@ def plan(recording: codec.Source, policy: Policy, segments: Sequence[Segment] | 
         for piece in _pieces(decoding, talkers, policy, tally):
             tally.snippets += 1
             tally.released_seconds += piece.audio.seconds
-            cuts.append(Cut(Segment(0, len(piece.audio))))
         tally.read_seconds = decoding.source_seconds
         tally.partial = decoding.partial
-    return cuts, tally
+    return tally

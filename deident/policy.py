@@ -115,7 +115,11 @@ class Policy:
             **plain,
             "speech": dataclasses.asdict(self.speech),
             "cutting": dataclasses.asdict(self.cutting),
-            **({"finder": getattr(self.finder, "__qualname__", type(self.finder).__name__)} if self.finder else {}),
+            **(
+                {"finder": getattr(self.finder, "__qualname__", type(self.finder).__name__)}
+                if self.finder
+                else {}
+            ),
         }
 
     def fingerprint(self) -> str:

@@ -17,6 +17,8 @@ VAD_FRAMES = 3  # webrtcvad hears 30 ms at a time
 FLOOR_FRAMES = 3_000  # the noise floor is the quiet tenth of 30 s
 FLOOR_STEP = 500
 SMOOTH_FRAMES = 5
+MAX_GAIN = 300.0
+HEARD_DB = -56.0  # webrtcvad misses words in recordings whose loud tenth lies below this; they are raised to it
 
 Mask = npt.NDArray[np.bool_]
 Finder = Callable[[Samples, int], "Mask | Iterable[Segment | tuple[int, int]]"]
@@ -57,7 +59,7 @@ def find_speech(audio: Audio, speech: Speech | None = None) -> list[Segment]:
     """The segments of speech in mono audio at 16 kHz, in order, apart from each other.
 
     Bursts and pauses shorter than the settings allow are smoothed away; segments are padded. On the AMI
-    meetings of `benchmarks vad` this finds 94 % of the speech at 25 % of the rest."""
+    meetings of `benchmarks vad` this finds 94 % of the speech and 29 % of what is none."""
     speech = speech or Speech()
     active = segments_of(activity(audio.mono, speech), FRAME)
     return join(
@@ -80,7 +82,8 @@ def activity(samples: Samples, speech: Speech) -> Mask:
     loud: Mask = energy > gate
     if not loud.any():
         return loud
-    return loud & _webrtc_decisions(samples, speech.aggressiveness, frames)
+    gain = 10.0 ** (max(0.0, HEARD_DB - float(np.percentile(energy, 90))) / 20.0)
+    return loud & _webrtc_decisions(samples, min(gain, MAX_GAIN), speech.aggressiveness, frames)
 
 
 def frame_energy_db(samples: Samples) -> npt.NDArray[np.float32]:
@@ -105,7 +108,9 @@ def noise_floor_db(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.interp(np.arange(energy.size), centres, floors).astype(np.float32)
 
 
-def join(segments: Iterable[Segment], gap: int = 0, *, pad: int = 0, stop: int | None = None) -> list[Segment]:
+def join(
+    segments: Iterable[Segment], gap: int = 0, *, pad: int = 0, stop: int | None = None
+) -> list[Segment]:
     """Ordered segments padded within 0 and `stop`; those that touch, or are under `gap` apart, become one."""
     joined: list[Segment] = []
     for segment in segments:
@@ -153,7 +158,7 @@ def _from_mask(mask: npt.NDArray[Any], samples: int) -> list[Segment]:
     return [Segment(int(edges[s.start]), int(edges[s.stop])) for s in segments_of(mask.astype(np.bool_))]
 
 
-def _webrtc_decisions(samples: Samples, aggressiveness: int, frames: int) -> Mask:
+def _webrtc_decisions(samples: Samples, gain: float, aggressiveness: int, frames: int) -> Mask:
     # The C module itself: the Python wrapper of the package that builds from source (other packages may
     # bring it along) imports pkg_resources, which setuptools no longer has.
     import _webrtcvad
@@ -161,7 +166,8 @@ def _webrtc_decisions(samples: Samples, aggressiveness: int, frames: int) -> Mas
     size = VAD_FRAMES * FRAME
     count = -(-samples.size // size)
     pcm = np.zeros(count * size, dtype=np.int16)
-    np.multiply(samples, np.float32(32_767.0), out=pcm[: samples.size], casting="unsafe")
+    scaled = samples * np.float32(32_767.0 * gain)
+    pcm[: samples.size] = np.clip(scaled, -32_768.0, 32_767.0, out=scaled)
     raw = pcm.tobytes()
     detector = _webrtcvad.create()
     _webrtcvad.init(detector)
