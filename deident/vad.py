@@ -18,7 +18,9 @@ FLOOR_FRAMES = 3_000  # the noise floor is the quiet tenth of 30 s
 FLOOR_STEP = 500
 SMOOTH_FRAMES = 5
 MAX_GAIN = 300.0
-HEARD_DB = -56.0  # webrtcvad misses words in recordings whose loud tenth lies below this; they are raised to it
+HEARD_DB = (
+    -56.0
+)  # webrtcvad misses words in recordings whose loud tenth lies below this; they are raised to it
 
 Mask = npt.NDArray[np.bool_]
 Finder = Callable[[Samples, int], "Mask | Iterable[Segment | tuple[int, int]]"]

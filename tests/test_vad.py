@@ -1,5 +1,6 @@
 """Finding speech, and cutting it under the limit."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_speech_is_found_between_pauses(call: Audio, gain: float, noise_db: int 
     pauses = Segment(0, round(0.7 * RATE)), Segment(round(5.5 * RATE), round(8.0 * RATE))
     assert all(share(found, pause) < 0.05 for pause in pauses)
     assert share(found, Segment(round(1.1 * RATE), round(3.0 * RATE))) > 0.85
-    assert all(a.stop < b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.stop < b.start for a, b in itertools.pairwise(found))
 
 
 def test_the_floor_follows_a_change_of_noise() -> None:
@@ -78,7 +79,11 @@ def test_on_real_meetings(speech: Path) -> None:
     assert alarms / silence <= 0.30
 
 
-@given(st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), max_size=12), st.integers(0, 40), st.integers(0, 9))
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), max_size=12),
+    st.integers(0, 40),
+    st.integers(0, 9),
+)
 def test_join_keeps_order_and_covers(pairs: list[tuple[int, int]], gap: int, pad: int) -> None:
     mask = np.zeros(300, dtype=bool)
     for start, length in pairs:
@@ -87,9 +92,9 @@ def test_join_keeps_order_and_covers(pairs: list[tuple[int, int]], gap: int, pad
 
     segments = segments_of(mask)
     out = join(segments, gap, pad=pad, stop=300)
-    assert all(b.start - a.stop >= max(gap, 1) for a, b in zip(out, out[1:], strict=False))
+    assert all(b.start - a.stop >= max(gap, 1) for a, b in itertools.pairwise(out))
     assert all(any(o.start <= s.start and s.stop <= o.stop for o in out) for s in segments)
-    assert all(0 <= o.start and o.stop <= 300 for o in out)
+    assert all(o.start >= 0 and o.stop <= 300 for o in out)
 
 
 def test_another_detector_may_answer_in_masks_or_pairs() -> None:
@@ -113,7 +118,10 @@ def bursts(lengths: list[float], pauses: list[float]) -> Audio:
     """Noise bursts that the detector below takes for speech, with silence between."""
     parts = []
     for length, pause in zip(lengths, pauses, strict=True):
-        parts += [RNG.standard_normal(round(length * RATE)) * 0.1, RNG.standard_normal(round(pause * RATE)) * 1e-4]
+        parts += [
+            RNG.standard_normal(round(length * RATE)) * 0.1,
+            RNG.standard_normal(round(pause * RATE)) * 1e-4,
+        ]
     return Audio(np.concatenate(parts), RATE)
 
 
@@ -138,7 +146,7 @@ def test_speech_without_a_pause_is_dropped_or_split() -> None:
     parts = [c.segment for c in cut(audio, whole, Cutting(over_limit="split"))]
     assert parts[0].start == 0
     assert parts[-1].stop == len(audio)
-    assert all(a.stop == b.start for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
     assert all(len(p) < 10 * RATE for p in parts)
 
 
