@@ -6,5 +6,6 @@ from __future__ import annotations
 
 from deident.audit.promise import AUDIT_VERSION, AuditError, Inspected
 from deident.audit.snippet import inspect
+from deident.audit.store import AuditReport, Problem, audit_store
 
-__all__ = ["AUDIT_VERSION", "AuditError", "Inspected", "inspect"]
+__all__ = ["AUDIT_VERSION", "AuditError", "AuditReport", "Inspected", "Problem", "audit_store", "inspect"]
