@@ -4,14 +4,13 @@ The names below are the library. They are loaded on first use, so that `import d
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # typing would cost more time than the rest of this module
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Audio": "audio",
-    "Segment": "audio",
+    "Segment": "segment",
     "Key": "secret",
     "DISGUISES": "disguise",
     "Chain": "disguise",
@@ -41,7 +40,6 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from deident.audio import Audio as Audio
-    from deident.audio import Segment as Segment
     from deident.batch import Outcome as Outcome
     from deident.batch import Summary as Summary
     from deident.batch import run as run
@@ -60,6 +58,7 @@ if TYPE_CHECKING:
     from deident.pipeline import deidentify as deidentify
     from deident.policy import Policy as Policy
     from deident.secret import Key as Key
+    from deident.segment import Segment as Segment
     from deident.snippets import Cutting as Cutting
     from deident.snippets import cut as cut
     from deident.sources import Recording as Recording
@@ -70,6 +69,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'deident' has no attribute {name!r}")
+    import importlib
+
     value = getattr(importlib.import_module(f"deident.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -12,6 +12,7 @@ import numpy as np
 
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
+from deident.codec.decoding import Source
 from deident.dsp.level import Pcm, fade, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.policy import Policy
@@ -81,7 +82,7 @@ class Tally:
 
 
 def deidentify(
-    recording: codec.Source,
+    recording: Source,
     policy: Policy | None = None,
     *,
     key: Key | None = None,
@@ -310,7 +311,7 @@ def _hold(policy: Policy) -> int:
     return max(RATE, round(pause * RATE) + RATE // 10)
 
 
-def plan(recording: codec.Source, policy: Policy, segments: Sequence[Segment] | None = None) -> Tally:
+def plan(recording: Source, policy: Policy, segments: Sequence[Segment] | None = None) -> Tally:
     """What `deidentify` would release of a recording, without disguising or writing anything."""
     tally = Tally()
     find = _finder(policy, segments)

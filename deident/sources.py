@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deident.audio import RATE, Segment
 from deident.errors import SettingError
+from deident.segment import RATE, Segment
 
 _SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
 _AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"

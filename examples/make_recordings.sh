@@ -38,3 +38,8 @@ seconds=$(soxi -D "$work/speech.wav")
 sox -R -n -r 16000 -c 1 "$work/noise.wav" synth "$seconds" pinknoise vol 0.01
 sox -R -n -r 16000 -c 1 "$work/hum.wav" synth "$seconds" sine 50 vol 0.01
 sox -R -m "$work/speech.wav" "$work/noise.wav" "$work/hum.wav" --comment "Location=Room 4.12" meeting.flac
+
+sox -R "$work/left.wav" "$work/l.wav" rate 16000 gain -n -6
+sox -R "$work/right.wav" "$work/r.wav" rate 16000 gain -n -6
+sox -R -m "$work/l.wav" "$work/r.wav" "$work/demo.wav" gain -n -3
+ffmpeg -v error -y -i "$work/demo.wav" -b:a 24k -map_metadata -1 ../../deident/cli/demo.opus

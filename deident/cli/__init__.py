@@ -6,10 +6,13 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
 
 from deident import __version__
 from deident.errors import DeidentError, KeyMaterialError, SettingError, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),

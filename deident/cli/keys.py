@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from deident.secret import Key
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deident.secret import Key
 
 VARIABLE = "DEIDENT_KEY"
 
@@ -19,6 +21,8 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def key_of(args: argparse.Namespace) -> Key | None:
+    from deident.secret import Key
+
     if args.key_file:
         return Key.read(args.key_file)
     if text := os.environ.get(VARIABLE):

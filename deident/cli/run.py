@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from deident.batch import Summary, dry_run
-from deident.batch import run as run_batch
 from deident.cli.keys import add_key_argument, key_of
-from deident.cli.progress import Progress, clock
 from deident.errors import SettingError
-from deident.sources import Recording, expand, read_table, with_segments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from deident.batch import Summary
+    from deident.sources import Recording
 
 EPILOG = """\
 examples:
@@ -60,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from deident.batch import dry_run
+    from deident.batch import run as run_batch
+    from deident.cli.progress import Progress
+
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
     if args.jobs is not None and args.jobs < 1:
@@ -82,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _recordings(args: argparse.Namespace) -> list[Recording]:
+    from deident.sources import expand, read_table, with_segments
+
     carry = [name for name in (args.carry or "").split(",") if name]
     if carry and not args.table:
         raise SettingError("--carry names columns of a --table")
@@ -95,6 +101,8 @@ def _recordings(args: argparse.Namespace) -> list[Recording]:
 
 def policy_of(args: argparse.Namespace) -> Any:
     """The policy of the file and preset, with the options on top."""
+    import dataclasses
+
     from deident.policy import Policy
 
     if args.policy and args.preset:
@@ -134,6 +142,8 @@ def _disguise(names: Sequence[str]) -> Any:
 
 def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace) -> None:
     if args.json:
+        import json
+
         text = json.dumps({**summary.to_mapping(), "problems": problems}, indent=2)
     elif args.quiet:
         return
@@ -144,6 +154,8 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
 
 def describe(summary: Summary, *, dry: bool = False) -> str:
     """A summary for a person, a few lines."""
+    from deident.cli.progress import clock
+
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items() if count)
     drops = ", ".join(
         f"{seconds:.1f} s {reason.replace('_', ' ')}"
