@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deident.errors import SettingError
@@ -73,16 +73,24 @@ def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[
     ]
 
 
-def with_segments(recordings: Iterable[Recording], path: str | os.PathLike[str]) -> Iterator[Recording]:
+def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str]) -> list[Recording]:
     """The recordings, each with its segments from a file: RTTM, Kaldi `segments`, or a CSV or TSV with the
-    columns recording, start, stop (seconds). A recording is known there by its file name or its stem.
+    columns recording, start, stop (seconds).
 
-    One without any is given none, and so has no speech."""
+    A recording is known there by its file name or its stem; where the file speaks of one recording and there
+    is one, the name does not matter. One that is not in the file is taken to hold no speech.
+    Raises `SettingError` when none is."""
     segments = read_segments(path)
+    if len(recordings) == len(segments) == 1:
+        return [replace(recordings[0], segments=tuple(next(iter(segments.values()))))]
+    found = []
     for recording in recordings:
         name = os.path.basename(recording.path)
-        own = segments.get(name, segments.get(name.rpartition(".")[0] or name, ()))
-        yield Recording(recording.path, recording.speaker, tuple(own), recording.labels)
+        own = segments.get(name, segments.get(name.rpartition(".")[0] or name, []))
+        found.append(replace(recording, segments=tuple(own)))
+    if not any(recording.segments for recording in found):
+        raise SettingError("none of the recordings is in the segments file, by its file name or stem")
+    return found
 
 
 def read_segments(path: str | os.PathLike[str]) -> Mapping[str, list[Segment]]:

@@ -53,6 +53,10 @@ def test_segments_in_three_formats(name: str, text: str, tmp_path: Path) -> None
     one, other = with_segments([Recording("/x/rec.wav"), Recording("/x/other.wav")], file)
     assert one.segments == tuple(expected)
     assert other.segments == ()
+    (alone,) = with_segments([Recording("/x/whatever.wav")], file)
+    assert alone.segments == tuple(expected)
+    with pytest.raises(SettingError, match="none of the recordings"):
+        with_segments([Recording("/x/a.wav"), Recording("/x/b.wav")], file)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def _recordings(args: argparse.Namespace) -> list[Recording]:
         found += read_table(args.table, carry)
     if not found:
         raise SettingError("expected recordings: files, folders that hold some, or --table FILE")
-    return list(with_segments(found, args.segments)) if args.segments else found
+    return with_segments(found, args.segments) if args.segments else found
 
 
 def policy_of(args: argparse.Namespace) -> Any:
