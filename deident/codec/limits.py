@@ -20,7 +20,7 @@ class Limits:
     max_frames : positions in time, at the source's rate.
     max_expansion : decoded samples (all channels) a byte of the file, once `expansion_grace` samples are out;
         digital silence in the best codecs comes to about 5,000.
-    spool_bytes : how much of a source that has no descriptor (a pipe, a socket, an archive member) is copied."""
+    spool_bytes : how much of a source that has no descriptor (a pipe, an archive member) is copied."""
 
     memory_bytes: int = 512 << 20
     cpu_seconds: float = 30.0
