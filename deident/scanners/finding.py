@@ -14,7 +14,7 @@ class Finding:
     """Something in a recording that is not its sound.
 
     kind : a short, stable word, such as "riff.bext".   where : bytes before it.   size : its bytes.
-    what : what it is, in words that hold nothing of it.   value : its first bytes; repr does not show them."""
+    what : what it is, in words that hold nothing of it.   value : its first bytes, kept out of repr."""
 
     kind: str
     where: int
