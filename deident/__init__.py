@@ -28,6 +28,7 @@ _HOMES = {
     "cut": "snippets",
     "deidentify": "pipeline",
     "run": "batch",
+    "scan": "scanners",
     "DeidentError": "errors",
     "RecordingError": "errors",
     "SettingError": "errors",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from deident.pipeline import Tally as Tally
     from deident.pipeline import deidentify as deidentify
     from deident.policy import Policy as Policy
+    from deident.scanners import scan as scan
     from deident.secret import Key as Key
     from deident.segment import Segment as Segment
     from deident.snippets import Cutting as Cutting
