@@ -3,6 +3,7 @@
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
+from deident.store.sealed import Sealed
 from deident.store.store import Store, is_store, new_spool
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Link",
     "Linkage",
     "Released",
+    "Sealed",
     "Spool",
     "Staged",
     "Store",

@@ -48,6 +48,7 @@ class Store:
         self._disk = disk or Disk()
         self._private = self.path / PRIVATE
         self.staging = self._private / "staging"
+        self.history = self._private / "reviews"  # who heard whom; sealed by the review programme
         self._waiting = 0
         self._spools: set[str] = set()
         self._folders(create)
