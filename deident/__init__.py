@@ -24,6 +24,9 @@ _HOMES = {
     "Summary": "batch",
     "Outcome": "batch",
     "read": "codec",
+    "scan": "scanners",
+    "Finding": "scanners",
+    "audit_store": "audit",
     "find_speech": "vad",
     "cut": "snippets",
     "deidentify": "pipeline",
@@ -40,6 +43,7 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from deident.audio import Audio as Audio
+    from deident.audit import audit_store as audit_store
     from deident.batch import Outcome as Outcome
     from deident.batch import Summary as Summary
     from deident.batch import run as run
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
     from deident.pipeline import Tally as Tally
     from deident.pipeline import deidentify as deidentify
     from deident.policy import Policy as Policy
+    from deident.scanners import Finding as Finding
+    from deident.scanners import scan as scan
     from deident.secret import Key as Key
     from deident.segment import Segment as Segment
     from deident.snippets import Cutting as Cutting

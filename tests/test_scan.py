@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deident.cli import main
 from deident.errors import RecordingError
 from deident.scanners import SCANNERS, Finding, scan
-from deident.scanners.command import main
 from deident.scanners.finding import MOST_FINDINGS, VALUE_BYTES
 from tests import dirty_parts as parts
 from tests.dirty import Dirty, canary, dirty_files, forms, voice
@@ -170,7 +170,14 @@ def test_only_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         def read(self, size: int | None = -1) -> bytes:
             raise OSError("secret-name")
 
-    for source in (tmp_path / "secret-name", tmp_path, tmp_path / "pipe", Broken(b"RIFF"), "nul\0", io.StringIO("a")):
+    for source in (
+        tmp_path / "secret-name",
+        tmp_path,
+        tmp_path / "pipe",
+        Broken(b"RIFF"),
+        "nul\0",
+        io.StringIO("a"),
+    ):
         with pytest.raises(RecordingError) as caught:
             scan(source)  # type: ignore[arg-type]
         assert "secret-name" not in str(caught.value)
@@ -188,9 +195,11 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
             case 0:
                 out[place : place + 1] = rng.randbytes(1)
             case 1:
-                out[place : place + 4] = rng.choice((b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", b"\0\0\0\1", b"OggS"))
+                out[place : place + 4] = rng.choice(
+                    (b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", b"\0\0\0\1", b"OggS")
+                )
             case 2:
-                out[place : place] = other[start : start + rng.randrange(1, 600)]
+                out[place:place] = other[start : start + rng.randrange(1, 600)]
             case 3:
                 del out[place : place + rng.randrange(1, 50)]
             case 4:
@@ -214,7 +223,10 @@ def test_no_change_of_a_file_breaks_a_scan(seed: int) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([*SCANNERS, b"\0\0\0\x10ftyp", b"ID3\3\0\0\0\0\0\1", b"\xff\xfb\x90\0"]), st.binary(max_size=300))
+@given(
+    st.sampled_from([*SCANNERS, b"\0\0\0\x10ftyp", b"ID3\3\0\0\0\0\0\1", b"\xff\xfb\x90\0"]),
+    st.binary(max_size=300),
+)
 def test_no_bytes_break_a_scan(magic: bytes, rest: bytes) -> None:
     for data in (magic + rest, rest, rest + magic):
         assert all(f.where + f.size <= len(data) for f in scan(data))
@@ -231,28 +243,43 @@ def planted(tmp_path: Path) -> Path:
 
 
 def test_command_shows_no_values_unless_asked(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(planted)]) == 1
+    assert main(["scan", str(planted)]) == 1
     out = "".join(capsys.readouterr())
     assert "riff.bext" in out
     assert canary("wav-bext") not in out
     assert "secret-name" not in out
-    assert main(["--values", str(planted)]) == 1
+    assert main(["scan", "--values", str(planted)]) == 1
     assert canary("wav-bext") in capsys.readouterr().out
 
 
 def test_command_speaks_json(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clean = tmp_path / "clean.wav"
     clean.write_bytes(parts.wave(voice()))
-    assert main(["--json", str(clean), str(planted)]) == 1
+    assert main(["scan", "--json", str(clean), str(planted)]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert [len(file["findings"]) for file in answer["files"]] == [0, 1]
     assert answer["files"][1]["findings"][0]["kind"] == "riff.bext"
     assert "value" not in answer["files"][1]["findings"][0]
-    assert main([str(clean)]) == 0
+    assert main(["scan", str(clean)]) == 0
 
 
-def test_command_says_what_it_cannot_read(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "other-name"), str(planted)]) == 2
+def test_command_says_what_it_cannot_read(
+    planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", str(tmp_path / "other-name"), str(planted)]) == 1
     out = "".join(capsys.readouterr())
     assert "riff.bext" in out
+    assert "file 1: the recording cannot be opened" in out
     assert "other-name" not in out
+
+
+def test_command_sends_no_control_characters_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(parts.wave(voice(), parts.chunk(b"iXML", b"before\x1b]0;title\x07\x9bafter")))
+    assert main(["scan", "--values", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "before" in out
+    assert "after" in out
+    assert not {"\x1b", "\x07", "\x9b"} & set(out)
