@@ -173,8 +173,9 @@ def _caf(samples: np.ndarray) -> Iterator[Dirty]:
         return Dirty(f"caf-{kind}", "caf", data, (canary(f"caf-{kind}"),), True)
 
     for name, head in (
-        (b"info", struct.pack(">I", 1) + b"artist\0"), (b"strg", struct.pack(">I", 1)), (b"uuid", bytes(range(16))),
-        (b"free", b""), (b"midi", b""), (b"umid", b""), (b"Zzzz", b""), (b"mark", bytes(8)),
+        (b"info", struct.pack(">I", 1) + b"artist\0"), (b"strg", struct.pack(">I", 1)),
+        (b"uuid", bytes(range(16))), (b"free", b""), (b"midi", b""), (b"umid", b""), (b"Zzzz", b""),
+        (b"mark", bytes(8)),
     ):  # fmt: skip
         kind = name.decode().lower()
         body = head + canary(f"caf-{kind}").encode() + b"\0"

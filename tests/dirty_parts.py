@@ -29,7 +29,9 @@ def chunk(name: bytes, body: bytes, order: str = "<", pad: bytes = b"\0") -> byt
 
 
 def wave(samples: np.ndarray, before: bytes = b"", after: bytes = b"", **options: bytes) -> bytes:
-    """A WAV with chunks before and after its sound. options : `fmt`, more bytes of it; `order`, b">" for RIFX."""
+    """A WAV with chunks before and after its sound.
+
+    options : `fmt`, more bytes of the format; `order`, b">" for RIFX."""
     order = options.get("order", b"<").decode()
     form = struct.pack(order + "HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16) + options.get("fmt", b"")
     data = chunk(b"data", samples.astype(order + "i2").tobytes(), order)
@@ -229,7 +231,7 @@ def ogg_pages(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
 def ogg(samples: np.ndarray, subtype: str, header: bytes, between: bytes = b"", extra: bytes = b"") -> bytes:
     """Vorbis or Opus with another comment header.
 
-    between : bytes after the headers' pages.   extra : whole pages of another stream, behind the first page."""
+    between : bytes after the headers' pages.   extra : pages of another stream, behind the first page."""
     pages = ogg_pages(sound(samples, "OGG", subtype))
     serial = struct.unpack("<I", pages[0][0][14:18])[0]
     packets, packet, used = [], b"", 0

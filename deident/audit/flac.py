@@ -22,16 +22,19 @@ BLOCKS = (1152, 4096)  # samples a frame; the two that encoders' presets use
 SAMPLE_BITS = 8 * SAMPLE_BYTES
 SLACK = 64  # bytes a frame may hold above its plain samples
 ESCAPE = 15  # the Rice parameter that announces plain numbers; encoders of 16-bit sound don't need it
+_COUNT = (1 << 36) - 1  # where STREAMINFO keeps the number of samples
+_FORM = RATE << 44 | (SAMPLE_BITS - 1) << 36  # and 0 for one channel
 _RATE_CODE, _SIZE_CODE = 5, 4  # 16 kHz, 16 bits
 _BLOCK_CODES = {192: 1, 576: 2, 1152: 3, 2304: 4, 4608: 5} | {256 << k: 8 + k for k in range(8)}
 
 
 def flac_samples(data: bytes, max_seconds: float) -> int:
     """The samples in a FLAC of which every byte is as it should be. Raises `AuditError`."""
-    block, samples = int.from_bytes(data[8:10], "big"), int.from_bytes(data[22:26], "big")
-    if len(data) < FIRST_FRAME or block not in BLOCKS:
-        raise AuditError("expected FLAC blocks of 1152 or 4096 samples")
-    if not 0 < samples < max_seconds * RATE:
+    block, form = int.from_bytes(data[8:10], "big"), int.from_bytes(data[18:26], "big")
+    samples = form & _COUNT
+    if len(data) < FIRST_FRAME or block not in BLOCKS or form != _FORM | samples:
+        raise AuditError(f"expected FLAC blocks of 1152 or 4096 samples, 16 bits, mono, {RATE} Hz")
+    if not 0 < samples < max_seconds * RATE:  # before a decoder believes it
         raise AuditError(f"a snippet must last less than {max_seconds:g} s; STREAMINFO says otherwise")
     decoded = decode(data, samples)
     position, sizes = FIRST_FRAME, []
@@ -61,10 +64,9 @@ def decode(data: bytes, samples: int) -> Integers:
 
 def canonical_start(block: int, frame_sizes: list[int], samples: int, digest: bytes) -> bytes:
     """(42,) bytes before the first frame: the marker and a STREAMINFO that is the last block."""
-    form = RATE << 44 | (SAMPLE_BITS - 1) << 36 | samples  # and 0 for one channel
     return b"".join((
         b"fLaC\x80\x00\x00\x22", block.to_bytes(2, "big") * 2, min(frame_sizes).to_bytes(3, "big"),
-        max(frame_sizes).to_bytes(3, "big"), form.to_bytes(8, "big"), digest,
+        max(frame_sizes).to_bytes(3, "big"), (_FORM | samples).to_bytes(8, "big"), digest,
     ))  # fmt: skip
 
 

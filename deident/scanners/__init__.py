@@ -60,7 +60,7 @@ def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
 
 
 def _findings(reader: Reader) -> list[Finding]:
-    notes = Notes()
+    notes = Notes(reader.size)
     if not reader.size:
         return [Finding("container", 0, 0, "an empty file")]
     try:

@@ -45,19 +45,20 @@ class Bytes(Protocol):
 
 
 class Notes:
-    """The findings so far."""
+    """The findings so far, in a recording of `size` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self.size = size
         self.findings: list[Finding] = []
 
     def add(self, kind: str, source: Bytes, start: int, stop: int, what: str) -> None:
-        """Note the bytes from `start` to before `stop`; nothing for an empty range."""
-        if stop <= start:
+        """Note the bytes from `start` to before `stop`, as far as there are any."""
+        if stop <= start or source.place(start) >= self.size:
             return
         if len(self.findings) >= MOST_FINDINGS:
             raise ScanStop(f"more than {MOST_FINDINGS} findings")
         where = source.place(start)
-        size = source.place(stop - 1) + 1 - where
+        size = min(self.size, source.place(stop - 1) + 1) - where
         self.findings.append(
             Finding(kind, where, size, what, source.read(start, min(VALUE_BYTES, stop - start)))
         )

@@ -7,6 +7,7 @@ from deident.scanners.finding import Bytes, Notes
 from deident.scanners.id3 import scan_id3
 from deident.scanners.mp3 import scan_mp3
 from deident.scanners.reader import number
+from deident.scanners.tails import scan_end, scan_front
 
 CHUNKS = {
     b"bext": "Broadcast Wave: description, originator, date, time, coding history",
@@ -114,7 +115,9 @@ class _Wave:
             elif chunk.name == b"data" and first:
                 add_claim(self.notes, self.source, chunk, "riff")
                 if self.format in _MPEG:
-                    scan_mp3(self.source, chunk.body, chunk.stop, self.notes)
+                    stop = scan_end(self.source, chunk.body, chunk.stop, self.notes)
+                    start = scan_front(self.source, chunk.body, stop, self.notes)
+                    scan_mp3(self.source, start, stop, self.notes)
             elif chunk.name == b"fact" and first:
                 self.rest("riff.fact", chunk, 4)
             elif chunk.name == b"ds64" and first:
