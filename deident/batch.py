@@ -125,7 +125,7 @@ def run(
     with Store(out, key=key) as store:
         todo = []
         for number, recording in enumerate(waiting):
-            if not again and _is_done(store, recording, policy):
+            if _is_done(store, recording, policy, again):
                 _tell(summary, _skipped(number), recording, store.key, progress)
             else:
                 todo.append((number, recording))
@@ -391,10 +391,12 @@ def _size(recording: Recording) -> int:
         return 0
 
 
-def _is_done(store: Store, recording: Recording, policy: Policy) -> bool:
+def _is_done(store: Store, recording: Recording, policy: Policy, again: bool) -> bool:
     entry = store.entry(_place(store, recording))
     if entry is None:
         return False
+    if again:
+        return entry.state == "erased"
     # What was released is never released again by accident; what held nothing may hold something for others.
     return entry.state in ("released", "partial", "erased") or entry.policy == policy.fingerprint()
 

@@ -51,6 +51,8 @@ class Programme:
                 )
         if self.per_reviewer < 1 or self.max_per_recording < 1:
             raise SettingError("expected at least one snippet a reviewer and a recording")
+        if "/" in self.round or self.round in ("", ".", ".."):
+            raise SettingError("the round's name is a folder's: no slashes")
         if not 0.0 < self.share <= 1.0:
             raise SettingError(f"expected a share above 0 and up to 1; got {self.share:g}")
 
@@ -121,6 +123,12 @@ def hold_round(
 
     Who heard whom is remembered under the key in the store's private part. Raises `StoreError` when `out`
     holds this round already."""
+    disk = Disk()
+    folder = out / programme.round
+    with plain_errors("making the round's folder"):
+        out.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            raise StoreError("this round was held already; name another with --round")
     history = Sealed(store.history, key, "reviews")
     heard = [(str(record["reviewer"]), str(record["person"])) for record in history.records()]
     links = list(linkage.links())
@@ -131,12 +139,6 @@ def hold_round(
     history.add(
         [{"reviewer": b.reviewer, "person": whose[name]} for b in batches for name, _ in b.names]
     )  # before anything can be heard
-    disk = Disk()
-    folder = out / programme.round
-    with plain_errors("making the round's folder"):
-        out.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            raise StoreError("this round was held already; name another with --round")
     disk.make_folder(folder)
     for batch in batches:
         place = folder / batch.reviewer

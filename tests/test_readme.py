@@ -38,8 +38,7 @@ def test_the_landing_script_calls_the_commands_of_the_readme() -> None:
     install, test = (block.strip() for block in blocks(ROOT / "README.md", "sh")[:2])
     script = (ROOT / ".ci" / "run").read_text()
     for command in (*install.split(" && "), *test.split(" && ")):
-        words = command.replace("--out store", "").strip()
-        assert words.replace("pip install", "pip install -q") in script or words in script, command
+        assert command.removesuffix(" --out store") in script
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
