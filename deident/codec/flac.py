@@ -55,7 +55,8 @@ def last_frame(stream: Bytes) -> Frame | None:
     if tail[-128:-125] == b"TAG":
         tail = tail[:-128]
     block = int.from_bytes(stream.at(10, 2), "big")  # largest block size: the only one where blocks are fixed
-    at, candidates = len(tail), []
+    at = len(tail)
+    candidates: list[Frame] = []
     while len(candidates) < _CANDIDATES and (at := tail.rfind(b"\xff", 0, at)) >= 0:
         if end := _frame_end(tail[at : at + 16], block):
             candidates.append(Frame(end, tail[at:]))
