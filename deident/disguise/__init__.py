@@ -7,10 +7,12 @@ from typing import Any
 from deident.disguise.base import Disguise, Method
 from deident.disguise.mcadams import McAdams
 from deident.disguise.psola import Psola
+from deident.disguise.vocoder import Vocoder
 
 __all__ = ["DISGUISES", "Disguise", "Method"]
 
 DISGUISES: dict[str, type[Method[Any]]] = {
+    "vocoder": Vocoder,
     "psola": Psola,
     "mcadams": McAdams,
 }
