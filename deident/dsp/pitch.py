@@ -1,0 +1,236 @@
+"""Pitch: the fundamental frequency of every frame of a recording at once."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from deident.audio import RATE
+from deident.dsp.stft import Floats, frame_view
+from deident.errors import SettingError
+
+DECIMATION = 8  # to 2 kHz: the first harmonics tell the period, and cost an eighth
+SIZE = 1_024  # samples a frame: three periods of the lowest voices
+LAG_STEP = 0.25e-3  # seconds; twice as fine as the decimated samples, for the parabola through a peak
+BANDS = 4  # of lags, each narrower than an octave, so that a period and its double are two candidates
+BLOCK = 256  # frames whose spectra stay in the cache
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """The pitch of a recording, frame k being centred on sample k·hop.
+
+    f0_hz : (frames,) float32, 0 where unvoiced.   strength : (frames,) float32, 0 to 1: how periodic the
+    frame is.   hop : samples from one frame to the next."""
+
+    f0_hz: Floats
+    strength: Floats
+    hop: int
+
+    @property
+    def voiced(self) -> npt.NDArray[np.bool_]:
+        return self.f0_hz > 0.0
+
+    @property
+    def median_hz(self) -> float:
+        """Of the voiced frames; 0 when there are none."""
+        voiced = self.f0_hz[self.voiced]
+        return float(np.median(voiced)) if voiced.size else 0.0
+
+
+@dataclass(frozen=True)
+class PitchTracker:
+    """Settings of a pitch tracker: autocorrelation, then the best path through a few candidates a frame.
+
+    hop : samples at 16 kHz, a multiple of 8.   floor_hz, ceiling_hz : what counts as a voice.
+    threshold : a frame less periodic than this is unvoiced.   silence_db : periodicity this far below the
+    loud frames counts half.   octave_cost : against a lower octave, per octave.   jump_cost : against a
+    change of an octave between frames.   voicing_cost : against a change between voiced and unvoiced.
+    Boersma (1993), with the path over all frames found in log2(frames) steps.
+    Raises `SettingError` for settings that cannot work."""
+
+    hop: int = 128
+    floor_hz: float = 50.0
+    ceiling_hz: float = 500.0
+    threshold: float = 0.5
+    silence_db: float = -30.0
+    octave_cost: float = 0.01
+    jump_cost: float = 0.8
+    voicing_cost: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.hop < DECIMATION or self.hop % DECIMATION:
+            raise SettingError(f"expected a hop that is a multiple of {DECIMATION} samples; got {self.hop}")
+        if not 40.0 <= self.floor_hz < self.ceiling_hz / 2 <= 400.0:
+            raise SettingError(
+                "expected floor_hz from 40, ceiling_hz to 800 and an octave between them; "
+                f"got {self.floor_hz:g} and {self.ceiling_hz:g}"
+            )
+
+    def track(self, samples: Floats) -> Pitch:
+        """The pitch of (samples,) at 16 kHz, in samples // hop + 1 frames. Never fails on finite input."""
+        f0_hz, strength = self._candidates(samples)
+        best = _best_path(*self._costs(f0_hz, strength))
+        voiced = best < BANDS
+        chosen = np.minimum(best, BANDS - 1)
+        at = np.arange(len(best))
+        strongest = np.where(voiced, strength[chosen, at], strength.max(axis=0))
+        return Pitch(
+            np.where(voiced, f0_hz[chosen, at], np.float32(0.0)),
+            np.clip(strongest, 0.0, 1.0, out=strongest),
+            self.hop,
+        )
+
+    @cached_property
+    def _lags(self) -> npt.NDArray[np.float64]:
+        """(lags,) seconds, with one more at each end for the parabola."""
+        first = np.floor(1.0 / self.ceiling_hz / LAG_STEP)
+        last = np.ceil(1.0 / self.floor_hz / LAG_STEP)
+        return np.arange(first - 1, last + 2) * LAG_STEP
+
+    @cached_property
+    def _bands(self) -> list[slice]:
+        """Columns of the autocorrelation in which each candidate is sought."""
+        edges = np.geomspace(self._lags[1], self._lags[-1], BANDS + 1) - 0.5 * LAG_STEP
+        starts = np.searchsorted(self._lags, edges) + 1
+        return [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
+
+    @cached_property
+    def _window(self) -> Floats:
+        window: Floats = np.hanning(SIZE // DECIMATION + 2)[1:-1].astype(np.float32)
+        return window
+
+    @cached_property
+    def _fft_size(self) -> int:
+        longest = int(np.ceil(self._lags[-1] * RATE / DECIMATION))
+        return int(scipy.fft.next_fast_len(SIZE // DECIMATION + longest, real=True))
+
+    @cached_property
+    def _to_lags(self) -> Floats:
+        """(bins, 1 + lags): from power to energy, and to the autocorrelation over that of the window."""
+        bins = self._fft_size // 2 + 1
+        fold = np.full((bins, 1), 2.0)
+        fold[0] = fold[-1] = 1.0  # the other bins stand for their mirror images too
+        if self._fft_size % 2:
+            fold[-1] = 2.0
+        hz = np.arange(bins)[:, None] * (RATE / DECIMATION / self._fft_size)
+        matrix = fold * np.cos(2.0 * np.pi * hz * np.concatenate(([0.0], self._lags)))
+        of_window = (np.abs(scipy.fft.rfft(self._window.astype(np.float64), self._fft_size)) ** 2) @ matrix
+        matrix *= of_window[0] / of_window
+        below = hz[:, 0] < 0.8 * self.floor_hz  # offset, wind, a drifting microphone: no voice
+        matrix[below, 1:] = 0.0
+        matrix[below, 0] *= 0.01  # but what leaks from there through the window is no voice either
+        folded: Floats = matrix.astype(np.float32)
+        return folded
+
+    def _candidates(self, samples: Floats) -> tuple[Floats, Floats]:
+        """Frequency and strength of the best period in each band of lags, each (BANDS, frames)."""
+        correlation = self._correlation(samples)
+        energy = correlation[:, 0]
+        lag, height = _peaks(correlation, self._bands)
+        loud = np.quantile(energy, 0.9)
+        height /= energy + np.float32(10.0 ** (self.silence_db / 10.0) * loud + 1e-12)
+        return np.reciprocal(lag * np.float32(LAG_STEP) + np.float32(self._lags[0] - LAG_STEP)), height
+
+    def _correlation(self, samples: Floats) -> Floats:
+        """(frames, 1 + lags): energy and autocorrelation of each frame."""
+        frames = self._frames(samples)
+        correlation = np.empty((len(frames), self._to_lags.shape[1]), dtype=np.float32)
+        for start in range(0, len(frames), BLOCK):
+            block = slice(start, start + BLOCK)
+            spectra = scipy.fft.rfft(frames[block] * self._window, self._fft_size)
+            power = np.square(spectra.real)
+            power += np.square(spectra.imag)
+            np.matmul(power, self._to_lags, out=correlation[block])
+        return correlation
+
+    def _frames(self, samples: Floats) -> Floats:
+        """(frames, size) view of decimated samples, frame k centred on sample k·hop."""
+        count = samples.shape[-1] // self.hop + 1
+        needed = (count - 1) * self.hop + SIZE
+        half = len(_LOW_PASS) // 2
+        padded = np.zeros(needed + len(_LOW_PASS), dtype=np.float32)
+        front = SIZE // 2 + half
+        padded[front : front + samples.shape[-1]] = samples
+        if samples.size:
+            padded[front : front + samples.shape[-1]] -= samples.mean()
+        parts = _LOW_PASS.reshape(-1, DECIMATION) @ padded.reshape(-1, DECIMATION).T
+        decimated = np.zeros(needed // DECIMATION, dtype=np.float32)
+        for delay, part in enumerate(parts):
+            decimated += part[delay : delay + len(decimated)]
+        return frame_view(decimated, SIZE // DECIMATION, self.hop // DECIMATION)
+
+    def _costs(self, f0_hz: Floats, strength: Floats) -> tuple[Floats, Floats]:
+        """Worth of each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last."""
+        octave = np.log2(f0_hz)
+        states = np.full((BANDS + 1, f0_hz.shape[1]), self.threshold, dtype=np.float32)
+        states[:BANDS] = strength + np.float32(self.octave_cost) * octave
+        states[BANDS] += np.float32(self.octave_cost * np.log2(self.floor_hz))
+        steps = np.full((BANDS + 1, BANDS + 1, f0_hz.shape[1] - 1), -self.voicing_cost, dtype=np.float32)
+        steps[BANDS, BANDS] = 0.0
+        np.abs(octave[:, None, :-1] - octave[None, :, 1:], out=steps[:BANDS, :BANDS])
+        steps[:BANDS, :BANDS] *= np.float32(-self.jump_cost)
+        return states, steps
+
+
+def _low_pass(reach: int = 4) -> Floats:
+    """(2·reach·DECIMATION,) a Hamming-windowed sinc to 0.85 of the new band."""
+    at = np.arange(2 * reach * DECIMATION) - reach * DECIMATION
+    cutoff = 0.85 / DECIMATION
+    taps = cutoff * np.sinc(cutoff * at) * (0.54 + 0.46 * np.cos(np.pi * at / (reach * DECIMATION)))
+    unit: Floats = (taps / taps.sum()).astype(np.float32)
+    return unit
+
+
+_LOW_PASS = _low_pass()
+
+
+def _peaks(correlation: Floats, bands: list[slice]) -> tuple[Floats, Floats]:
+    """Position and height of the largest value of each row in each band, (bands, frames), by a parabola."""
+    frames, columns = correlation.shape
+    top = np.stack([correlation[:, band].argmax(axis=1) + band.start for band in bands])
+    where = top + np.arange(frames) * columns
+    flat = correlation.ravel()
+    below, middle, above = flat[where - 1], flat[where], flat[where + 1]
+    slope = 0.25 * (above - below)
+    bend = middle - 0.5 * (below + above)
+    shift = np.divide(slope, bend, out=np.zeros_like(slope), where=bend > np.abs(slope))
+    return top.astype(np.float32) + shift, middle + 0.5 * slope * shift
+
+
+def _best_path(states: Floats, steps: Floats) -> npt.NDArray[np.intp]:
+    """(frames,) the state at each frame of the path with the largest sum of states and steps.
+
+    The largest sum through each state is that of the best way to it and the best way from it; either is a
+    chain of (max, +) products, which are associative and therefore need log2(frames) steps instead of frames
+    (Särkkä & García-Fernández, 2021)."""
+    onto = steps + states[None, :, 1:]
+    back = onto.transpose(1, 0, 2)[:, :, ::-1]
+    start = np.stack((states[:, 0], np.zeros_like(states[:, 0])))
+    to, onward = _chain(start, np.stack((onto, back)))
+    best: npt.NDArray[np.intp] = (to + onward[:, ::-1]).argmax(axis=0)
+    return best
+
+
+def _chain(start: Floats, steps: Floats) -> Floats:
+    """start, (..., states), and its (max, +) products with the first 1 ... n of (..., states, states, n).
+
+    Returns (..., states, n + 1)."""
+    count = steps.shape[-1]
+    out = np.empty((*start.shape, count + 1), dtype=np.float32)
+    out[..., 0] = start
+    if count == 0:
+        return out
+    even = np.ascontiguousarray(steps[..., 0::2])  # strided sums would be slower than the copies
+    if count > 1:
+        odd = np.ascontiguousarray(steps[..., 1::2])
+        pairs = even[..., :, :, None, : count // 2] + odd[..., None, :, :, :]
+        out[..., 0 : count // 2 * 2 + 1 : 2] = _chain(start, pairs.max(axis=-3))
+    before = np.ascontiguousarray(out[..., :, None, 0:count:2])
+    out[..., 1::2] = (before + even).max(axis=-3)
+    return out
