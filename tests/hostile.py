@@ -1,6 +1,6 @@
 """Recordings that lie, break off or never were recordings, made here and named by what is wrong with them.
 
-`python tests/hostile.py` decodes them all and prints, as JSON, how each ended and what this process took."""
+`python -m tests.hostile` decodes them all and prints, as JSON, how each ended and what this process took."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-import hostile
 import numpy as np
 import pytest
 import soundfile
@@ -20,6 +19,7 @@ import soundfile
 from deident.codec import Limits, decode, guard
 from deident.codec.problems import CODES, ENDINGS, PROBLEMS, RefusedError
 from deident.errors import RecordingError
+from tests import hostile
 
 pytestmark = pytest.mark.skipif(not guard.is_available(), reason="no guarded decoding on this platform")
 HERE = Path(__file__).parent
@@ -270,14 +270,14 @@ def test_a_forked_process_uses_children_of_its_own(worker):
 
 def test_children_end_with_the_process_that_started_them():
     code = (
-        "import io, os, signal, sys; sys.path.insert(0, sys.argv[1]); import test_guard as t\n"
+        "import io, os, signal, sys; sys.path.insert(0, sys.argv[1]); from tests import test_guard as t\n"
         "blocks = iter(t.decode(t.long_recording())); next(blocks)\n"
         "t.consume(io.BytesIO(t.recording()))\n"
         "print(t.pid_of(t.guard._idle[0]), blocks.gi_frame is not None, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code, str(HERE)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(HERE.parent)], capture_output=True, text=True, check=False
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     pid = int(ended.stdout.split()[0])
@@ -334,8 +334,8 @@ def hostile_run():
     """How every hostile recording ended, in a process of its own whose memory is seen whole."""
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(HERE / "hostile.py")],
-        capture_output=True, env=environment, timeout=300, check=False,
+        [sys.executable, "-W", "error", "-m", "tests.hostile"],
+        capture_output=True, env=environment, cwd=HERE.parent, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()[-2_000:]
     assert done.stderr == b""
