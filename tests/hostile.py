@@ -1,6 +1,6 @@
 """Recordings that lie, break off or never were recordings, made here and named by what is wrong with them.
 
-`python tests/hostile.py` decodes them all and prints, as JSON, how each ended and what this process took."""
+`python -m tests.hostile` decodes them all and prints, as JSON, how each ended and what this process took."""
 
 from __future__ import annotations
 
@@ -141,8 +141,9 @@ def strangers() -> Iterator[tuple[str, bytes]]:
     yield "creative voice", b"Creative Voice File\x1a" + noise(5_000)
     yield "htk", struct.pack(">IIhh", 4_000, 625, 2, 0) + noise(8_000)
     for name, magic in {
-        "mp4": b"\0\0\0\x20ftypM4A \0\0\0\0", "matroska": b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1f", "flv": b"FLV\x01\5",
-        "amr": b"#!AMR\n", "avi": b"RIFF\xff\xff\0\0AVI LIST", "wavpack": b"wvpk\xff\xff\0\0", "tta": b"TTA1\1\0",
+        "mp4": b"\0\0\0\x20ftypM4A \0\0\0\0", "matroska": b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1f",
+        "amr": b"#!AMR\n", "avi": b"RIFF\xff\xff\0\0AVI LIST", "wavpack": b"wvpk\xff\xff\0\0",
+        "flv": b"FLV\x01\5", "tta": b"TTA1\1\0",
         "asf": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "ape": b"MAC \x96\x0f",
     }.items():  # fmt: skip
         yield f"{name} of random bytes", magic + noise(9_000)

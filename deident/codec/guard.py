@@ -177,6 +177,10 @@ class Worker:
         kind, a, b, c, count = HEADER.unpack(header)
         return kind, a, b, c, count
 
+    def is_running(self) -> bool:
+        """Whether the process is there; an idle one may have been killed for want of memory."""
+        return self._process.poll() is None
+
     def cancel(self) -> bool:
         """Ends the recording in work early; False when the child does not follow."""
         try:
@@ -220,10 +224,11 @@ _lock = threading.Lock()
 
 def _take(engine: str) -> Worker:
     with _lock:
-        for worker in reversed(_idle):
-            if worker.engine == engine:
-                _idle.remove(worker)
+        for worker in [worker for worker in reversed(_idle) if worker.engine == engine]:
+            _idle.remove(worker)
+            if worker.is_running():
                 return worker
+            worker.close()
     return Worker(engine)
 
 

@@ -54,14 +54,17 @@ def _chunks(source: Bytes, at: int, form: str, align: int) -> Iterator[Chunk]:
         at += -at % align
 
 
+_RECORDINGS = {b"RIFF", b"RIFX", b"RF64", b"FORM", b"data", b"SSND"}
+
+
 def _is_clean(source: Bytes, at: int, form: str, align: int) -> bool:
     """Whether what follows the samples is chunks, small leftovers or nothing: no sound that would be lost."""
     for chunk in _chunks(source, at, form, align):
+        if chunk.kind in _RECORDINGS:
+            return False
         if source.size - chunk.start < _TAIL_TOLERANCE:
             return True
         whole = chunk.start + chunk.size <= source.size
-        if chunk.kind in (b"RIFF", b"RF64", b"FORM", b"data", b"SSND"):
-            return False
         if not whole or not all(32 <= byte < 127 for byte in chunk.kind[:4]):
             return False
     return True
@@ -85,7 +88,9 @@ def _extent(source: Bytes, start: int, claim: int, form: str, align: int) -> tup
     if wraps and struct.calcsize(form) == 8:
         claim += wraps << 32
     stop = start + claim
-    clean = _is_clean(source, stop + (-stop % align), form, align) or _is_clean(source, stop, form, align)
+    ends = {stop + (-stop % align), stop}  # recorders forget the padding byte
+    again = any(source.at(end, 4) in _RECORDINGS for end in ends)
+    clean = not again and any(_is_clean(source, end, form, align) for end in ends)
     return stop, None if clean else "extra-data"
 
 
@@ -215,9 +220,8 @@ def caf(source: Bytes) -> Layout:
             if chunk.size <= 0:  # -1: recorded in a stream, and then the last chunk
                 return Layout(*sound, start, max(start, source.size))
             stop, ending = _extent(source, start, max(1, claim), ">4sq", 1)
-            if ending == "truncated":  # libsndfile refuses a data chunk that is cut: show it what is there
-                patches = {chunk.start - 8: struct.pack(">q", source.size - chunk.start)}
-                return Layout(*sound, start, stop, ending, patches)
+            if ending == "truncated" and not sound[2]:
+                raise RefusedError(ending)  # libsndfile makes up sound for packets that are not there
             return Layout(*sound, start, stop, ending)
         if chunk.size < 0:
             break
