@@ -24,13 +24,11 @@ _HOMES = {
     "Summary": "batch",
     "Outcome": "batch",
     "read": "codec",
-    "scan": "scanners",
-    "Finding": "scanners",
-    "audit_store": "audit",
     "find_speech": "vad",
     "cut": "snippets",
     "deidentify": "pipeline",
     "run": "batch",
+    "scan": "scanners",
     "DeidentError": "errors",
     "RecordingError": "errors",
     "SettingError": "errors",
@@ -43,7 +41,6 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from deident.audio import Audio as Audio
-    from deident.audit import audit_store as audit_store
     from deident.batch import Outcome as Outcome
     from deident.batch import Summary as Summary
     from deident.batch import run as run
@@ -61,7 +58,6 @@ if TYPE_CHECKING:
     from deident.pipeline import Tally as Tally
     from deident.pipeline import deidentify as deidentify
     from deident.policy import Policy as Policy
-    from deident.scanners import Finding as Finding
     from deident.scanners import scan as scan
     from deident.secret import Key as Key
     from deident.segment import Segment as Segment

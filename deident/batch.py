@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deident.pipeline import Tally
     from deident.policy import Policy
     from deident.secret import Key
-    from deident.store import Staged, Store
+    from deident.store import Entry, Link, Linkage, Staged, Store
 
 # released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
 # but the recording's end was missing.   refused: nothing could be used.   skipped: done by an earlier run.
@@ -100,6 +100,7 @@ def run(
     jobs: int | None = None,
     executor: Executor | None = None,
     again: bool = False,
+    linkage: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """De-identify recordings into a store.
@@ -107,21 +108,24 @@ def run(
     recordings : files and folders, or `Recording`s.   out : the store, made if need be.
     jobs : processes, by default one a core.   executor : yours instead, of any kind; it must share the file
     system.   again : release anew what was released before, under another voice; two versions of one
-    snippet tell more than one.   progress : called with every outcome as it comes.
+    snippet tell more than one.   linkage : a sealed file, apart from the store, that remembers which snippets
+    came from which recording, so that they can be erased; needs the key.
+    progress : called with every outcome as it comes.
     A recording that fails ends as `refused` and never ends the run. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
     from deident.policy import Policy
-    from deident.store import Store
+    from deident.store import Linkage, Store
 
     policy = policy or Policy()
-    _check(policy, key)
+    _check(policy, key, linkage)
     started = time.monotonic()
     summary = Summary()
     waiting = list(expand(recordings))
+    links = Linkage(linkage, key) if linkage is not None and key is not None else None
     with Store(out, key=key) as store:
         todo = []
         for number, recording in enumerate(waiting):
-            if not again and _is_done(store, recording, policy):
+            if _is_done(store, recording, policy, again):
                 _tell(summary, _skipped(number), recording, store.key, progress)
             else:
                 todo.append((number, recording))
@@ -129,7 +133,7 @@ def run(
         try:
             with closing(_results(todo, policy, key, str(store.staging), jobs, executor)) as results:
                 for outcomes, spool in results:
-                    _commit(store, outcomes, spool, waiting, policy, again)
+                    _commit(store, outcomes, spool, waiting, policy, again, links)
                     for outcome in outcomes:
                         _tell(summary, outcome, waiting[outcome.number], store.key, progress)
         finally:  # no worker is at work any more
@@ -365,7 +369,9 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _check(policy: Policy, key: Key | None) -> None:
+def _check(policy: Policy, key: Key | None, linkage: object) -> None:
+    if key is None and linkage is not None:
+        raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
     if key is None and (policy.repeatable or policy.scope == "speaker"):
         raise SettingError("a repeatable run and scope=speaker need a key: make one with `deident keygen`")
 
@@ -385,12 +391,14 @@ def _size(recording: Recording) -> int:
         return 0
 
 
-def _is_done(store: Store, recording: Recording, policy: Policy) -> bool:
+def _is_done(store: Store, recording: Recording, policy: Policy, again: bool) -> bool:
     entry = store.entry(_place(store, recording))
     if entry is None:
         return False
+    if again:
+        return entry.state == "erased"
     # What was released is never released again by accident; what held nothing may hold something for others.
-    return entry.state in ("released", "partial") or entry.policy == policy.fingerprint()
+    return entry.state in ("released", "partial", "erased") or entry.policy == policy.fingerprint()
 
 
 def _skipped(number: int) -> Outcome:
@@ -406,6 +414,7 @@ def _commit(
     recordings: list[Recording],
     policy: Policy,
     again: bool,
+    linkage: Linkage | None,
 ) -> None:
     from deident.store import Entry
 
@@ -419,6 +428,14 @@ def _commit(
         )
         for outcome in done
     ]
+    if linkage is not None:
+        linkage.add(
+            [
+                _link(store, entry, outcome, recordings[outcome.number])
+                for entry, outcome in zip(entries, done, strict=True)
+                if outcome.snippets
+            ]
+        )
     counts = store.commit(
         ((entry, outcome.snippets) for entry, outcome in zip(entries, done, strict=True)),
         spool=spool,
@@ -427,7 +444,21 @@ def _commit(
     for outcome, counted in zip(done, counts, strict=True):
         if not counted:
             outcome.state, outcome.code = "skipped", "released-before"
-            outcome.message = "the same sound was released before; --again releases it anew"
+            outcome.message = "the same sound was released or erased before"
+
+
+def _link(store: Store, entry: Entry, outcome: Outcome, recording: Recording) -> Link:
+    from deident.store import Link, today
+
+    return Link(
+        place=entry.place.hex(),
+        content=entry.content.hex(),
+        recording=pseudonym(store.key, recording.path),
+        path=os.path.abspath(recording.path),
+        speaker=recording.speaker,
+        names=tuple(snippet.name for snippet in outcome.snippets),
+        day=today(),
+    )
 
 
 def pseudonym(key: Key, path: str) -> str:

@@ -36,11 +36,15 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("deident")}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deident"):
-            found |= {
-                f"{node.module}.{alias.name}" if node.module == "deident" else str(node.module)
-                for alias in node.names
-            }
+            found |= {_module(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names}
     return found
+
+
+def _module(name: str, parent: str) -> str:
+    """`from deident.x import y` imports the module y where there is one, else x."""
+    place = PACKAGE.parent.joinpath(*name.split("."))
+    is_module = place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+    return name if is_module or parent == "deident" else parent
 
 
 def name_of(path: Path) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 VARIABLE = "DEIDENT_KEY"
 
 
-def add_key_argument(parser: argparse.ArgumentParser) -> None:
+def add_key_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--key-file",
         metavar="FILE",

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--format", choices=("wav", "flac"), help="of the snippets (default wav)")
     how.add_argument("--repeatable", action="store_true", help="same key and input, same bytes; needs a key")
     how.add_argument("--again", action="store_true", help="release anew what was released before")
-    add_key_argument(how)  # type: ignore[arg-type]
+    how.add_argument("--linkage", metavar="FILE", help="remember, sealed under the key, what came from where")
+    add_key_argument(how)
     doing = parser.add_argument_group("how to go about it")
     doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
     doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             summary = run_batch(
                 recordings, args.out, policy,
-                key=key_of(args), jobs=args.jobs, again=args.again, progress=progress,
+                key=key_of(args), jobs=args.jobs, again=args.again, linkage=args.linkage, progress=progress,
             )  # fmt: skip
     finally:
         progress.finish()

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from deident.sources import expand
     from deident.store import Store
 
-    with Store(args.store, key=key_of(args)) as store:
+    with Store(args.store, key=key_of(args), create=False) as store:
         key = store.key
     found = [r.path for r in expand(args.recordings) if pseudonym(key, r.path) == args.id]
     for path in found:

@@ -12,7 +12,9 @@ from typing import Any
 import av
 import numpy as np
 
+from deident.codec import ogg
 from deident.codec.files import Bytes, File
+from deident.codec.layout import LAYOUTS
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 
@@ -22,7 +24,7 @@ av.logging.set_level(None)
 DEMUXERS = {
     "mp4": "mov", "matroska": "matroska", "amr": "amr", "asf": "asf", "aac": "aac", "avi": "avi",
     "flv": "flv", "wavpack": "wv", "ape": "ape", "tta": "tta",
-    "wav": "wav", "w64": "w64", "caf": "caf", "aiff": "aiff", "au": "au", "ogg": "ogg", "voc": "voc",
+    "wav": "wav", "w64": "w64", "caf": "caf", "aiff": "aiff", "au": "au", "ogg": "ogg",
     "sphere": "nistsphere",
 }  # fmt: skip
 _TIMED = {"mp4", "matroska", "asf", "avi"}  # containers whose duration is written, not guessed
@@ -35,7 +37,7 @@ class AvReader:
     def __init__(self, source: Bytes, name: str) -> None:
         if name not in DEMUXERS:
             raise RefusedError("undecodable")
-        self.ending: str | None = None
+        self.ending = _ending(source, name)
         self._name = name
         try:
             self._container = av.open(
@@ -43,6 +45,8 @@ class AvReader:
             )
             self._stream = self._container.streams.audio[0]
             self._stream.codec_context.thread_count = 1
+            if len(self._container.streams.audio) > 1:  # a second language, or another microphone
+                self.ending = self.ending or "extra-data"
         except (av.error.FFmpegError, IndexError, ValueError, AttributeError, OverflowError):
             raise RefusedError("undecodable") from None
 
@@ -62,7 +66,7 @@ class AvReader:
                 block = _samples(frame)
                 seconds += len(block) / frame.sample_rate
                 yield int(frame.sample_rate), block
-        self.ending = self._judge(seconds, bad)
+        self.ending = self.ending or self._judge(seconds, bad)
         self._container.close()
 
     def _judge(self, seconds: float, bad: int) -> str | None:
@@ -72,6 +76,14 @@ class AvReader:
         if self._name in _TIMED and announced - seconds > _SLACK_SECONDS + 0.01 * announced:
             return "truncated"
         return "damaged" if bad else None
+
+
+def _ending(source: Bytes, name: str) -> str | None:
+    """What our own look at the container says of its end, where we have one."""
+    if name == "ogg":
+        chain = ogg.chain(source)
+        return chain.ending or ("extra-data" if len(chain.links) > 1 else None)
+    return LAYOUTS[name](source).ending if name in LAYOUTS else None
 
 
 def _samples(frame: Any) -> Block:

@@ -12,12 +12,19 @@ import socket
 import sys
 import threading
 
+_statm: int | None = None
+
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 
 
 def for_good(link: socket.socket) -> None:
     """No new descriptors but one recording's, no written byte, no core, no privileges; and no life without
     the process at the other end of the link."""
+    global _statm
+    with contextlib.suppress(
+        OSError
+    ):  # Linux has it; looked at before every recording, when it is too late to open
+        _statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the link
     spare = os.dup(link.fileno())
     os.close(spare)
@@ -43,17 +50,10 @@ def for_now(memory_bytes: int, cpu_seconds: float) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (address_space + memory_bytes, most))
 
 
-_statm: int | None = None
-
-
 def _address_space() -> int:
     """Bytes of address space in use; 0 where the system does not tell."""
-    global _statm
     if _statm is None:
-        try:
-            _statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return 0
+        return 0
     return int(os.pread(_statm, 64, 0).split()[0]) * resource.getpagesize()
 
 

@@ -34,7 +34,6 @@ SIGNATURES: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...] = (
     ("flac", "sound", ((0, b"fLaC"),)),
     ("ogg", "sound", ((0, b"OggS\x00"),)),
     ("sphere", "sound", ((0, b"NIST_1A\n"),)),
-    ("voc", "sound", ((0, b"Creative Voice File\x1a"),)),
     ("mp4", "av", ((4, b"ftyp"),)),
     ("mp4", "av", ((4, b"moov"),)),
     ("mp4", "av", ((4, b"wide"),)),

@@ -34,6 +34,9 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
     return os.read(descriptor, count)
 
 
+_TAG = 128  # at a pretended end, decoders look for an ID3v1 tag and must find room for one
+
+
 class File(io.RawIOBase):
     """`Bytes` as a file object for a decoder, with some bytes replaced and a length of one's choice.
 
@@ -63,6 +66,8 @@ class File(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         data = self._source.at(self._position, len(view))
+        if self._position >= self._length - _TAG and self._length > self._source.size:
+            data = bytes(min(len(view), self._length - self._position))
         view[: len(data)] = data
         for where, patch in self._patches.items():
             first, last = max(where, self._position), min(where + len(patch), self._position + len(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from deident.codec.containers import id3_bytes
@@ -11,11 +12,18 @@ _MARK = b"fLaC"
 _STREAM_STARTS = tuple(_MARK + bytes([last, 0, 0, 34]) for last in (0x00, 0x80))
 _SCAN = 1 << 20
 _TAIL = 1 << 18
+_CANDIDATES = 3
 
 
-class LastFrame(NamedTuple):
+class Frame(NamedTuple):
+    """A frame near the end of a stream, as its header has it."""
+
     end: int  # samples of the stream up to here, this frame included
-    whole: bool  # its checksum holds
+    rest: bytes  # from its first byte to the end of the file
+
+    def is_whole(self) -> bool:
+        """Whether it ends where the file ends, and its checksum holds."""
+        return _crc(self.rest, 16, 0x8005) == 0
 
 
 def links(source: Bytes) -> list[Bytes]:
@@ -39,17 +47,20 @@ def total_samples(stream: Bytes) -> int:
     return int.from_bytes(stream.at(21, 5), "big") & (2**36 - 1)
 
 
-def last_frame(stream: Bytes) -> LastFrame | None:
-    """The last frame that starts in the stream's final quarter megabyte, None when there is none."""
+def last_frame(stream: Bytes) -> Frame | None:
+    """The last frame in the stream's final quarter megabyte, None when there is none.
+
+    Bytes within a frame may look like a header; one whose checksum reaches to the end is preferred."""
     tail = stream.at(max(0, stream.size - _TAIL), _TAIL)
     if tail[-128:-125] == b"TAG":
         tail = tail[:-128]
     block = int.from_bytes(stream.at(10, 2), "big")  # largest block size: the only one where blocks are fixed
     at = len(tail)
-    while (at := tail.rfind(b"\xff", 0, at)) >= 0:
+    candidates: list[Frame] = []
+    while len(candidates) < _CANDIDATES and (at := tail.rfind(b"\xff", 0, at)) >= 0:
         if end := _frame_end(tail[at : at + 16], block):
-            return LastFrame(end, _crc(tail[at:], 16, 0x8005) == 0)
-    return None
+            candidates.append(Frame(end, tail[at:]))
+    return next((frame for frame in candidates if frame.is_whole()), candidates[0] if candidates else None)
 
 
 def _frame_end(head: bytes, fixed_block: int) -> int:
@@ -94,13 +105,19 @@ def _coded_number(raw: bytes) -> tuple[int, int]:
 
 def _crc(data: bytes, bits: int, polynomial: int) -> int:
     """Zero when the last bytes are the checksum of those before them."""
-    value, top, mask = 0, 1 << (bits - 1), (1 << bits) - 1
+    table, mask, value = _table(bits, polynomial), (1 << bits) - 1, 0
+    for byte in data:
+        value = (value << 8 ^ table[value >> (bits - 8) ^ byte]) & mask
+    return value
+
+
+@functools.cache
+def _table(bits: int, polynomial: int) -> list[int]:
+    top, mask = 1 << (bits - 1), (1 << bits) - 1
     table = []
     for byte in range(256):
         entry = byte << (bits - 8)
         for _ in range(8):
             entry = (entry << 1 ^ polynomial if entry & top else entry << 1) & mask
         table.append(entry)
-    for byte in data:
-        value = (value << 8 ^ table[value >> (bits - 8) ^ byte]) & mask
-    return value
+    return table

@@ -117,6 +117,9 @@ def riff(source: Bytes) -> Layout:
     raise RefusedError("undecodable")
 
 
+_W64_CHUNKS = {b"fact", b"levl", b"junk", b"bext", b"summ", b"mark"}
+
+
 def w64(source: Bytes) -> Layout:
     """Sony Wave64: RIFF with 16-byte kinds and 64-bit sizes that count their own 24 bytes."""
     sound, at = None, 40
@@ -133,7 +136,9 @@ def w64(source: Bytes) -> Layout:
             if size <= 24 or size >= 2**62:
                 claim = present
             stop = start + min(claim, present)
-            extra = source.size - stop > _TAIL_TOLERANCE and not source.at(stop + (-stop % 8), 4).isalpha()
+            extra = (
+                source.size - stop > _TAIL_TOLERANCE and source.at(stop + (-stop % 8), 4) not in _W64_CHUNKS
+            )
             return Layout(
                 *sound, start, stop, "truncated" if claim > present else "extra-data" if extra else None
             )

@@ -8,7 +8,7 @@ from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from deident.errors import SettingError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Bounds on one recording's decoding. The defaults leave room for a day of sound in any format on a
     slow machine, and stop what no recording needs.

@@ -17,7 +17,7 @@ PROBLEMS: dict[str, str] = {
     "not-binary": "expected a file opened in binary mode",
     "empty": "the recording holds no samples",
     "not-audio": "the bytes are not those of any container on the list: WAV, RF64, W64, AIFF, CAF, AU, FLAC, "
-    "MP3, Ogg, SPHERE, VOC, and with deident[av] MP4, WebM, AMR, AAC, WMA and others",
+    "MP3, Ogg, SPHERE, and with deident[av] MP4, WebM, AMR, AAC, WMA and others",
     "needs-extra": "this container or codec needs an optional package: pip install 'deident[av]'",
     "undecodable": "the container is known but what is in it cannot be decoded: it is damaged, "
     "or its codec is unknown",

@@ -48,6 +48,7 @@ class LaidOutReader:
 
     def __init__(self, source: Bytes, name: str) -> None:
         self._source = source
+        self._name = name
         self._layout = LAYOUTS[name](source)
         self.ending = self._layout.ending
 
@@ -58,7 +59,9 @@ class LaidOutReader:
             for block in pcm.blocks(self._source, layout, block_frames(layout.rate, layout.channels)):
                 yield layout.rate, block
             return
-        decoder = Decoder(File(self._source, layout.patches))
+        # libsndfile gives up on some files for what stands behind their samples
+        stop = layout.stop if self._name in ("wav", "rf64", "w64") else None
+        decoder = Decoder(File(self._source.window(0, stop), layout.patches))
         yield from decoder
         self.ending = self.ending or decoder.ending
 
@@ -77,15 +80,14 @@ class FlacReader:
 
 def flac_ending(link: Bytes, decoder: Decoder) -> str | None:
     """Compares what came out with what STREAMINFO and the last frame say should have come."""
-    last, total, got = flac.last_frame(link), flac.total_samples(link), decoder.frames
-    reaches = last is not None and last.whole and last.end >= max(total, got)
+    total, got = flac.total_samples(link), decoder.frames
+    last = flac.last_frame(link)
+    whole_end = last.end if last and last.is_whole() else 0
+    if not total:
+        return "truncated" if not whole_end else "damaged" if whole_end > got else None
     if got < total:
-        return "damaged" if reaches else "truncated"
-    if last is None:
-        return None if total else "truncated"
-    if last.end > got:
-        return "extra-data" if total else "damaged"
-    return None if total or last.whole else "truncated"
+        return "damaged" if whole_end >= total else "truncated"
+    return "extra-data" if whole_end > got else None
 
 
 class Mp3Reader:
@@ -160,10 +162,9 @@ READERS: dict[str, Callable[[Bytes, str], Reader]] = {
     "mp3": Mp3Reader,
     "ogg": OggReader,
     "sphere": PlainReader,
-    "voc": PlainReader,
 }
 # libsndfile guesses the format from the content too; it must come to one of ours.
-_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "MPEG", "OGG", "NIST", "VOC"}
+_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "MPEG", "OGG", "NIST"}
 _UNSUPPORTED_ENCODING = {4, 64}  # libsndfile's codes: a codec it lacks, a wave format it does not know
 
 

@@ -6,11 +6,11 @@ It can open nothing: its limit of descriptors leaves room for the one recording.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import socket
 import struct
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -20,11 +20,13 @@ import numpy as np
 from deident.audio import RATE, Samples
 from deident.codec import confine
 from deident.codec.files import Bytes
+from deident.codec.limits import Limits
 from deident.codec.mixing import Channels, Shaper
 from deident.codec.problems import CODES, RefusedError
 from deident.codec.readers import check_sound, open_reader
+from deident.codec.write import encode_flac, encode_wav
 
-BLOCK_SAMPLES = RATE  # blocks are at least this long, the last one apart
+BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
 READY, OPENED, BLOCK, ENDED, REFUSED = b"redy", b"open", b"blok", b"ends", b"refu"
 MAX_JOB_BYTES = 4096
@@ -37,16 +39,16 @@ class Job:
 
     container: str
     engine: str
-    channels: Channels
-    zero_nonfinite: bool
-    max_frames: int
-    max_channels: int
-    min_rate: int
-    max_rate: int
-    max_expansion: int
-    expansion_grace: int
-    memory_bytes: int = 0
-    cpu_seconds: float = 0.0
+    channels: Channels = "mix"
+    zero_nonfinite: bool = False
+    max_frames: int = Limits.max_frames
+    max_channels: int = Limits.max_channels
+    min_rate: int = Limits.min_rate
+    max_rate: int = Limits.max_rate
+    max_expansion: int = Limits.max_expansion
+    expansion_grace: int = Limits.expansion_grace
+    memory_bytes: int = Limits.memory_bytes
+    cpu_seconds: float = Limits.cpu_seconds
     out_rate: int = RATE
     start: int = 0
 
@@ -192,14 +194,12 @@ def _is_cancelled(sock: socket.socket) -> bool:
 
 
 def _warm_up(engine: str) -> None:
-    """Load now what cannot be loaded later, when nothing can be opened any more."""
-    import soundfile
-    import soxr
-
-    if engine == "av":
-        import deident.codec.avreader  # noqa: F401
-    silence = np.zeros(8, dtype=np.float32)
-    soxr.ResampleStream(8_000, RATE, 1, dtype="float32").resample_chunk(silence, last=True)
-    file = io.BytesIO()
-    soundfile.write(file, silence, 8_000, format="WAV")
-    soundfile.read(io.BytesIO(file.getvalue()))
+    """Load by a first recording what is loaded late: afterwards nothing can be opened any more."""
+    silence = np.zeros(RATE, dtype=np.int16)
+    for encoded, container in ((encode_wav(silence), "wav"), (encode_flac(silence), "flac")):
+        with tempfile.TemporaryFile() as file:
+            file.write(encoded)
+            file.flush()
+            job = Job(container, engine if container == "wav" else "sound", out_rate=8_000)
+            for _ in work(Bytes(file.fileno()), job):
+                pass

@@ -6,7 +6,10 @@ from typing import Any
 
 from deident.disguise.base import Disguise, Method
 from deident.disguise.chain import Chain
+from deident.disguise.mcadams import McAdams
 
 __all__ = ["DISGUISES", "Chain", "Disguise", "Method"]
 
-DISGUISES: dict[str, type[Method[Any]]] = {}
+DISGUISES: dict[str, type[Method[Any]]] = {
+    "mcadams": McAdams,
+}

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS staged (
     seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS released (
     name TEXT PRIMARY KEY, seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erasing (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 Labels = dict[str, str | int | float | bool]
@@ -126,15 +127,16 @@ class Ledger:
         """Remember recordings and their finished snippets, all or nothing: the point of no return.
 
         Returns for each whether it counts. One whose sound was released before does not: its snippets are
-        forgotten, unless `again`."""
+        forgotten, unless `again`; nor does one that was erased, whatever is asked."""
         counts = []
         with self._transaction() as db:
             for entry, snippets in done:
-                seen = db.execute(
-                    "SELECT 1 FROM recordings WHERE content = ? AND state IN ('released', 'partial')",
-                    (entry.content,),
-                ).fetchone()
-                fresh = again or not seen or not snippets
+                states = {
+                    row[0]
+                    for row in db.execute("SELECT state FROM recordings WHERE content = ?", (entry.content,))
+                }
+                seen = states & ({"erased"} if again else {"erased", "released", "partial"})
+                fresh = not seen or not snippets
                 counts.append(fresh)
                 if not fresh:
                     continue
@@ -151,21 +153,35 @@ class Ledger:
     def staged(self) -> list[Staged]:
         return [Staged(*row) for row in self._db.execute("SELECT * FROM staged")]
 
-    def staged_count(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM staged").fetchone()[0])
-
     def mark_released(self) -> None:
         """All that was staged is in the store now."""
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO released SELECT name, seconds, sha256, labels FROM staged")
             db.execute("DELETE FROM staged")
 
+    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+        """Forget snippets, and remember of their sources (place, content) only that they were erased."""
+        with self._transaction() as db:
+            for place, content in sources:
+                db.execute(
+                    "UPDATE recordings SET state = 'erased' WHERE place = ? OR content = ?", (place, content)
+                )
+            for name in names:
+                db.execute("INSERT OR IGNORE INTO erasing VALUES (?)", (name,))
+                db.execute("DELETE FROM released WHERE name = ?", (name,))
+                db.execute("DELETE FROM staged WHERE name = ?", (name,))
+
+    def erasing(self) -> list[str]:
+        """Names whose files are to be removed, if they are there still."""
+        return [row[0] for row in self._db.execute("SELECT name FROM erasing")]
+
+    def mark_erased(self) -> None:
+        with self._transaction() as db:
+            db.execute("DELETE FROM erasing")
+
     def released(self) -> Iterator[Released]:
         for row in self._db.execute("SELECT * FROM released ORDER BY name"):
             yield Released(*row)
-
-    def has_released(self, name: str) -> bool:
-        return self._db.execute("SELECT 1 FROM released WHERE name = ?", (name,)).fetchone() is not None
 
 
 @contextlib.contextmanager

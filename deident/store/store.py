@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import secrets
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -32,20 +31,27 @@ WINDOW = 64  # recordings whose snippets are released together, in one shuffled 
 class Store:
     """A folder of released snippets, `manifest.jsonl`, and `.private` with what the next run needs.
 
-    Opening makes it if need be, takes its lock, and finishes what an earlier run left. A context manager.
+    Opening makes it if need be (unless not `create`), takes its lock, and finishes what an earlier run left.
+    A context manager.
     key : seals what the ledger remembers of sources; without one the store keeps a key of its own in its
     private part.   Raises `StoreError` when another run is at work in it, `KeyMaterialError` for a wrong key."""
 
     def __init__(
-        self, path: str | os.PathLike[str], *, key: Key | None = None, disk: Disk | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        key: Key | None = None,
+        create: bool = True,
+        disk: Disk | None = None,
     ) -> None:
         self.path = Path(path)
         self._disk = disk or Disk()
         self._private = self.path / PRIVATE
         self.staging = self._private / "staging"
+        self.history = self._private / "reviews"  # who heard whom; sealed by the review programme
         self._waiting = 0
         self._spools: set[str] = set()
-        self._folders()
+        self._folders(create)
         self._lock = self._take_lock()
         try:
             self._ledger = Ledger(self._private / "ledger.sqlite")
@@ -143,7 +149,18 @@ class Store:
             if path.name not in needed:
                 self._disk.unlink(path)
         self.publish()
+        erasing = self._ledger.erasing()
+        for name in erasing:
+            self._disk.unlink(self.path / name)
         self.write_manifest()
+        if erasing:
+            self._ledger.mark_erased()
+
+    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+        """Remove snippets for good: from the store, its manifest and its ledger. A stop in between is made up
+        for by the next opening. sources : (place, content) digests, never to be released again."""
+        self._ledger.erase(sources, names)
+        self.recover()
 
     def _release(self, snippet: Staged, spool: int) -> None:
         with plain_errors("reading what is to be released"):
@@ -154,8 +171,10 @@ class Store:
         self._disk.unlink(part)
         self._disk.write_whole(self.path / snippet.name, data, part)
 
-    def _folders(self) -> None:
+    def _folders(self, create: bool) -> None:
         with plain_errors("looking at the store"):
+            if not create and not is_store(self.path):
+                raise StoreError("expected a store that an earlier run made; there is none at that place")
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
                 raise StoreError("the store must be a folder, and not a link to one")
             if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):
@@ -210,4 +229,4 @@ def new_spool(folder: Path, disk: Disk | None = None) -> Spool:
 def is_store(path: Path) -> bool:
     """Whether a folder looks like one that `Store` made."""
     private = path / PRIVATE
-    return private.is_dir() and stat.S_ISDIR(private.lstat().st_mode)
+    return private.is_dir() and not private.is_symlink()
