@@ -101,16 +101,21 @@ class Worker:
 
     def start(self, descriptor: int, job: Job, limits: Limits) -> None:
         self.recordings += 1
-        self._limits, self._waited, self._opened = limits, 0.0, None
-        seconds, fraction = divmod(limits.stall_seconds, 1.0)
-        timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         if not self._is_ready:
+            self._set_limits(Limits())  # a recording's are for its decoding
             self._await_start()
+        self._set_limits(limits)
+        self._opened = None
         try:
             socket.send_fds(self._socket, [job.to_bytes()], [descriptor])
         except OSError:
             self._bury()
+
+    def _set_limits(self, limits: Limits) -> None:
+        self._limits, self._waited = limits, 0.0
+        seconds, fraction = divmod(limits.stall_seconds, 1.0)
+        timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
 
     def _await_start(self) -> None:
         try:
