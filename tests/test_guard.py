@@ -351,10 +351,9 @@ def test_every_code_has_its_words_and_no_word_is_of_the_input(tmp_path):
 @pytest.fixture(scope="module")
 def hostile_run():
     """How every hostile recording ended, in a process of its own whose memory is seen whole."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.hostile"],
-        capture_output=True, env=environment, cwd=HERE.parent, timeout=300, check=False,
+        capture_output=True, cwd=HERE.parent, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()[-2_000:]
     assert done.stderr == b""
