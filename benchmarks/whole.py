@@ -3,8 +3,9 @@
     python -m benchmarks whole [--hours 2] [--disguise vocoder,psola,mcadams]
 
 The recording is 48 kHz stereo WAV, made of the examples over and over, so about eight tenths of it are speech.
-Every figure is of a process of its own, of one numeric thread, with what its children used (`wait4`). Runs take turns, so that a
-ratio compares neighbours in time; the median of the ratios is shown. Peers that are not installed are left
+Every figure is of a process of its own, of one numeric thread, with what its children used (`wait4`). Runs take
+turns, so that a ratio compares neighbours in time; the median of the ratios is shown. Peers that are not
+installed are left
 out and named. Nothing here is timed against the clock but `× real time`, which is of processor time."""
 
 from __future__ import annotations

@@ -339,22 +339,28 @@ def _pooled(
             return
         except _BrokenPoolError as broken:
             rest = broken.rest
-            for chunk in broken.suspects:
-                for numbered in chunk:
-                    yield _alone(numbered, *settings)
+            yield from _one_by_one([numbered for chunk in broken.suspects for numbered in chunk], *settings)
 
 
-def _alone(numbered: tuple[int, Recording], *settings: Any) -> tuple[list[Outcome], str | None]:
+def _one_by_one(
+    suspects: list[tuple[int, Recording]], *settings: Any
+) -> Generator[tuple[list[Outcome], str | None]]:
+    """One at a time in one worker, so that a death has one cause."""
     from deident.pipeline import Tally
 
-    try:
+    waiting = iter(suspects)
+    while True:
         with _pool(1) as pool:
-            result: tuple[list[Outcome], str | None] = pool.submit(process, [numbered], *settings).result()
-            return result
-    except BrokenProcessPool:
-        return [
-            Outcome(numbered[0], "refused", Tally(), "worker-died", "the process that read it died; twice")
-        ], None
+            for numbered in waiting:
+                try:
+                    result = pool.submit(process, [numbered], *settings).result()
+                except BrokenProcessPool:
+                    why = "the process that read it died, twice"
+                    yield [Outcome(numbered[0], "refused", Tally(), "worker-died", why)], None
+                    break
+                yield result
+            else:
+                return
 
 
 @contextmanager
