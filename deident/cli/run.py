@@ -165,11 +165,13 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
     found = f"{clock(summary.read_seconds)} of sound, {summary.speech_seconds:.1f} s of speech found"
     released = f"{summary.snippets} snippets, {summary.released_seconds:.1f} s"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
+    codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
     rows = {
         "recordings": f"{summary.recordings}: {states or 'none'}",
         "read": found,
         "would release" if dry else "released": released,
         "dropped": drops or "nothing",
+        **({"because": codes} if codes else {}),
         "took": took,
     }
     return "\n".join(f"{name:<14}{value}" for name, value in rows.items())
