@@ -1,0 +1,200 @@
+"""Who is compared with whom: the utterances of an evaluation, its speakers, models and trials."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.audio import Audio
+from deident.errors import SettingError
+
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+LEAST_SPEAKERS = 4  # of each role; under 20 the report's intervals say how little that is
+
+
+@dataclass(frozen=True, eq=False)
+class Utterance:
+    """A few seconds of one speaker's undisguised speech.
+
+    name : unique in its corpus.   load : gives the sound, mono at 16 kHz.   sex : "F", "M" or "".
+    recording : which utterances were cut from one recording.
+    role : "train" (the attacker's material), "trial", "enrol", or "" (undecided)."""
+
+    name: str
+    speaker: str
+    load: Callable[[], Audio] = field(repr=False)
+    sex: str = ""
+    transcript: str = ""
+    recording: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """The utterances of an evaluation, training and trial speakers disjoint (`divide` sees to that).
+
+    `remarks` say what was left out and what is lacking; the report shows them."""
+
+    name: str
+    utterances: tuple[Utterance, ...]
+    remarks: tuple[str, ...] = ()
+    synthetic: bool = False
+
+    @cached_property
+    def train(self) -> tuple[Utterance, ...]:
+        return tuple(u for u in self.utterances if u.role == "train")
+
+    @cached_property
+    def tests(self) -> tuple[Utterance, ...]:
+        return tuple(u for u in self.utterances if u.role in ("trial", "enrol"))
+
+
+def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
+    """The corpus with a role for every utterance and no speaker on both sides.
+
+    Roles that are given are kept. Speakers without one are divided, each sex in the same shares, by a
+    hash of their names, so that adding a speaker moves no other. Speakers with one utterance cannot be
+    modelled and are left out. Raises `SettingError` when too few remain."""
+    utterances, remarks = corpus.utterances, list(corpus.remarks)
+    counts = Counter(u.speaker for u in utterances)
+    alone = {speaker for speaker, count in counts.items() if count < 2}
+    if alone:
+        remarks.append(f"{len(alone)} speakers with a single utterance left out")
+        utterances = tuple(u for u in utterances if u.speaker not in alone)
+    if not any(u.role for u in utterances):
+        sex_of = {u.speaker: u.sex for u in utterances}
+        training = set()
+        for sex in sorted(set(sex_of.values())):
+            names = sorted((s for s, x in sex_of.items() if x == sex), key=_hash)
+            training |= set(names[: round(len(names) * train_share)])
+        utterances = tuple(
+            replace(u, role="train" if u.speaker in training else "trial") for u in utterances
+        )
+    used = tuple(u for u in utterances if u.role)
+    if len(used) < len(utterances):
+        remarks.append(f"{len(utterances) - len(used)} utterances without a role left out")
+    both = {u.speaker for u in used if u.role == "train"} & {u.speaker for u in used if u.role != "train"}
+    if both:
+        raise SettingError(f"{len(both)} speakers are both in training and in trials: they must be disjoint")
+    for role, names in (("training", {u.speaker for u in used if u.role == "train"}),
+                        ("trial", {u.speaker for u in used if u.role != "train"})):  # fmt: skip
+        if len(names) < LEAST_SPEAKERS:
+            raise SettingError(
+                f"expected at least {LEAST_SPEAKERS} {role} speakers with two utterances each; "
+                f"got {len(names)}: add speakers"
+            )
+        if len(names) < 20:
+            remarks.append(f"only {len(names)} {role} speakers: expect wide intervals")
+    if any(not u.sex for u in used):
+        remarks.append("the sex of some speakers is not given: same-sex trials are all trials")
+    return replace(corpus, utterances=used, remarks=tuple(remarks))
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Every utterance against a model of every speaker.
+
+    The model of a speaker is the mean of enrolment utterances, never the utterance on trial. Nontarget
+    models leave one utterance out as well, so that no model is better for being of another speaker.
+
+    speakers : (utterances,) 0 to S - 1.   sexes : one an utterance.
+    probes, enrols : (utterances,) bool: which are tried and which may enter a model."""
+
+    speakers: Ints
+    sexes: tuple[str, ...]
+    probes: Bools
+    enrols: Bools
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance]) -> Trials:
+        _, speakers = np.unique([u.speaker for u in utterances], return_inverse=True)
+        apart = any(u.role == "enrol" for u in utterances)
+        probes = np.array([u.role != "enrol" for u in utterances])
+        enrols = ~probes if apart else np.ones(len(utterances), np.bool_)
+        return cls(speakers.astype(np.intp), tuple(u.sex for u in utterances), probes, enrols)
+
+    def subset(self, which: npt.ArrayLike) -> Trials:
+        index = np.asarray(which)
+        _, speakers = np.unique(self.speakers[index], return_inverse=True)
+        sexes = tuple(np.asarray(self.sexes)[index].tolist())
+        return Trials(speakers.astype(np.intp), sexes, self.probes[index], self.enrols[index])
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.speakers.max()) + 1
+
+    @cached_property
+    def members(self) -> Doubles:
+        """(utterances, utterances) weights: row u averages the other enrolment utterances of u's speaker."""
+        own = (self.speakers[:, None] == self.speakers[None]) & self.enrols[None]
+        np.fill_diagonal(own, False)
+        return np.asarray(own / np.maximum(own.sum(1, keepdims=True), 1), np.float64)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """(utterances,) how many utterances are averaged in each row of `members`."""
+        return np.maximum((self.members > 0).sum(1), 1).astype(np.intp)
+
+    @cached_property
+    def model_of(self) -> Ints:
+        """(utterances, S): the row of `members` that trial u uses for speaker s."""
+        own = [np.flatnonzero(self.speakers == s) for s in range(self.count)]
+        order = np.zeros(len(self.speakers), np.intp)
+        for rows in own:
+            order[rows] = np.arange(len(rows))
+        table = np.stack([rows[order % len(rows)] for rows in own], axis=1)
+        table[np.arange(len(order)), self.speakers] = np.arange(len(order))
+        return table
+
+    @cached_property
+    def target(self) -> Bools:
+        """(utterances, S) True where the model is the speaker's own."""
+        return (self.speakers[:, None] == np.arange(self.count)[None]) & self.probes[:, None]
+
+    @cached_property
+    def speaker_sexes(self) -> tuple[str, ...]:
+        return tuple(self.sexes[int(np.flatnonzero(self.speakers == s)[0])] for s in range(self.count))
+
+    @cached_property
+    def nontarget(self) -> Bools:
+        """(utterances, S) True for other speakers of the same sex."""
+        same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
+        return self.mixed & same
+
+    @cached_property
+    def mixed(self) -> Bools:
+        """(utterances, S) True for other speakers of either sex."""
+        return ~(self.speakers[:, None] == np.arange(self.count)[None]) & self.probes[:, None]
+
+    def table(self, scores: Doubles) -> Doubles:
+        """(utterances, utterances as models) to (utterances, S): the score of each trial."""
+        return np.take_along_axis(scores, self.model_of, axis=1)
+
+
+def folds(trials: Trials, count: int, seed: int) -> list[tuple[Ints, Ints]]:
+    """Speaker-disjoint (fit, held out) utterance indices, each sex spread evenly."""
+    rng = np.random.default_rng(seed)
+    fold = np.zeros(trials.count, np.intp)
+    sexes = np.asarray(trials.speaker_sexes)
+    for sex in np.unique(sexes):
+        names = rng.permutation(np.flatnonzero(sexes == sex))
+        fold[names] = (np.arange(len(names)) + int(rng.integers(count))) % count
+    of_utterance = fold[trials.speakers]
+    return [
+        (np.flatnonzero(of_utterance != k).astype(np.intp), np.flatnonzero(of_utterance == k).astype(np.intp))
+        for k in range(count)
+        if (of_utterance == k).any()
+    ]
