@@ -7,7 +7,7 @@ All hold undisguised speech of the people they look for. They differ in what the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.evaluation import backend
-from deident.evaluation.trials import Doubles, Trials, folds
+from deident.evaluation.trials import Comparison, Doubles, Pairs, Trials, folds
 
 Vectors = npt.NDArray[np.floating]
 
@@ -35,12 +35,17 @@ class Evidence:
     train_trials: Trials
     trials: Trials
 
+    @property
+    def runs(self) -> int:
+        return int(self.trial.shape[1])
+
 
 @dataclass(frozen=True, eq=False)
 class Attack:
     """What came out of an attack.
 
-    scores : (runs, utterances, speakers), higher = more alike.
+    scores : (runs, utterances, models), higher = more alike.
+    again : the same attacker's scores for another comparison of the same utterances.
     held_target, held_nontarget : scores of training speakers by back ends that never saw them, in the
     same order for every attack on the same evidence, so that a fusion can be trained on them.
     note : how the attacker scored, for the report."""
@@ -48,6 +53,7 @@ class Attack:
     scores: Doubles
     held_target: Doubles
     held_nontarget: Doubles
+    again: Callable[[Comparison], Doubles]
     note: str = ""
 
     @property
@@ -56,18 +62,18 @@ class Attack:
 
 
 class Scorer(Protocol):
-    """Compares (utterances, dims) of trials with models averaged from as many of enrolment."""
+    """Compares vectors of trials with models averaged from vectors of enrolment."""
 
-    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, trials: Trials) -> Doubles: ...
+    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles: ...
 
 
 class Cosine:
     """The angle between a trial and the mean of its model, as speaker encoders are used off the shelf."""
 
-    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, trials: Trials) -> Doubles:
-        one = np.asarray(trial, np.float64)
-        model = trials.members @ np.asarray(enrol, np.float64)
-        return trials.table(_unit(one) @ _unit(model).T)
+    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles:
+        probe = comparison.probes @ np.asarray(trial, np.float64)
+        model = comparison.members @ np.asarray(enrol, np.float64)
+        return comparison.table(_unit(probe) @ _unit(model).T)
 
 
 def _unit(rows: Doubles) -> Doubles:
@@ -113,16 +119,16 @@ class Attacker(Protocol):
 
     summary: str
 
-    def attack(self, evidence: Evidence, untrained: bool) -> Attack:
-        """untrained : the family is an embedding that can be compared as it is."""
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        """comparable : the family is an embedding whose angles mean something without training."""
         ...
 
 
 class Ignorant:
     summary = "does not know of the disguise: compares with undisguised speech"
 
-    def attack(self, evidence: Evidence, untrained: bool) -> Attack:
-        scoring: Scoring = Untrained() if untrained else Retrained()
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        scoring: Scoring = Untrained() if comparable else Retrained()
         e = evidence
         return _attack(e, scoring, e.train_original, e.train_original, e.enrol_original)
 
@@ -130,16 +136,24 @@ class Ignorant:
 class LazyInformed:
     summary = "disguises the speech it compares with, but scores as if nothing had happened"
 
-    def attack(self, evidence: Evidence, untrained: bool) -> Attack:
-        scoring: Scoring = Untrained() if untrained else Retrained()
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        scoring: Scoring = Untrained() if comparable else Retrained()
         return _attack(evidence, scoring, evidence.train_original, evidence.train, evidence.enrol)
 
 
 class SemiInformed:
     summary = "has retrained on other speakers disguised by the same method"
 
-    def attack(self, evidence: Evidence, untrained: bool) -> Attack:
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
         return _attack(evidence, Retrained(), evidence.train, evidence.train, evidence.enrol)
+
+
+class SameRecording:
+    summary = "asks of two disguised snippets whether they were cut from one recording"
+
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        e = evidence
+        return _attack(e, Retrained(), e.train, e.train, e.trial, Pairs, same_copy=True)
 
 
 ATTACKERS: dict[str, Attacker] = {
@@ -149,24 +163,41 @@ ATTACKERS: dict[str, Attacker] = {
 }
 
 
-def _attack(e: Evidence, scoring: Scoring, fit_on: Vectors, held_enrol: Vectors, enrol: Vectors) -> Attack:
+def _whole(trials: Trials) -> Comparison:
+    return trials
+
+
+def _attack(
+    e: Evidence,
+    scoring: Scoring,
+    fit_on: Vectors,
+    held_enrol: Vectors,
+    enrol: Vectors,
+    view: Callable[[Trials], Comparison] = _whole,
+    same_copy: bool = False,
+) -> Attack:
+    """same_copy : both sides of a pair come from one run (two utterances of it still have their own voices)."""
     settled, note = scoring.settle(fit_on, e.train_trials)
     scorer = settled.fit(fit_on, e.train_trials)
-    scores = [
-        scorer.compare(e.trial[:, run], enrol[:, run % enrol.shape[1]], e.trials)
-        for run in range(e.trial.shape[1])
-    ]
+
+    def again(comparison: Comparison) -> Doubles:
+        runs = [
+            scorer.compare(e.trial[:, run], enrol[:, run % enrol.shape[1]], comparison)
+            for run in range(e.runs)
+        ]
+        return np.stack(runs)
+
     same, other = [], []
     for seed in (100, 101):  # other divisions than those that chose the shape
         for fit_rows, held in folds(e.train_trials, 3, seed):
-            inner, outer = e.train_trials.subset(fit_rows), e.train_trials.subset(held)
+            inner, outer = e.train_trials.subset(fit_rows), view(e.train_trials.subset(held))
             fold_scorer = settled.fit(fit_on[fit_rows], inner)
             for one, two in backend.copy_pairs(e.train.shape[1]):
-                model = held_enrol[held, two % held_enrol.shape[1]]
+                model = held_enrol[held, (one if same_copy else two) % held_enrol.shape[1]]
                 table = fold_scorer.compare(e.train[held, one], model, outer)
                 same.append(table[outer.target])
                 other.append(table[outer.nontarget])
-    return Attack(np.stack(scores), np.concatenate(same), np.concatenate(other), note)
+    return Attack(again(view(e.trials)), np.concatenate(same), np.concatenate(other), again, note)
 
 
 def fuse(attacks: Mapping[str, Attack] | Sequence[Attack]) -> Attack:
@@ -177,9 +208,16 @@ def fuse(attacks: Mapping[str, Attack] | Sequence[Attack]) -> Attack:
     same = np.stack([part.held_target for part in parts], axis=1)
     other = np.stack([part.held_nontarget for part in parts], axis=1)
     weights, offset = _logistic(same, other)
-    scores = sum(w * part.scores for w, part in zip(weights, parts, strict=True)) + offset
+
+    def join(scores: Sequence[Doubles]) -> Doubles:
+        return np.asarray(sum(w * s for w, s in zip(weights, scores, strict=True)) + offset)
+
+    def again(comparison: Comparison) -> Doubles:
+        return join([part.again(comparison) for part in parts])
+
     words = f"logistic regression over {len(parts)} attacks"
-    return Attack(np.asarray(scores), same @ weights + offset, other @ weights + offset, words)
+    whole = join([part.scores for part in parts])
+    return Attack(whole, same @ weights + offset, other @ weights + offset, again, words)
 
 
 def _logistic(same: Doubles, other: Doubles, ridge: float = 1e-3) -> tuple[Doubles, float]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deident.evaluation.trials import Ints, Trials, folds
+from deident.evaluation.trials import Comparison, Doubles, Ints, Trials, folds
 
-Doubles = npt.NDArray[np.float64]
 
 CLIP = 6.0  # deviations: one wild statistic of one snippet must not decide
 
@@ -53,10 +52,11 @@ class Backend:
         kept = slice(0, discriminants)
         return Backend(self.centres, self.scale, self.projection[:, kept], self.between[kept])
 
-    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, trials: Trials) -> Doubles:
-        """(utterances, speakers) scores of trial vectors against models of enrolment vectors."""
-        models = trials.members @ self.project(enrol, trials.sexes)
-        return trials.table(self.score(self.project(trial, trials.sexes), models, trials.sizes))
+    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles:
+        """The table of scores of trial vectors against models of enrolment vectors."""
+        probes = comparison.probes @ self.project(trial, comparison.sexes)
+        models = comparison.members @ self.project(enrol, comparison.sexes)
+        return comparison.table(self.score(probes, models, comparison.sizes, comparison.pooled))
 
     def project(self, vectors: npt.ArrayLike, sexes: Sequence[str] | None = None) -> Doubles:
         """(n, dims) to (n, discriminants), each sex about its own centre where there is one."""
@@ -69,13 +69,14 @@ class Backend:
         projected: Doubles = np.clip((array - centre) / self.scale, -CLIP, CLIP) @ self.projection
         return projected
 
-    def score(self, trials: Doubles, models: Doubles, counts: npt.ArrayLike) -> Doubles:
+    def score(self, trials: Doubles, models: Doubles, counts: npt.ArrayLike, pooled: int = 1) -> Doubles:
         """(trials, models) log-likelihood ratios of one speaker against two.
 
-        trials : (trials, discriminants).   models : (models, discriminants) means of `counts` snippets."""
+        trials : (trials, discriminants) means of `pooled` snippets.   models : (models, discriminants)
+        means of `counts` snippets."""
         between = self.between[None]
         noise = 1.0 / np.asarray(counts, np.float64)[:, None]
-        a, b = between + 1.0, between + noise
+        a, b = between + 1.0 / pooled, between + noise
         determinant = a * b - between**2
         # log N([t m]; 0, [[a, y], [y, b]]) - log N(t; 0, a) - log N(m; 0, b), discriminant by discriminant
         constant = 0.5 * (np.log(a * b) - np.log(determinant)).sum(1)
@@ -171,10 +172,11 @@ def choose(vectors: npt.ArrayLike, trials: Trials, repeats: int = 2, parts: int 
             known = moments(array[fit_on], inner.speakers, inner.sexes)
             for shape, backend in _grid(known, _sizes(COMPONENTS, array.shape[2]), SHRINKAGES):
                 for trial, enrol in copy_pairs(array.shape[1])[:2]:
-                    t = backend.project(array[held, trial], outer.sexes)
-                    m = outer.members @ backend.project(array[held, enrol], outer.sexes)
+                    probes = backend.project(array[held, trial], outer.sexes)
+                    models = outer.members @ backend.project(array[held, enrol], outer.sexes)
                     for kept in _sizes(DISCRIMINANTS, len(backend.between)):
-                        scores = outer.table(backend.cut(kept).score(t[:, :kept], m[:, :kept], outer.sizes))
+                        ratios = backend.cut(kept).score(probes[:, :kept], models[:, :kept], outer.sizes)
+                        scores = outer.table(ratios)
                         key = Shape(shape.components, kept, shape.shrinkage)
                         found.setdefault(key, []).append(area(scores[outer.target], scores[outer.nontarget]))
     best = max(found, key=lambda shape: float(np.mean(found[shape])))

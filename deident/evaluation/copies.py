@@ -36,7 +36,9 @@ class Undisguised:
 class Measure(Protocol):
     """Something measured of copies: arrays whose first axis is the copies, by name."""
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> dict[str, Array]: ...
+    def __call__(
+        self, original: Audio, utterance: Utterance, copies: Sequence[Audio]
+    ) -> dict[str, Array]: ...
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,3 @@ def strength(
     corpus: Corpus, disguise: Any, measures: Sequence[Measure], original: Material, **options: Any
 ) -> dict[str, float]:
     return eers(corpus, attack_all(corpus, original, gather(corpus, disguise, measures, **options)))
-
-
-_ = np

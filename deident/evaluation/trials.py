@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -76,9 +77,7 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
         for sex in sorted(set(sex_of.values())):
             names = sorted((s for s, x in sex_of.items() if x == sex), key=_hash)
             training |= set(names[: round(len(names) * train_share)])
-        utterances = tuple(
-            replace(u, role="train" if u.speaker in training else "trial") for u in utterances
-        )
+        utterances = tuple(replace(u, role="train" if u.speaker in training else "trial") for u in utterances)
     used = tuple(u for u in utterances if u.role)
     if len(used) < len(utterances):
         remarks.append(f"{len(utterances) - len(used)} utterances without a role left out")
@@ -103,6 +102,31 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
+class Comparison(Protocol):
+    """What is compared with what: trials with models averaged from enrolment utterances.
+
+    members : (utterances, utterances) weights, a row a model.   sizes : utterances in each.
+    pooled : utterances averaged on the trial side, by the rows of `probes`.
+    target, nontarget : which entries of a table of scores are trials."""
+
+    @property
+    def sexes(self) -> tuple[str, ...]: ...
+    @property
+    def members(self) -> Doubles: ...
+    @property
+    def sizes(self) -> Ints: ...
+    @property
+    def probes(self) -> Doubles: ...
+    @property
+    def pooled(self) -> int: ...
+    @property
+    def target(self) -> Bools: ...
+    @property
+    def nontarget(self) -> Bools: ...
+
+    def table(self, scores: Doubles) -> Doubles: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Trials:
     """Every utterance against a model of every speaker.
@@ -110,37 +134,77 @@ class Trials:
     The model of a speaker is the mean of enrolment utterances, never the utterance on trial. Nontarget
     models leave one utterance out as well, so that no model is better for being of another speaker.
 
-    speakers : (utterances,) 0 to S - 1.   sexes : one an utterance.
-    probes, enrols : (utterances,) bool: which are tried and which may enter a model."""
+    speakers, recordings : (utterances,) from 0.   sexes : one an utterance.
+    tried, enrolled : (utterances,) bool: which are tried and which may enter a model.
+    most : utterances a model averages at most.   pooled : utterances a trial averages."""
 
     speakers: Ints
+    recordings: Ints
     sexes: tuple[str, ...]
-    probes: Bools
-    enrols: Bools
+    tried: Bools
+    enrolled: Bools
+    most: int = 1_000_000
+    pooled: int = 1
 
     @classmethod
     def of(cls, utterances: Sequence[Utterance]) -> Trials:
-        _, speakers = np.unique([u.speaker for u in utterances], return_inverse=True)
         apart = any(u.role == "enrol" for u in utterances)
-        probes = np.array([u.role != "enrol" for u in utterances])
-        enrols = ~probes if apart else np.ones(len(utterances), np.bool_)
-        return cls(speakers.astype(np.intp), tuple(u.sex for u in utterances), probes, enrols)
+        tried = np.array([u.role != "enrol" for u in utterances])
+        enrolled = ~tried if apart else np.ones(len(utterances), np.bool_)
+        speakers = _number([u.speaker for u in utterances])
+        recordings = _number([f"{u.speaker} {u.recording or u.name}" for u in utterances])
+        return cls(speakers, recordings, tuple(u.sex for u in utterances), tried, enrolled)
 
     def subset(self, which: npt.ArrayLike) -> Trials:
         index = np.asarray(which)
-        _, speakers = np.unique(self.speakers[index], return_inverse=True)
-        sexes = tuple(np.asarray(self.sexes)[index].tolist())
-        return Trials(speakers.astype(np.intp), sexes, self.probes[index], self.enrols[index])
+        return replace(
+            self,
+            speakers=_number(self.speakers[index]),
+            recordings=_number(self.recordings[index]),
+            sexes=tuple(np.asarray(self.sexes)[index].tolist()),
+            tried=self.tried[index],
+            enrolled=self.enrolled[index],
+        )
+
+    def grown(self, enrolled: int, pooled: int = 1) -> Trials:
+        """The same trials for an attacker with this many snippets a model and a trial."""
+        return replace(self, most=enrolled, pooled=pooled)
 
     @cached_property
     def count(self) -> int:
         return int(self.speakers.max()) + 1
 
     @cached_property
+    def least(self) -> int:
+        """Utterances that four speakers in five have, at least."""
+        return int(np.percentile(np.bincount(self.speakers), 20, method="lower"))
+
+    @cached_property
+    def _order(self) -> Ints:
+        """(utterances,) the number of each among those of its speaker."""
+        order = np.zeros(len(self.speakers), np.intp)
+        for speaker in range(self.count):
+            rows = np.flatnonzero(self.speakers == speaker)
+            order[rows] = np.arange(len(rows))
+        return order
+
+    @cached_property
+    def _after(self) -> Ints:
+        """(utterances, utterances) how many places, cyclically, one is after the other in its speaker's."""
+        counts = np.bincount(self.speakers)[self.speakers]
+        return (self._order[None] - self._order[:, None]) % counts[:, None]
+
+    @cached_property
+    def probes(self) -> Doubles:
+        """(utterances, utterances) weights: row u averages u and the next of its speaker, `pooled` in all."""
+        own = (self.speakers[:, None] == self.speakers[None]) & (self._after < self.pooled)
+        return np.asarray(own / own.sum(1, keepdims=True), np.float64)
+
+    @cached_property
     def members(self) -> Doubles:
-        """(utterances, utterances) weights: row u averages the other enrolment utterances of u's speaker."""
-        own = (self.speakers[:, None] == self.speakers[None]) & self.enrols[None]
-        np.fill_diagonal(own, False)
+        """(utterances, utterances) weights: row u averages others of u's speaker, none of its trial."""
+        own = (self.speakers[:, None] == self.speakers[None]) & self.enrolled[None]
+        own &= (self._after >= self.pooled) & (self._after < self.pooled + self.most)
         return np.asarray(own / np.maximum(own.sum(1, keepdims=True), 1), np.float64)
 
     @cached_property
@@ -150,19 +214,21 @@ class Trials:
 
     @cached_property
     def model_of(self) -> Ints:
-        """(utterances, S): the row of `members` that trial u uses for speaker s."""
+        """(utterances, speakers): the row of `members` that trial u uses for speaker s."""
         own = [np.flatnonzero(self.speakers == s) for s in range(self.count)]
-        order = np.zeros(len(self.speakers), np.intp)
-        for rows in own:
-            order[rows] = np.arange(len(rows))
-        table = np.stack([rows[order % len(rows)] for rows in own], axis=1)
-        table[np.arange(len(order)), self.speakers] = np.arange(len(order))
+        table = np.stack([rows[self._order % len(rows)] for rows in own], axis=1)
+        table[np.arange(len(self.speakers)), self.speakers] = np.arange(len(self.speakers))
         return table
 
     @cached_property
+    def own(self) -> Bools:
+        """(utterances, speakers) True at the utterance's own speaker."""
+        return np.asarray(self.speakers[:, None] == np.arange(self.count)[None])
+
+    @cached_property
     def target(self) -> Bools:
-        """(utterances, S) True where the model is the speaker's own."""
-        return (self.speakers[:, None] == np.arange(self.count)[None]) & self.probes[:, None]
+        """(utterances, speakers) True where the model is the speaker's own."""
+        return self.own & self.tried[:, None] & (self.members.sum(1) > 0)[:, None]
 
     @cached_property
     def speaker_sexes(self) -> tuple[str, ...]:
@@ -170,18 +236,67 @@ class Trials:
 
     @cached_property
     def nontarget(self) -> Bools:
-        """(utterances, S) True for other speakers of the same sex."""
+        """(utterances, speakers) True for other speakers of the same sex."""
         same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
         return self.mixed & same
 
     @cached_property
     def mixed(self) -> Bools:
-        """(utterances, S) True for other speakers of either sex."""
-        return ~(self.speakers[:, None] == np.arange(self.count)[None]) & self.probes[:, None]
+        """(utterances, speakers) True for other speakers of either sex."""
+        return ~self.own & self.tried[:, None]
 
     def table(self, scores: Doubles) -> Doubles:
-        """(utterances, utterances as models) to (utterances, S): the score of each trial."""
+        """(utterances, utterances as models) to (utterances, speakers): the score of each trial."""
         return np.take_along_axis(scores, self.model_of, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Every utterance against every other: were they cut from one recording, or from two?
+
+    The other recordings are of the same sex; where a speaker has several, they count as different."""
+
+    trials: Trials
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        return self.trials.sexes
+
+    @property
+    def pooled(self) -> int:
+        return 1
+
+    @cached_property
+    def members(self) -> Doubles:
+        return np.eye(len(self.trials.speakers))
+
+    @property
+    def probes(self) -> Doubles:
+        return self.members
+
+    @cached_property
+    def sizes(self) -> Ints:
+        return np.ones(len(self.trials.speakers), np.intp)
+
+    @cached_property
+    def _together(self) -> Bools:
+        return np.asarray(self.trials.recordings[:, None] == self.trials.recordings[None])
+
+    @cached_property
+    def target(self) -> Bools:
+        return self._together & ~np.eye(len(self.trials.speakers), dtype=np.bool_)
+
+    @cached_property
+    def nontarget(self) -> Bools:
+        sexes = np.asarray(self.sexes)
+        return ~self._together & (sexes[:, None] == sexes[None])
+
+    def table(self, scores: Doubles) -> Doubles:
+        return scores
+
+
+def _number(names: npt.ArrayLike) -> Ints:
+    return np.unique(np.asarray(names), return_inverse=True)[1].astype(np.intp)
 
 
 def folds(trials: Trials, count: int, seed: int) -> list[tuple[Ints, Ints]]:
