@@ -7,6 +7,7 @@ All hold undisguised speech of the people they look for. They differ in what the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -105,13 +106,24 @@ class Retrained:
     shape: backend.Shape | None = None
 
     def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]:
-        shape, _ = backend.choose(fit_on, trials)
+        shape = _shape_for(fit_on, trials)
         words = f"PLDA, {shape.components} components, {shape.discriminants} discriminants"
         return Retrained(shape), f"{words}, shrinkage {shape.shrinkage:g}"
 
     def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
         assert self.shape is not None
         return backend.fit(backend.moments(fit_on, trials.speakers, trials.sexes), self.shape)
+
+
+_shapes: dict[str, backend.Shape] = {}
+
+
+def _shape_for(fit_on: Vectors, trials: Trials) -> backend.Shape:
+    """`backend.choose`, once for the same vectors: the originals serve every method's attackers."""
+    name = hashlib.sha256(fit_on.tobytes() + trials.speakers.tobytes() + repr(trials.sexes).encode()).hexdigest()
+    if name not in _shapes:
+        _shapes[name] = backend.choose(fit_on, trials)[0]
+    return _shapes[name]
 
 
 class Attacker(Protocol):

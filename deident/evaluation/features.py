@@ -286,11 +286,16 @@ FAMILIES: dict[str, Callable[[Frames], Floats]] = {
 }
 
 
+def frames_of(samples: Floats) -> Frames:
+    """The frames of a snippet, padded where it is too short to have any."""
+    if len(samples) < SHORTEST:
+        samples = np.pad(samples, (0, SHORTEST - len(samples)))
+    return Frames(np.ascontiguousarray(samples, np.float32))
+
+
 def statistics(samples: Floats) -> dict[str, Floats]:
     """Every family's vector for one snippet.
 
     samples : (samples,) float32 at 16 kHz. Silence and fragments give finite vectors too."""
-    if len(samples) < SHORTEST:
-        samples = np.pad(samples, (0, SHORTEST - len(samples)))
-    frames = Frames(np.ascontiguousarray(samples, np.float32))
+    frames = frames_of(samples)
     return {name: family(frames).astype(np.float32) for name, family in FAMILIES.items()}

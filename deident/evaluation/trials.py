@@ -1,105 +1,20 @@
-"""Who is compared with whom: the utterances of an evaluation, its speakers, models and trials."""
+"""Who is compared with whom: speakers, models and trials."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import Audio
-from deident.errors import SettingError
+from deident.evaluation.corpus import Utterance
 
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
-
-LEAST_SPEAKERS = 4  # of each role; under 20 the report's intervals say how little that is
-
-
-@dataclass(frozen=True, eq=False)
-class Utterance:
-    """A few seconds of one speaker's undisguised speech.
-
-    name : unique in its corpus.   load : gives the sound, mono at 16 kHz.   sex : "F", "M" or "".
-    recording : which utterances were cut from one recording.
-    role : "train" (the attacker's material), "trial", "enrol", or "" (undecided)."""
-
-    name: str
-    speaker: str
-    load: Callable[[], Audio] = field(repr=False)
-    sex: str = ""
-    transcript: str = ""
-    recording: str = ""
-    role: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Corpus:
-    """The utterances of an evaluation, training and trial speakers disjoint (`divide` sees to that).
-
-    `remarks` say what was left out and what is lacking; the report shows them."""
-
-    name: str
-    utterances: tuple[Utterance, ...]
-    remarks: tuple[str, ...] = ()
-    synthetic: bool = False
-
-    @cached_property
-    def train(self) -> tuple[Utterance, ...]:
-        return tuple(u for u in self.utterances if u.role == "train")
-
-    @cached_property
-    def tests(self) -> tuple[Utterance, ...]:
-        return tuple(u for u in self.utterances if u.role in ("trial", "enrol"))
-
-
-def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
-    """The corpus with a role for every utterance and no speaker on both sides.
-
-    Roles that are given are kept. Speakers without one are divided, each sex in the same shares, by a
-    hash of their names, so that adding a speaker moves no other. Speakers with one utterance cannot be
-    modelled and are left out. Raises `SettingError` when too few remain."""
-    utterances, remarks = corpus.utterances, list(corpus.remarks)
-    counts = Counter(u.speaker for u in utterances)
-    alone = {speaker for speaker, count in counts.items() if count < 2}
-    if alone:
-        remarks.append(f"{len(alone)} speakers with a single utterance left out")
-        utterances = tuple(u for u in utterances if u.speaker not in alone)
-    if not any(u.role for u in utterances):
-        sex_of = {u.speaker: u.sex for u in utterances}
-        training = set()
-        for sex in sorted(set(sex_of.values())):
-            names = sorted((s for s, x in sex_of.items() if x == sex), key=_hash)
-            training |= set(names[: round(len(names) * train_share)])
-        utterances = tuple(replace(u, role="train" if u.speaker in training else "trial") for u in utterances)
-    used = tuple(u for u in utterances if u.role)
-    if len(used) < len(utterances):
-        remarks.append(f"{len(utterances) - len(used)} utterances without a role left out")
-    both = {u.speaker for u in used if u.role == "train"} & {u.speaker for u in used if u.role != "train"}
-    if both:
-        raise SettingError(f"{len(both)} speakers are both in training and in trials: they must be disjoint")
-    for role, names in (("training", {u.speaker for u in used if u.role == "train"}),
-                        ("trial", {u.speaker for u in used if u.role != "train"})):  # fmt: skip
-        if len(names) < LEAST_SPEAKERS:
-            raise SettingError(
-                f"expected at least {LEAST_SPEAKERS} {role} speakers with two utterances each; "
-                f"got {len(names)}: add speakers"
-            )
-        if len(names) < 20:
-            remarks.append(f"only {len(names)} {role} speakers: expect wide intervals")
-    if any(not u.sex for u in used):
-        remarks.append("the sex of some speakers is not given: same-sex trials are all trials")
-    return replace(corpus, utterances=used, remarks=tuple(remarks))
-
-
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 class Comparison(Protocol):
@@ -170,6 +85,10 @@ class Trials:
         """The same trials for an attacker with this many snippets a model and a trial."""
         return replace(self, most=enrolled, pooled=pooled)
 
+    def blind(self) -> Trials:
+        """The same for an attacker who is not told the sex: everyone else is a nontarget."""
+        return replace(self, sexes=("",) * len(self.sexes))
+
     @cached_property
     def count(self) -> int:
         return int(self.speakers.max()) + 1
@@ -238,12 +157,7 @@ class Trials:
     def nontarget(self) -> Bools:
         """(utterances, speakers) True for other speakers of the same sex."""
         same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
-        return self.mixed & same
-
-    @cached_property
-    def mixed(self) -> Bools:
-        """(utterances, speakers) True for other speakers of either sex."""
-        return ~self.own & self.tried[:, None]
+        return ~self.own & self.tried[:, None] & same
 
     def table(self, scores: Doubles) -> Doubles:
         """(utterances, utterances as models) to (utterances, speakers): the score of each trial."""
