@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from deident.disguise.base import Disguise, Method
+from deident.disguise.mcadams import McAdams
 
 __all__ = ["DISGUISES", "Disguise", "Method"]
 
-DISGUISES: dict[str, type[Method[Any]]] = {}
+DISGUISES: dict[str, type[Method[Any]]] = {
+    "mcadams": McAdams,
+}

@@ -18,7 +18,7 @@ DECIMATION = 8  # to 2 kHz: the first harmonics tell the period, and cost an eig
 SIZE = 1_024  # samples a frame: three periods of the lowest voices
 LAG_STEP = 0.25e-3  # seconds; twice as fine as the decimated samples, for the parabola through a peak
 BANDS = 4  # of lags, each narrower than an octave, so that a period and its double are two candidates
-BLOCK = 512  # frames whose autocorrelation stays in the cache
+BLOCK = 256  # frames whose spectra stay in the cache
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class PitchTracker:
 
     @cached_property
     def _bands(self) -> list[slice]:
-        """Where in the lags each candidate is sought."""
+        """Columns of the autocorrelation in which each candidate is sought."""
         edges = np.geomspace(self._lags[1], self._lags[-1], BANDS + 1) - 0.5 * LAG_STEP
-        starts = np.searchsorted(self._lags, edges)
+        starts = np.searchsorted(self._lags, edges) + 1
         return [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
 
     @cached_property
@@ -130,22 +130,24 @@ class PitchTracker:
 
     def _candidates(self, samples: Floats) -> tuple[Floats, Floats]:
         """Frequency and strength of the best period in each band of lags, each (BANDS, frames)."""
+        correlation = self._correlation(samples)
+        energy = correlation[:, 0]
+        lag, height = _peaks(correlation, self._bands)
+        loud = np.quantile(energy, 0.9)
+        height /= energy + np.float32(10.0 ** (self.silence_db / 10.0) * loud + 1e-12)
+        return np.reciprocal(lag * np.float32(LAG_STEP) + np.float32(self._lags[0] - LAG_STEP)), height
+
+    def _correlation(self, samples: Floats) -> Floats:
+        """(frames, 1 + lags): energy and autocorrelation of each frame."""
         frames = self._frames(samples)
-        energy = np.empty(len(frames), dtype=np.float32)
-        lag = np.empty((BANDS, len(frames)), dtype=np.float32)
-        height = np.empty_like(lag)
+        correlation = np.empty((len(frames), self._to_lags.shape[1]), dtype=np.float32)
         for start in range(0, len(frames), BLOCK):
             block = slice(start, start + BLOCK)
             spectra = scipy.fft.rfft(frames[block] * self._window, self._fft_size)
             power = np.square(spectra.real)
             power += np.square(spectra.imag)
-            correlation = power @ self._to_lags
-            energy[block] = correlation[:, 0]
-            for row, band in enumerate(self._bands):
-                lag[row, block], height[row, block] = _peak(correlation[:, 1:], band)
-        loud = np.quantile(energy, 0.9) if energy.size else 0.0
-        height /= energy + np.float32(10.0 ** (self.silence_db / 10.0) * loud + 1e-12)
-        return np.reciprocal(lag * np.float32(LAG_STEP) + np.float32(self._lags[0])), height
+            np.matmul(power, self._to_lags, out=correlation[block])
+        return correlation
 
     def _frames(self, samples: Floats) -> Floats:
         """(frames, size) view of decimated samples, frame k centred on sample k·hop."""
@@ -188,13 +190,12 @@ def _low_pass(reach: int = 4) -> Floats:
 _LOW_PASS = _low_pass()
 
 
-def _peak(correlation: Floats, band: slice) -> tuple[Floats, Floats]:
-    """Position and height of the largest value of each row within a band, from a parabola through it."""
-    frames, lags = correlation.shape
-    top = correlation[:, band].argmax(axis=1) + band.start
-    flat = correlation if correlation.flags.c_contiguous else np.ascontiguousarray(correlation)
-    where = top + np.arange(frames) * lags
-    flat = flat.ravel()
+def _peaks(correlation: Floats, bands: list[slice]) -> tuple[Floats, Floats]:
+    """Position and height of the largest value of each row in each band, (bands, frames), by a parabola."""
+    frames, columns = correlation.shape
+    top = np.stack([correlation[:, band].argmax(axis=1) + band.start for band in bands])
+    where = top + np.arange(frames) * columns
+    flat = correlation.ravel()
     below, middle, above = flat[where - 1], flat[where], flat[where + 1]
     slope = 0.25 * (above - below)
     bend = middle - 0.5 * (below + above)
@@ -208,22 +209,28 @@ def _best_path(states: Floats, steps: Floats) -> npt.NDArray[np.intp]:
     The largest sum through each state is that of the best way to it and the best way from it; either is a
     chain of (max, +) products, which are associative and therefore need log2(frames) steps instead of frames
     (Särkkä & García-Fernández, 2021)."""
-    to = _chain(states[:, 0], steps + states[None, :, 1:])
-    onward = _chain(np.zeros_like(states[:, 0]), (steps + states[None, :, 1:]).transpose(1, 0, 2)[:, :, ::-1])
+    onto = steps + states[None, :, 1:]
+    back = onto.transpose(1, 0, 2)[:, :, ::-1]
+    start = np.stack((states[:, 0], np.zeros_like(states[:, 0])))
+    to, onward = _chain(start, np.stack((onto, back)))
     best: npt.NDArray[np.intp] = (to + onward[:, ::-1]).argmax(axis=0)
     return best
 
 
 def _chain(start: Floats, steps: Floats) -> Floats:
-    """(states, n + 1): the start, then its (max, +) product with the first 1 ... n of (states, states, n)."""
+    """start, (..., states), and its (max, +) products with the first 1 ... n of (..., states, states, n).
+
+    Returns (..., states, n + 1)."""
     count = steps.shape[-1]
-    out = np.empty((len(start), count + 1), dtype=np.float32)
-    out[:, 0] = start
+    out = np.empty((*start.shape, count + 1), dtype=np.float32)
+    out[..., 0] = start
+    if count == 0:
+        return out
+    even = np.ascontiguousarray(steps[..., 0::2])  # strided sums would be slower than the copies
     if count > 1:
-        even = count // 2 * 2
-        pairs = (steps[:, :, None, 0:even:2] + steps[None, :, :, 1:even:2]).max(axis=1)
-        out[:, 0 : even + 1 : 2] = _chain(start, pairs)
-    if count:
-        before = out[:, None, 0:count:2]
-        out[:, 1::2] = (before + steps[:, :, 0::2]).max(axis=0)
+        odd = np.ascontiguousarray(steps[..., 1::2])
+        pairs = even[..., :, :, None, : count // 2] + odd[..., None, :, :, :]
+        out[..., 0 : count // 2 * 2 + 1 : 2] = _chain(start, pairs.max(axis=-3))
+    before = np.ascontiguousarray(out[..., :, None, 0:count:2])
+    out[..., 1::2] = (before + even).max(axis=-3)
     return out

@@ -1,0 +1,83 @@
+"""The field's baseline: the poles of linear prediction turned by a power of their angle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.audio import RATE, Audio
+from deident.disguise.base import Method, at_work_rate, bounded, ordered
+from deident.dsp.lpc import BLOCK, Doubles, burg, from_poles, poles, refilter
+
+ORDER = 20
+SIZE = RATE // 50  # 20 ms
+HOP = RATE // 100
+REAL = 1e-8  # a root found with a smaller imaginary part is real
+
+
+@dataclass(frozen=True)
+class McAdamsVoice:
+    """What was drawn: the power to which the angle of every complex pole is raised."""
+
+    alpha: float = field(repr=False)
+
+
+@dataclass(frozen=True)
+class McAdams(Method[McAdamsVoice]):
+    """The second baseline of the VoicePrivacy challenges, B2: formants move, pitch and timing stay.
+
+    alpha : the range it is drawn from, uniformly, for each voice.
+    Frames of 20 ms every 10 ms under square-root Hann windows, linear prediction of order 20 by Burg's
+    method, pole angles φ to φ^α, the residual through the new poles. Whoever knows the method can undo it:
+    it is here to compare with. Patino et al. (2021), Speaker anonymisation using the McAdams coefficient.
+
+    B2 leaves out the first and the last 10 ms and divides by the peak; this keeps both ends, and divides only
+    where the peak would pass full scale. Raises `SettingError` for a range outside 0.3 to 0.95."""
+
+    alpha: tuple[float, float] = (0.5, 0.9)
+
+    def __post_init__(self) -> None:
+        ordered("alpha", self.alpha, 0.3, 0.95)  # near 1 would be no disguise
+
+    def draw(self, rng: np.random.Generator) -> McAdamsVoice:
+        return McAdamsVoice(float(rng.uniform(*self.alpha)))
+
+    def apply(self, audio: Audio, voice: McAdamsVoice) -> Audio:
+        samples = at_work_rate(audio)
+        padded = np.zeros(-(-len(samples) // HOP) * HOP + 2 * HOP, dtype=np.float64)
+        padded[HOP : HOP + len(samples)] = samples
+        out = np.zeros_like(padded)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, SIZE)[::HOP]
+        for start in range(0, len(frames), BLOCK):
+            block = frames[start : start + BLOCK] * _WINDOW
+            loud = block.any(axis=1)  # silence has no poles to find
+            block[loud] = turn_poles(block[loud], voice.alpha)
+            block *= _WINDOW
+            rows = out[start * HOP : (start + len(block) + 1) * HOP].reshape(-1, HOP)
+            rows[:-1] += block[:, :HOP]
+            rows[1:] += block[:, HOP:]
+        return Audio(bounded(out[HOP : HOP + len(samples)]), RATE)
+
+
+def turn_poles(frames: Doubles, alpha: float) -> Doubles:
+    """(frames, size) with the angle of every complex pole, 0 to π, raised to a power."""
+    filters = burg(frames, ORDER)
+    re, im = poles(filters)
+    angle = np.arctan2(np.abs(im), re)
+    radius = np.hypot(re, im)
+    turned = np.minimum(angle**alpha, np.pi)
+    is_complex = np.abs(im) > REAL
+    new_re = np.where(is_complex, radius * np.cos(turned), re)
+    new_im = np.where(is_complex, np.copysign(radius * np.sin(turned), im), 0.0)
+    return refilter(frames, filters, from_poles(new_re, new_im))
+
+
+def _window() -> npt.NDArray[np.float64]:
+    hann = np.hanning(SIZE)
+    window: npt.NDArray[np.float64] = np.sqrt(hann * HOP / hann.sum())
+    return window
+
+
+_WINDOW = _window()
