@@ -8,7 +8,7 @@ from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from deident.errors import SettingError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Bounds on one recording's decoding. The defaults leave room for a day of sound in any format on a
     slow machine, and stop what no recording needs.
@@ -20,7 +20,7 @@ class Limits:
     max_frames : positions in time, at the source's rate.
     max_expansion : decoded samples (all channels) a byte of the file, once `expansion_grace` samples are out;
         digital silence in the best codecs comes to about 5,000.
-    spool_bytes : how much of a source that has no descriptor (a pipe, a socket, an archive member) is copied."""
+    spool_bytes : how much of a source that has no descriptor (a pipe, an archive member) is copied."""
 
     memory_bytes: int = 512 << 20
     cpu_seconds: float = 30.0

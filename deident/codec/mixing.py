@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE, Samples
-from deident.errors import RecordingError
+from deident.codec.problems import RefusedError
 
 Channels = int | Literal["mix", "split"]
 
@@ -25,10 +25,7 @@ class Shaper:
         self, rate: int, channels: int, how: Channels, *, zero_nonfinite: bool = False, out_rate: int = RATE
     ) -> None:
         if isinstance(how, int) and not 0 <= how < channels:
-            raise RecordingError(
-                f"channel {how} was asked for; the recording has {channels}, counted from 0",
-                "missing-channel",
-            )
+            raise RefusedError("missing-channel", how, channels)
         self.talkers = channels if how == "split" else 1
         self._how = how
         self._zero = zero_nonfinite
@@ -66,11 +63,7 @@ class Shaper:
         if np.abs(block).max(initial=0.0) <= LOUDEST:  # False for NaN too
             return block
         if not self._zero:
-            raise RecordingError(
-                "the recording holds NaN, infinite or absurdly large samples; "
-                "repair it, or ask for them to be zeroed",
-                "not-finite",
-            )
+            raise RefusedError("not-finite")
         with np.errstate(invalid="ignore"):
             return np.where(np.abs(block) <= LOUDEST, block, np.float32(0.0))
 

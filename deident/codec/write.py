@@ -25,7 +25,8 @@ _LAST_BLOCK = 0x80
 def encode_wav(pcm: Pcm) -> bytes:
     """The samples behind 44 header bytes: `RIFF`, `fmt ` of 16, `data`; PCM 16, 16 kHz, mono.
 
-    pcm : (samples,) int16. Raises `SettingError` for anything else. Multimedia Programming Interface 1.0 (1991)."""
+    pcm : (samples,) int16. Raises `SettingError` for anything else.
+    Multimedia Programming Interface and Data Specifications 1.0 (1991)."""
     samples = _checked(pcm)
     size = 2 * len(samples)
     header = struct.pack(
