@@ -6,9 +6,11 @@ from typing import Any
 
 from deident.disguise.base import Disguise, Method
 from deident.disguise.mcadams import McAdams
+from deident.disguise.psola import Psola
 
 __all__ = ["DISGUISES", "Disguise", "Method"]
 
 DISGUISES: dict[str, type[Method[Any]]] = {
+    "psola": Psola,
     "mcadams": McAdams,
 }

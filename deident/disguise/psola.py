@@ -1,0 +1,53 @@
+"""The most natural disguise: another pitch and another vocal tract, the voice's own sound otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deident.audio import RATE, Audio
+from deident.disguise.base import Method, at_work_rate, bounded, ordered
+from deident.dsp.pitch import PitchTracker
+from deident.dsp.psola import faster, repitch
+
+
+@dataclass(frozen=True)
+class PsolaVoice:
+    """What was drawn: by how much the pitch moves, and by which ratio the formants."""
+
+    semitones: float = field(repr=False)
+    formant_ratio: float = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Psola(Method[PsolaVoice]):
+    """Pitch and formants moved, independently of each other; timing, noise and manner stay.
+
+    semitones : the range of the pitch's move, drawn up or down.   formant_ratio : the range of the formants'
+    move, above 1, drawn as it is or inverted. Neither range reaches the voice as it was.
+    It moves a voice and whoever knows the method can move it back: the sound is natural, the protection weak.
+    Speech is joined anew between its pulses, at another pace, and then played faster or slower by the same
+    factor, which moves all formants alike. Raises `SettingError` for ranges that cannot work."""
+
+    semitones: tuple[float, float] = (2.5, 5.0)
+    formant_ratio: tuple[float, float] = (1.1, 1.22)
+
+    def __post_init__(self) -> None:
+        ordered("semitones", self.semitones, 1.0, 12.0)
+        ordered("formant_ratio", self.formant_ratio, 1.05, 1.5)
+
+    def draw(self, rng: np.random.Generator) -> PsolaVoice:
+        semitones = rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))
+        ratio = np.exp(rng.uniform(*np.log(self.formant_ratio)) * rng.choice((-1.0, 1.0)))
+        return PsolaVoice(float(semitones), float(ratio))
+
+    def apply(self, audio: Audio, voice: PsolaVoice) -> Audio:
+        samples = at_work_rate(audio)
+        pitch = _TRACKER.track(samples)
+        ratio = 2.0 ** (voice.semitones / 12.0)
+        slow = repitch(samples, pitch, ratio / voice.formant_ratio, stretch=voice.formant_ratio)
+        return Audio(bounded(faster(slow, voice.formant_ratio, len(samples))), RATE)
+
+
+_TRACKER = PitchTracker(hop=256)

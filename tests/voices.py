@@ -1,0 +1,126 @@
+"""Speech-like signals of known pitch and formants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+RATE = 16_000
+Samples = npt.NDArray[np.float32]
+
+VOWELS = {  # centre frequencies of an average man's first five formants, Hz; Peterson & Barney (1952) and above
+    "a": (730.0, 1_090.0, 2_440.0, 3_400.0, 4_500.0),
+    "e": (530.0, 1_840.0, 2_480.0, 3_500.0, 4_500.0),
+    "i": (270.0, 2_290.0, 3_010.0, 3_700.0, 4_500.0),
+    "o": (570.0, 840.0, 2_410.0, 3_300.0, 4_500.0),
+    "u": (300.0, 870.0, 2_240.0, 3_300.0, 4_500.0),
+}
+BANDWIDTHS = (70.0, 90.0, 120.0, 160.0, 200.0)  # Hz
+
+
+@dataclass(frozen=True)
+class Talker:
+    """Who speaks.
+
+    f0_hz : median pitch.   tract : vocal-tract ratio, formants times this; 1 a man, 1.17 a woman, 1.35 a child.
+    jitter : standard deviation of a period, as a part of it.   breath : noise under the voice, as a part of it.
+    tilt_db : of the source, per octave."""
+
+    f0_hz: float = 110.0
+    tract: float = 1.0
+    jitter: float = 0.0
+    breath: float = 0.0
+    tilt_db: float = -9.0
+
+
+MAN, WOMAN, CHILD = Talker(110.0), Talker(210.0, 1.17), Talker(300.0, 1.35)
+
+
+def pulses(f0_hz: npt.ArrayLike, samples: int, tilt_db: float = -9.0) -> Samples:
+    """(samples,) band-limited pulses whose pitch follows f0_hz, a number or (samples,)."""
+    track = np.broadcast_to(np.asarray(f0_hz, dtype=np.float64), (samples,))
+    phase = 2.0 * np.pi * np.cumsum(track) / RATE
+    out = np.zeros(samples)
+    for harmonic in range(1, int(0.47 * RATE / max(float(track.min(initial=np.inf)), 30.0)) + 1):
+        level = harmonic ** (tilt_db / 6.02) * (harmonic * track < 0.47 * RATE)
+        out += level * np.cos(harmonic * phase)
+    return out.astype(np.float32)
+
+
+def vowel(
+    name: str | Sequence[float] = "a",
+    f0_hz: npt.ArrayLike = 110.0,
+    seconds: float = 1.0,
+    tract: float = 1.0,
+    tilt_db: float = -9.0,
+) -> Samples:
+    """(samples,) a sustained or, with f0_hz as (samples,), gliding vowel. Its formants are known exactly."""
+    samples = round(seconds * RATE)
+    return _level(_formants(pulses(f0_hz, samples, tilt_db), name, tract))
+
+
+def hiss(seconds: float = 0.1, centre_hz: float = 5_000.0, width_hz: float = 2_000.0, seed: int = 0) -> Samples:
+    """(samples,) an unvoiced consonant: noise around one frequency."""
+    noise = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+    return _level(_resonate(noise, centre_hz, width_hz), 0.03)
+
+
+def speech(talker: Talker = MAN, seconds: float = 3.0, seed: int = 0) -> Samples:
+    """(samples,) syllables of hiss and gliding vowel with pauses between phrases, a faint noise throughout."""
+    rng = np.random.default_rng(seed)
+    parts: list[Samples] = [np.zeros(RATE // 10, dtype=np.float32)]
+    while sum(map(len, parts)) < seconds * RATE:
+        for _ in range(rng.integers(2, 5)):
+            parts.append(_edges(hiss(rng.uniform(0.04, 0.1), rng.uniform(3_000, 6_000), seed=int(rng.integers(1 << 30)))))
+            parts.append(_edges(_syllable(talker, rng)))
+        parts.append(np.zeros(int(rng.uniform(0.15, 0.4) * RATE), dtype=np.float32))
+    out = np.concatenate(parts)[: round(seconds * RATE)]
+    return (out + 1e-4 * rng.standard_normal(len(out))).astype(np.float32)
+
+
+def _syllable(talker: Talker, rng: np.random.Generator) -> Samples:
+    samples = int(rng.uniform(0.12, 0.28) * RATE)
+    glide = np.linspace(*rng.uniform(-0.15, 0.15, 2), samples)
+    if talker.jitter:
+        periods = np.arange(samples) * talker.f0_hz // RATE
+        glide += (talker.jitter * rng.standard_normal(int(periods[-1]) + 1))[periods.astype(int)]
+    source = pulses(talker.f0_hz * 2.0**glide, samples, talker.tilt_db)
+    source += (talker.breath * source.std() * rng.standard_normal(samples)).astype(np.float32)
+    names = rng.choice(list(VOWELS), 2, replace=False)
+    fade = np.linspace(0.0, 1.0, samples, dtype=np.float32)
+    one, two = (_level(_formants(source, str(name), talker.tract)) for name in names)
+    return one * (1.0 - fade) + two * fade
+
+
+def _formants(source: npt.NDArray[np.floating], name: str | Sequence[float], tract: float) -> npt.NDArray[np.float64]:
+    out = source.astype(np.float64)
+    centres = VOWELS[name] if isinstance(name, str) else tuple(name)
+    for centre_hz, width_hz in zip(centres, BANDWIDTHS, strict=False):
+        if centre_hz * tract < 0.47 * RATE:
+            out = _resonate(out, centre_hz * tract, width_hz)
+    return out
+
+
+def _resonate(samples: npt.NDArray[np.floating], centre_hz: float, width_hz: float) -> npt.NDArray[np.float64]:
+    from scipy.signal import lfilter
+
+    radius = np.exp(-np.pi * width_hz / RATE)
+    turn = 2.0 * np.pi * centre_hz / RATE
+    poles = [1.0, -2.0 * radius * np.cos(turn), radius**2]
+    out: npt.NDArray[np.float64] = lfilter([sum(poles)], poles, samples)
+    return out
+
+
+def _level(samples: npt.NDArray[np.floating], rms: float = 0.1) -> Samples:
+    return (samples * (rms / max(float(np.sqrt(np.mean(samples**2))), 1e-9))).astype(np.float32)
+
+
+def _edges(samples: Samples, seconds: float = 0.01) -> Samples:
+    fade = np.hanning(2 * round(seconds * RATE))[: round(seconds * RATE)].astype(np.float32)
+    out = samples.copy()
+    out[: len(fade)] *= fade
+    out[-len(fade) :] *= fade[::-1]
+    return out
