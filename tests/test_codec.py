@@ -8,7 +8,6 @@ import tempfile
 import threading
 from pathlib import Path
 
-import hostile
 import numpy as np
 import pytest
 import soundfile
@@ -17,6 +16,7 @@ import soxr
 from deident.audio import Audio
 from deident.codec import Limits, decode, read
 from deident.errors import RecordingError, SettingError
+from tests import hostile
 
 EPS = np.finfo(np.float32).eps
 RESAMPLED = 2e-6  # soxr in blocks against soxr at once, in float32

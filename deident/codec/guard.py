@@ -92,46 +92,39 @@ class Worker:
         self._limits = Limits()
         self._opened: Opened | None = None
         self._socket, theirs = socket.socketpair()
-        home = str(Path(__file__).parents[2])
-        paths = [home, *(os.path.abspath(entry) for entry in sys.path)]
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, str(theirs.fileno()), engine],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # decoders write about what they find
-                pass_fds=[theirs.fileno()],
-                cwd="/",
-                env={
-                    **environment,
-                    "DEIDENT_IMPORTS": os.pathsep.join(paths),
-                    "OPENBLAS_NUM_THREADS": "1",
-                    "OMP_NUM_THREADS": "1",
-                    "MKL_NUM_THREADS": "1",
-                    # keep freed blocks: giving each back to the system costs a tenth of decoding
-                    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
-                    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
-                },
-            )
+            try:
+                self._process = _spawn(theirs.fileno(), engine)
+            except OSError:
+                self._socket.close()
+                raise RefusedError("no-decoder") from None
 
     def start(self, descriptor: int, job: Job, limits: Limits) -> None:
         self.recordings += 1
-        self._limits, self._waited, self._opened = limits, 0.0, None
-        seconds, fraction = divmod(limits.stall_seconds, 1.0)
-        timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         if not self._is_ready:
-            self._expect_ready()
+            self._set_limits(Limits())  # a recording's are for its decoding
+            self._await_start()
+        self._set_limits(limits)
+        self._opened = None
         try:
             socket.send_fds(self._socket, [job.to_bytes()], [descriptor])
         except OSError:
             self._bury()
 
-    def _expect_ready(self) -> None:
-        kind, *_ = self._receive_header()
+    def _set_limits(self, limits: Limits) -> None:
+        self._limits, self._waited = limits, 0.0
+        seconds, fraction = divmod(limits.stall_seconds, 1.0)
+        timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+
+    def _await_start(self) -> None:
+        try:
+            kind, *_ = self._receive_header()
+        except RefusedError:
+            kind = b""
         if kind != READY:
-            self._bury()
+            self.kill()
+            raise RefusedError("no-decoder")
         self._is_ready = True
 
     def receive(self) -> Opened | Samples | Ended:
@@ -177,6 +170,10 @@ class Worker:
         kind, a, b, c, count = HEADER.unpack(header)
         return kind, a, b, c, count
 
+    def is_running(self) -> bool:
+        """Whether the process is there; an idle one may have been killed for want of memory."""
+        return self._process.poll() is None
+
     def cancel(self) -> bool:
         """Ends the recording in work early; False when the child does not follow."""
         try:
@@ -214,16 +211,40 @@ class Worker:
         self._process.returncode = 0
 
 
+def _spawn(link: int, engine: str) -> subprocess.Popen[bytes]:
+    home = str(Path(__file__).parents[2])
+    paths = [home, *(os.path.abspath(entry) for entry in sys.path)]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _BOOT, str(link), engine],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # decoders write about what they find
+        pass_fds=[link],
+        cwd="/",
+        env={
+            **{name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+            "DEIDENT_IMPORTS": os.pathsep.join(paths),
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            # keep freed blocks: giving each back to the system costs a tenth of decoding
+            "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+            "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+        },
+    )
+
+
 _idle: list[Worker] = []
 _lock = threading.Lock()
 
 
 def _take(engine: str) -> Worker:
     with _lock:
-        for worker in reversed(_idle):
-            if worker.engine == engine:
-                _idle.remove(worker)
+        for worker in [worker for worker in reversed(_idle) if worker.engine == engine]:
+            _idle.remove(worker)
+            if worker.is_running():
                 return worker
+            worker.close()
     return Worker(engine)
 
 

@@ -31,6 +31,8 @@ PROBLEMS: dict[str, str] = {
     "limit-frames": "the recording is longer than the limit allows",
     "limit-expansion": "the recording decodes to more than the limit of {0} samples a byte",
     "limit-spool": "the source is larger than the {0} bytes that are copied from a pipe or the like",
+    "no-decoder": "the process that decodes cannot be started: check memory, the limit of processes, and that "
+    "this Python can be run",
     "decoder-crashed": "the decoder died of this recording",
 }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from deident.disguise.base import Disguise, Method
+from deident.disguise.chain import Chain
 from deident.disguise.mcadams import McAdams
 from deident.disguise.psola import Psola
 
-__all__ = ["DISGUISES", "Disguise", "Method"]
+__all__ = ["DISGUISES", "Chain", "Disguise", "Method"]
 
 DISGUISES: dict[str, type[Method[Any]]] = {
     "psola": Psola,
