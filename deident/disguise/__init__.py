@@ -8,10 +8,12 @@ from deident.disguise.base import Disguise, Method
 from deident.disguise.chain import Chain
 from deident.disguise.mcadams import McAdams
 from deident.disguise.psola import Psola
+from deident.disguise.vocoder import Vocoder
 
 __all__ = ["DISGUISES", "Chain", "Disguise", "Method"]
 
 DISGUISES: dict[str, type[Method[Any]]] = {
+    "vocoder": Vocoder,
     "psola": Psola,
     "mcadams": McAdams,
 }
