@@ -264,8 +264,20 @@ def _results(
         return _windowed(executor, chunks, 64, policy, key, staging)
     jobs = min(jobs or available_cores(), max(1, len(todo)))
     if jobs == 1:
-        return (process(chunk, policy, key, staging) for chunk in chunks)
+        return _here(chunks, policy, key, staging)
     return _pooled(chunks, jobs, policy, key, staging)
+
+
+def _here(
+    chunks: Iterable[list[tuple[int, Recording]]], *settings: Any
+) -> Generator[tuple[list[Outcome], str | None]]:
+    """In this process. Its matrices are small: more than one numeric thread would only wait for the others."""
+    from threadpoolctl import threadpool_limits
+
+    for chunk in chunks:
+        with threadpool_limits(1):
+            result = process(chunk, *settings)
+        yield result
 
 
 def _chunks(todo: Sequence[tuple[int, Recording]]) -> Iterator[list[tuple[int, Recording]]]:

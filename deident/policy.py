@@ -132,7 +132,8 @@ def disguise_named(name: str, **settings: Any) -> Disguise[Any]:
     """A disguise by its name in `DISGUISES`, with some of its settings. Raises `SettingError`."""
     if name not in DISGUISES:
         raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}; got {_shown(name)}")
-    return _build(DISGUISES[name], settings, f"disguise {name}")
+    disguise: Disguise[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
+    return disguise
 
 
 def _disguise_from(value: Any) -> Disguise[Any]:

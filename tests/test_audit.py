@@ -60,6 +60,8 @@ SIGNALS = {
     "multiples of 64": (np.random.default_rng(1).integers(-200, 200, 9000) * 64).astype(np.int16),
     "clicks": np.where(np.arange(9000) % 1000, 0, 32767).astype(np.int16),
     "ramp": np.arange(9000).astype(np.int16),
+    "lowest": np.full(9000, -32768, np.int16),
+    "steps": np.repeat(np.arange(-9, 9, dtype=np.int16) << 11, 500),
     "loud low tone": (32767 * np.sin(np.arange(9000) / 40)).astype(np.int16),
 }
 
@@ -180,6 +182,22 @@ def test_another_subframe_is_seen() -> None:
         if first != body[0]:
             with pytest.raises(AuditError, match="frame 0"):
                 proved(header + bytes([first]) + body[1:])
+
+
+def test_every_bit_of_a_frame_counts_without_its_checksum() -> None:
+    header, body = one_frame()
+    for place in range(0, 8 * len(body), 3):
+        frame = bytearray(body)
+        frame[place // 8] ^= 0x80 >> place % 8
+        with pytest.raises(AuditError):
+            proved(header + bytes(frame))
+
+
+def test_silence_has_one_spelling() -> None:
+    silence, header = np.zeros(4096, np.int16), canonical_header(0, 4096)
+    assert proved(header + bytes(3), silence) == len(header) + 5
+    with pytest.raises(AuditError, match="wastes"):
+        proved(header + bytes.fromhex("012000"), silence)  # three bits fewer for each zero
 
 
 def test_other_sound_is_seen() -> None:

@@ -104,6 +104,7 @@ def test_what_is_found_is_named() -> None:
         "ogg-gap": "ogg.gap", "ogg-opus-padding": "ogg.opus.padding", "ogg-flac-comment": "ogg.flac.comment",
         "mp3-id3v2.2": "id3v2.tp1", "mp3-id3v2.3-unsync": "id3v2.tpe1", "mp3-id3v1": "id3v1", "mp3-ape2": "ape.item",
         "mp3-lyrics1": "lyrics3", "mp3-lyrics2": "lyrics3v2.field", "mp3-gap": "mp3.gap", "mp4-ilst": "mp4.ilst",
+        "mp3-id3v2.4-plain-size": "id3v2.tpe2", "mp3-ape-front": "ape.item",
         "webm-tags": "matroska.tags", "sphere": "sphere.header",
     }.items():  # fmt: skip
         assert kind in kinds[file]
@@ -113,6 +114,26 @@ def test_times_are_found() -> None:
     peak = parts.chunk(b"PEAK", struct.pack("<IIfI", 1, 1_600_000_000, 0.5, 3))
     assert [f.kind for f in scan(parts.wave(voice(), peak))] == ["riff.peak"]
     assert [f.kind for f in scan(parts.mp4(times=3_700_000_000))] == ["mp4.mvhd"]
+
+
+def test_times_of_64_bits_are_found() -> None:
+    times = struct.pack(">IQQ", 1 << 24, 0, 3_700_000_000)
+    data = parts.box(b"ftyp", b"M4A \0\0\0\0") + parts.box(b"moov", parts.box(b"mvhd", times + bytes(92)))
+    assert [f.kind for f in scan(data)] == ["mp4.mvhd"]
+
+
+def test_comments_of_impossible_length_are_found() -> None:
+    block = parts.comments("x", [b"A=b"])
+    for broken in (block[:9] + b"\xff\xff\xff\x7f" + block[13:], block[:5] + b"\2" + block[6:] + b"Canary"):
+        data = parts.flac(voice(), [(4, broken)])
+        (found,) = [f for f in scan(data) if f.what == "comments that cannot be taken apart"]
+        assert found.where + found.size == 42 + 4 + len(broken)
+
+
+def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deident.scanners.reader.MOST_STEPS", 1000)
+    data = parts.mp4() + parts.box(b"mdat", b"") * 2000
+    assert [f.kind for f in scan(data)] == ["unscanned"]
 
 
 def test_padding_that_is_not_zero_is_found() -> None:
