@@ -78,7 +78,7 @@ class Cosine:
 
 
 def _unit(rows: Doubles) -> Doubles:
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9))
 
 
 class Scoring(Protocol):
@@ -120,7 +120,9 @@ _shapes: dict[str, backend.Shape] = {}
 
 def _shape_for(fit_on: Vectors, trials: Trials) -> backend.Shape:
     """`backend.choose`, once for the same vectors: the originals serve every method's attackers."""
-    name = hashlib.sha256(fit_on.tobytes() + trials.speakers.tobytes() + repr(trials.sexes).encode()).hexdigest()
+    name = hashlib.sha256(
+        fit_on.tobytes() + trials.speakers.tobytes() + repr(trials.sexes).encode()
+    ).hexdigest()
     if name not in _shapes:
         _shapes[name] = backend.choose(fit_on, trials)[0]
     return _shapes[name]

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from deident.evaluation.trials import Comparison, Doubles, Ints, Trials, folds
 
-
 CLIP = 6.0  # deviations: one wild statistic of one snippet must not decide
 
 
@@ -83,12 +82,13 @@ class Backend:
         square_t = -0.5 * (b / determinant - 1.0 / a)
         square_m = -0.5 * (a / determinant - 1.0 / b)
         cross = between / determinant
-        return (
+        ratios: Doubles = (
             constant[None]
             + (trials**2) @ square_t.T
             + (models**2 * square_m).sum(1)[None]
             + trials @ (models * cross).T
         )
+        return ratios
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def moments(vectors: npt.ArrayLike, speakers: Ints, sexes: Sequence[str]) -> Mom
     The between-speaker covariance is the mean product of *different* utterances of one speaker: what a
     voice drawn for a copy, and the words of an utterance, have in common with themselves is no speaker."""
     array = np.asarray(vectors, np.float64)
-    utterances, copies, dims = array.shape
+    utterances, _, dims = array.shape
     names = np.asarray(sexes)
     centres = {"": array.mean((0, 1))}
     centre = np.broadcast_to(centres[""], (utterances, dims)).copy()

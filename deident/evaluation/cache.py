@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
@@ -26,32 +27,39 @@ def digest(*parts: object) -> str:
 
 @cache
 def source_digest(*modules: str) -> str:
-    """Stands for the source text of imported modules: work done by other code is other work."""
-    texts = []
-    for name in modules:
+    """Stands for the source text of imported modules, and of what they import of this package's methods:
+    work done by other code is other work."""
+    seen: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
         file = getattr(sys.modules.get(name), "__file__", None)
-        texts.append(Path(file).read_text(encoding="utf-8") if file else name)
-    return digest(*texts)
+        if name in seen or not file or not file.endswith(".py"):
+            continue
+        seen[name] = Path(file).read_text(encoding="utf-8")
+        nodes = ast.walk(ast.parse(seen[name]))
+        imported = (str(node.module) for node in nodes if isinstance(node, ast.ImportFrom))
+        waiting += [module for module in imported if module.startswith(METHODS)]
+    return digest(sorted(seen.items()))
+
+
+METHODS = ("deident.disguise.", "deident.dsp.")
 
 
 def fingerprint(value: object) -> str:
     """Stands for a disguise, an encoder or a measure: its settings and the code it is made of.
 
     A `fingerprint` attribute decides where there is one. Otherwise the repr, which must tell every
-    setting (a dataclass's does), and the source of the module of its class; for a method of this
-    package, also all that methods are built from."""
+    setting (a dataclass's does), and the source of the module of its class with what that imports."""
     own = getattr(value, "fingerprint", None)
     if isinstance(own, str):
         return own
     kind = value if inspect.isroutine(value) else type(value)
     module = getattr(kind, "__module__", "")
-    built_on = [
-        name for name in sorted(sys.modules) if name.startswith(("deident.disguise", "deident.dsp"))
-    ] if module.startswith("deident.disguise") else []  # fmt: skip
     says = repr(value)
     if " at 0x" in says:  # a default repr tells where the value is, not what it is
         says = f"{module}.{getattr(kind, '__qualname__', '')}"
-    return digest(says, source_digest(module, *built_on))
+    return digest(says, source_digest(module))
 
 
 class Cache:

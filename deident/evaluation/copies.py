@@ -21,7 +21,33 @@ from deident.evaluation.corpus import Utterance
 from deident.secret import Key
 
 Array = npt.NDArray[Any]
-SCOPES = ("snippet", "speaker")
+SCOPES = ("snippet", "recording", "speaker")
+
+
+def voice_of(utterance: Utterance, scope: str) -> str:
+    """The name that decides an utterance's voice: all of one name share it."""
+    if scope == "speaker":
+        return utterance.speaker
+    return utterance.recording or utterance.name if scope == "recording" else utterance.name
+
+
+@dataclass(frozen=True)
+class Scoped:
+    """A disguise whose voice lasts longer than a snippet."""
+
+    disguise: Any
+    scope: str
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(self.scope, fingerprint(self.disguise))
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        return self.disguise.draw(rng)
+
+    def apply(self, audio: Audio, voice: Any) -> Audio:
+        disguised: Audio = self.disguise.apply(audio, voice)
+        return disguised
 
 
 @dataclass(frozen=True)
@@ -45,7 +71,7 @@ class Measure(Protocol):
 class Batch:
     """Copies to make of every utterance.
 
-    purpose : "train", "trial" or "enrol"; keeps their voices apart.   scope : "snippet" or "speaker".
+    purpose : "train", "trial" or "enrol"; keeps their voices apart.   scope : what keeps one voice.
     measures : by name."""
 
     disguise: Any
@@ -56,7 +82,7 @@ class Batch:
     measures: dict[str, Measure]
 
     def voice_of(self, utterance: Utterance) -> str:
-        return utterance.speaker if self.scope == "speaker" else utterance.name
+        return voice_of(utterance, self.scope)
 
 
 def key_of(seed: int) -> Key:
@@ -122,7 +148,12 @@ def _with(batch: Batch, measures: dict[str, Measure]) -> Batch:
 
 def _names(batch: Batch, utterance: Utterance) -> dict[str, str]:
     """The cache's name for every measure of this utterance's copies."""
-    made_of = (utterance.digest(), utterance.transcript, batch.voice_of(utterance), fingerprint(batch.disguise))
+    made_of = (
+        utterance.digest(),
+        utterance.transcript,
+        batch.voice_of(utterance),
+        fingerprint(batch.disguise),
+    )
     how = (batch.purpose, batch.copies, batch.seed, batch.scope)
     measures = {"cost": "cost", **{name: fingerprint(measure) for name, measure in batch.measures.items()}}
     return {name: digest(made_of, how, name, print_) for name, print_ in measures.items()}

@@ -90,15 +90,15 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
     both = {u.speaker for u in used if u.role == "train"} & {u.speaker for u in used if u.role != "train"}
     if both:
         raise SettingError(f"{len(both)} speakers are both in training and in trials: they must be disjoint")
-    for role, names in (("training", {u.speaker for u in used if u.role == "train"}),
-                        ("trial", {u.speaker for u in used if u.role != "train"})):  # fmt: skip
-        if len(names) < LEAST_SPEAKERS:
+    for role, there in (("training", "train"), ("trial", "trial")):
+        count = len({u.speaker for u in used if (u.role == "train") == (there == "train")})
+        if count < LEAST_SPEAKERS:
             raise SettingError(
                 f"expected at least {LEAST_SPEAKERS} {role} speakers with two utterances each; "
-                f"got {len(names)}: add speakers"
+                f"got {count}: add speakers"
             )
-        if len(names) < 20:
-            remarks.append(f"only {len(names)} {role} speakers: expect wide intervals")
+        if count < 20:
+            remarks.append(f"only {count} {role} speakers: expect wide intervals")
     if any(not u.sex for u in used):
         remarks.append("the sex of some speakers is not given: same-sex trials are all trials")
     return replace(corpus, utterances=used, remarks=tuple(remarks))

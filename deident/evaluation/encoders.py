@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class Resemblyzer:
         return {"_network": None}
 
     def __call__(self, samples: Floats) -> Floats:
-        return self.many([samples])[0]
+        return np.asarray(self.many([samples])[0])
 
     def many(self, snippets: list[Floats]) -> Floats:
         """(snippets, 256) unit vectors: the mean of each snippet's partial embeddings."""
@@ -86,8 +87,9 @@ class Resemblyzer:
             self._network = VoiceEncoder("cpu", verbose=False).eval()
         batches = [partials(mel_frames(snippet)) for snippet in snippets]
         with torch.inference_mode():
-            windows = torch.from_numpy(np.concatenate(batches))
+            windows: Any = torch.from_numpy(np.concatenate(batches))
             embedded = np.concatenate([self._network(part).numpy() for part in windows.split(64)])
         bounds = np.cumsum([0] + [len(batch) for batch in batches])
-        means = [embedded[a:b].mean(0) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
-        return np.stack([mean / max(float(np.linalg.norm(mean)), 1e-9) for mean in means])
+        means = [embedded[a:b].mean(0) for a, b in pairwise(bounds)]
+        unit = [mean / max(float(np.linalg.norm(mean)), 1e-9) for mean in means]
+        return np.stack(unit)

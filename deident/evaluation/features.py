@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ def mel_matrix(bands: int = MELS, low_hz: float = 60.0, high_hz: float = 7_600.0
     at = np.arange(BINS)[:, None] * (RATE / SIZE)
     rise, fall = (at - hz[:-2]) / (hz[1:-1] - hz[:-2]), (hz[2:] - at) / (hz[2:] - hz[1:-1])
     weight = np.maximum(0.0, np.minimum(rise, fall))
-    return (weight / np.maximum(weight.sum(0), 1e-9)).astype(np.float32)
+    return np.asarray(weight / np.maximum(weight.sum(0), 1e-9), np.float32)
 
 
 @cache
@@ -65,7 +66,7 @@ class Frames:
 
     @cached_property
     def level_db(self) -> Floats:
-        return 10.0 * np.log10(self.power.sum(1) + np.float32(1e-9))
+        return np.asarray(10.0 * np.log10(self.power.sum(1) + np.float32(1e-9)))
 
     @cached_property
     def speech(self) -> npt.NDArray[np.bool_]:
@@ -74,7 +75,7 @@ class Frames:
 
     @cached_property
     def log_mel(self) -> Floats:
-        return np.log(self.power @ mel_matrix() + np.float32(1e-9))
+        return np.asarray(np.log(self.power @ mel_matrix() + np.float32(1e-9)))
 
     @cached_property
     def cepstra(self) -> Floats:
@@ -160,7 +161,8 @@ def covariance(frames: Frames) -> Floats:
     """How cepstra move together: the correlations among the first sixteen."""
     speech = frames.cepstra[frames.speech][:, :17]
     standard = (speech - speech.mean(0)) / (speech.std(0) + 1e-4)
-    return (standard.T @ standard / len(standard))[np.triu_indices(17, 1)]
+    correlations: Floats = standard.T @ standard / len(standard)
+    return correlations[np.triu_indices(17, 1)]
 
 
 def dynamics(frames: Frames) -> Floats:
@@ -192,7 +194,7 @@ def _modulation(tracks: Floats, bands: int = 8) -> Floats:
     framed = np.stack([padded[k : k + size] for k in starts]) * _hann(size)[:, None]
     power = (np.abs(scipy.fft.rfft(framed, axis=1)) ** 2).mean(0)
     edges = np.round(np.geomspace(0.7, 25.0, bands + 1) * size / FRAME_RATE).astype(int)
-    rows = [power[a : max(b, a + 1)].mean(0) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    rows = [power[a : max(b, a + 1)].mean(0) for a, b in pairwise(edges)]
     logs = np.log(np.stack(rows, axis=1) + 1e-6)
     return np.asarray(logs - logs.mean(1, keepdims=True), np.float32)
 
@@ -254,7 +256,7 @@ def voice(frames: Frames) -> Floats:
     roll = (np.cumsum(power, 1) < 0.85 * total[:, None]).sum(1)
     edges = np.round(np.geomspace(3, 250, 9)).astype(int)
     subs, logs = [], []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         part = power[:, a : b + 1]
         subs.append(part @ hz[a : b + 1] / part.sum(1) / hz[b])
         logs.append(np.log(part.mean(1)))

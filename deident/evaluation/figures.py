@@ -120,12 +120,16 @@ def spread(verdicts: Mapping[str, Verdict]) -> bytes:
     rng = np.random.default_rng(0)  # where dots lie across their row, nothing more
     for row, (name, verdict) in enumerate(verdicts.items()):
         values = 100.0 * np.asarray(verdict.exposure)
-        axis.scatter(values, row + rng.uniform(-0.22, 0.22, values.size), s=14, color=colours[name], alpha=0.7)
+        axis.scatter(
+            values, row + rng.uniform(-0.22, 0.22, values.size), s=14, color=colours[name], alpha=0.7
+        )
         axis.plot([np.median(values)] * 2, [row - 0.35, row + 0.35], color="black", linewidth=1.5)
     axis.set_yticks(range(len(verdicts)), list(verdicts), fontsize=8)
     axis.invert_yaxis()
     axis.axvline(50.0, color="#888888", linewidth=0.8, linestyle=":")
-    axis.set_xlabel("share of other speakers that a speaker is told from, % (50: chance, 100: always)", fontsize=8)
+    axis.set_xlabel(
+        "share of other speakers that a speaker is told from, % (50: chance, 100: always)", fontsize=8
+    )
     return _png(figure)
 
 
@@ -139,7 +143,9 @@ def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
     for axis, (kind, label) in zip(axes[0], kinds.items(), strict=True):
         for name, verdict in verdicts.items():
             points = verdict.growth[kind]
-            axis.plot(list(points), [100.0 * v for v in points.values()], "o-", color=colours[name], label=name)
+            axis.plot(
+                list(points), [100.0 * v for v in points.values()], "o-", color=colours[name], label=name
+            )
         axis.set_xlabel(label, fontsize=8)
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0, 0].set_ylabel("equal error rate, %", fontsize=8)

@@ -62,7 +62,9 @@ def identity(plain: Case, verdict: Verdict) -> Gate:
         return {name: np.repeat(array, copies, axis=1) for name, array in arrays.items()}
 
     many = Material(
-        repeated(plain.disguised.train, 2), repeated(plain.disguised.trial, 2), repeated(plain.disguised.enrol, 2)
+        repeated(plain.disguised.train, 2),
+        repeated(plain.disguised.trial, 2),
+        repeated(plain.disguised.enrol, 2),
     )
     found = attack_all(replace(plain, disguised=many))["informed/statistics"].scores
     trials = plain.trials
@@ -107,10 +109,14 @@ def retraining(name: str, verdict: Verdict) -> list[Gate]:
 
 def published_region(name: str, verdict: Verdict) -> list[Gate]:
     """McAdams as the field knows it: high for the ignorant, low for the informed."""
-    ignorant = min(r.eer for a, r in verdict.attacks.items() if a in ("ignorant/encoder", "ignorant/statistics"))
+    ignorant = min(
+        r.eer for a, r in verdict.attacks.items() if a in ("ignorant/encoder", "ignorant/statistics")
+    )
     informed = verdict.headline.eer
     return [
-        Gate("McAdams, ignorant: over 20 %", ignorant > 0.2, f"{100 * ignorant:.1f} %", name, ("ignorant/*",)),
+        Gate(
+            "McAdams, ignorant: over 20 %", ignorant > 0.2, f"{100 * ignorant:.1f} %", name, ("ignorant/*",)
+        ),
         Gate("McAdams, strongest informed: under 10 %", informed < 0.1, f"{100 * informed:.1f} %", name),
     ]
 

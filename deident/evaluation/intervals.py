@@ -80,7 +80,9 @@ def _under(
     if single:
         totals = weights @ below[np.arange(speakers), np.arange(speakers)]
     else:
-        totals = np.stack([((weights @ layer) * weights).sum(1) for layer in np.moveaxis(below, 2, 0)], axis=1)
+        totals = np.stack(
+            [((weights @ layer) * weights).sum(1) for layer in np.moveaxis(below, 2, 0)], axis=1
+        )
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(totals[:, :-1] / totals[:, -1:])
 

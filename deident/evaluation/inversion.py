@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from deident.audio import Audio
 from deident.evaluation.cache import Arrays, digest, fingerprint
-from deident.evaluation.copies import key_of
+from deident.evaluation.copies import key_of, voice_of
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import frames_of, spectrum
 
@@ -74,7 +74,7 @@ class Regression:
 
 def _kernel(one: Doubles, two: Doubles) -> Doubles:
     squares = (one**2).sum(1)[:, None] + (two**2).sum(1)[None] - 2.0 * one @ two.T
-    return np.exp(-WIDTH * squares / one.shape[1])
+    return np.asarray(np.exp(-WIDTH * squares / one.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,9 @@ class Undone:
 
     def recovery(self, utterances: Sequence[Utterance], trial: Arrays, seed: int) -> float:
         """Share of trial copies whose parameter was found within the tolerance."""
-        true = _drawn(self.method, self.parameter, self.scope, utterances, "trial", trial["spectrum"].shape[1], seed)
+        true = _drawn(
+            self.method, self.parameter, self.scope, utterances, "trial", trial["spectrum"].shape[1], seed
+        )
         found = self.regression(trial["spectrum"].reshape(true.size, -1))
         return float((np.abs(found - true.ravel()) <= self.parameter.tolerance).mean())
 
@@ -122,11 +124,17 @@ def undo(method: Any, utterances: Sequence[Utterance], train: Arrays, seed: int)
 
 
 def _drawn(
-    method: Any, parameter: Parameter, scope: str, utterances: Sequence[Utterance], purpose: str, copies: int, seed: int
+    method: Any,
+    parameter: Parameter,
+    scope: str,
+    utterances: Sequence[Utterance],
+    purpose: str,
+    copies: int,
+    seed: int,
 ) -> Doubles:
     """(utterances, copies): the parameters of these copies, drawn once more."""
     key = key_of(seed)
-    names = [u.speaker if scope == "speaker" else u.name for u in utterances]
+    names = [voice_of(u, scope) for u in utterances]
     return np.array(
         [
             [getattr(method.draw(key.rng("voice", purpose, name, k)), parameter.name) for k in range(copies)]

@@ -160,7 +160,9 @@ def _single(name: str, case: Case) -> bool:
     return name.split("/")[1] in families(case)
 
 
-def _with_fusions(knowledge: str, single: Mapping[str, Attack], encoders: tuple[str, ...]) -> dict[str, Attack]:
+def _with_fusions(
+    knowledge: str, single: Mapping[str, Attack], encoders: tuple[str, ...]
+) -> dict[str, Attack]:
     statistics = {name: attack for name, attack in single.items() if name not in encoders}
     found = {f"{knowledge}/{name}": attack for name, attack in single.items()}
     found[f"{knowledge}/statistics"] = fuse(statistics)
@@ -267,14 +269,18 @@ def same_recording(case: Case, weights: Doubles) -> tuple[AttackResult | None, d
     speakers = case.trials.speakers
     samples = eer_samples(fused.scores, pairs.target, pairs.nontarget, speakers, speakers, weights)
     result = _result(fused, pairs.target, pairs.nontarget, interval(0.0, samples), {})
-    return result, {name: _rate(attack.scores, pairs.target, pairs.nontarget) for name, attack in single.items()}
+    return result, {
+        name: _rate(attack.scores, pairs.target, pairs.nontarget) for name, attack in single.items()
+    }
 
 
 def identify(case: Case, weights: Doubles) -> Identification:
     """Rank all speakers for every snippet, with back ends that are not told the sex."""
     fused = fuse(
         {
-            family: SemiInformed().attack(evidence(case, family, case.disguised, True), family in case.encoders)
+            family: SemiInformed().attack(
+                evidence(case, family, case.disguised, True), family in case.encoders
+            )
             for family in families(case)
         }
     )
@@ -282,7 +288,10 @@ def identify(case: Case, weights: Doubles) -> Identification:
     tried = trials.target.any(1)
     true = trials.speakers[tried]
     hits = np.mean(
-        [[metrics.top(row[None], [own]) for row, own in zip(run[tried], true, strict=True)] for run in fused.scores],
+        [
+            [metrics.top(row[None], [own]) for row, own in zip(run[tried], true, strict=True)]
+            for run in fused.scores
+        ],
         axis=0,
     )
     of_speaker = np.bincount(true, hits, trials.count), np.bincount(true, minlength=trials.count)
@@ -331,8 +340,9 @@ def utility(case: Case, weights: Doubles) -> Utility:
     spoken = float(trial["words"].sum()) if "words" in trial else 0.0
     found: dict[str, Any] = {"word_error": None, "relative_word_error": None}
     if spoken:
+
         def per_speaker(material: Material, name: str) -> npt.NDArray[np.float64]:
-            return np.bincount(trials.speakers, material.trial[name].sum(1), trials.count)
+            return np.bincount(trials.speakers, material.trial[name].sum(1), trials.count).astype(np.float64)
 
         errors, words = per_speaker(case.disguised, "word_errors"), per_speaker(case.disguised, "words")
         plain = per_speaker(case.original, "word_errors")
@@ -341,12 +351,11 @@ def utility(case: Case, weights: Doubles) -> Utility:
         if base > 0.0:
             samples = ratio_samples(errors, plain, weights)
             found["relative_word_error"] = interval(float(rate / base), samples)
+    low, middle, high = (float(q) for q in np.percentile(ratios, (5, 50, 95)))
     return Utility(
         words=int(spoken),
         f0_correlation=float(np.nanmean(correlation)) if np.isfinite(correlation).any() else None,
-        duration_ratio=tuple(float(q) for q in np.percentile(ratios, (5, 50, 95))),
+        duration_ratio=(low, middle, high),
         speed=audio / float(spent.sum()) if spent.sum() > 1e-9 * count else None,
         **found,
     )
-
-

@@ -68,7 +68,9 @@ def _table(path: Path) -> Iterable[Utterance]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
     if not rows or not {"path", "speaker"} <= rows[0].keys():
-        raise SettingError("expected a table with at least the columns path and speaker, tab or comma separated")
+        raise SettingError(
+            "expected a table with at least the columns path and speaker, tab or comma separated"
+        )
     for row in rows:
         role = (row.get("role") or "").strip().lower()
         yield Utterance(
@@ -135,7 +137,9 @@ def _kaldi(place: Path) -> Iterable[Utterance]:
 
 def _librispeech(place: Path) -> Iterable[Utterance]:
     """speaker/chapter/speaker-chapter-number.flac with *.trans.txt beside and SPEAKERS.TXT above."""
-    table = next((p / "SPEAKERS.TXT" for p in (place, *place.parents[:3]) if (p / "SPEAKERS.TXT").exists()), None)
+    table = next(
+        (p / "SPEAKERS.TXT" for p in (place, *place.parents[:3]) if (p / "SPEAKERS.TXT").exists()), None
+    )
     sexes: dict[str, str] = {}
     if table:
         for line in table.read_text(encoding="utf-8").splitlines():

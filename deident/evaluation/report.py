@@ -76,9 +76,7 @@ class Report:
 
     def to_json(self) -> str:
         """Everything, with the scores of each method's strongest attack."""
-        whole = {
-            name: value for name, value in asdict(self).items() if name not in ("pictures", "methods")
-        }
+        whole = {name: value for name, value in asdict(self).items() if name not in ("pictures", "methods")}
         whole["methods"] = self.methods
         for name in self.verdicts:
             whole["verdicts"][name]["untrustworthy"] = self.distrust(name)
@@ -103,7 +101,9 @@ class Report:
         """Text for a terminal."""
         rows = [COLUMNS, *(self.row(name) for name in self.verdicts)]
         widths = [max(len(row[k]) for row in rows) for k in range(len(COLUMNS))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+        ]
         return "\n".join((*self.head(), "", *(line.rstrip() for line in lines), "", *LEGEND))
 
     def markdown(self) -> str:
@@ -125,7 +125,11 @@ class Report:
 
         top, linked = verdict.headline, verdict.same_recording
         why = self.distrust(name)
-        headline = f"untrustworthy: {why}" if why else f"{_percent(top.eer)} [{_percent(top.low)}, {_percent(top.high)}]"
+        headline = (
+            f"untrustworthy: {why}"
+            if why
+            else f"{_percent(top.eer)} [{_percent(top.low)}, {_percent(top.high)}]"
+        )
         encoders = [a.split("/")[1] for a in verdict.attacks if a.startswith("lazy/")]
         encoder = next((e for e in encoders if e == "encoder"), "encoder")
         relative, speed = useful.relative_word_error, useful.speed
@@ -148,7 +152,8 @@ class Report:
         """What changed since an older report.json, in lines. Raises `SettingError` for another kind of file."""
         try:
             before = {
-                name: verdict["attacks"][verdict["strongest"]]["eer"] for name, verdict in old["verdicts"].items()
+                name: verdict["attacks"][verdict["strongest"]]["eer"]
+                for name, verdict in old["verdicts"].items()
             }
         except (KeyError, TypeError):
             raise SettingError("expected a report.json of an earlier evaluation") from None
@@ -207,12 +212,14 @@ def _plain(value: Any) -> Any:
 
 
 def _versions() -> dict[str, str]:
-    found = {"deident": deident.__version__, "python": platform.python_version(), "machine": platform.machine()}
+    found = {
+        "deident": deident.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
-
-

@@ -44,7 +44,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.runs < 1 or self.train_copies < 2 or self.draws < 20 or self.most < 2:
-            raise SettingError("expected at least 1 run, 2 training copies, 20 draws and 2 utterances a speaker")
+            raise SettingError(
+                "expected at least 1 run, 2 training copies, 20 draws and 2 utterances a speaker"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def evaluate(
         gates = check(verdicts, run.cases[UNDISGUISED], corpus.synthetic)
     for name, use in training.items():
         verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
-    return Report.of(corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures())
+    return Report.of(
+        corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures()
+    )
 
 
 def _counter(tick: Tick, stage: str, of: int) -> Callable[[int], None]:
@@ -217,5 +221,3 @@ class _Run:
             name: disguise(Batch(method, "trial", 1, self.how.seed, "snippet", {}), utterance)[0].mono
             for name, method in self.methods.items()
         }
-
-

@@ -152,9 +152,7 @@ def _envelope(speaker: Speaker, formants: Doubles, voiced: Doubles) -> Doubles:
     return np.asarray(mixed * 10.0 ** (room / 20.0), np.float64)
 
 
-def synthetic_corpus(
-    speakers: int = 48, utterances: int = 6, seconds: float = 4.0, seed: int = 0
-) -> Corpus:
+def synthetic_corpus(speakers: int = 48, utterances: int = 6, seconds: float = 4.0, seed: int = 0) -> Corpus:
     """A corpus of invented voices, as many of each sex; made in memory in a few seconds."""
     from deident.evaluation.corpus import Held
 

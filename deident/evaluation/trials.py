@@ -111,7 +111,7 @@ class Trials:
     def _after(self) -> Ints:
         """(utterances, utterances) how many places, cyclically, one is after the other in its speaker's."""
         counts = np.bincount(self.speakers)[self.speakers]
-        return (self._order[None] - self._order[:, None]) % counts[:, None]
+        return np.asarray((self._order[None] - self._order[:, None]) % counts[:, None])
 
     @cached_property
     def probes(self) -> Doubles:
@@ -147,7 +147,7 @@ class Trials:
     @cached_property
     def target(self) -> Bools:
         """(utterances, speakers) True where the model is the speaker's own."""
-        return self.own & self.tried[:, None] & (self.members.sum(1) > 0)[:, None]
+        return np.asarray(self.own & self.tried[:, None] & (self.members.sum(1) > 0)[:, None])
 
     @cached_property
     def speaker_sexes(self) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ class Trials:
     def nontarget(self) -> Bools:
         """(utterances, speakers) True for other speakers of the same sex."""
         same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
-        return ~self.own & self.tried[:, None] & same
+        return np.asarray(~self.own & self.tried[:, None] & same)
 
     def table(self, scores: Doubles) -> Doubles:
         """(utterances, utterances as models) to (utterances, speakers): the score of each trial."""
@@ -203,7 +203,7 @@ class Pairs:
     @cached_property
     def nontarget(self) -> Bools:
         sexes = np.asarray(self.sexes)
-        return ~self._together & (sexes[:, None] == sexes[None])
+        return np.asarray(~self._together & (sexes[:, None] == sexes[None]))
 
     def table(self, scores: Doubles) -> Doubles:
         return scores

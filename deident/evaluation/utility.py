@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,8 @@ def training_use(words: Sequence[Utterance], method: Any, seed: int, scope: str 
 
     def accuracy(train: Floats, test: Floats) -> float:
         right = [
-            _nearest(train[speakers != s], labels[speakers != s], test[speakers == s]) == labels[speakers == s]
+            _nearest(train[speakers != s], labels[speakers != s], test[speakers == s])
+            == labels[speakers == s]
             for s in np.unique(speakers)
         ]
         return float(np.concatenate(right).mean())
@@ -176,7 +178,7 @@ def _word_vector(audio: Audio) -> Floats:
     inside = frames.cepstra[span[0] : span[-1] + 1, 1:13]
     inside = (inside - inside.mean(0)) / (inside.std(0) + 0.1)
     edges = np.linspace(0, len(inside), 17).astype(int)
-    rows = [inside[a : max(b, a + 1)].mean(0) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    rows = [inside[a : max(b, a + 1)].mean(0) for a, b in pairwise(edges)]
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -188,4 +190,4 @@ def _nearest(train: Floats, labels: npt.NDArray[np.intp], test: Floats) -> npt.N
     covariance = spread.T @ spread / len(train)
     covariance = 0.5 * covariance + 0.5 * np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
     weights = np.linalg.solve(covariance, means.T)
-    return classes[np.argmax(test @ weights - 0.5 * (means.T * weights).sum(0), axis=1)]
+    return np.asarray(classes[np.argmax(test @ weights - 0.5 * (means.T * weights).sum(0), axis=1)])
