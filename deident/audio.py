@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.errors import RecordingError
+from deident.segment import RATE as RATE
+from deident.segment import Segment as Segment
 
-RATE = 16_000  # Hz; the rate everything between decoding and writing works at
 MIN_RATE, MAX_RATE = 4_000, 384_000
 MAX_CHANNELS = 64
 
@@ -99,35 +100,6 @@ class Audio:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Audio, (self.samples, self.rate)
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Segment:
-    """A half-open range of samples, `start <= position < stop`."""
-
-    start: int
-    stop: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.stop:
-            raise ValueError(f"expected 0 <= start < stop; got {self.start}, {self.stop}")
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def seconds(self, rate: int = RATE) -> float:
-        return len(self) / rate
-
-    def shift(self, samples: int) -> Segment:
-        return Segment(self.start + samples, self.stop + samples)
-
-    def grow(self, samples: int, stop: int) -> Segment:
-        """Longer by `samples` on both sides, within 0 and `stop`."""
-        return Segment(max(0, self.start - samples), min(stop, self.stop + samples))
-
-    def overlap(self, other: Segment) -> int:
-        """Samples that both hold."""
-        return max(0, min(self.stop, other.stop) - max(self.start, other.start))
 
 
 def segments_of(mask: npt.NDArray[np.bool_], step: int = 1) -> list[Segment]:

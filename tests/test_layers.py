@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "deident"
 
 # What may import what: only a lower number, or the same unit.
 LAYERS = {
-    "errors": 0.0, "audio": 0.1, "secret": 0.1,
+    "errors": 0.0, "segment": 0.0, "audio": 0.1, "secret": 0.1,
     "dsp": 1.0,
-    "vad": 1.5, "snippets": 1.5, "disguise": 1.5,
-    "codec": 2.0, "audit": 2.0, "policy": 2.0, "sources": 2.1,
+    "vad": 1.5, "snippets": 1.6, "disguise": 1.5,
+    "codec": 2.0, "audit": 2.0, "scanners": 2.0, "policy": 2.0, "sources": 1.5,
     "pipeline": 3.0, "store": 3.0,
     "batch": 4.0, "review": 4.0, "evaluation": 4.0, "interop": 4.0,
     "cli": 5.0, "__main__": 6.0,
@@ -36,11 +36,15 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("deident")}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deident"):
-            found |= {
-                f"{node.module}.{alias.name}" if node.module == "deident" else str(node.module)
-                for alias in node.names
-            }
+            found |= {_module(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names}
     return found
+
+
+def _module(name: str, parent: str) -> str:
+    """`from deident.x import y` imports the module y where there is one, else x."""
+    place = PACKAGE.parent.joinpath(*name.split("."))
+    is_module = place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+    return name if is_module or parent == "deident" else parent
 
 
 def name_of(path: Path) -> str:

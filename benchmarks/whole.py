@@ -1,0 +1,180 @@
+"""What a whole run costs: processor time, memory, and how both grow with the length of a recording.
+
+    python -m benchmarks whole [--hours 2] [--disguise vocoder,psola,mcadams]
+
+The recording is 48 kHz stereo WAV, made of the examples over and over, so about eight tenths of it are speech.
+Every figure is of a process of its own, of one numeric thread, with what its children used (`wait4`). Runs take
+turns, so that a ratio compares neighbours in time; the median of the ratios is shown. Peers that are not
+installed are left out and named. Nothing here is timed against the clock but `× real time`, which is of processor time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from deident.audio import Audio
+from deident.disguise import Method
+
+RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
+RATE = 48_000
+
+
+@dataclass(frozen=True)
+class PassThrough(Method[None]):
+    """No disguise: exists only here, as the denominator."""
+
+    def draw(self, rng: np.random.Generator) -> None:
+        return None
+
+    def apply(self, audio: Audio, voice: None) -> Audio:
+        return audio
+
+
+@dataclass(frozen=True)
+class Cost:
+    cpu_seconds: float
+    peak_mb: float
+
+
+def measure(command: list[str]) -> Cost:
+    """Processor time of a process and its children, and the peak memory of the largest of them."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command[0]} failed with code {process.returncode}")
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def make_recording(path: Path, seconds: float) -> None:
+    """48 kHz stereo PCM 16: the examples, resampled, repeated, the right channel a little later."""
+    import soundfile
+    import soxr
+
+    from deident.codec import read
+
+    parts = [read(RECORDINGS / name).mono for name in ("call.wav", "reading.mp3", "meeting.flac")]
+    once = soxr.resample(np.concatenate(parts), 16_000, RATE)
+    stereo = (np.stack([once, np.roll(once, 480)], axis=1) * 32_000).clip(-32_768, 32_767).astype(np.int16)
+    left = round(seconds * RATE)
+    with soundfile.SoundFile(path, "w", RATE, 2, "PCM_16") as file:
+        while left > 0:
+            file.write(stereo[:left])
+            left -= len(stereo)
+
+
+def make_apart(path: Path, seconds: float) -> None:
+    """In a process of its own: the kernel counts this one's peak memory to every process it starts."""
+    measure([sys.executable, "-m", "benchmarks.whole", "--make", str(seconds), str(path)])
+
+
+def ours(path: Path, disguise: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.whole", "--one", disguise, str(path)]
+
+
+def run_one(disguise: str, path: Path) -> None:
+    from deident.batch import run
+    from deident.policy import Policy, disguise_named
+
+    method = PassThrough() if disguise == "none" else disguise_named(disguise)
+    with tempfile.TemporaryDirectory() as folder:
+        summary = run([path], Path(folder) / "store", Policy(disguise=method), jobs=1)
+        assert summary.states["released"] == 1
+
+
+def librosa_and_vad(path: Path) -> list[str]:
+    code = (
+        "import sys, librosa, _webrtcvad as w\n"
+        "x, r = librosa.load(sys.argv[1], sr=16000)\n"
+        "raw = (x * 32767).astype('<i2').tobytes(); v = w.create(); w.init(v); w.set_mode(v, 2)\n"
+        "[w.process(v, 16000, raw[i:i + 960], 480) for i in range(0, len(raw) - 959, 960)]\n"
+    )
+    return [sys.executable, "-c", code, str(path)]
+
+
+def ffmpeg_chain(path: Path) -> list[str]:
+    # The usual recipe for another pitch at the same length, with ffmpeg's own filters.
+    pitch = "asetrate=16000*1.2,aresample=16000,atempo=1/1.2"
+    return ["ffmpeg", "-v", "error", "-threads", "1", "-i", str(path), "-ac", "1", "-ar", "16000",
+            "-af", f"aresample=16000,{pitch}", "-f", "wav", "-y", os.devnull]  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks whole", description=__doc__)
+    parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--disguise", default="psola,mcadams")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
+    args = parser.parse_args(argv)
+    figures: dict[str, object] = {"hours": args.hours}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.wav"
+        make_apart(path, args.hours * 3600)
+        figures["cost"] = _compare(path, args.hours * 3600, args.disguise.split(","), args.rounds)
+        figures["length"] = _lengths(Path(folder), args.hours, args.disguise.split(",")[0])
+    if args.json:
+        Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+def _compare(path: Path, seconds: float, disguises: list[str], rounds: int) -> dict[str, object]:
+    runs: dict[str, Callable[[], list[str]]] = {"without a disguise": lambda: ours(path, "none")}
+    for name in disguises:
+        runs[name] = lambda name=name: ours(path, name)  # type: ignore[misc]
+    runs["librosa.load + webrtcvad"] = lambda: librosa_and_vad(path)
+    if shutil.which("ffmpeg"):
+        runs["ffmpeg mono/16 kHz/pitch"] = lambda: ffmpeg_chain(path)
+    else:
+        print("ffmpeg is not installed: left out")
+    costs: dict[str, list[Cost]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, command in runs.items():
+            costs[name].append(measure(command()))
+    base = costs["without a disguise"]
+    print(f"\n{seconds / 3600:g} h of 48 kHz stereo WAV, median of {rounds}")
+    print(f"{'':<28}{'CPU s':>8}{'ratio':>8}{'× real time':>13}{'peak MB':>9}")
+    rows = {}
+    for name, found in costs.items():
+        cpu = median(c.cpu_seconds for c in found)
+        ratio = median(c.cpu_seconds / b.cpu_seconds for c, b in zip(found, base, strict=True))
+        peak = max(c.peak_mb for c in found)
+        rows[name] = {"cpu_seconds": round(cpu, 2), "ratio": round(ratio, 2), "peak_mb": round(peak)}
+        print(f"{name:<28}{cpu:>8.1f}{ratio:>8.2f}{seconds / cpu:>13.0f}{peak:>9.0f}")
+    return rows
+
+
+def _lengths(folder: Path, hours: float, disguise: str) -> list[dict[str, float]]:
+    """Processor time per second of recording, start-up taken off, and memory, as recordings get longer."""
+    print(f"\n{disguise} by length\n{'':<12}{'ms CPU a second':>16}{'peak MB':>9}")
+    start = median(measure(ours(RECORDINGS / "call.wav", disguise)).cpu_seconds for _ in range(3))
+    rows = []
+    for seconds in (10.0, 60.0, 600.0, hours * 3600):
+        path = folder / f"{seconds:.0f}.wav"
+        make_apart(path, seconds)
+        repeat = max(1, round(20 / seconds)) if seconds < 60 else 1
+        cost = [measure(ours(path, disguise)) for _ in range(max(repeat, 3 if seconds < 1000 else 1))]
+        path.unlink()
+        a_second = (median(c.cpu_seconds for c in cost) - start) / seconds
+        peak = max(c.peak_mb for c in cost)
+        rows.append({"seconds": seconds, "cpu_ms": round(1000 * a_second, 3), "peak_mb": round(peak)})
+        print(f"{seconds:>10.0f} s{1000 * a_second:>16.2f}{peak:>9.0f}")
+    return rows
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["--one"]:
+    run_one(sys.argv[2], Path(sys.argv[3]))
+elif __name__ == "__main__" and sys.argv[1:2] == ["--make"]:
+    make_recording(Path(sys.argv[3]), float(sys.argv[2]))

@@ -1,0 +1,230 @@
+"""A whole store, file by file and line by line: what is there, and nothing beside it.
+
+A problem never shows a name that a person could have chosen: only the opaque names of snippets."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deident.audit.manifest import Row, read_rows
+from deident.audit.promise import RATE, AuditError
+from deident.audit.snippet import WAV_HEADER, check_duration, inspect, wav_samples
+
+MANIFEST = "manifest.jsonl"
+PRIVATE = ".private"
+LONGEST_SECONDS = 600.0  # where no limit is given: nothing longer is called a snippet, or read into memory
+SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
+
+# Attributes that a file system sets of itself, on every file alike. All others have been put there.
+_SYSTEM_ATTRIBUTES = (
+    "security.selinux",
+    "security.ima",
+    "security.evm",
+    "security.SMACK64",
+    "system.",
+    "lustre.",
+)
+_NO_ATTRIBUTES = {errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class Problem(NamedTuple):
+    """A broken promise. code : a short, stable word.   name : the snippet's, or "" for anything else's."""
+
+    code: str
+    message: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.name else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What an audit found. files, seconds : of the snippets that hold what they should."""
+
+    files: int
+    seconds: float
+    problems: tuple[Problem, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.problems
+
+
+def audit_store(
+    path: str | os.PathLike[str], *, max_seconds: float | None = None, deep: bool = True
+) -> AuditReport:
+    """Prove a store: its files, their bytes, names, modes, times, links and attributes, and its manifest.
+
+    max_seconds : every snippet must be shorter; without it, shorter than ten minutes.
+    deep : read every byte, prove each snippet and its checksum. Otherwise trust what the first bytes say.
+    Whatever cannot be read is a problem. Raises nothing for anything a store may hold."""
+    return _Audit(LONGEST_SECONDS if max_seconds is None else max_seconds, deep).of(path)
+
+
+class _Audit:
+    def __init__(self, max_seconds: float, deep: bool) -> None:
+        self.max_seconds, self.deep = max_seconds, deep
+        self.problems: list[Problem] = []
+        self.files, self.samples = 0, 0
+
+    def of(self, path: str | os.PathLike[str]) -> AuditReport:
+        try:
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError):
+            self.broken("store", "the store is not a folder that can be read")
+        else:
+            try:
+                self.everything(folder)
+            except OSError as error:
+                self.broken("unreadable", f"the store cannot be read to its end: {error.strerror}")
+            finally:
+                os.close(folder)
+        return AuditReport(self.files, self.samples / RATE, tuple(self.problems))
+
+    def broken(self, code: str, message: str, name: str = "") -> None:
+        self.problems.append(Problem(code, message, name))
+
+    def everything(self, folder: int) -> None:
+        info = os.fstat(folder)
+        if stat.S_IMODE(info.st_mode) != 0o700:
+            self.broken("mode", "the store's folder must have mode 0700")
+        self.attributes(folder, "the store's folder", "")
+        names = sorted(self.snippets(folder))
+        manifest = self.opened(folder, MANIFEST, "")
+        if manifest is None:
+            rows: Iterator[Row] = iter(())
+            self.broken("manifest", "the manifest is missing or cannot be read")
+        else:
+            rows = read_rows(manifest, self.broken)
+        self.paired(folder, names, rows)
+
+    def snippets(self, folder: int) -> Iterator[str]:
+        """The names of snippets; anything else but the manifest and the private folder is a problem."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if SNIPPET_NAME.fullmatch(entry.name):
+                    yield entry.name
+                elif entry.name == PRIVATE:
+                    info = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISDIR(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o700:
+                        self.broken("private", "the private folder must be a real folder with mode 0700")
+                elif entry.name != MANIFEST:
+                    self.broken("stray", f"a stray {_kind(entry)} is in the store; its name is not shown")
+
+    def paired(self, folder: int, names: list[str], rows: Iterator[Row]) -> None:
+        """Walk files and lines side by side; both are sorted, so neither has to be kept."""
+        place = 0
+        for row in rows:
+            while place < len(names) and names[place] < row.name:
+                self.unlisted(folder, names[place])
+                place += 1
+            if place < len(names) and names[place] == row.name:
+                self.snippet(folder, row.name, row)
+                place += 1
+            else:
+                self.broken("missing", "is in the manifest but not in the store", row.name)
+        for name in names[place:]:
+            self.unlisted(folder, name)
+
+    def unlisted(self, folder: int, name: str) -> None:
+        self.broken("unlisted", "is in the store but not in its place in the manifest", name)
+        self.snippet(folder, name, None)
+
+    def snippet(self, folder: int, name: str, row: Row | None) -> None:
+        descriptor = self.opened(folder, name, name)
+        if descriptor is None:
+            self.broken("unreadable", "is not a file that can be read", name)
+            return
+        try:
+            with os.fdopen(descriptor, "rb") as file:
+                size = os.fstat(descriptor).st_size
+                samples = self.sound(file.read(self.wanted(size)), size, name, row)
+        except OSError as error:
+            self.broken("unreadable", f"cannot be read: {error.strerror}", name)
+        except AuditError as error:
+            self.broken("bytes", str(error), name)
+        else:
+            self.files += 1
+            self.samples += samples
+
+    def wanted(self, size: int) -> int:
+        """Bytes to read of a snippet of `size` bytes."""
+        if not self.deep:
+            return WAV_HEADER
+        most = int(self.max_seconds * RATE) * 2
+        if size > most + most // 8 + 4096:  # no encoding of the longest snippet is larger
+            raise AuditError(
+                f"a snippet must last less than {self.max_seconds:g} s; its {size} bytes hold more"
+            )
+        return size + 1  # one more shows a file that grows
+
+    def sound(self, data: bytes, size: int, name: str, row: Row | None) -> int:
+        """The samples of a snippet, after all that its bytes and its line in the manifest promise."""
+        if self.deep:
+            found = inspect(data, max_seconds=self.max_seconds)
+            kind, samples = found.format, found.samples
+        elif data[:4] == b"RIFF":
+            kind, samples = "wav", wav_samples(data, size)
+            check_duration(samples, self.max_seconds)
+        else:
+            kind, samples = "flac", int.from_bytes(data[22:26], "big")
+            if data[:8] != b"fLaC\x80\x00\x00\x22":
+                raise AuditError("expected a WAV or FLAC marker at the start of a snippet; found neither")
+            check_duration(samples, self.max_seconds)
+        if not name.endswith(f".{kind}"):
+            raise AuditError(f"holds {kind.upper()}, which its ending does not say")
+        if row is not None:
+            if row.seconds != round(samples / RATE, 6):
+                self.broken("seconds", "does not last as long as the manifest says", name)
+            if self.deep and row.sha256 != hashlib.sha256(data).hexdigest():
+                self.broken("checksum", "does not have the checksum that the manifest says", name)
+        return samples
+
+    def opened(self, folder: int, name: str, shown: str) -> int | None:
+        """A descriptor of a regular file in the store whose mode, time, links and attributes are right."""
+        what = "the manifest" if not shown else "the snippet"
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(name, flags, dir_fd=folder)
+        except OSError:
+            return None
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            os.close(descriptor)
+            return None
+        if stat.S_IMODE(info.st_mode) != 0o600:
+            self.broken("mode", f"{what} must have mode 0600", shown)
+        if info.st_mtime_ns != 0:
+            self.broken("time", f"{what} must have the modification time 1970-01-01T00:00:00Z", shown)
+        if info.st_nlink != 1:
+            self.broken("links", f"{what} must have one link; it has {info.st_nlink}", shown)
+        self.attributes(descriptor, what, shown)
+        return descriptor
+
+    def attributes(self, descriptor: int, what: str, shown: str) -> None:
+        if not hasattr(os, "listxattr"):
+            return  # a system whose attributes Python cannot list
+        try:
+            found = [a for a in os.listxattr(descriptor) if not a.startswith(_SYSTEM_ATTRIBUTES)]
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTES:
+                self.broken("attributes", f"the extended attributes of {what} cannot be read", shown)
+            return
+        if found:
+            self.broken("attributes", f"{what} has {len(found)} extended attributes; expected none", shown)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "symbolic link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "device, pipe or socket"

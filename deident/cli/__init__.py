@@ -1,0 +1,93 @@
+"""The command line. Each command is a module with `add_arguments` and `run`, loaded when it is named."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from deident import __version__
+from deident.errors import DeidentError, KeyMaterialError, SettingError, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "run": ("deident.cli.run", "de-identify recordings into a store"),
+    "demo": ("deident.cli.demo", "the same on a recording that comes with the package"),
+    "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
+    "audit": ("deident.audit.command", "prove that a store holds what it promises, and nothing else"),
+    "review": ("deident.cli.review", "deal snippets to the people who listen"),
+    "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
+    "keygen": ("deident.cli.keygen", "make a key"),
+    "which": ("deident.cli.which", "find the recording that a message spoke of"),
+}
+
+EXAMPLES = """\
+examples:
+  deident demo                                     hear what it does
+  deident run calls/ --out store                   every recording below a folder
+  deident run call.wav --out store --channels split --format flac
+  deident run meetings/ --out store --dry-run      what would come out
+  deident scan interview.mp3                       what it would have leaked
+  deident audit store                              prove the result
+
+exit codes: 0 done, 1 some recordings or checks were not fine, 2 wrong settings or key,
+            3 an evaluation that must not be trusted, 4 the store could not be written, 130 interrupted"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
+    parser = _parser(next((a for a in arguments if not a.startswith("-")), None))
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return 2
+    try:
+        code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
+        return code
+    except (SettingError, KeyMaterialError) as error:
+        return _fail(str(error), 2)
+    except StoreError as error:
+        return _fail(str(error), 4)
+    except DeidentError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on where it stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        # A traceback shows lines and values of files: it is for who debugs, not for a log.
+        if os.environ.get("DEIDENT_DEBUG"):
+            raise
+        return _fail(f"failed unexpectedly ({type(error).__name__}); DEIDENT_DEBUG=1 shows where", 1)
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="deident",
+        description="De-identify speech recordings: short, disguised, clean snippets for people to listen to.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"deident {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        if name == chosen:
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"deident: {message}", file=sys.stderr)  # noqa: T201
+    return code

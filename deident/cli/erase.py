@@ -1,0 +1,74 @@
+"""`deident erase`: remove what came from a recording, a speaker, or a time long past."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+
+from deident.cli.keys import add_key_argument, key_of
+from deident.errors import SettingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deident.store import Link
+
+EPILOG = """\
+examples:
+  deident erase store --linkage links --key-file key --source call.wav
+  deident erase store --linkage links --key-file key --speaker 17
+  deident erase store --linkage links --key-file key --older-than 30d
+
+What is erased is not released again by a later run, `--again` or not."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("store")
+    parser.add_argument(
+        "--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote"
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--source", metavar="PATH-OR-ID", help="a recording, or the pseudonym of one in a message"
+    )
+    which.add_argument("--speaker", metavar="ID", help="as the table of the run named them")
+    which.add_argument("--older-than", metavar="DAYS", help="released so many days ago or earlier: 30d")
+    add_key_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.store import Linkage, Store
+
+    key = key_of(args)
+    if key is None:
+        raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
+    if not os.path.exists(args.linkage):
+        raise SettingError("there is no linkage at that place, so nothing tells what came from where")
+    wanted = _selector(args)
+    linkage = Linkage(args.linkage, key)
+    with Store(args.store, key=key, create=False) as store:
+        links = [link for link in linkage.links() if wanted(link)]
+        names = {name for link in links for name in link.names}
+        store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
+        linkage.remove(wanted)
+    recordings = len({link.place for link in links})
+    print(f"erased {len(names)} snippets of {recordings} recordings")  # noqa: T201
+    return 0 if links else 1
+
+
+def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
+    from deident.store import today
+
+    if args.speaker is not None:
+        return lambda link: link.speaker == args.speaker
+    if args.older_than is not None:
+        days = re.fullmatch(r"(\d{1,6})d?", args.older_than)
+        if not days:
+            raise SettingError("expected --older-than as a number of days, such as 30d")
+        last = today() - int(days[1])
+        return lambda link: link.day <= last
+    path = os.path.abspath(args.source)
+    return lambda link: args.source == link.recording or path == link.path

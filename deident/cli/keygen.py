@@ -1,0 +1,17 @@
+"""`deident keygen`: make a key."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="the new file, mode 0600; it must not exist")
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.secret import Key
+
+    Key.fresh().write(args.file)
+    print("made a key. Keep it apart from the store, and keep a copy: without it nothing can be found again")  # noqa: T201
+    return 0

@@ -1,0 +1,93 @@
+"""What a person sees while a run goes on: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TextIO
+
+from deident.batch import FINE, Outcome
+from deident.sources import Recording
+
+BAR = 24
+LOG_SECONDS = 10.0
+DRAW_SECONDS = 0.1
+
+
+class Progress:
+    """Called with each outcome. total : recordings to come.   show_paths : name them by their paths."""
+
+    def __init__(
+        self, total: int, *, show_paths: bool = False, quiet: bool = False, stream: TextIO | None = None
+    ) -> None:
+        self.problems: list[dict[str, str]] = []
+        self._total = total
+        self._show_paths = show_paths
+        self._quiet = quiet
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._started = self._told = time.monotonic()
+        self._done = 0
+        self._sound = 0.0
+        self._width = 0
+
+    def __call__(self, outcome: Outcome, recording: Recording) -> None:
+        self._done += 1
+        self._sound += outcome.tally.read_seconds
+        if outcome.state not in FINE:
+            self._problem(outcome, recording)
+        now = time.monotonic()
+        if now - self._told >= (DRAW_SECONDS if self._terminal else LOG_SECONDS):
+            self._told = now
+            self._show()
+
+    def finish(self) -> None:
+        if self._width:
+            self._write("\r" + " " * self._width + "\r")
+
+    def _problem(self, outcome: Outcome, recording: Recording) -> None:
+        name = recording.path if self._show_paths else outcome.id
+        self.problems.append(
+            {"recording": name, "state": outcome.state, "code": outcome.code, "message": outcome.message}
+        )
+        if not self._quiet:
+            self.finish()
+            code = f" ({outcome.code})" if outcome.code else ""
+            said = f": {outcome.message}" if outcome.message else ""
+            self._write(f"deident: recording {printable(name)}: {outcome.state}{code}{said}\n")
+
+    def _show(self) -> None:
+        if self._quiet:
+            return
+        elapsed = time.monotonic() - self._started
+        share = self._done / max(1, self._total)
+        left = clock(elapsed * (1 - share) / share) if share else "?"
+        rate = self._sound / elapsed if elapsed else 0.0
+        text = (
+            f"{self._done}/{self._total} recordings, {clock(self._sound)} of sound,"
+            f" {rate:.0f} × real time, {left} left"
+        )
+        if not self._terminal:
+            self._write(f"deident: {text}\n")
+            return
+        filled = round(share * BAR)
+        line = f"[{'#' * filled}{'.' * (BAR - filled)}] {text}"
+        self._write("\r" + line.ljust(self._width))
+        self._width = len(line)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss, or m:ss under an hour."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def printable(text: str) -> str:
+    """A path without what would move the cursor."""
+    return os.fsencode(text).decode("utf-8", "replace").encode("unicode_escape").decode("ascii")

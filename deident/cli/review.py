@@ -1,0 +1,84 @@
+"""`deident review`: deal snippets to reviewers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from deident.cli.keys import add_key_argument, key_of
+from deident.errors import SettingError
+
+EPILOG = """\
+examples:
+  deident review store --linkage links --key-file key --out rounds --reviewers 5 --per-reviewer 50
+  deident review store --linkage links --key-file key --out rounds --reviewers ann,bob --share 0.02 --tar
+
+No reviewer ever gets two snippets of one recording, or of one speaker where speakers are known. That needs the
+linkage of the runs: without it nothing tells which snippets belong together, and the command refuses."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("store")
+    add("--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote")
+    add("--out", required=True, metavar="FOLDER", help="where rounds and the programme's log go")
+    add("--reviewers", required=True, metavar="N|NAME,...", help="how many, or their names")
+    add("--per-reviewer", type=int, default=50, metavar="N", help="snippets each, at most (default 50)")
+    add("--max-per-recording", type=int, default=1, metavar="N", help="in the whole round (default 1)")
+    add(
+        "--share",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="of the recordings or speakers, 0 to 1 (default 1)",
+    )
+    add("--round", metavar="NAME", help="default: today's date; another round draws other people")
+    add("--opt-out", metavar="FILE", help="speakers, paths or pseudonyms that take no part, one a line")
+    add("--tar", action="store_true", help="a tar for each reviewer instead of a folder")
+    add_key_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from deident.review import Programme, hold_round
+    from deident.store import Linkage, Store
+
+    key = key_of(args)
+    if key is None:
+        raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
+    if not os.path.exists(args.linkage):
+        raise SettingError(
+            "there is no linkage at that place: without it nothing tells what belongs together"
+        )
+    names = args.reviewers.split(",")
+    if args.reviewers.isdecimal():
+        names = [f"reviewer-{number + 1}" for number in range(int(args.reviewers))]
+    settings = {"round": args.round} if args.round else {}
+    programme = Programme(
+        tuple(names), args.per_reviewer, args.max_per_recording, args.share, **settings
+    )  # fmt: skip
+    opted_out = frozenset(_opted_out(args.opt_out)) if args.opt_out else frozenset()
+    with Store(args.store, key=key, create=False) as store:
+        batches = hold_round(
+            store,
+            Linkage(args.linkage, key),
+            key,
+            programme,
+            Path(args.out),
+            opted_out=opted_out,
+            pack=args.tar,
+        )
+    for batch in batches:
+        print(f"{batch.reviewer}: {len(batch.names)} snippets")  # noqa: T201
+    return 0 if any(batch.names for batch in batches) else 1
+
+
+def _opted_out(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = [line.strip() for line in file if line.strip()]
+    except OSError as error:
+        raise SettingError(f"the opt-out list cannot be read: {error.strerror}") from None
+    return lines + [os.path.abspath(line) for line in lines]

@@ -1,0 +1,177 @@
+"""`deident run`: recordings to a store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deident.cli.keys import add_key_argument, key_of
+from deident.errors import SettingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from deident.batch import Summary
+    from deident.sources import Recording
+
+EPILOG = """\
+examples:
+  deident run calls/ --out store
+  deident run call.wav --out store --channels split
+  deident run --table corpus.tsv --carry language --scope speaker --key-file key --out store
+  deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
+
+Messages speak of a recording by a pseudonym; `deident which` tells which it was."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("recordings", nargs="*", metavar="RECORDING", help="files, and folders to look through")
+    add("--out", metavar="STORE", help="the store: a new folder, or one of an earlier run to go on with")
+    what = parser.add_argument_group("what to read")
+    what.add_argument("--table", metavar="FILE", help="CSV or TSV with a column path, and speaker if known")
+    what.add_argument("--carry", metavar="COLUMN,...", help="columns of the table to show in the manifest")
+    what.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
+    what.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
+    what.add_argument("--strict", action="store_true", help="refuse a recording whose end is missing")
+    what.add_argument("--zero-nonfinite", action="store_true", help="read NaN and infinities as silence")
+    how = parser.add_argument_group("what to make of it")
+    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options here come on top")
+    how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
+    how.add_argument("--disguise", metavar="METHOD,...", help="a method by name, or several to chain")
+    how.add_argument("--scope", choices=("snippet", "recording", "speaker"), help="what keeps one voice")
+    how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
+    how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
+    how.add_argument("--over-limit", choices=("drop", "split"), help="speech without a pause to divide it at")
+    how.add_argument("--max-per-recording", type=int, metavar="N", help="release at most N, chosen at random")
+    how.add_argument("--format", choices=("wav", "flac"), help="of the snippets (default wav)")
+    how.add_argument("--repeatable", action="store_true", help="same key and input, same bytes; needs a key")
+    how.add_argument("--again", action="store_true", help="release anew what was released before")
+    how.add_argument("--linkage", metavar="FILE", help="remember, sealed under the key, what came from where")
+    add_key_argument(how)
+    doing = parser.add_argument_group("how to go about it")
+    doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
+    doing.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
+    doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
+    doing.add_argument("--show-paths", action="store_true", help="name recordings by their paths in messages")
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.batch import dry_run
+    from deident.batch import run as run_batch
+    from deident.cli.progress import Progress
+
+    if not args.out and not args.dry_run:
+        raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
+    if args.jobs is not None and args.jobs < 1:
+        raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
+    recordings = _recordings(args)
+    policy = policy_of(args)
+    progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
+    try:
+        if args.dry_run:
+            summary = dry_run(recordings, policy, progress=progress)
+        else:
+            summary = run_batch(
+                recordings, args.out, policy,
+                key=key_of(args), jobs=args.jobs, again=args.again, linkage=args.linkage, progress=progress,
+            )  # fmt: skip
+    finally:
+        progress.finish()
+    _print(summary, progress.problems, args)
+    return 0 if summary.fine else 1
+
+
+def _recordings(args: argparse.Namespace) -> list[Recording]:
+    from deident.sources import expand, read_table, with_segments
+
+    carry = [name for name in (args.carry or "").split(",") if name]
+    if carry and not args.table:
+        raise SettingError("--carry names columns of a --table")
+    found = list(expand(args.recordings))
+    if args.table:
+        found += read_table(args.table, carry)
+    if not found:
+        raise SettingError("expected recordings: files, folders that hold some, or --table FILE")
+    return with_segments(found, args.segments) if args.segments else found
+
+
+def policy_of(args: argparse.Namespace) -> Any:
+    """The policy of the file and preset, with the options on top."""
+    import dataclasses
+
+    from deident.policy import Policy
+
+    if args.policy and args.preset:
+        raise SettingError("a policy file names its preset itself; drop --preset")
+    policy = Policy.from_toml(args.policy) if args.policy else Policy.preset(args.preset or "review")
+    changes: dict[str, Any] = {}
+    if args.disguise:
+        changes["disguise"] = _disguise(args.disguise.split(","))
+    if args.channels:
+        changes["channels"] = int(args.channels) if args.channels.isdecimal() else args.channels
+    for option, setting in (("scope", "scope"), ("format", "container"), ("max_per_recording",) * 2):
+        if getattr(args, option) is not None:
+            changes[setting] = getattr(args, option)
+    if args.strict:
+        changes["strict"] = True
+    if args.zero_nonfinite:
+        changes["nonfinite"] = "zero"
+    if args.repeatable:
+        changes["repeatable"] = True
+    lengths = {
+        name: getattr(args, name)
+        for name in ("max_seconds", "min_seconds", "over_limit")
+        if getattr(args, name) is not None
+    }
+    if lengths:
+        changes["cutting"] = dataclasses.replace(policy.cutting, **lengths)
+    return dataclasses.replace(policy, **changes)
+
+
+def _disguise(names: Sequence[str]) -> Any:
+    from deident.disguise import Chain
+    from deident.policy import disguise_named
+
+    methods = tuple(disguise_named(name) for name in names)
+    return methods[0] if len(methods) == 1 else Chain(methods)
+
+
+def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace) -> None:
+    if args.json:
+        import json
+
+        text = json.dumps({**summary.to_mapping(), "problems": problems}, indent=2)
+    elif args.quiet:
+        return
+    else:
+        text = describe(summary, dry=args.dry_run)
+    sys.stdout.write(text + "\n")
+
+
+def describe(summary: Summary, *, dry: bool = False) -> str:
+    """A summary for a person, a few lines."""
+    from deident.cli.progress import clock
+
+    states = ", ".join(f"{count} {state}" for state, count in summary.states.items() if count)
+    drops = ", ".join(
+        f"{seconds:.1f} s {reason.replace('_', ' ')}"
+        for reason, seconds in sorted(summary.dropped_seconds.items())
+    )
+    found = f"{clock(summary.read_seconds)} of sound, {summary.speech_seconds:.1f} s of speech found"
+    released = f"{summary.snippets} snippets, {summary.released_seconds:.1f} s"
+    took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
+    codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
+    rows = {
+        "recordings": f"{summary.recordings}: {states or 'none'}",
+        "read": found,
+        "would release" if dry else "released": released,
+        "dropped": drops or "nothing",
+        **({"because": codes} if codes else {}),
+        "took": took,
+    }
+    return "\n".join(f"{name:<14}{value}" for name, value in rows.items())

@@ -1,0 +1,30 @@
+"""`deident which`: find the recording that a message spoke of by its pseudonym."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deident.cli.keys import add_key_argument, key_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", help="the 12 digits of the message")
+    parser.add_argument("recordings", nargs="+", help="the files and folders that the run was given")
+    parser.add_argument("--store", required=True, help="the store of that run")
+    add_key_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.batch import pseudonym
+    from deident.sources import expand
+    from deident.store import Store
+
+    with Store(args.store, key=key_of(args), create=False) as store:
+        key = store.key
+    found = [r.path for r in expand(args.recordings) if pseudonym(key, r.path) == args.id]
+    for path in found:
+        print(path)  # noqa: T201
+    if not found:
+        print("deident: none of these recordings has that pseudonym in this store", file=sys.stderr)  # noqa: T201
+    return 0 if found else 1

@@ -1,0 +1,100 @@
+"""MP4, WebM, AMR, AAC, WMA and others through FFmpeg's libraries (the extra `deident[av]`).
+
+Each container is opened with its own demuxer and no other: FFmpeg's guessing, playlists and protocols
+stay out of reach."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+
+from deident.codec import ogg
+from deident.codec.files import Bytes, File
+from deident.codec.layout import LAYOUTS
+from deident.codec.pcm import Block
+from deident.codec.problems import RefusedError
+
+av.logging.set_level(None)
+
+# Container: FFmpeg's demuxer. Those of the other engine are here for codecs that libsndfile lacks.
+DEMUXERS = {
+    "mp4": "mov", "matroska": "matroska", "amr": "amr", "asf": "asf", "aac": "aac", "avi": "avi",
+    "flv": "flv", "wavpack": "wv", "ape": "ape", "tta": "tta",
+    "wav": "wav", "w64": "w64", "caf": "caf", "aiff": "aiff", "au": "au", "ogg": "ogg",
+    "sphere": "nistsphere",
+}  # fmt: skip
+_TIMED = {"mp4", "matroska", "asf", "avi"}  # containers whose duration is written, not guessed
+_SLACK_SECONDS = 1.0
+_MAX_BAD_PACKETS = 1000
+_FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
+
+
+class AvReader:
+    def __init__(self, source: Bytes, name: str) -> None:
+        if name not in DEMUXERS:
+            raise RefusedError("undecodable")
+        self.ending = _ending(source, name)
+        self._name = name
+        try:
+            self._container = av.open(
+                io.BufferedReader(File(source)), format=DEMUXERS[name], metadata_errors="ignore"
+            )
+            self._stream = self._container.streams.audio[0]
+            self._stream.codec_context.thread_count = 1
+            if len(self._container.streams.audio) > 1:  # a second language, or another microphone
+                self.ending = self.ending or "extra-data"
+        except (av.error.FFmpegError, IndexError, ValueError, AttributeError, OverflowError):
+            raise RefusedError("undecodable") from None
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        seconds, bad = 0.0, 0
+        packets = self._container.demux(self._stream)
+        while bad < _MAX_BAD_PACKETS:
+            try:
+                packet = next(packets)
+                frames = packet.decode()
+            except StopIteration:
+                break
+            except (av.error.FFmpegError, ValueError):
+                bad += 1
+                continue
+            for frame in frames:
+                block = _samples(frame)
+                seconds += len(block) / frame.sample_rate
+                yield int(frame.sample_rate), block
+        self.ending = self.ending or self._judge(seconds, bad)
+        self._container.close()
+
+    def _judge(self, seconds: float, bad: int) -> str | None:
+        if not seconds:
+            raise RefusedError("undecodable")
+        announced = (self._container.duration or 0) / av.time_base
+        if self._name in _TIMED and announced - seconds > _SLACK_SECONDS + 0.01 * announced:
+            return "truncated"
+        return "damaged" if bad else None
+
+
+def _ending(source: Bytes, name: str) -> str | None:
+    """What our own look at the container says of its end, where we have one."""
+    if name == "ogg":
+        chain = ogg.chain(source)
+        return chain.ending or ("extra-data" if len(chain.links) > 1 else None)
+    return LAYOUTS[name](source).ending if name in LAYOUTS else None
+
+
+def _samples(frame: Any) -> Block:
+    """(n, channels) int16 or float32 of one decoded frame."""
+    values = frame.to_ndarray()
+    channels = len(frame.layout.channels)
+    values = values.T if frame.format.is_planar else values.reshape(-1, channels)
+    if values.dtype == np.int16:
+        return np.ascontiguousarray(values)
+    kind = values.dtype.str[1:]
+    block = values.astype(np.float32)
+    if kind == "u1":
+        block -= np.float32(128.0)
+    return np.ascontiguousarray(block * np.float32(1.0 / _FULL.get(kind, 1.0)))

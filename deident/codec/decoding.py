@@ -1,0 +1,217 @@
+"""Decode any recording to talkers at 16 kHz, block by block."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import warnings
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.audio import RATE, Audio, Samples
+from deident.codec.containers import Container, recognise
+from deident.codec.files import Bytes
+from deident.codec.guard import decode_guarded
+from deident.codec.limits import Limits
+from deident.codec.mixing import Channels, Shaper
+from deident.codec.problems import ENDINGS, RefusedError
+from deident.codec.sources import descriptor_of
+from deident.codec.worker import Ended, Job, Opened
+from deident.errors import RecordingError, SettingError
+
+Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
+Events = Iterator[Opened | Samples | Ended]
+_ARRAY_BLOCK_SECONDS = 2
+
+
+class Decoding:
+    """A recording being decoded: a context manager, and an iterator, once, of blocks (talkers, n) float32 at
+    16 kHz, about a second or two long, each the caller's own.
+
+    talkers : rows of a block. source_rate, source_channels, container : what the recording is.
+    After the last block: partial, None or why the end is missing; source_seconds, what was decoded.
+    Iterating raises `RecordingError` when the recording turns out to be unusable, and at its end under
+    `strict` when it is partial."""
+
+    def __init__(self, events: Events, container: str, strict: bool) -> None:
+        self._events = events
+        self._strict = strict
+        self.container = container
+        self.partial: str | None = None
+        self.source_seconds = 0.0
+        try:
+            opened = next(events)
+        except RefusedError as refused:
+            raise refused.error() from None
+        assert isinstance(opened, Opened)
+        self.source_rate, self.source_channels, self.talkers = opened
+
+    def __iter__(self) -> Iterator[Samples]:
+        try:
+            for event in self._events:
+                if isinstance(event, Ended):
+                    self._finish(event)
+                elif not isinstance(event, Opened):
+                    yield event
+        except RefusedError as refused:
+            raise refused.error() from None
+
+    def _finish(self, end: Ended) -> None:
+        self.source_seconds = end.microseconds / 1e6
+        self.partial = end.ending
+        if end.ending and self._strict:
+            raise RefusedError(end.ending)
+
+    def close(self) -> None:
+        """Stop decoding; a second time does nothing."""
+        close = getattr(self._events, "close", None)
+        if close:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Decoding({self.container}, {self.source_channels} × {self.source_rate} Hz)"
+
+
+def decode(
+    source: Source,
+    *,
+    channels: Channels = "mix",
+    limits: Limits | None = None,
+    follow_links: bool = False,
+    nonfinite: Literal["refuse", "zero"] = "refuse",
+    strict: bool = False,
+) -> Decoding:
+    """Open a recording; iterate over the result for its sound.
+
+    source : a path, an open binary file (from its position on), `Audio`, or `(samples, rate)`.
+    channels : "mix", "split" (every channel a talker) or the number of one channel, from 0.
+    nonfinite : what to do about NaN and infinities. strict : refuse a recording whose end is missing.
+    Files are decoded in a child process within `limits`; see `codec.guard`.
+    Raises `RecordingError` with a code of `codec.problems`, `SettingError` for impossible settings."""
+    return _decode(source, channels, limits or Limits(), follow_links, nonfinite, strict, RATE)
+
+
+def _decode(
+    source: Source,
+    channels: Channels,
+    limits: Limits,
+    follow_links: bool,
+    nonfinite: str,
+    strict: bool,
+    out_rate: int,
+) -> Decoding:
+    if not (channels in ("mix", "split") or (isinstance(channels, int) and channels >= 0)):
+        raise SettingError("channels must be 'mix', 'split' or the number of a channel, counted from 0")
+    if nonfinite not in ("refuse", "zero"):
+        raise SettingError("nonfinite must be 'refuse' or 'zero'")
+    zero = nonfinite == "zero"
+    if isinstance(source, tuple):
+        source = _audio(*source, zero)
+    if isinstance(source, Audio):
+        return Decoding(_from_array(source, channels, out_rate or source.rate), "samples", strict)
+    events = _from_file(source, channels, limits, follow_links, zero, out_rate)
+    try:
+        container = next(events)
+    except RefusedError as refused:
+        raise refused.error() from None
+    assert isinstance(container, Container)
+    return Decoding(events, container.name, strict)  # type: ignore[arg-type]
+
+
+def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
+    array = np.asarray(samples)
+    if zero_nonfinite and array.dtype.kind == "f":
+        array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+    return Audio(array, rate)
+
+
+def _from_array(audio: Audio, channels: Channels, out_rate: int) -> Events:
+    shaper = Shaper(audio.rate, audio.channels, channels, out_rate=out_rate)
+    yield Opened(audio.rate, audio.channels, shaper.talkers)
+    step = _ARRAY_BLOCK_SECONDS * audio.rate
+    if not len(audio):
+        raise RefusedError("empty")
+    for at in range(0, len(audio), step):
+        block = shaper.push(np.array(audio.samples[:, at : at + step].T))
+        if block.shape[1]:
+            yield block
+    last = shaper.finish()
+    if last.shape[1]:
+        yield last
+    yield Ended(round(audio.seconds * 1e6), None)
+
+
+def _from_file(
+    source: str | os.PathLike[str] | BinaryIO,
+    channels: Channels,
+    limits: Limits,
+    follow_links: bool,
+    zero_nonfinite: bool,
+    out_rate: int,
+) -> Iterator[Container | Opened | Samples | Ended]:
+    with descriptor_of(source, follow_links=follow_links, spool_bytes=limits.spool_bytes) as (
+        descriptor,
+        start,
+    ):
+        content = Bytes(descriptor, start)
+        container = recognise(content)
+        yield container
+        job = Job(
+            container=container.name,
+            engine=container.engine,
+            channels=channels,
+            zero_nonfinite=zero_nonfinite,
+            max_frames=limits.max_frames,
+            max_channels=limits.max_channels,
+            min_rate=limits.min_rate,
+            max_rate=limits.max_rate,
+            max_expansion=limits.max_expansion,
+            expansion_grace=limits.expansion_grace,
+            memory_bytes=limits.memory_bytes,
+            cpu_seconds=limits.cpu_seconds + limits.cpu_seconds_per_megabyte * content.size / 1e6,
+            out_rate=out_rate,
+            start=start,
+        )
+        if container.engine == "av" and not _has_av():
+            raise RefusedError("needs-extra")
+        try:
+            yield from decode_guarded(descriptor, job, limits)
+        except RefusedError as refused:
+            if refused.code != "needs-extra" or job.engine == "av" or not _has_av():
+                raise
+            yield from decode_guarded(descriptor, dataclasses.replace(job, engine="av"), limits)
+
+
+def _has_av() -> bool:
+    return importlib.util.find_spec("av") is not None
+
+
+def read(
+    source: Source, *, channels: Channels = "mix", rate: int | None = RATE, strict: bool = False
+) -> Audio:
+    """A whole recording as one value, for the prompt: `deident.read("call.wav")`.
+
+    rate : 16 kHz, or None for the recording's own. Warns when the recording is partial, unless `strict`
+    refuses it. Raises as `decode`."""
+    if rate not in (RATE, None):
+        raise SettingError(f"rate must be {RATE} or None, the recording's own")
+    with _decode(source, channels, Limits(), True, "refuse", strict, rate or 0) as decoding:
+        blocks = list(decoding)
+    if decoding.partial:
+        warnings.warn(f"{ENDINGS[decoding.partial]} ({decoding.partial})", stacklevel=2)
+    if not blocks:
+        raise RecordingError("the recording holds no samples", "empty")
+    return Audio(np.concatenate(blocks, axis=1), rate or decoding.source_rate)

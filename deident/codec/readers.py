@@ -1,0 +1,224 @@
+"""From an open file to blocks of samples: one reader an engine, all yielding the same.
+
+A reader is an iterator of `(rate, block)`, block (n, channels) int16 or float32; when it is exhausted, its
+`ending` is the code of what is wrong with the end, or None."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE
+from deident.codec import flac, mp3, ogg, pcm
+from deident.codec.files import Bytes, File
+from deident.codec.layout import LAYOUTS
+from deident.codec.pcm import Block
+from deident.codec.problems import RefusedError
+
+_BLOCK_SECONDS = 1.4
+_BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are many
+_BUFFER = 1 << 16
+# mpg123 derives the length from the first frame's bit rate; bit rates differ by at most 320 / 8.
+_MP3_STRETCH = 64
+_MP3_PADDING = 4096  # samples; an encoder pads by up to two frames
+
+
+class Reader(Protocol):
+    ending: str | None
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]: ...
+
+
+def block_frames(rate: int, channels: int) -> int:
+    return max(1, min(int(_BLOCK_SECONDS * rate), _BLOCK_VALUES // channels))
+
+
+def check_sound(rate: int, channels: int) -> None:
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise RefusedError("channels", min(channels, 2**31), MAX_CHANNELS)
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise RefusedError("rate", min(rate, 2**31))
+
+
+class LaidOutReader:
+    """WAV, AIFF, CAF and AU families: plain samples by ourselves, the rest by libsndfile."""
+
+    def __init__(self, source: Bytes, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._layout = LAYOUTS[name](source)
+        self.ending = self._layout.ending
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        layout = self._layout
+        check_sound(layout.rate, layout.channels)
+        if layout.encoding:
+            for block in pcm.blocks(self._source, layout, block_frames(layout.rate, layout.channels)):
+                yield layout.rate, block
+            return
+        # libsndfile gives up on some files for what stands behind their samples
+        stop = layout.stop if self._name in ("wav", "rf64", "w64") else None
+        decoder = Decoder(File(self._source.window(0, stop), layout.patches))
+        yield from decoder
+        self.ending = self.ending or decoder.ending
+
+
+class FlacReader:
+    def __init__(self, source: Bytes, name: str) -> None:
+        self._links = flac.links(source)
+        self.ending: str | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        for link in self._links:
+            decoder = Decoder(File(link))
+            yield from decoder
+            self.ending = self.ending or flac_ending(link, decoder)
+
+
+def flac_ending(link: Bytes, decoder: Decoder) -> str | None:
+    """Compares what came out with what STREAMINFO and the last frame say should have come."""
+    total, got = flac.total_samples(link), decoder.frames
+    last = flac.last_frame(link)
+    whole_end = last.end if last and last.is_whole() else 0
+    if not total:
+        return "truncated" if not whole_end else "damaged" if whole_end > got else None
+    if got < total:
+        return "damaged" if whole_end >= total else "truncated"
+    return "extra-data" if whole_end > got else None
+
+
+class Mp3Reader:
+    def __init__(self, source: Bytes, name: str) -> None:
+        self._survey = mp3.survey(source)
+        self.ending = self._survey.ending
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        survey = self._survey
+        decoder = Decoder(File(survey.frames, length=survey.frames.size * _MP3_STRETCH))
+        skip, total = survey.skip, -survey.skip
+        held: Any = np.zeros((0, 1), dtype=np.float32)
+        rate = MIN_RATE
+        for rate, block in decoder:
+            total += len(block)
+            block, skip = block[skip:], max(0, skip - len(block))
+            if len(block) < _MP3_PADDING and len(held):
+                held = np.concatenate((held, block))
+                continue
+            if len(held):
+                yield rate, held
+            held = block
+        excess = total - survey.samples
+        if survey.samples and 0 < excess <= _MP3_PADDING:  # near the claimed end: what is beyond is padding
+            held = held[: max(0, len(held) - excess)]
+        if len(held):
+            yield rate, held
+        if excess < 0:
+            self.ending = self.ending or "truncated"
+
+
+class OggReader:
+    def __init__(self, source: Bytes, name: str) -> None:
+        self._chain = ogg.chain(source)
+        self.ending = self._chain.ending
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        for link in self._chain.links:
+            kind = ogg.codec(link)
+            if kind == "other":
+                raise RefusedError("needs-extra")
+            decoder = Decoder(ogg.FlacFile(link) if kind == "flac" else File(link))
+            yield from decoder
+            if decoder.ending and kind != "flac":
+                self.ending = self.ending or decoder.ending
+
+
+class PlainReader:
+    """Containers whose header libsndfile reads well enough."""
+
+    def __init__(self, source: Bytes, name: str) -> None:
+        self._decoder = Decoder(File(source), announced=_sphere_samples(source) if name == "sphere" else 0)
+        self.ending: str | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        yield from self._decoder
+        self.ending = self._decoder.ending
+
+
+def _sphere_samples(source: Bytes) -> int:
+    """`sample_count` of a NIST SPHERE header."""
+    for line in source.at(0, 1024).split(b"\n"):
+        words = line.split()
+        if len(words) == 3 and words[0] == b"sample_count" and words[2].isdigit():
+            return int(words[2][:18])
+    return 0
+
+
+READERS: dict[str, Callable[[Bytes, str], Reader]] = {
+    **dict.fromkeys(LAYOUTS, LaidOutReader),
+    "flac": FlacReader,
+    "mp3": Mp3Reader,
+    "ogg": OggReader,
+    "sphere": PlainReader,
+}
+# libsndfile guesses the format from the content too; it must come to one of ours.
+_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "MPEG", "OGG", "NIST"}
+_UNSUPPORTED_ENCODING = {4, 64}  # libsndfile's codes: a codec it lacks, a wave format it does not know
+
+
+class Decoder:
+    """libsndfile on a file object: `(rate, block)` until it ends or fails; what a failed read gave stays."""
+
+    def __init__(self, file: io.RawIOBase, announced: int = 0) -> None:
+        import soundfile
+
+        self._error = soundfile.LibsndfileError
+        self.frames = 0
+        self.ending: str | None = None
+        try:
+            self._file = soundfile.SoundFile(io.BufferedReader(file, _BUFFER))
+        except self._error as error:
+            raise RefusedError(
+                "needs-extra" if error.code in _UNSUPPORTED_ENCODING else "undecodable"
+            ) from None
+        self._announced = announced
+        if self._file.format not in _FORMATS:
+            raise RefusedError("undecodable")
+        check_sound(self._file.samplerate, self._file.channels)
+
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        with self._file as file:
+            rate, channels = file.samplerate, file.channels
+            announced = self._announced or (file.frames if file.format == "OGG" else 0)
+            while True:
+                block, broken = self._read(file, block_frames(rate, channels))
+                self.frames += len(block)
+                if len(block):
+                    yield rate, block
+                if broken:
+                    self.ending = "damaged"
+                if broken or not len(block):
+                    break
+            if self.frames < announced:
+                self.ending = "truncated"
+
+    def _read(self, file: Any, frames: int) -> tuple[Any, bool]:
+        """(block, whether the decoder gave up in it). libsndfile loses count when it fails, so the block is
+        filled with NaN first: what is no longer NaN was decoded."""
+        block = np.full((frames, file.channels), np.nan, dtype=np.float32)
+        try:
+            return file.read(frames, out=block), False
+        except self._error:
+            decoded = ~np.isnan(block[:, -1])
+            return block[: int(np.argmin(decoded)) if not decoded.all() else frames], True
+
+
+def open_reader(source: Bytes, name: str, engine: str) -> Reader:
+    """The reader of a container that `containers.recognise` named."""
+    if engine == "av":
+        from deident.codec.avreader import AvReader
+
+        return AvReader(source, name)
+    return READERS[name](source, name)

@@ -1,0 +1,136 @@
+"""From what the caller has (a path, an open file, a stream of bytes) to a descriptor of a regular file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from deident.codec.problems import RefusedError
+
+_PIECE = 1 << 20
+_IN_MEMORY = 64 << 20  # beyond it a copied source goes to an unnamed file on disk
+
+
+@contextlib.contextmanager
+def descriptor_of(
+    source: str | os.PathLike[str] | BinaryIO, *, follow_links: bool, spool_bytes: int
+) -> Iterator[tuple[int, int]]:
+    """(descriptor, where the recording starts in it), closed on leaving. Raises `RefusedError`."""
+    if isinstance(source, str | bytes | os.PathLike):
+        descriptor, start = _open(os.fspath(source), follow_links), 0
+    elif (own := _own_descriptor(source)) is not None:
+        descriptor, start = _reopen(own), source.tell()
+    else:
+        descriptor, start = _spool(source, spool_bytes), 0
+    try:
+        yield descriptor, start
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str | bytes, follow_links: bool) -> int:
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", *(() if follow_links else ("O_NOFOLLOW",))):
+        flags |= getattr(os, name, 0)
+    try:
+        _check_kind(os.stat(path, follow_symlinks=follow_links).st_mode)  # opening some devices does things
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        number = getattr(error, "errno", errno.ENOENT)
+        if number == errno.ELOOP:
+            raise RefusedError("symlink") from None
+        is_missing = number in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+        raise RefusedError("missing" if is_missing else "unreadable") from None
+    try:
+        _check_kind(os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_kind(mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise RefusedError("symlink")
+    if stat.S_ISDIR(mode):
+        raise RefusedError("directory")
+    if not stat.S_ISREG(mode):
+        raise RefusedError("not-regular")
+
+
+def _own_descriptor(file: BinaryIO) -> int | None:
+    """The descriptor whose bytes are the file object's own. Others (gzip, zip members) have a `fileno` too,
+    but of what they decompress."""
+    inner: Any = getattr(file, "file", file)  # what tempfile wraps
+    raw = getattr(inner, "raw", inner)
+    if not isinstance(raw, io.FileIO) or not isinstance(inner, io.RawIOBase | io.BufferedIOBase):
+        return None
+    if "+" in raw.mode or "w" in raw.mode or "a" in raw.mode:
+        inner.flush()
+    return raw.fileno() if stat.S_ISREG(os.fstat(raw.fileno()).st_mode) else None
+
+
+def _reopen(descriptor: int) -> int:
+    """Read-only and with a position of its own where the system can do that, else a duplicate."""
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return os.dup(descriptor)
+
+
+def _spool(file: BinaryIO, most: int) -> int:
+    """A copy of what can still be read: in memory while it is small, then in a file without a name."""
+    copy = os.memfd_create("recording", os.MFD_CLOEXEC) if hasattr(os, "memfd_create") else _unnamed()
+    size, on_disk = 0, not hasattr(os, "memfd_create")
+    try:
+        while piece := _read(file):
+            size += len(piece)
+            if size > most:
+                raise RefusedError("limit-spool", most)
+            if size > _IN_MEMORY and not on_disk:
+                copy, on_disk = _move(copy), True
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(copy, view) :]
+    except OSError:
+        os.close(copy)
+        raise RefusedError("unreadable") from None
+    except BaseException:
+        os.close(copy)
+        raise
+    return copy
+
+
+def _read(file: BinaryIO) -> bytes:
+    try:
+        piece = file.read(_PIECE)
+    except (ValueError, AttributeError, UnicodeDecodeError):  # closed, or no file at all, or text
+        raise RefusedError("not-binary") from None
+    if piece is None:
+        raise RefusedError("unreadable")  # a non-blocking stream with nothing to give
+    if not isinstance(piece, bytes | bytearray | memoryview):
+        raise RefusedError("not-binary")
+    return bytes(piece)
+
+
+def _unnamed() -> int:
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _move(memory: int) -> int:
+    disk, at = _unnamed(), 0
+    try:
+        while piece := os.pread(memory, _PIECE, at):
+            at += os.write(disk, piece)
+    except BaseException:
+        os.close(disk)
+        raise
+    os.close(memory)
+    return disk

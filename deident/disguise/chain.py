@@ -1,0 +1,41 @@
+"""Several methods in a row, as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deident.audio import Audio
+from deident.disguise.base import Disguise, Method
+from deident.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Chain(Method[tuple[Any, ...]]):
+    """Apply methods one after another; a voice of the chain is a voice of each.
+
+    Two weak methods do not make a strong one: measure a chain like any other method."""
+
+    methods: tuple[Disguise[Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise SettingError("a chain needs at least one method")
+
+    @property
+    def stretch(self) -> float:
+        """How much longer than its input the output can be."""
+        product = 1.0
+        for method in self.methods:
+            product *= getattr(method, "stretch", 1.0)
+        return product
+
+    def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        return tuple(method.draw(rng) for method in self.methods)
+
+    def apply(self, audio: Audio, voice: tuple[Any, ...]) -> Audio:
+        for method, part in zip(self.methods, voice, strict=True):
+            audio = method.apply(audio, part)
+        return audio

@@ -1,0 +1,254 @@
+"""The default disguise: every snippet spoken anew by a voice that was drawn without regard to the speaker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deident.audio import RATE, Audio
+from deident.disguise.base import Method, at_work_rate, between, ordered
+from deident.disguise.vocoder_erase import Speech, analyse, contour, normalise
+from deident.dsp.excitation import dispersion, noise_spectra, pulse_train
+from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, hertz, mel
+from deident.dsp.pitch import PitchTracker
+from deident.dsp.stft import Complexes, Floats, Stft
+from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
+from deident.secret import KEY_BYTES
+
+_STFT = Stft(512, 128)
+_TRACKER = PitchTracker(hop=_STFT.hop)
+_FRAMES_PER_SECOND = RATE / _STFT.hop
+_NOISE_POWER = float((_STFT.window**2).sum()) * 4.0  # four, for frames of noise do not add up in phase
+LEVEL = 0.06  # root mean square of the speech, full scale 1
+SILENCE = 1e-7  # power of the loud frames, -70 dB: what is softer is not made louder
+TIMING_KNOTS = 64
+COMFORT_KNOTS = 6
+
+
+@dataclass(frozen=True)
+class VocoderVoice:
+    """What was drawn. Nothing of it depends on the speaker, and nothing of it is kept."""
+
+    f0_hz: float = field(repr=False)
+    f0_octaves: float = field(repr=False)
+    tract: float = field(repr=False)
+    warp: tuple[float, ...] = field(repr=False)
+    tilt_db: float = field(repr=False)
+    breath: float = field(repr=False)
+    smoothing: float = field(repr=False)
+    spreads: tuple[float, ...] = field(repr=False)
+    timing: tuple[float, ...] = field(repr=False)
+    pause_seconds: float = field(repr=False)
+    delays: tuple[float, ...] = field(repr=False)
+    comfort: tuple[float, ...] = field(repr=False)
+    noise: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """What to sing, frame by frame of the output."""
+
+    cepstra: Floats
+    voiced: Floats
+    spoken: Floats
+    octaves: Floats
+
+
+@dataclass(frozen=True)
+class Vocoder(Method[VocoderVoice]):
+    """Many voices to one: analysis, erasure and resynthesis under a drawn voice.
+
+    What is erased
+    order : cepstra kept of the envelope.   mean, spread : 0 to 1, how far the snippet's average envelope and
+    its spread go to the common ones.   classes : voiced and unvoiced sounds each have their own average.
+    gate_db : what is further below the loud frames gives way to comfort noise.
+
+    What is drawn, as (lower, upper)
+    f0_hz : the pitch, evenly in its logarithm.   f0_octaves : spread of what is left of the melody.
+    tract : ratio of all formants.   smoothing : of the envelope over time, in frames of 8 ms.
+    breath : 0 to 1.   pause_seconds : the longest pause.
+    and as standard deviations
+    warp : of the slopes between `warp_knots` knots of a smooth frequency warp, in nepers.   tilt_db : over
+    the band.   spread_jitter : of each cepstrum's spread, in nepers.   timing : of the local pace, in nepers,
+    at `timing_seconds`.   delay_seconds : of the pulses' group delay.
+
+    sharpness : of the formants, 1 = as found after smoothing.   comfort_db : of what lies between words,
+    below the speech. The output is never longer than the input.
+    Raises `SettingError` for settings out of range."""
+
+    order: int = 16
+    mean: float = 1.0
+    spread: float = 1.0
+    classes: bool = True
+    gate_db: float = 30.0
+    f0_hz: tuple[float, float] = (95.0, 215.0)
+    f0_octaves: tuple[float, float] = (0.0, 0.06)
+    tract: tuple[float, float] = (0.9, 1.12)
+    warp: float = 0.04
+    warp_knots: int = 4
+    tilt_db: float = 1.5
+    breath: tuple[float, float] = (0.0, 0.25)
+    smoothing: tuple[float, float] = (1.0, 2.0)
+    spread_jitter: float = 0.1
+    sharpness: float = 1.15
+    timing: float = 0.12
+    timing_seconds: float = 0.16
+    pause_seconds: tuple[float, float] = (0.18, 0.33)
+    delay_seconds: float = 0.0015
+    comfort_db: float = 45.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                ordered(name, value, low, high)
+            else:
+                between(name, value, low, high)
+
+    def draw(self, rng: np.random.Generator) -> VocoderVoice:
+        """A voice. The generator's bits decide everything, down to the noise."""
+        slopes = np.exp(self.warp * rng.standard_normal(self.warp_knots))
+        delays = rng.uniform(-0.5, 0.5, 9) * self.delay_seconds
+        return VocoderVoice(
+            f0_hz=float(np.exp(rng.uniform(*np.log(self.f0_hz)))),
+            f0_octaves=float(rng.uniform(*self.f0_octaves)),
+            tract=float(np.exp(rng.uniform(*np.log(self.tract)))),
+            warp=tuple((np.cumsum(slopes) / slopes.sum()).tolist()),
+            tilt_db=float(self.tilt_db * rng.standard_normal()),
+            breath=float(rng.uniform(*self.breath)),
+            smoothing=float(rng.uniform(*self.smoothing)),
+            spreads=tuple(np.exp(self.spread_jitter * rng.standard_normal(self.order)).tolist()),
+            timing=tuple((self.timing * rng.standard_normal(TIMING_KNOTS)).tolist()),
+            pause_seconds=float(rng.uniform(*self.pause_seconds)),
+            delays=tuple((delays - delays.min()).tolist()),
+            comfort=tuple(rng.standard_normal(COMFORT_KNOTS).tolist()),
+            noise=rng.bytes(KEY_BYTES),
+        )
+
+    def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
+        """The same words in another voice; as long as the input, or shorter."""
+        samples = at_work_rate(audio)
+        if not samples.any():
+            return Audio(np.zeros_like(samples), RATE)
+        speech = analyse(samples, MelCepstrum(_STFT, order=self.order), _TRACKER, self.gate_db)
+        centre, moves = normalise(speech, self.mean, self.spread, self.classes)
+        moves *= np.array(voice.spreads, dtype=np.float32)
+        moves = smooth(moves, voice.smoothing)
+        moves[:, 1:] *= np.float32(self.sharpness)
+        pace = self._pace(speech, voice)
+        length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
+        where = places(pace, _STFT.frames(length))
+        score = _Score(
+            cepstra=rows_at(centre + moves, where),
+            voiced=rows_at(speech.voiced, where),
+            spoken=rows_at(speech.spoken, where),
+            octaves=rows_at(contour(speech, voice.f0_octaves), where),
+        )
+        sound = self._voice(score, voice, length)
+        return Audio(_levelled(sound, score.spoken, speech.level), RATE)
+
+    def _pace(self, speech: Speech, voice: VocoderVoice) -> Doubles:
+        """(frames,) how many frames of output each frame becomes; together no more than there are."""
+        rng = _generator(voice, 0)
+        curve = eased(
+            np.array(voice.timing), self.timing_seconds * _FRAMES_PER_SECOND, len(speech.spoken), rng.random()
+        )
+        pace = clamp_runs(np.exp(curve), speech.spoken < 0.3, voice.pause_seconds * _FRAMES_PER_SECOND)
+        pace *= min(1.0, len(pace) / float(pace.sum()))
+        return pace
+
+    def _voice(self, score: _Score, voice: VocoderVoice, length: int) -> Floats:
+        """(length,) the score, sung."""
+        rng = _generator(voice, 1)
+        cepstrum = MelCepstrum(_STFT, order=self.order)
+        hz = cepstrum.bins_hz
+        place = mel(hz) / mel(HIGHEST_HZ)
+        knots = np.linspace(0.0, 1.0, len(voice.warp) + 1)
+        source = np.interp(
+            mel(np.minimum(hz / voice.tract, HIGHEST_HZ)) / mel(HIGHEST_HZ), knots, (0.0, *voice.warp)
+        )
+        basis = 0.5 * cepstrum.basis(hertz(source * mel(HIGHEST_HZ)))  # a half: amplitude, not power
+        tilt = (voice.tilt_db * np.log(10.0) / 20.0 * (place - 0.5)).astype(np.float32)
+        comfort = (
+            -self.comfort_db * np.log(10.0) / 20.0
+            - 1.0 * place
+            + 0.25 * np.interp(place, np.linspace(0.0, 1.0, COMFORT_KNOTS), voice.comfort)
+        )
+        comfort = np.exp(comfort).astype(np.float32)
+        noisy = np.interp(hz, (0.0, 1500.0, 3500.0, 6000.0, 8000.0), (0.0, 0.05, 0.25, 0.6, 0.8))
+        noisy = np.clip(
+            noisy + 0.5 * voice.breath * np.interp(hz, (0.0, 500.0, 3000.0), (0.1, 0.3, 1.0)), 0, 0.95
+        )
+        tonal = np.sqrt(1.0 - noisy).astype(np.complex64) * dispersion(np.array(voice.delays), len(hz))
+        noisy = noisy.astype(np.float32)
+        edge = np.float32(voice.f0_hz) * np.exp2(score.octaves)
+        edge *= np.exp(eased(0.02 * rng.standard_normal(TIMING_KNOTS), 40.0, len(edge))).astype(np.float32)
+        pulses = pulse_train(edge[1:], _STFT.hop, length, rng.random())
+        gate = np.sqrt(score.spoken)[:, None]
+        root = np.sqrt(score.voiced)[:, None]
+
+        def colour(frames: slice, spectra: Complexes) -> Complexes:
+            envelope = score.cepstra[frames] @ basis
+            envelope += tilt
+            np.exp(envelope, out=envelope)
+            envelope *= gate[frames]
+            spectra *= tonal
+            spectra *= root[frames]
+            spectra *= envelope
+            voiced = score.voiced[frames, None]
+            rough = np.sqrt((1.0 - voiced) + voiced * noisy)
+            rough *= envelope
+            rough += comfort
+            count = len(rough)
+            noise = noise_spectra(rng.bytes(count * _STFT.bins), count, _STFT.bins, _NOISE_POWER)
+            noise *= rough
+            spectra += noise
+            spectra[:, :2] = 0.0
+            return spectra
+
+        return _STFT.process(pulses, colour)
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("order", 6, 24),
+    ("mean", 0.0, 1.0),
+    ("spread", 0.0, 1.0),
+    ("gate_db", 6.0, 60.0),
+    ("f0_hz", 60.0, 400.0),
+    ("f0_octaves", 0.0, 0.5),
+    ("tract", 0.6, 1.6),
+    ("warp", 0.0, 0.3),
+    ("warp_knots", 1, 8),
+    ("tilt_db", 0.0, 12.0),
+    ("breath", 0.0, 1.0),
+    ("smoothing", 0.0, 8.0),
+    ("spread_jitter", 0.0, 0.5),
+    ("sharpness", 0.5, 2.0),
+    ("timing", 0.0, 0.5),
+    ("timing_seconds", 0.05, 2.0),
+    ("pause_seconds", 0.0, 10.0),
+    ("delay_seconds", 0.0, 0.004),
+    ("comfort_db", 20.0, 90.0),
+)
+
+
+def _generator(voice: VocoderVoice, purpose: int) -> np.random.Generator:
+    """A stream of the voice's own bits."""
+    words = np.frombuffer(voice.noise, dtype=np.uint32).tolist()
+    seed = np.random.SeedSequence([purpose, *words], pool_size=8)
+    return np.random.Generator(np.random.PCG64DXSM(seed))
+
+
+def _levelled(sound: Floats, spoken: Floats, level: float) -> Floats:
+    """`sound` at the constant level, less where the source was all but silent; peaks rounded, not clipped."""
+    weight = np.repeat(spoken, _STFT.hop)[(_STFT.size - _STFT.hop) // 2 :][: len(sound)]
+    power = float((weight * sound[: len(weight)] ** 2).sum() / (weight.sum() + 1e-3))
+    gain = LEVEL / np.sqrt(power + 1e-12) * min(1.0, (level / SILENCE) ** 0.5)
+    loud = sound * np.float32(gain)
+    knee = np.float32(0.7)
+    over = np.abs(loud) > knee
+    if over.any():
+        beyond = (np.abs(loud[over]) - knee) / (1.0 - knee)
+        loud[over] = np.copysign(knee + (1.0 - knee) * np.tanh(beyond), loud[over])
+    return loud

@@ -1,0 +1,71 @@
+"""Level, edges and rounding: the last things that happen to samples before they are bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Pcm = npt.NDArray[np.int16]
+
+LEVEL_DB = -26.0  # RMS of every released snippet, dB re full scale (ITU-T P.56 test material is kept there)
+SILENCE_DB = -75.0  # below this RMS there is nothing to raise
+KNEE = 0.7  # full scale = 1; peaks above it are bent, not cut
+
+
+def rms(samples: Floats) -> float:
+    """Root mean square of (samples,), 0 for none."""
+    return float(np.sqrt(np.dot(samples, samples) / max(1, samples.size)))
+
+
+def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
+    """(samples,) without DC, at an RMS of `level_db`, bounded to ±1.
+
+    Peaks over 0.7 are bent smoothly towards 1 (a memoryless limiter), so a high crest factor costs a little
+    distortion and never a click. What is quieter than -75 dB stays as quiet as it is."""
+    if not samples.size:
+        return samples
+    out: Floats = samples - samples.mean(dtype=np.float32)
+    loudness = rms(out)
+    if loudness > 10.0 ** (SILENCE_DB / 20.0):
+        out *= np.float32(10.0 ** (level_db / 20.0) / loudness)
+    return bend_peaks(out)
+
+
+def bend_peaks(samples: Floats) -> Floats:
+    """(samples,) bounded to ±1: unchanged up to 0.7, above it KNEE + (1 - KNEE)·tanh of the excess."""
+    loud = np.abs(samples) > KNEE
+    if not loud.any():
+        return samples
+    out = samples.copy()
+    excess = np.abs(samples[loud]) - np.float32(KNEE)
+    bent = KNEE + (1.0 - KNEE) * np.tanh(excess / (1.0 - KNEE))
+    out[loud] = np.copysign(bent.astype(np.float32), samples[loud])
+    return out
+
+
+def fade(samples: Floats, length: int) -> Floats:
+    """(samples,) raised from zero and lowered to zero over `length` samples (raised cosine) at both ends."""
+    length = min(length, samples.size // 2)
+    if not length:
+        return samples
+    ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)).astype(np.float32)
+    out: Floats = samples.copy()
+    out[:length] *= ramp
+    out[-length:] *= ramp[::-1]
+    return out
+
+
+def round_to_pcm(samples: Floats, rng: np.random.Generator) -> Pcm:
+    """(samples,) within ±1 as PCM 16, with triangular high-pass dither of ±1 step.
+
+    The dither is the difference of successive uniform numbers: triangular like two independent ones
+    (Lipshitz, Wannamaker & Vanderkooy, 1992), with its power where the ear is least sensitive. Rounding is
+    to nearest, so nothing is left of the half step of DC that truncation would leave."""
+    noise = rng.random(samples.size + 1, dtype=np.float32)
+    scaled: Floats = samples * np.float32(32_766.0)  # the dither never reaches the rails
+    scaled += noise[1:]
+    scaled -= noise[:-1]
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -32_768.0, 32_767.0, out=scaled)
+    return scaled.astype(np.int16)

@@ -1,0 +1,89 @@
+"""The spectral envelope on the mel scale: what the mouth does, without the pitch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.audio import RATE
+from deident.dsp.stft import Floats, Stft
+
+HIGHEST_HZ = RATE / 2
+FLOOR = 1e-5  # of the reference power, so that the logarithm of silence is a number
+
+
+def mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Mel of a frequency (O'Shaughnessy, 1987)."""
+    scale: npt.NDArray[np.float64] = 2595.0 * np.log10(1.0 + np.asarray(hz, dtype=np.float64) / 700.0)
+    return scale
+
+
+def hertz(mels: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The frequency of a mel; the inverse of `mel`."""
+    return 700.0 * (10.0 ** (np.asarray(mels, dtype=np.float64) / 2595.0) - 1.0)
+
+
+@dataclass(frozen=True)
+class MelCepstrum:
+    """Settings of a mel cepstrum whose inverse can be taken at any frequencies.
+
+    stft : whose power spectra it describes.   bands : triangles, even on the mel scale.   order : how many
+    cepstra are kept.   narrowest_hz : half the width of the narrowest triangle; about one harmonic of a high
+    voice, so that the envelope does not follow its harmonics.
+    Davis & Mermelstein (1980)."""
+
+    stft: Stft
+    bands: int = 40
+    order: int = 16
+    narrowest_hz: float = 130.0
+
+    @cached_property
+    def _edges(self) -> npt.NDArray[np.float64]:
+        return np.linspace(mel(20.0), mel(HIGHEST_HZ), self.bands + 2)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """(bins, bands) float32; each column sums to 1."""
+        at = self.bins_hz[:, None]
+        low, centre, high = (hertz(self._edges[k : k + self.bands]) for k in range(3))
+        below = (at - low) / (centre - low)
+        above = (high - at) / (high - centre)
+        wide = 1.0 - np.abs(at - centre) / np.maximum(self.narrowest_hz, high - centre)
+        triangles = np.maximum(0.0, np.maximum(np.minimum(below, above), wide))
+        unit: Floats = (triangles / triangles.sum(axis=0)).astype(np.float32)
+        return unit
+
+    @cached_property
+    def analysis(self) -> Floats:
+        """(bands, order) float32: log powers @ analysis = cepstra."""
+        band = np.arange(self.bands) + 0.5
+        quefrency = np.arange(self.order)
+        cosines = np.cos(np.pi * np.outer(band, quefrency) / self.bands)
+        scaled: Floats = (cosines * np.where(quefrency == 0, 1.0, 2.0) / self.bands).astype(np.float32)
+        return scaled
+
+    @property
+    def bins_hz(self) -> npt.NDArray[np.float64]:
+        return np.arange(self.stft.bins) * RATE / self.stft.size
+
+    def basis(self, at_hz: npt.NDArray[np.float64]) -> Floats:
+        """(order, len(at_hz)) float32: cepstra @ basis = log power at these frequencies of the source."""
+        step = self._edges[1] - self._edges[0]
+        band = np.clip((mel(at_hz) - self._edges[0]) / step - 0.5, 0.0, self.bands)
+        cosines: Floats = np.cos(np.pi * np.outer(np.arange(self.order), band) / self.bands).astype(
+            np.float32
+        )
+        return cosines
+
+    def band_powers(self, samples: Floats) -> Floats:
+        """(frames, bands) float32: the power of (samples,) in each band of each frame of the transform."""
+        out = np.empty((self.stft.frames(samples.shape[-1]), self.bands), dtype=np.float32)
+        for frames, spectra in self.stft.blocks(samples):
+            parts = spectra.view(np.float32)
+            np.square(parts, out=parts)
+            power = parts[:, 0::2] + parts[:, 1::2]
+            np.matmul(power, self.weights, out=out[frames])
+        return out

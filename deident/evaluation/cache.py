@@ -1,0 +1,104 @@
+"""Work that has been done, by what it was done to: a second run with one more method costs that method."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def digest(*parts: object) -> str:
+    """64 hexadecimal digits that stand for these values (numbers, text, lists of such)."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+@cache
+def source_digest(*modules: str) -> str:
+    """Stands for the source text of imported modules, and of what they import of this package's methods:
+    work done by other code is other work."""
+    seen: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name in seen or not file or not file.endswith(".py"):
+            continue
+        seen[name] = Path(file).read_text(encoding="utf-8")
+        nodes = ast.walk(ast.parse(seen[name]))
+        imported = (str(node.module) for node in nodes if isinstance(node, ast.ImportFrom))
+        waiting += [module for module in imported if module.startswith(METHODS)]
+    return digest(sorted(seen.items()))
+
+
+METHODS = ("deident.disguise.", "deident.dsp.")
+
+
+def fingerprint(value: object) -> str:
+    """Stands for a disguise, an encoder or a measure: its settings and the code it is made of.
+
+    A `fingerprint` attribute decides where there is one. Otherwise the repr, which must tell every
+    setting (a dataclass's does), and the source of the module of its class with what that imports."""
+    own = getattr(value, "fingerprint", None)
+    if isinstance(own, str):
+        return own
+    kind = value if inspect.isroutine(value) else type(value)
+    module = getattr(kind, "__module__", "")
+    says = repr(value)
+    if " at 0x" in says:  # a default repr tells where the value is, not what it is
+        says = f"{module}.{getattr(kind, '__qualname__', '')}"
+    return digest(says, source_digest(module))
+
+
+class Cache:
+    """Arrays in a folder, by digest. Holds voice features of the originals: mode 0700, keep it as safe as them.
+
+    A file that cannot be read counts as absent. `Cache(None)` remembers nothing."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.found = self.made = 0
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, name: str) -> Arrays | None:
+        if self.folder is None:
+            return None
+        try:
+            with np.load(self.folder / name[:2] / f"{name[2:]}.npz", allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+        self.found += 1
+        return arrays
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        self.made += 1
+        if self.folder is None:
+            return
+        place = self.folder / name[:2] / f"{name[2:]}.npz"
+        place.parent.mkdir(exist_ok=True, mode=0o700)
+        beside = place.with_suffix(f".{os.getpid()}.tmp")
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        beside.replace(place)
+
+    def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """What is there under this name, made if it is not."""
+        arrays = self.get(name)
+        if arrays is None:
+            arrays = make()
+            self.put(name, arrays)
+        return arrays

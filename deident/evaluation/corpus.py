@@ -1,0 +1,151 @@
+"""The speech an evaluation is made on: utterances, their speakers, and what each is for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from deident.audio import RATE, Audio, Segment
+from deident.errors import RecordingError, SettingError
+
+LEAST_SPEAKERS = 4  # of each role; under 20 the report's intervals say how little that is
+
+
+@dataclass(frozen=True, eq=False)
+class Utterance:
+    """A few seconds of one speaker's undisguised speech.
+
+    name : unique in its corpus.   load : gives the sound, mono at 16 kHz.   sex : "F", "M" or "".
+    recording : which utterances were cut from one recording.
+    role : "train" (the attacker's material), "trial", "enrol", or "" (undecided)."""
+
+    name: str
+    speaker: str
+    load: Callable[[], Audio] = field(repr=False)
+    sex: str = ""
+    transcript: str = ""
+    recording: str = ""
+    role: str = ""
+
+    def digest(self) -> str:
+        """Stands for the sound, whatever it is called."""
+        return hashlib.sha256(self.load().samples.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Sound that is in memory."""
+
+    audio: Audio
+
+    def __call__(self) -> Audio:
+        return self.audio
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """The utterances of an evaluation, training and trial speakers disjoint (`divide` sees to that).
+
+    `remarks` say what was left out and what is lacking; the report shows them."""
+
+    name: str
+    utterances: tuple[Utterance, ...]
+    remarks: tuple[str, ...] = ()
+    synthetic: bool = False
+
+    @cached_property
+    def train(self) -> tuple[Utterance, ...]:
+        return tuple(u for u in self.utterances if u.role == "train")
+
+    @cached_property
+    def tests(self) -> tuple[Utterance, ...]:
+        return tuple(u for u in self.utterances if u.role in ("trial", "enrol"))
+
+
+def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
+    """The corpus with a role for every utterance and no speaker on both sides.
+
+    Roles that are given are kept. Speakers without one are divided, each sex in the same shares, by a
+    hash of their names, so that adding a speaker moves no other. Speakers with one utterance cannot be
+    modelled and are left out. Raises `SettingError` when too few remain."""
+    utterances, remarks = corpus.utterances, list(corpus.remarks)
+    counts = Counter(u.speaker for u in utterances)
+    alone = {speaker for speaker, count in counts.items() if count < 2}
+    if alone:
+        remarks.append(f"{len(alone)} speakers with a single utterance left out")
+        utterances = tuple(u for u in utterances if u.speaker not in alone)
+    if not any(u.role for u in utterances):
+        sex_of = {u.speaker: u.sex for u in utterances}
+        training = set()
+        for sex in sorted(set(sex_of.values())):
+            names = sorted((s for s, x in sex_of.items() if x == sex), key=_hash)
+            training |= set(names[: round(len(names) * train_share)])
+        utterances = tuple(replace(u, role="train" if u.speaker in training else "trial") for u in utterances)
+    used = tuple(u for u in utterances if u.role)
+    if len(used) < len(utterances):
+        remarks.append(f"{len(utterances) - len(used)} utterances without a role left out")
+    both = {u.speaker for u in used if u.role == "train"} & {u.speaker for u in used if u.role != "train"}
+    if both:
+        raise SettingError(f"{len(both)} speakers are both in training and in trials: they must be disjoint")
+    for role, there in (("training", "train"), ("trial", "trial")):
+        count = len({u.speaker for u in used if (u.role == "train") == (there == "train")})
+        if count < LEAST_SPEAKERS:
+            raise SettingError(
+                f"expected at least {LEAST_SPEAKERS} {role} speakers with two utterances each; "
+                f"got {count}: add speakers"
+            )
+        if count < 20:
+            remarks.append(f"only {count} {role} speakers: expect wide intervals")
+    if any(not u.sex for u in used):
+        remarks.append("the sex of some speakers is not given: same-sex trials are all trials")
+    return replace(corpus, utterances=used, remarks=tuple(remarks))
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+LIMIT_SECONDS = 10.0  # snippets that leave are shorter; an attacker hears no more at a time
+LEAST_SECONDS = 0.5
+
+
+def prepare(
+    corpus: Corpus, most: int = 12, least: int = 2, tick: Callable[[int], None] = lambda count: None
+) -> Corpus:
+    """The corpus divided, in memory, without what cannot be used.
+
+    most : utterances kept a speaker.   Utterances of the limit or longer are cut to it and lose their
+    transcript. What cannot be read, or is shorter than half a second, is left out and counted."""
+    kept: list[Utterance] = []
+    counts: Counter[str] = Counter()
+    broken = short = cut = 0
+    for utterance in corpus.utterances:
+        tick(1)
+        if counts[utterance.speaker] >= most:
+            continue
+        try:
+            audio = utterance.load()
+        except (RecordingError, ValueError):
+            broken += 1
+            continue
+        if audio.seconds < LEAST_SECONDS:
+            short += 1
+            continue
+        text, end = utterance.transcript, round(LIMIT_SECONDS * RATE) - 1
+        if len(audio) > end:
+            audio, text, cut = audio[Segment(0, end)], "", cut + 1
+        counts[utterance.speaker] += 1
+        kept.append(replace(utterance, load=Held(audio), transcript=text))
+    remarks = [
+        f"{count} utterances {what}"
+        for count, what in (
+            (broken, "could not be read and were left out"),
+            (short, f"shorter than {LEAST_SECONDS:g} s were left out"),
+            (cut, f"of {LIMIT_SECONDS:g} s and more were cut to less (not used for word error)"),
+        )
+        if count
+    ]
+    return divide(replace(corpus, utterances=tuple(kept), remarks=(*corpus.remarks, *remarks)))

@@ -1,0 +1,178 @@
+"""The report's pictures, as PNG bytes. matplotlib is imported when the first is drawn."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.evaluation.features import FAMILIES
+from deident.evaluation.judge import Verdict
+
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e")
+KNOWLEDGE = ("ignorant", "lazy", "informed", "inversion", "all")
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for axis in axes.ravel():
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(visible=True, color="#e6e6e6", linewidth=0.6)
+        axis.set_axisbelow(True)
+    return figure, axes
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def colours_of(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+    return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(verdicts)}
+
+
+def privacy_utility(verdicts: Mapping[str, Verdict], distrusted: Mapping[str, str]) -> bytes:
+    """Equal error rate of the strongest attack against words wrong, with both intervals.
+
+    Without word error the methods stand in a row."""
+    figure, axes = _figure(8.0, 4.6)
+    axis, colours = axes[0, 0], colours_of(verdicts)
+    for place, (name, verdict) in enumerate(verdicts.items()):
+        top, words = verdict.headline, verdict.utility.word_error
+        x = 100.0 * words.value if words else float(place)
+        across = None
+        if words:
+            across = [[max(0.0, x - 100.0 * words.low)], [max(0.0, 100.0 * words.high - x)]]
+        y = 100.0 * top.eer
+        along = [[max(0.0, y - 100.0 * top.low)], [max(0.0, 100.0 * top.high - y)]]
+        hollow = bool(distrusted.get(name))
+        axis.errorbar(
+            x, y, yerr=along, xerr=across, fmt="o", color=colours[name], capsize=3, markersize=8,
+            markerfacecolor="white" if hollow else colours[name],
+        )  # fmt: skip
+        label = f"{name} (untrustworthy)" if hollow else name
+        axis.annotate(label, (x, y), xytext=(9, 7), textcoords="offset points", fontsize=9)
+    axis.set_ylim(-1.5, 52.0)
+    axis.axhline(50.0, color="#888888", linewidth=0.8, linestyle=":")
+    axis.set_ylabel("protection: equal error rate of the strongest attack, %")
+    measured = any(verdict.utility.word_error for verdict in verdicts.values())
+    axis.set_xlabel("cost: words wrong, % (as many as the recogniser gets wrong)" if measured else "method")
+    axis.margins(x=0.15)
+    return _png(figure)
+
+
+def attackers(verdicts: Mapping[str, Verdict]) -> bytes:
+    """Equal error rate of every attack on every method, as a map: dark = recognised."""
+    names = list(verdicts)
+    attacks = list(dict.fromkeys(a for verdict in verdicts.values() for a in verdict.attacks))
+    attacks.sort(key=lambda a: (KNOWLEDGE.index(a.split("/")[0]), a.split("/")[1] not in FAMILIES))
+    values = np.full((len(attacks), len(names)), np.nan)
+    for column, verdict in enumerate(verdicts.values()):
+        for row, attack in enumerate(attacks):
+            if attack in verdict.attacks:
+                values[row, column] = 100.0 * verdict.attacks[attack].eer
+    figure, axes = _figure(2.6 + 1.15 * len(names), 0.6 + 0.235 * len(attacks))
+    axis = axes[0, 0]
+    axis.grid(visible=False)
+    axis.imshow(values, cmap="RdYlGn", vmin=0.0, vmax=50.0, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5)
+    axis.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize=8)
+    axis.set_yticks(range(len(attacks)), attacks, fontsize=7.5)
+    for row in range(1, len(attacks)):
+        if attacks[row].split("/")[0] != attacks[row - 1].split("/")[0]:
+            axis.axhline(row - 0.5, color="white", linewidth=3)
+    return _png(figure)
+
+
+def histograms(verdicts: Mapping[str, Verdict]) -> bytes:
+    """Scores of the strongest attack on each method: same speaker and different speakers."""
+    columns = min(3, len(verdicts))
+    rows = -(-len(verdicts) // columns)
+    figure, axes = _figure(3.1 * columns, 2.2 * rows, rows, columns)
+    for axis in axes.ravel()[len(verdicts) :]:
+        axis.set_visible(False)
+    for axis, (name, verdict) in zip(axes.ravel(), verdicts.items(), strict=False):
+        same, other = (np.asarray(verdict.scores[kind]) for kind in ("target", "nontarget"))
+        low, high = np.percentile(np.concatenate((same, other)), (0.5, 99.5))
+        edges = np.linspace(low, high, 41)
+        for values, colour, label in ((other, "#999999", "different"), (same, "#4269d0", "same speaker")):
+            axis.hist(np.clip(values, low, high), edges, density=True, color=colour, alpha=0.65, label=label)
+        axis.set_title(f"{name}: {100 * verdict.headline.eer:.1f} %", fontsize=9)
+        axis.set_yticks([])
+        axis.tick_params(labelsize=7)
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    return _png(figure)
+
+
+def spread(verdicts: Mapping[str, Verdict]) -> bytes:
+    """How exposed each speaker is: the share of others they are told from. A dot a speaker."""
+    figure, axes = _figure(8.0, 0.9 + 0.45 * len(verdicts))
+    axis, colours = axes[0, 0], colours_of(verdicts)
+    rng = np.random.default_rng(0)  # where dots lie across their row, nothing more
+    for row, (name, verdict) in enumerate(verdicts.items()):
+        values = 100.0 * np.asarray(verdict.exposure)
+        axis.scatter(
+            values, row + rng.uniform(-0.22, 0.22, values.size), s=14, color=colours[name], alpha=0.7
+        )
+        axis.plot([np.median(values)] * 2, [row - 0.35, row + 0.35], color="black", linewidth=1.5)
+    axis.set_yticks(range(len(verdicts)), list(verdicts), fontsize=8)
+    axis.invert_yaxis()
+    axis.axvline(50.0, color="#888888", linewidth=0.8, linestyle=":")
+    axis.set_xlabel(
+        "share of other speakers that a speaker is told from, % (50: chance, 100: always)", fontsize=8
+    )
+    return _png(figure)
+
+
+def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
+    """Equal error rate by the number of snippets an attacker has. None where no speaker has several."""
+    kinds = {"enrolled": "snippets enrolled, one on trial", "both": "snippets enrolled and on trial"}
+    if not any(verdict.growth["enrolled"] for verdict in verdicts.values()):
+        return None
+    figure, axes = _figure(8.0, 2.8, 1, 2, sharey=True)
+    colours = colours_of(verdicts)
+    for axis, (kind, label) in zip(axes[0], kinds.items(), strict=True):
+        for name, verdict in verdicts.items():
+            points = verdict.growth[kind]
+            axis.plot(
+                list(points), [100.0 * v for v in points.values()], "o-", color=colours[name], label=name
+            )
+        axis.set_xlabel(label, fontsize=8)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set_ylabel("equal error rate, %", fontsize=8)
+    axes[0, 0].set_ylim(0.0, 52.0)
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    return _png(figure)
+
+
+def spectrograms(pictures: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
+    """One snippet under every method, 0 to 8 kHz, 60 dB."""
+    import scipy.fft
+
+    columns = min(2, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, axes = _figure(4.6 * columns, 1.9 * rows, rows, columns)
+    for axis in axes.ravel()[len(pictures) :]:
+        axis.set_visible(False)
+    for axis, (name, samples) in zip(axes.ravel(), pictures.items(), strict=False):
+        padded = np.pad(samples, (0, max(0, 512 - len(samples))))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, 512)[::80] * np.hanning(512)
+        level = 20.0 * np.log10(np.abs(scipy.fft.rfft(frames)) + 1e-6)
+        axis.grid(visible=False)
+        extent = (0.0, len(padded) / 16_000, 0.0, 8.0)
+        top = float(level.max())
+        axis.imshow(
+            level.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 60.0, vmax=top
+        )
+        axis.set_title(name, fontsize=9)
+        axis.tick_params(labelsize=7)
+    return _png(figure)

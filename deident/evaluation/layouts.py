@@ -1,0 +1,184 @@
+"""Corpora as they lie on disk: folders of speakers, tables, Kaldi, LibriSpeech and VCTK.
+
+`read_corpus` looks at what is there and picks the reader."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deident import codec
+from deident.audio import RATE, Audio, Segment
+from deident.errors import SettingError
+from deident.evaluation.corpus import Corpus, Utterance
+
+SOUND = frozenset(
+    {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".caf", ".au", ".m4a", ".webm"}
+)
+ROLES = {
+    "": "", "train": "train", "dev_train": "train", "test_train": "train",
+    "trial": "trial", "dev_trial": "trial", "test_trial": "trial", "test": "trial",
+    "enrol": "enrol", "enroll": "enrol", "dev_enrol": "enrol", "test_enrol": "enrol",
+}  # fmt: skip
+SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+
+
+@dataclass(frozen=True)
+class File:
+    """Reads one utterance from a file, or from a part of it in seconds."""
+
+    path: Path
+    start: float = 0.0
+    stop: float | None = None
+
+    def __call__(self) -> Audio:
+        audio = codec.read(self.path)
+        if self.stop is None:
+            return audio
+        return audio[Segment(round(self.start * RATE), min(round(self.stop * RATE), len(audio)))]
+
+
+def read_corpus(place: Path, only: str = "") -> Corpus:
+    """The corpus in a folder, or listed in a .tsv or .csv table.
+
+    only : keep utterances whose path (in a table or folder) starts with this.
+    Raises `SettingError` when nothing of the known layouts is there."""
+    if not place.exists():
+        raise SettingError("the originals are not there: expected a folder, or a .tsv or .csv table")
+    if place.is_file():
+        utterances = _table(place)
+    else:
+        reader = next((read for marks, read in LAYOUTS if any(place.glob(marks))), _folder)
+        utterances = reader(place)
+    kept = tuple(u for u in utterances if u.name.startswith(only))
+    if not kept:
+        raise SettingError(
+            "no utterances found: expected speaker/utterance files, a table with columns path and speaker, "
+            "a Kaldi data folder, or a LibriSpeech or VCTK folder"
+        )
+    return Corpus(place.parent.name if place.is_file() else place.name, kept)
+
+
+def _table(path: Path) -> Iterable[Utterance]:
+    """Columns path and speaker; sex, transcript, role and recording where known. `oov` of 1 marks a
+    transcript that no recogniser with a closed vocabulary can get right: not used for word error."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    if not rows or not {"path", "speaker"} <= rows[0].keys():
+        raise SettingError(
+            "expected a table with at least the columns path and speaker, tab or comma separated"
+        )
+    for row in rows:
+        role = (row.get("role") or "").strip().lower()
+        yield Utterance(
+            name=row["path"],
+            speaker=row["speaker"],
+            load=File(path.parent / row["path"]),
+            sex=SEXES.get((row.get("sex") or "").strip().lower(), ""),
+            transcript="" if row.get("oov") == "1" else (row.get("transcript") or ""),
+            recording=row.get("recording") or _recording_of(row["path"]),
+            role=ROLES.get(role, ""),
+        )
+
+
+def _recording_of(path: str) -> str:
+    """A file name without the number at its end: snippets of one recording are numbered."""
+    return re.sub(r"[_-]?\d+$", "", Path(path).with_suffix("").as_posix())
+
+
+def _folder(place: Path) -> Iterable[Utterance]:
+    """speaker/utterance.*, at any depth below the speaker."""
+    for speaker in sorted(child for child in place.iterdir() if child.is_dir()):
+        for path in _sounds(speaker):
+            name = path.relative_to(place).as_posix()
+            yield Utterance(name, speaker.name, File(path), recording=_recording_of(name))
+
+
+def _sounds(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND and path.is_file())
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """A Kaldi text file: a name, white space, the rest."""
+    if not path.exists():
+        return {}
+    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
+    return {line[0]: line[1].strip() if len(line) > 1 else "" for line in lines if line}
+
+
+def _kaldi(place: Path) -> Iterable[Utterance]:
+    """wav.scp, utt2spk, and segments, spk2gender, text, VoicePrivacy's enrolls and trials where present."""
+    recordings, speakers = _fields(place / "wav.scp"), _fields(place / "utt2spk")
+    if any(value.endswith("|") for value in recordings.values()):
+        raise SettingError("wav.scp holds commands (lines ending in |): write the sound files out first")
+    if not speakers:
+        raise SettingError("a Kaldi data folder needs utt2spk beside wav.scp")
+    segments = {name: value.split() for name, value in _fields(place / "segments").items()}
+    sexes, texts = _fields(place / "spk2gender"), _fields(place / "text")
+    enrols = set(_fields(place / "enrolls"))
+    trials = place / "trials"
+    lines = trials.read_text(encoding="utf-8").splitlines() if trials.exists() else []
+    tried = {line.split()[1] for line in lines if line.strip()}
+    for name, speaker in speakers.items():
+        recording, *times = segments.get(name, [name])
+        if recording not in recordings:
+            continue
+        start, stop = (float(times[0]), float(times[1])) if times else (0.0, None)
+        role = "enrol" if name in enrols else "trial" if name in tried else ""
+        path = place / recordings[recording]  # an absolute path stays what it is
+        yield Utterance(
+            name, speaker, File(path, start, stop), SEXES.get(sexes.get(speaker, "").lower(), ""),
+            texts.get(name, ""), recording if times else _recording_of(name), role,
+        )  # fmt: skip
+
+
+def _librispeech(place: Path) -> Iterable[Utterance]:
+    """speaker/chapter/speaker-chapter-number.flac with *.trans.txt beside and SPEAKERS.TXT above."""
+    table = next(
+        (p / "SPEAKERS.TXT" for p in (place, *place.parents[:3]) if (p / "SPEAKERS.TXT").exists()), None
+    )
+    sexes: dict[str, str] = {}
+    if table:
+        for line in table.read_text(encoding="utf-8").splitlines():
+            cells = [cell.strip() for cell in line.split("|")]
+            if len(cells) > 2 and not line.startswith(";"):
+                sexes[cells[0]] = SEXES.get(cells[1].lower(), "")
+    texts: dict[str, str] = {}
+    for file in place.rglob("*.trans.txt"):
+        texts |= _fields(file)
+    for path in _sounds(place):
+        parts = path.stem.split("-")
+        if len(parts) == 3:
+            name = path.relative_to(place).as_posix()
+            text = texts.get(path.stem, "").lower()
+            yield Utterance(name, parts[0], File(path), sexes.get(parts[0], ""), text, "-".join(parts[:2]))
+
+
+def _vctk(place: Path) -> Iterable[Utterance]:
+    """wav48*/speaker/speaker_number*, txt/speaker/speaker_number.txt, speaker-info.txt. One microphone."""
+    sexes: dict[str, str] = {}
+    info = place / "speaker-info.txt"
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            cells = line.split()
+            if len(cells) > 2:
+                sexes["p" + cells[0].lstrip("p")] = SEXES.get(cells[2].lower(), "")
+    for path in sorted(p for sound in place.glob("wav48*") for p in _sounds(sound)):
+        speaker, stem = path.parent.name, re.sub(r"_mic\d$", "", path.stem)
+        if path.stem.endswith("_mic2"):
+            continue
+        text = place / "txt" / speaker / f"{stem}.txt"
+        words = text.read_text(encoding="utf-8").strip() if text.exists() else ""
+        name = path.relative_to(place).as_posix()
+        yield Utterance(name, speaker, File(path), sexes.get(speaker, ""), words, stem)
+
+
+LAYOUTS: tuple[tuple[str, Callable[[Path], Iterable[Utterance]]], ...] = (
+    ("wav.scp", _kaldi),
+    ("speaker-info.txt", _vctk),
+    ("wav48*", _vctk),
+    ("**/*.trans.txt", _librispeech),
+)

@@ -1,0 +1,206 @@
+"""Measures of how well scores tell the same speaker from another.
+
+Conventions
+-----------
+Every function takes `target` scores (trial and model are one speaker) and `nontarget` scores (two
+speakers), one-dimensional, higher meaning more alike. A score that a function reads as a likelihood ratio
+is its natural logarithm. Scores need not have the same scale from one function to the next: all measures
+but `cllr` and `linkability` depend on their order alone.
+
+Metrics
+-------
+`eer`, `cllr`, `min_cllr`, `linkability`, `disclosure`, `worst_disclosure`, `accept_rate`, `top`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.errors import SettingError
+
+Doubles = npt.NDArray[np.float64]
+LN2 = float(np.log(2.0))
+PERFECT_DISCLOSURE = 0.5 / LN2  # bits: the area under the binary entropy, what scores can disclose at most
+
+
+def _scores(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    same, other = np.asarray(target, np.float64).ravel(), np.asarray(nontarget, np.float64).ravel()
+    if not same.size or not other.size:
+        raise SettingError(f"expected scores of both kinds; got {same.size} target, {other.size} nontarget")
+    if np.isnan(same).any() or np.isnan(other).any():
+        raise SettingError("scores hold NaN: the attacker failed on some trials")
+    return same, other
+
+
+def roc(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    """Miss and false-accept rates at every threshold, as two arrays of the same length.
+
+    The threshold rises along the arrays: the first entry accepts every trial (0, 1), the last none (1, 0).
+    Equal scores are one threshold, so no trial is favoured."""
+    same, other = _scores(target, nontarget)
+    thresholds = np.unique(np.concatenate((same, other)))
+    miss = np.searchsorted(np.sort(same), thresholds, side="right") / same.size
+    false = 1.0 - np.searchsorted(np.sort(other), thresholds, side="right") / other.size
+    return np.concatenate(([0.0], miss)), np.concatenate(([1.0], false))
+
+
+def hull(miss: Doubles, false: Doubles) -> tuple[Doubles, Doubles]:
+    """The lower convex hull of a curve from `roc`: what any threshold, or a coin between two, reaches.
+
+    Fawcett & Niculescu-Mizil, "PAV and the ROC convex hull", Machine Learning 68 (2007)."""
+    keep: list[int] = []
+    for k in range(miss.size):
+        while len(keep) > 1:
+            a, b = keep[-2], keep[-1]
+            turn = (miss[b] - miss[a]) * (false[k] - false[a]) - (false[b] - false[a]) * (miss[k] - miss[a])
+            if turn > 0.0:
+                break
+            keep.pop()
+        keep.append(k)
+    return miss[keep], false[keep]
+
+
+def eer(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
+    """Equal error rate, 0 to 0.5: where miss and false-accept rates meet on the ROC convex hull.
+
+    On the hull EER = max over p of min over thresholds of p·miss + (1 - p)·false accept, so it is never
+    above one half and never rewards a score for being unusable at one threshold.
+    Brümmer & de Villiers, "The BOSARIS Toolkit", 2011, section 2.6."""
+    miss, false = hull(*roc(target, nontarget))
+    after = int(np.argmax(miss >= false))
+    a, b = after - 1, after
+    gap_a, gap_b = false[a] - miss[a], miss[b] - false[b]
+    if gap_a + gap_b == 0.0:
+        return float(miss[b])
+    return float((miss[a] * gap_b + miss[b] * gap_a) / (gap_a + gap_b))
+
+
+def cllr(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
+    """Cost of log-likelihood ratios, bits: 0 tells all, 1 is as good as no score, more is misleading.
+
+    Cllr = ½ mean log2(1 + e^-s) over targets + ½ mean log2(1 + e^s) over nontargets.
+    Brümmer & du Preez, "Application-independent evaluation", Computer Speech & Language 20 (2006)."""
+    same, other = _scores(target, nontarget)
+    return float(0.5 * (np.logaddexp(0.0, -same).mean() + np.logaddexp(0.0, other).mean()) / LN2)
+
+
+def calibrate(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    """The scores as the log-likelihood ratios that pool-adjacent-violators gives them.
+
+    The slopes of the ROC convex hull; infinite where a score is seen with one kind of trial only.
+    Brümmer & du Preez (2006), section 6; the equivalence: Fawcett & Niculescu-Mizil (2007)."""
+    same, other = _scores(target, nontarget)
+    thresholds = np.unique(np.concatenate((same, other)))
+    corner_miss, corner_false = hull(*roc(same, other))
+    with np.errstate(divide="ignore"):
+        ratios = np.log(np.diff(corner_miss)) - np.log(-np.diff(corner_false))
+    # A threshold belongs to the hull edge that passes over its step of the curve.
+    miss = np.searchsorted(np.sort(same), thresholds, side="right") / same.size
+    false = 1.0 - np.searchsorted(np.sort(other), thresholds, side="right") / other.size
+    edge = np.searchsorted(corner_miss - corner_false, miss - false - 1e-12, side="left") - 1
+    of_threshold = ratios[np.clip(edge, 0, ratios.size - 1)]
+    return of_threshold[np.searchsorted(thresholds, same)], of_threshold[np.searchsorted(thresholds, other)]
+
+
+def min_cllr(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
+    """`cllr` after the best monotone calibration: 0 tells all, 1 tells nothing. Brümmer & du Preez (2006)."""
+    return cllr(*calibrate(target, nontarget))
+
+
+def linkability(
+    target: npt.ArrayLike, nontarget: npt.ArrayLike, ratio: float = 1.0, bins: int | None = None
+) -> float:
+    """Global linkability D_sys, 0 (two snippets cannot be linked) to 1 (always).
+
+    ratio : prior odds of a target trial (omega).   bins : of the two histograms; a tenth of the number of
+    target scores, at most 100, when not given.
+    D(s) = 2·ωLR/(1 + ωLR) - 1 where ωLR > 1, else 0; D_sys is its mean over target scores.
+    Gomez-Barrero et al., "General framework to evaluate unlinkability in biometric template protection
+    systems", IEEE Trans. Information Forensics and Security 13 (2018)."""
+    same, other = _scores(target, nontarget)
+    count = bins or int(np.clip(same.size // 10, 2, 100))
+    finite = np.concatenate((same, other))
+    low, high = finite[np.isfinite(finite)].min(initial=0.0), finite[np.isfinite(finite)].max(initial=0.0)
+    edges = np.linspace(low, high if high > low else low + 1.0, count + 1)
+    p_same = np.histogram(np.clip(same, low, high), edges)[0] / same.size
+    p_other = np.histogram(np.clip(other, low, high), edges)[0] / other.size
+    # 2·w·LR/(1 + w·LR) - 1 without dividing by an empty bin.
+    local = np.maximum(0.0, ratio * p_same - p_other) / np.maximum(ratio * p_same + p_other, 1e-300)
+    return float(local @ p_same)
+
+
+def disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
+    """ZEBRA's expected disclosure D_ECE, bits: 0 (perfect secrecy) to 0.721 (`PERFECT_DISCLOSURE`).
+
+    The area between the entropy of the prior and the empirical cross-entropy of the calibrated scores,
+    over all priors p of a target trial:
+    ECE(p) = p mean log2(1 + (1 - p)/(p·LR)) over targets + (1 - p) mean log2(1 + p·LR/(1 - p)) over others.
+    Nautsch et al., "The privacy ZEBRA", Interspeech 2020, equations 6 to 8 (integrated in closed form)."""
+    same, other = calibrate(target, nontarget)
+    left = (_prior_integral(-same).mean() + _prior_integral(other).mean()) / LN2
+    return float(max(0.0, PERFECT_DISCLOSURE - left))
+
+
+def _prior_integral(log_ratio: Doubles) -> Doubles:
+    """∫ p·ln(1 + r(1 - p)/p) dp over 0 to 1 for r = e^log_ratio: ¼ - (½ - 2r + 3r²/2 - r² ln r)/(2(1 - r)²)."""
+    r = np.exp(np.minimum(log_ratio, 300.0))
+    near = np.abs(log_ratio) < 1e-2
+    safe = np.where(near, 0.5, r)
+    log_safe = np.log(np.maximum(safe, 1e-300))
+    exact = 0.25 - (0.5 - 2.0 * safe + 1.5 * safe**2 - safe**2 * log_safe) / (2.0 * (1.0 - safe) ** 2)
+    # Taylor about r = 1, where the closed form is 0/0: ½·(h/3 - h²/12 + h³/30), h = r - 1, plus ¼·0.
+    h = np.where(near, r - 1.0, 0.0)
+    series = 0.25 + h / 6.0 - h**2 / 24.0 + h**3 / 60.0 - 0.0
+    return np.where(near, series, exact)
+
+
+def worst_disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
+    """ZEBRA's worst case: log10 of the strongest likelihood ratio that any one target trial gives.
+
+    Calibrated under Laplace's rule of succession (one imagined trial of each kind at both ends), which
+    keeps it finite; it grows with the number of trials. Nautsch et al. (2020), section 3.3.
+    Its categories: 0 none, A up to 1, B up to 2, C up to 4, D up to 5, E up to 6, F beyond."""
+    same, other = _scores(target, nontarget)
+    ends = np.array([-np.inf, np.inf])
+    ratios, _ = calibrate(np.concatenate((same, ends)), np.concatenate((other, ends)))
+    return float(np.abs(ratios[: same.size]).max() / np.log(10.0))
+
+
+def zebra_category(log10_ratio: float) -> str:
+    """The letter of Nautsch et al. (2020), table 1, for a worst-case log10 likelihood ratio."""
+    bounds = {"0": 0.0, "A": 1.0, "B": 2.0, "C": 4.0, "D": 5.0, "E": 6.0}
+    return next((letter for letter, bound in bounds.items() if log10_ratio <= bound), "F")
+
+
+def accept_rate(target: npt.ArrayLike, nontarget: npt.ArrayLike, false_accept: float) -> float:
+    """Share of target trials accepted at a false-accept rate of at most `false_accept` (0 to 1).
+
+    The true-positive rate at low false positives: what an attacker who must not err gains.
+    Carlini et al., "Membership inference attacks from first principles", IEEE S&P 2022."""
+    miss, false = roc(target, nontarget)
+    return float(1.0 - miss[false <= false_accept].min())
+
+
+def top(scores: npt.ArrayLike, true: npt.ArrayLike, k: int = 1) -> float:
+    """Share of trials whose true speaker is among the k best of all models.
+
+    scores : (trials, models).   true : (trials,) column of the true speaker. Ties count in expectation,
+    as if they were broken by a coin. Closed-set identification rate, ISO/IEC 19795-1:2021."""
+    matrix, column = np.asarray(scores, np.float64), np.asarray(true, np.intp)
+    if matrix.ndim != 2 or matrix.shape[0] != column.size or not 1 <= k <= matrix.shape[1]:
+        raise SettingError("expected scores of shape (trials, models), one column a trial, 1 <= k <= models")
+    own = matrix[np.arange(column.size), column][:, None]
+    better, tied = (matrix > own).sum(1), (matrix == own).sum(1)
+    return float(np.clip((k - better) / tied, 0.0, 1.0).mean())
+
+
+METRICS: dict[str, Any] = {
+    "eer": eer,
+    "cllr": cllr,
+    "min_cllr": min_cllr,
+    "linkability": linkability,
+    "disclosure": disclosure,
+    "worst_disclosure": worst_disclosure,
+}

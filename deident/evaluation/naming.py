@@ -1,0 +1,70 @@
+"""Disguises and attackers by what a person types."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from typing import Any
+
+from deident.disguise import DISGUISES, Chain
+from deident.disguise.presets import PRESETS
+from deident.errors import SettingError
+from deident.evaluation.copies import Scoped
+
+
+def disguise_named(text: str) -> Any:
+    """The disguise that a word means.
+
+    A preset (`review`), a method (`mcadams`), a method with settings (`mcadams:alpha=0.6..0.8:...`, a range
+    as lower..upper), several in a row (`psola+mcadams`), or your own (`package.module:NAME`, an object with
+    `draw` and `apply`). Raises `SettingError` for anything else."""
+    if "+" in text:
+        return Chain(tuple(disguise_named(part) for part in text.split("+")))
+    if text in PRESETS:
+        preset = PRESETS[text]
+        return preset.disguise if preset.scope == "snippet" else Scoped(preset.disguise, preset.scope)
+    name, *settings = text.split(":")
+    if name in DISGUISES:
+        return _with_settings(DISGUISES[name], settings)
+    if len(settings) == 1 and "=" not in settings[0]:
+        found = object_named(text)
+        if isinstance(found, type):
+            found = found()
+        if callable(getattr(found, "draw", None)) and callable(getattr(found, "apply", None)):
+            return found
+        raise SettingError("a disguise of your own needs the methods draw(rng) and apply(audio, voice)")
+    known = ", ".join((*PRESETS, *DISGUISES))
+    raise SettingError(f"expected a disguise of {known}, or package.module:NAME; got {text!r}")
+
+
+def _with_settings(method: Any, settings: list[str]) -> Any:
+    values = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in getattr(method, "__dataclass_fields__", {}):
+            fields = ", ".join(getattr(method, "__dataclass_fields__", {}))
+            raise SettingError(f"expected a setting of {fields} as name=value; got {setting!r}")
+        values[name] = _value(text)
+    return method(**values)
+
+
+def _value(text: str) -> Any:
+    if ".." in text:
+        low, high = text.split("..", 1)
+        return (_value(low), _value(high))
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise SettingError(f"expected a number, True, False or lower..upper; got {text!r}") from None
+
+
+def object_named(text: str) -> Any:
+    """The object at `package.module:NAME`. Raises `SettingError` when it is not there."""
+    module, colon, name = text.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name) if colon else None
+    except (ImportError, AttributeError):
+        found = None
+    if found is None:
+        raise SettingError(f"expected something that can be imported, as package.module:NAME; got {text!r}")
+    return found

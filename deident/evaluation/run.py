@@ -1,0 +1,223 @@
+"""An evaluation from originals to a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from deident.errors import ExtraMissingError, SettingError
+from deident.evaluation.cache import Cache
+from deident.evaluation.copies import SCOPES, Batch, Embedding, Measure, Statistics, Undisguised, gather
+from deident.evaluation.corpus import Corpus, Utterance, prepare
+from deident.evaluation.gates import check
+from deident.evaluation.inversion import undo
+from deident.evaluation.judge import Case, Material, Verdict, judge
+from deident.evaluation.report import Report
+from deident.evaluation.trials import Trials
+from deident.evaluation.utility import Melody, Recognition, training_use
+
+UNDISGUISED = "undisguised"
+Tick = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an evaluation is made.
+
+    seed : of every draw in it.   runs : times the speakers on trial are disguised, each with enrolments of
+    its own.   train_copies : of every training utterance.   draws : bootstrap samples.
+    most : utterances kept a speaker.   invert : attack one-parameter methods by undoing them, too."""
+
+    seed: int = 0
+    runs: int = 2
+    train_copies: int = 4
+    draws: int = 300
+    most: int = 12
+    invert: bool = True
+
+    def __post_init__(self) -> None:
+        if self.runs < 1 or self.train_copies < 2 or self.draws < 20 or self.most < 2:
+            raise SettingError(
+                "expected at least 1 run, 2 training copies, 20 draws and 2 utterances a speaker"
+            )
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What attackers and listeners are made of, besides statistics.
+
+    encoders : callables from (samples,) at 16 kHz to an embedding, by name.
+    recogniser : a callable from samples to text.   lacking : what is not installed, in words."""
+
+    encoders: Mapping[str, Any] = field(default_factory=dict)
+    recogniser: Any = None
+    lacking: tuple[str, ...] = ()
+
+    @classmethod
+    def installed(cls) -> Tools:
+        """The encoder and the recogniser of the extra `attackers`, as far as they are there."""
+        from deident.evaluation.encoders import Resemblyzer
+        from deident.evaluation.utility import Pocketsphinx
+
+        encoders: dict[str, Any] = {}
+        recogniser, lacking = None, []
+        try:
+            encoders["encoder"] = Resemblyzer()
+        except ExtraMissingError:
+            lacking.append(
+                "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they "
+                "could be, so every equal error rate here is only an upper bound on the protection"
+            )
+        try:
+            recogniser = Pocketsphinx()
+        except ExtraMissingError:
+            lacking.append("no recogniser (pip install 'deident[attackers]'): word error was not measured")
+        return cls(encoders, recogniser, tuple(lacking))
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Executor | None]:
+    """Processes with one thread each; none for a single job. Spawned, so nothing is shared by accident."""
+    if jobs <= 1:
+        yield None
+        return
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as executor:
+        yield executor
+
+
+def evaluate(
+    originals: Corpus,
+    disguises: Mapping[str, Any],
+    *,
+    settings: Settings | None = None,
+    tools: Tools | None = None,
+    words: Sequence[Utterance] = (),
+    cache: Cache | None = None,
+    jobs: int = 1,
+    tick: Tick = lambda stage, done, of: None,
+) -> Report:
+    """Attack disguises and measure what they protect and what they cost.
+
+    disguises : by the name the report shows. A `scope` attribute of "speaker" keeps one voice a speaker.
+    words : single spoken words of several speakers, to train and test a small recogniser on.
+    tick : called with (stage, done, of) as work proceeds.
+    Raises `SettingError` when the corpus is too small for any trial."""
+    how, have, store = settings or Settings(), tools or Tools.installed(), cache or Cache(None)
+    tick("reading originals", 0, len(originals.utterances))
+    corpus = prepare(originals, how.most, tick=_counter(tick, "reading originals", len(originals.utterances)))
+    with workers(jobs) as executor:
+        run = _Run(corpus, how, have, store, executor, tick)
+        verdicts = run.all({UNDISGUISED: Undisguised(), **disguises})
+        training = {name: run.training(method, words) for name, method in run.methods.items() if words}
+        gates = check(verdicts, run.cases[UNDISGUISED], corpus.synthetic)
+    for name, use in training.items():
+        verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
+    return Report.of(
+        corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures()
+    )
+
+
+def _counter(tick: Tick, stage: str, of: int) -> Callable[[int], None]:
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        tick(stage, done, of)
+
+    return count
+
+
+class _Run:
+    """The work of one evaluation, method by method; verdicts are made while the next one is disguised."""
+
+    def __init__(
+        self, corpus: Corpus, how: Settings, tools: Tools, store: Cache, executor: Executor | None, tick: Tick
+    ) -> None:
+        self.corpus, self.how, self.tools = corpus, how, tools
+        self.store, self.executor, self.tick = store, executor, tick
+        self.features: dict[str, Measure] = {"statistics": Statistics()}
+        self.features |= {name: Embedding(name, encoder) for name, encoder in tools.encoders.items()}
+        self.costs: dict[str, Measure] = {"melody": Melody()}
+        if tools.recogniser is not None:
+            self.costs["recognition"] = Recognition(tools.recogniser)
+        self.methods: dict[str, Any] = {}
+        self.cases: dict[str, Case] = {}
+        self.recovered: dict[str, float] = {}
+        self.seconds = np.array([u.load().seconds for u in corpus.tests])
+
+    def all(self, methods: Mapping[str, Any]) -> dict[str, Verdict]:
+        self.methods = dict(methods)
+        pending: dict[str, Future[Verdict] | Verdict] = {}
+        for name, method in self.methods.items():
+            case = self.cases[name] = self.case(name, method)
+            pending[name] = judge(case) if self.executor is None else self.executor.submit(judge, case)
+        self.tick("attacking", 0, len(pending))
+        counted = _counter(self.tick, "attacking", len(pending))
+        verdicts = {}
+        for name, found in pending.items():
+            verdicts[name] = found.result() if isinstance(found, Future) else found
+            counted(1)
+        return verdicts
+
+    def case(self, name: str, method: Any) -> Case:
+        plain = isinstance(method, Undisguised)
+        material = self.material(name, method, self.costs)
+        inverted = None
+        if self.how.invert and not plain:
+            inverted = self.invert(name, method, material)
+        original = material if plain else self.cases[UNDISGUISED].original
+        return Case(
+            Trials.of(self.corpus.train), Trials.of(self.corpus.tests), original, material, inverted,
+            tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.draws,
+        )  # fmt: skip
+
+    def material(self, name: str, method: Any, costs: Mapping[str, Measure]) -> Material:
+        plain = isinstance(method, Undisguised)
+        scope = getattr(method, "scope", "snippet")
+        if scope not in SCOPES:
+            raise SettingError(f"expected the scope of a disguise to be one of {', '.join(SCOPES)}")
+        copies = {"train": self.how.train_copies, "trial": self.how.runs, "enrol": self.how.runs}
+        if plain:
+            copies = {"train": 1, "trial": 1}  # undisguised copies are all the same
+        total = sum(len(self.corpus.train if p == "train" else self.corpus.tests) for p in copies)
+        counter = _counter(self.tick, name, total)
+        found = {}
+        for purpose, count in copies.items():
+            measures = {**self.features, **(costs if purpose == "trial" else {})}
+            batch = Batch(method, purpose, count, self.how.seed, scope, measures)
+            utterances = self.corpus.train if purpose == "train" else self.corpus.tests
+            found[purpose] = gather(batch, utterances, self.executor, self.store, counter)
+        return Material(found["train"], found["trial"], found.get("enrol", found["trial"]))
+
+    def invert(self, name: str, method: Any, material: Material) -> Material | None:
+        """The same copies after the method's parameter was estimated and undone."""
+        undone = undo(method, self.corpus.train, material.train, self.how.seed)
+        if undone is None:
+            return None
+        self.recovered[name] = undone.recovery(self.corpus.tests, material.trial, self.how.seed)
+        return self.material(f"{name}, undone", undone, {})
+
+    def training(self, method: Any, words: Sequence[Utterance]) -> dict[str, float]:
+        use = training_use(words, method, self.how.seed, getattr(method, "scope", "snippet"))
+        return asdict(use)
+
+    def pictures(self) -> dict[str, Any]:
+        """The samples of one snippet of a speaker on trial, under every method."""
+        from deident.evaluation.copies import disguise
+
+        lengths = np.abs(self.seconds - 3.0)
+        utterance = self.corpus.tests[int(np.argmin(lengths))]
+        return {
+            name: disguise(Batch(method, "trial", 1, self.how.seed, "snippet", {}), utterance)[0].mono
+            for name, method in self.methods.items()
+        }

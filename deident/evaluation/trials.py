@@ -1,0 +1,229 @@
+"""Who is compared with whom: speakers, models and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deident.evaluation.corpus import Utterance
+
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+
+class Comparison(Protocol):
+    """What is compared with what: trials with models averaged from enrolment utterances.
+
+    members : (utterances, utterances) weights, a row a model.   sizes : utterances in each.
+    pooled : utterances averaged on the trial side, by the rows of `probes`.
+    target, nontarget : which entries of a table of scores are trials."""
+
+    @property
+    def sexes(self) -> tuple[str, ...]: ...
+    @property
+    def members(self) -> Doubles: ...
+    @property
+    def sizes(self) -> Ints: ...
+    @property
+    def probes(self) -> Doubles: ...
+    @property
+    def pooled(self) -> int: ...
+    @property
+    def target(self) -> Bools: ...
+    @property
+    def nontarget(self) -> Bools: ...
+
+    def table(self, scores: Doubles) -> Doubles: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Every utterance against a model of every speaker.
+
+    The model of a speaker is the mean of enrolment utterances, never the utterance on trial. Nontarget
+    models leave one utterance out as well, so that no model is better for being of another speaker.
+
+    speakers, recordings : (utterances,) from 0.   sexes : one an utterance.
+    tried, enrolled : (utterances,) bool: which are tried and which may enter a model.
+    most : utterances a model averages at most.   pooled : utterances a trial averages."""
+
+    speakers: Ints
+    recordings: Ints
+    sexes: tuple[str, ...]
+    tried: Bools
+    enrolled: Bools
+    most: int = 1_000_000
+    pooled: int = 1
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance]) -> Trials:
+        apart = any(u.role == "enrol" for u in utterances)
+        tried = np.array([u.role != "enrol" for u in utterances])
+        enrolled = ~tried if apart else np.ones(len(utterances), np.bool_)
+        speakers = _number([u.speaker for u in utterances])
+        recordings = _number([f"{u.speaker} {u.recording or u.name}" for u in utterances])
+        return cls(speakers, recordings, tuple(u.sex for u in utterances), tried, enrolled)
+
+    def subset(self, which: npt.ArrayLike) -> Trials:
+        index = np.asarray(which)
+        return replace(
+            self,
+            speakers=_number(self.speakers[index]),
+            recordings=_number(self.recordings[index]),
+            sexes=tuple(np.asarray(self.sexes)[index].tolist()),
+            tried=self.tried[index],
+            enrolled=self.enrolled[index],
+        )
+
+    def grown(self, enrolled: int, pooled: int = 1) -> Trials:
+        """The same trials for an attacker with this many snippets a model and a trial."""
+        return replace(self, most=enrolled, pooled=pooled)
+
+    def blind(self) -> Trials:
+        """The same for an attacker who is not told the sex: everyone else is a nontarget."""
+        return replace(self, sexes=("",) * len(self.sexes))
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.speakers.max()) + 1
+
+    @cached_property
+    def least(self) -> int:
+        """Utterances that four speakers in five have, at least."""
+        return int(np.percentile(np.bincount(self.speakers), 20, method="lower"))
+
+    @cached_property
+    def _order(self) -> Ints:
+        """(utterances,) the number of each among those of its speaker."""
+        order = np.zeros(len(self.speakers), np.intp)
+        for speaker in range(self.count):
+            rows = np.flatnonzero(self.speakers == speaker)
+            order[rows] = np.arange(len(rows))
+        return order
+
+    @cached_property
+    def _after(self) -> Ints:
+        """(utterances, utterances) how many places, cyclically, one is after the other in its speaker's."""
+        counts = np.bincount(self.speakers)[self.speakers]
+        return np.asarray((self._order[None] - self._order[:, None]) % counts[:, None])
+
+    @cached_property
+    def probes(self) -> Doubles:
+        """(utterances, utterances) weights: row u averages u and the next of its speaker, `pooled` in all."""
+        own = (self.speakers[:, None] == self.speakers[None]) & (self._after < self.pooled)
+        return np.asarray(own / own.sum(1, keepdims=True), np.float64)
+
+    @cached_property
+    def members(self) -> Doubles:
+        """(utterances, utterances) weights: row u averages others of u's speaker, none of its trial."""
+        own = (self.speakers[:, None] == self.speakers[None]) & self.enrolled[None]
+        own &= (self._after >= self.pooled) & (self._after < self.pooled + self.most)
+        return np.asarray(own / np.maximum(own.sum(1, keepdims=True), 1), np.float64)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """(utterances,) how many utterances are averaged in each row of `members`."""
+        return np.maximum((self.members > 0).sum(1), 1).astype(np.intp)
+
+    @cached_property
+    def model_of(self) -> Ints:
+        """(utterances, speakers): the row of `members` that trial u uses for speaker s."""
+        own = [np.flatnonzero(self.speakers == s) for s in range(self.count)]
+        table = np.stack([rows[self._order % len(rows)] for rows in own], axis=1)
+        table[np.arange(len(self.speakers)), self.speakers] = np.arange(len(self.speakers))
+        return table
+
+    @cached_property
+    def own(self) -> Bools:
+        """(utterances, speakers) True at the utterance's own speaker."""
+        return np.asarray(self.speakers[:, None] == np.arange(self.count)[None])
+
+    @cached_property
+    def target(self) -> Bools:
+        """(utterances, speakers) True where the model is the speaker's own."""
+        return np.asarray(self.own & self.tried[:, None] & (self.members.sum(1) > 0)[:, None])
+
+    @cached_property
+    def speaker_sexes(self) -> tuple[str, ...]:
+        return tuple(self.sexes[int(np.flatnonzero(self.speakers == s)[0])] for s in range(self.count))
+
+    @cached_property
+    def nontarget(self) -> Bools:
+        """(utterances, speakers) True for other speakers of the same sex."""
+        same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
+        return np.asarray(~self.own & self.tried[:, None] & same)
+
+    def table(self, scores: Doubles) -> Doubles:
+        """(utterances, utterances as models) to (utterances, speakers): the score of each trial."""
+        return np.take_along_axis(scores, self.model_of, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Every utterance against every other: were they cut from one recording, or from two?
+
+    The other recordings are of the same sex; where a speaker has several, they count as different."""
+
+    trials: Trials
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        return self.trials.sexes
+
+    @property
+    def pooled(self) -> int:
+        return 1
+
+    @cached_property
+    def members(self) -> Doubles:
+        return np.eye(len(self.trials.speakers))
+
+    @property
+    def probes(self) -> Doubles:
+        return self.members
+
+    @cached_property
+    def sizes(self) -> Ints:
+        return np.ones(len(self.trials.speakers), np.intp)
+
+    @cached_property
+    def _together(self) -> Bools:
+        return np.asarray(self.trials.recordings[:, None] == self.trials.recordings[None])
+
+    @cached_property
+    def target(self) -> Bools:
+        return self._together & ~np.eye(len(self.trials.speakers), dtype=np.bool_)
+
+    @cached_property
+    def nontarget(self) -> Bools:
+        sexes = np.asarray(self.sexes)
+        return np.asarray(~self._together & (sexes[:, None] == sexes[None]))
+
+    def table(self, scores: Doubles) -> Doubles:
+        return scores
+
+
+def _number(names: npt.ArrayLike) -> Ints:
+    return np.unique(np.asarray(names), return_inverse=True)[1].astype(np.intp)
+
+
+def folds(trials: Trials, count: int, seed: int) -> list[tuple[Ints, Ints]]:
+    """Speaker-disjoint (fit, held out) utterance indices, each sex spread evenly."""
+    rng = np.random.default_rng(seed)
+    fold = np.zeros(trials.count, np.intp)
+    sexes = np.asarray(trials.speaker_sexes)
+    for sex in np.unique(sexes):
+        names = rng.permutation(np.flatnonzero(sexes == sex))
+        fold[names] = (np.arange(len(names)) + int(rng.integers(count))) % count
+    of_utterance = fold[trials.speakers]
+    return [
+        (np.flatnonzero(of_utterance != k).astype(np.intp), np.flatnonzero(of_utterance == k).astype(np.intp))
+        for k in range(count)
+        if (of_utterance == k).any()
+    ]

@@ -1,0 +1,183 @@
+"""Policy: everything that is decided before a run, in one value that cannot change during it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from deident.disguise import DISGUISES, Chain, Disguise, Method
+from deident.disguise.presets import PRESETS
+from deident.errors import SettingError
+from deident.snippets import Cutting
+from deident.vad import Finder, Speech
+
+Scope = Literal["snippet", "recording", "speaker"]
+Channels = int | Literal["mix", "split"]
+POLICY_VERSION = 1
+
+
+def _default_disguise() -> Disguise[Any]:
+    return PRESETS["review"].disguise
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a run must do. Every recording of it goes the same way.
+
+    disguise : the method, one of `deident.DISGUISES` with its settings, or your own; there is no off switch.
+    scope : what keeps one voice: a "snippet" (default), a "recording", or a "speaker" (needs a key and
+    speakers). Anything above a snippet lets snippets be linked by their voice.
+    channels : "mix" them, "split" them (every channel is a talker of its own), or a number to take one.
+    speech, cutting : settings of `find_speech` and `cut`.   finder : somebody else's speech detector.
+    max_per_recording : release at most so many snippets of a recording, chosen at random.
+    container : "wav" or "flac".
+    nonfinite : "refuse" recordings with NaN or infinities, or make them "zero".
+    strict : refuse a recording whose end is missing, instead of keeping what was read.
+    repeatable : voices, dither and names follow from the key and the recording's bytes, so that a run can
+    be repeated; needs a key. Otherwise they come from the operating system.
+    Raises `SettingError` for anything out of range."""
+
+    disguise: Disguise[Any] = field(default_factory=_default_disguise)
+    scope: Scope = "snippet"
+    channels: Channels = "mix"
+    speech: Speech = field(default_factory=Speech)
+    cutting: Cutting = field(default_factory=Cutting)
+    finder: Finder | None = None
+    max_per_recording: int | None = None
+    container: Literal["wav", "flac"] = "wav"
+    nonfinite: Literal["refuse", "zero"] = "refuse"
+    strict: bool = False
+    repeatable: bool = False
+
+    def __post_init__(self) -> None:
+        if not (hasattr(self.disguise, "draw") and hasattr(self.disguise, "apply")):
+            raise SettingError("expected a disguise with draw and apply; see deident.DISGUISES")
+        _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
+        _one_of("container", self.container, ("wav", "flac"))
+        _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
+        if isinstance(self.channels, bool) or not (
+            self.channels in ("mix", "split") or (isinstance(self.channels, int) and 0 <= self.channels < 64)
+        ):
+            raise SettingError('expected channels "mix", "split" or a channel number from 0')
+        if self.max_per_recording is not None and self.max_per_recording < 1:
+            raise SettingError(f"expected max_per_recording of at least 1; got {self.max_per_recording}")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Policy:
+        """A policy by the name of a preset: its disguise and scope, and your changes."""
+        if name not in PRESETS:
+            raise SettingError(f"expected a preset of {', '.join(PRESETS)}; got {_shown(name)}")
+        preset = PRESETS[name]
+        return cls(**{"disguise": preset.disguise, "scope": preset.scope, **changes})
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> Policy:
+        """A policy from nested plain values, as TOML or JSON give them. Unknown names are errors."""
+        settings = dict(settings)
+        preset = settings.pop("preset", "review")
+        names = [f.name for f in dataclasses.fields(cls) if f.name != "finder"]
+        _known("policy", settings, names)
+        if "disguise" in settings:
+            settings["disguise"] = _disguise_from(settings["disguise"])
+        if "speech" in settings:
+            settings["speech"] = _build(Speech, settings["speech"], "speech")
+        if "cutting" in settings:
+            settings["cutting"] = _build(Cutting, settings["cutting"], "cutting")
+        return cls.preset(preset, **settings)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Policy:
+        """A policy from a TOML file (see docs/settings.md)."""
+        try:
+            with open(path, "rb") as file:
+                return cls.from_mapping(tomllib.load(file))
+        except OSError as error:
+            raise SettingError(f"the policy file cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingError(f"the policy file is not TOML: {error}") from None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The same as plain nested values; a finder or a disguise of your own by its type's name only."""
+        plain = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name not in ("disguise", "speech", "cutting", "finder")
+        }
+        return {
+            "disguise": _disguise_to(self.disguise),
+            **plain,
+            "speech": dataclasses.asdict(self.speech),
+            "cutting": dataclasses.asdict(self.cutting),
+            **(
+                {"finder": getattr(self.finder, "__qualname__", type(self.finder).__name__)}
+                if self.finder
+                else {}
+            ),
+        }
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ when any setting differs."""
+        text = json.dumps([POLICY_VERSION, self.to_mapping()], sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def disguise_named(name: str, **settings: Any) -> Disguise[Any]:
+    """A disguise by its name in `DISGUISES`, with some of its settings. Raises `SettingError`."""
+    if name not in DISGUISES:
+        raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}; got {_shown(name)}")
+    disguise: Disguise[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
+    return disguise
+
+
+def _disguise_from(value: Any) -> Disguise[Any]:
+    if isinstance(value, str):
+        return disguise_named(value)
+    if isinstance(value, Mapping) and isinstance(value.get("method"), str):
+        return disguise_named(value["method"], **{k: v for k, v in value.items() if k != "method"})
+    if isinstance(value, list | tuple) and value:
+        return Chain(tuple(_disguise_from(part) for part in value))
+    raise SettingError('expected disguise as a name, a table with "method", or a list of those')
+
+
+def _disguise_to(disguise: Disguise[Any]) -> Any:
+    if isinstance(disguise, Chain):
+        return [_disguise_to(method) for method in disguise.methods]
+    names = {kind: name for name, kind in DISGUISES.items()}
+    if isinstance(disguise, Method) and type(disguise) in names and dataclasses.is_dataclass(disguise):
+        return {"method": names[type(disguise)], **dataclasses.asdict(disguise)}
+    return {"method": type(disguise).__qualname__, "settings": repr(disguise)}
+
+
+def _build(kind: type[Any], settings: Mapping[str, Any], where: str) -> Any:
+    if not isinstance(settings, Mapping):
+        raise SettingError(f"expected {where} as a table of settings")
+    _known(where, settings, [f.name for f in dataclasses.fields(kind)])
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    try:
+        return kind(**values)
+    except TypeError:
+        raise SettingError(f"a setting of {where} has the wrong type; see docs/settings.md") from None
+
+
+def _known(where: str, settings: Mapping[str, Any], names: list[str]) -> None:
+    for name in settings:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(names)}"
+            raise SettingError(f"{where} has no setting {_shown(name)}{hint}")
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingError(f"expected {name} of {', '.join(allowed)}; got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:40]

@@ -1,0 +1,81 @@
+"""`deident scan`: what recordings hold besides sound."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from deident.errors import RecordingError
+from deident.scanners import scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from deident.scanners import Finding
+
+EPILOG = """\
+examples:
+  deident scan interview.mp3
+  deident scan --values interview.mp3      what the tags say, too
+  deident scan --json calls/*.wav
+
+Files are spoken of by their number on the command line. docs/metadata.md says what is looked for and what is not.
+exit codes: 0 nothing but sound, 1 something else or a file that cannot be read, 2 wrong options"""
+SHOWN = 200  # characters of a value on a line
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a recording of any format")
+    parser.add_argument("--values", action="store_true", help="show what the tags say: names, places, times")
+    parser.add_argument("--json", action="store_true", help="findings as JSON on standard output")
+    parser.add_argument("--show-paths", action="store_true", help="name files by their paths")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scan and print; returns the exit code."""
+    answers = []
+    for number, path in enumerate(args.files, 1):
+        answer = _scanned(path, str(path) if args.show_paths else f"file {number}", args.values)
+        answers.append(answer)
+        if not args.json:
+            sys.stdout.write(_text(answer))
+    if args.json:
+        sys.stdout.write(json.dumps({"files": answers}, indent=1) + "\n")
+    return 1 if any(answer["findings"] or "error" in answer for answer in answers) else 0
+
+
+def _scanned(path: str, name: str, values: bool) -> dict[str, Any]:
+    try:
+        findings = scan(path)
+    except RecordingError as error:
+        return {"file": name, "findings": [], "error": str(error)}
+    return {"file": name, "findings": [_entry(finding, values) for finding in findings]}
+
+
+def _entry(finding: Finding, values: bool) -> dict[str, Any]:
+    entry = {"kind": finding.kind, "where": finding.where, "size": finding.size, "what": finding.what}
+    return entry | ({"value": printable(finding.value)} if values else {})
+
+
+def _text(answer: dict[str, Any]) -> str:
+    findings = answer["findings"]
+    if "error" in answer:
+        return f"{answer['file']}: {answer['error']}\n"
+    if not findings:
+        return f"{answer['file']}: nothing but sound\n"
+    lines = [f"{answer['file']}: {len(findings)} besides sound"]
+    for entry in findings:
+        lines.append(f"{entry['where']:12d} {entry['size']:10d}  {entry['kind']:22s} {entry['what']}")
+        if "value" in entry:
+            lines.append(f"{'':25s}{entry['value'][:SHOWN]}")
+    return "\n".join(lines) + "\n"
+
+
+def printable(value: bytes) -> str:
+    """The readable characters of a value; a dot for runs of others, which could give orders to a terminal."""
+    text = value.decode("utf-8", "replace").replace("\0", "")
+    shown = "".join(c if c.isprintable() and c != "\N{REPLACEMENT CHARACTER}" else "\n" for c in text)
+    return " · ".join(part for part in shown.split("\n") if part)

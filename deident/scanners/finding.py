@@ -1,0 +1,64 @@
+"""What a scan finds, and where it writes it down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+VALUE_BYTES = 4096  # of a value are kept: enough to recognise it by
+MOST_FINDINGS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in a recording that is not its sound.
+
+    kind : a short, stable word, such as "riff.bext".   where : bytes before it.   size : its bytes.
+    what : what it is, in words that hold nothing of it.   value : its first bytes, kept out of repr."""
+
+    kind: str
+    where: int
+    size: int
+    what: str
+    value: bytes = field(default=b"", repr=False)
+
+
+class ScanStop(Exception):  # noqa: N818  # it ends a scan; nothing is wrong with the library or the call
+    """The scan has done as much work as a recording is worth; `reason` is said in a finding."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Bytes(Protocol):
+    """Bytes that can be read anywhere: a file's, or those of a packet that lies in pieces in a file."""
+
+    def read(self, start: int, size: int) -> bytes:
+        """At most `size` bytes, fewer at the end."""
+
+    def place(self, position: int) -> int:
+        """Where in the file the byte at `position` is."""
+
+    def step(self) -> None:
+        """Count a turn of a loop, so that no file can make a scan endless."""
+
+
+class Notes:
+    """The findings so far, in a recording of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.findings: list[Finding] = []
+
+    def add(self, kind: str, source: Bytes, start: int, stop: int, what: str) -> None:
+        """Note the bytes from `start` to before `stop`, as far as there are any."""
+        if stop <= start or source.place(start) >= self.size:
+            return
+        if len(self.findings) >= MOST_FINDINGS:
+            raise ScanStop(f"more than {MOST_FINDINGS} findings")
+        where = source.place(start)
+        size = min(self.size, source.place(stop - 1) + 1) - where
+        self.findings.append(
+            Finding(kind, where, size, what, source.read(start, min(VALUE_BYTES, stop - start)))
+        )

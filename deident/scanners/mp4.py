@@ -1,0 +1,107 @@
+"""MP4, M4A, QuickTime: boxes. ISO 14496-12; Apple's QuickTime File Format. Sound is not looked into."""
+
+from __future__ import annotations
+
+from deident.scanners.finding import Bytes, Notes
+from deident.scanners.reader import is_zero, number
+
+FIRST = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot", b"uuid"}
+_INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"mfra"}
+_TAGS = {b"udta", b"meta", b"ilst"}
+# What a player needs to find and decode the sound. Anything else is noted.
+_NEEDED = {
+    b"ftyp", b"styp", b"mdat", b"smhd", b"stsd", b"stts", b"stsc", b"stsz", b"stz2", b"stco", b"co64",
+    b"ctts", b"stss", b"sgpd", b"sbgp", b"elst", b"trex", b"mehd", b"mfhd", b"tfhd", b"tfdt", b"trun",
+    b"sidx", b"tfra", b"mfro", b"iods", b"wide",
+}  # fmt: skip
+_TIMES = {b"mvhd": "the whole", b"tkhd": "a track", b"mdhd": "a track's sound"}
+_WHAT = {
+    b"uuid": "data of a program, such as XMP", b"hdlr": "a handler with a name", b"chpl": "chapters",
+    b"data": "a tag's value", b"mean": "a tag's owner", b"name": "a name", b"keys": "names of tags",
+    b"chap": "chapters", b"tref": "links between tracks", b"dref": "where the sound is",
+    b"ID32": "an ID3v2 tag", b"loci": "a place", b"\xa9xyz": "a place", b"cprt": "copyright",
+    b"titl": "title", b"auth": "author", b"perf": "performer", b"gnre": "genre", b"dscp": "description",
+    b"albm": "album", b"yrrc": "year", b"emsg": "an event", b"prft": "the time of recording",
+    b"gmhd": "a track that is no sound", b"nmhd": "a track that is no sound", b"vmhd": "a picture track",
+    b"XMP_": "XMP",
+}  # fmt: skip
+
+
+def scan_mp4(source: Bytes, start: int, stop: int, notes: Notes) -> None:
+    """Note every box that is not needed to decode the sound, times in headers, and bytes that are no box."""
+    work = [(start, stop, b"")]
+    while work:
+        place, end, inside = work.pop()
+        while place < end:
+            source.step()
+            head = source.read(place, 16)
+            header, size = 8, number(head, 0, 4)
+            if size == 1:
+                header, size = 16, number(head, 8, 8)
+            elif size == 0:
+                size = end - place
+            if size < header or place + header > end:
+                notes.add("mp4.gap", source, place, end, "bytes that are no box, or after the last")
+                break
+            after = min(end, place + size)
+            work += _box(source, head[4:8], place, place + header, after, inside, notes)
+            place = after
+
+
+def _box(
+    source: Bytes, name: bytes, start: int, body: int, stop: int, inside: bytes, notes: Notes
+) -> list[tuple[int, int, bytes]]:
+    """Note one box. Returns the ranges of boxes in it that are yet to be looked at."""
+    if inside == b"ilst":
+        notes.add("mp4.ilst", source, start, stop, "a tag")
+    elif name in _INSIDE:
+        return [(body, stop, name)]
+    elif name in _TAGS:
+        notes.add(f"mp4.{name.decode()}", source, start, body, "a box of tags")
+        full = name == b"meta" and number(source.read(body, 4), 0, 4) == 0
+        return [(min(stop, body + 4) if full else body, stop, name)]
+    elif name in _TIMES:
+        _times(source, name, body, stop, notes)
+    elif name in (b"free", b"skip"):
+        empty = is_zero(source, body, stop)
+        notes.add(
+            "mp4.free", source, start, stop, f"unused space{', all zero' if empty else ' that is not zero'}"
+        )
+    elif name == b"hdlr":
+        _handler(source, body, stop, inside, notes)
+    elif name == b"dref":
+        if number(source.read(body, 8), 4, 4) != 1 or stop - body > 20:
+            notes.add("mp4.dref", source, start, stop, "where the sound is: another file")
+    elif name == b"stsd":
+        _descriptions(source, body, stop, notes)
+    elif name not in _NEEDED or inside in _TAGS:
+        plain = name.decode("latin-1").strip().lower() if name in _WHAT and name.isalnum() else "unknown"
+        notes.add(f"mp4.{plain}", source, start, stop, _WHAT.get(name, "a box of another kind"))
+    return []
+
+
+def _times(source: Bytes, name: bytes, body: int, stop: int, notes: Notes) -> None:
+    wide = 16 if source.read(body, 1) == b"\1" else 8
+    if not is_zero(source, body + 4, min(stop, body + 4 + wide)):
+        what = f"when {_TIMES[name]} was made and changed"
+        notes.add(f"mp4.{name.decode()}", source, body + 4, min(stop, body + 4 + wide), what)
+
+
+def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -> None:
+    head = source.read(body, 24)
+    if inside == b"mdia" and head[8:12] not in (b"soun", b""):
+        notes.add("mp4.track", source, body, stop, "a track that is no sound")
+    elif not is_zero(source, body + 24, stop):
+        notes.add("mp4.hdlr", source, body + 24, stop, "the name of a handler")
+    if not is_zero(source, body + 12, min(stop, body + 24)):
+        notes.add("mp4.hdlr", source, body + 12, min(stop, body + 24), "the maker of a handler")
+
+
+def _descriptions(source: Bytes, body: int, stop: int, notes: Notes) -> None:
+    """A sample description may be followed by text that no decoder reads."""
+    head = source.read(body, 16)
+    size = number(head, 8, 4)
+    if number(head, 4, 4) != 1 or body + 8 + size < stop:
+        notes.add(
+            "mp4.stsd", source, min(stop, body + 8 + max(8, size)), stop, "more than one description of sound"
+        )

@@ -1,0 +1,36 @@
+"""Places in sound. Apart from `audio` so that the command line can speak of them without numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RATE = 16_000  # Hz; the rate everything between decoding and writing works at
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Segment:
+    """A half-open range of samples, `start <= position < stop`."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"expected 0 <= start < stop; got {self.start}, {self.stop}")
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def seconds(self, rate: int = RATE) -> float:
+        return len(self) / rate
+
+    def shift(self, samples: int) -> Segment:
+        return Segment(self.start + samples, self.stop + samples)
+
+    def grow(self, samples: int, stop: int) -> Segment:
+        """Longer by `samples` on both sides, within 0 and `stop`."""
+        return Segment(max(0, self.start - samples), min(stop, self.stop + samples))
+
+    def overlap(self, other: Segment) -> int:
+        """Samples that both hold."""
+        return max(0, min(self.stop, other.stop) - max(self.start, other.start))

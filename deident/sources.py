@@ -1,0 +1,150 @@
+"""What to read: recordings, who speaks in them, and where, from what the user points at."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from deident.errors import SettingError
+from deident.segment import RATE, Segment
+
+_SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
+_AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"
+SUFFIXES = frozenset(f"{_SOUNDFILE} {_AV}".split())
+
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True, repr=False)
+class Recording:
+    """A recording to be read, with what is known of it.
+
+    path : where it lies.   speaker : who speaks.   segments : where speech is, (start, stop) in samples at
+    16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest."""
+
+    path: str
+    speaker: str | None = None
+    segments: tuple[Segment, ...] | None = None
+    labels: Labels = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return "Recording(hidden)"
+
+
+def expand(paths: Iterable[str | os.PathLike[str] | Recording]) -> Iterator[Recording]:
+    """Recordings from files and folders. Of a folder, the files below it with a sound file's suffix, sorted;
+    links and hidden files in it are passed over. A named file is taken whatever its suffix."""
+    for path in paths:
+        if isinstance(path, Recording):
+            yield path
+        elif Path(path).is_dir():
+            yield from (Recording(found) for found in _walk(os.fspath(path)))
+        else:
+            yield Recording(os.fspath(path))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for place, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            suffix = name.rpartition(".")[2].lower()
+            if suffix in SUFFIXES and not name.startswith(".") and not os.path.islink(path):
+                yield path
+
+
+def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
+    """Recordings from a CSV or TSV with the columns `path` (relative to the table) and, if wanted, `speaker`.
+
+    carry : columns whose values go into the manifest with every snippet. What they say is then public:
+    nothing in them may tell who speaks.   Raises `SettingError` for a table without these columns."""
+    rows = _rows(path, {"path", *carry})
+    base = Path(path).parent
+    return [
+        Recording(
+            str(base / row["path"]),
+            speaker=row.get("speaker") or None,
+            labels={name: row[name] for name in carry},
+        )
+        for row in rows
+    ]
+
+
+def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str]) -> list[Recording]:
+    """The recordings, each with its segments from a file: RTTM, Kaldi `segments`, or a CSV or TSV with the
+    columns recording, start, stop (seconds).
+
+    A recording is known there by its file name or its stem; where the file speaks of one recording and there
+    is one, the name does not matter. One that is not in the file is taken to hold no speech.
+    Raises `SettingError` when none is."""
+    segments = read_segments(path)
+    if len(recordings) == len(segments) == 1:
+        return [replace(recordings[0], segments=tuple(next(iter(segments.values()))))]
+    found = []
+    for recording in recordings:
+        name = os.path.basename(recording.path)
+        own = segments.get(name, segments.get(name.rpartition(".")[0] or name, []))
+        found.append(replace(recording, segments=tuple(own)))
+    if not any(recording.segments for recording in found):
+        raise SettingError("none of the recordings is in the segments file, by its file name or stem")
+    return found
+
+
+def read_segments(path: str | os.PathLike[str]) -> Mapping[str, list[Segment]]:
+    """Segments by recording, in samples at 16 kHz, from the formats `with_segments` knows."""
+    found: dict[str, list[Segment]] = {}
+    for number, (recording, start, stop) in enumerate(_segment_rows(path), 1):
+        try:
+            begin, end = float(start), float(stop)
+            segment = Segment(round(begin * RATE), round(end * RATE))
+        except (ValueError, OverflowError):
+            raise SettingError(f"segment {number} has no start before its stop, both in seconds") from None
+        found.setdefault(recording, []).append(segment)
+    return {recording: sorted(segments) for recording, segments in found.items()}
+
+
+def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]]:
+    suffix = Path(path).suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        for row in _rows(path, {"recording", "start", "stop"}):
+            yield row["recording"], row["start"], row["stop"]
+        return
+    for line in _text(path).splitlines():
+        parts = line.split()
+        if not parts or line.startswith(("#", ";;")):
+            continue
+        if suffix == ".rttm":
+            if parts[0] == "SPEAKER" and len(parts) >= 5:
+                try:
+                    yield parts[1], parts[3], repr(float(parts[3]) + float(parts[4]))
+                except ValueError:
+                    raise SettingError("a line of the RTTM has no start and duration in seconds") from None
+        elif len(parts) == 4:
+            yield parts[1], parts[2], parts[3]
+        else:
+            raise SettingError(
+                "expected segments as .rttm, .csv or .tsv (recording, start, stop), or Kaldi's segments"
+                " (utterance recording start stop)"
+            )
+
+
+def _rows(path: str | os.PathLike[str], needed: set[str]) -> list[dict[str, str]]:
+    text = _text(path)
+    tab = Path(path).suffix.lower() == ".tsv" or "\t" in text.partition("\n")[0]
+    reader = csv.DictReader(text.splitlines(), delimiter="\t" if tab else ",")
+    missing = needed - set(reader.fieldnames or ())
+    if missing:
+        raise SettingError(f"the table lacks the column {', '.join(sorted(missing))}")
+    return [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingError(f"the table cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingError("the table is not UTF-8 text") from None

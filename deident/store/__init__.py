@@ -1,0 +1,23 @@
+"""The store: where released snippets lie, exactly once each, and nothing else."""
+
+from deident.store.disk import Disk, Spool
+from deident.store.ledger import Entry, Labels, Released, Staged
+from deident.store.linkage import Link, Linkage, today
+from deident.store.sealed import Sealed
+from deident.store.store import Store, is_store, new_spool
+
+__all__ = [
+    "Disk",
+    "Entry",
+    "Labels",
+    "Link",
+    "Linkage",
+    "Released",
+    "Sealed",
+    "Spool",
+    "Staged",
+    "Store",
+    "is_store",
+    "new_spool",
+    "today",
+]

@@ -1,0 +1,123 @@
+"""Every file-system call that the store makes, in one place: what can fail is written down here.
+
+A test replaces this object to stop the program before and after each call, and to fill the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from deident.errors import StoreError
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+
+
+@contextlib.contextmanager
+def plain_errors(doing: str) -> Iterator[None]:
+    """Turn an `OSError` into a `StoreError` that names no path."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{doing} failed: {error.strerror or 'input/output error'}", _code(error)) from None
+
+
+def _code(error: OSError) -> str:
+    import errno
+
+    return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "store"
+
+
+class Disk:
+    """The calls themselves. Files are made new (never opened through a link), mode 0600, and synced."""
+
+    def make_folder(self, path: Path) -> None:
+        with plain_errors("making a folder of the store"):
+            path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            path.chmod(PRIVATE_FOLDER)
+
+    def create(self, path: Path) -> int:
+        """A descriptor of a new, empty file."""
+        with plain_errors("making a file in the store"):
+            return os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE
+            )
+
+    def write(self, descriptor: int, data: bytes) -> None:
+        view = memoryview(data)
+        with plain_errors("writing to the store"):
+            while view:
+                view = view[os.write(descriptor, view) :]
+
+    def sync(self, descriptor: int) -> None:
+        with plain_errors("syncing a file of the store"):
+            os.fsync(descriptor)
+
+    def set_times(self, descriptor: int) -> None:
+        """Access and modification time to 1970-01-01T00:00:00Z: time links what was written together."""
+        with plain_errors("setting the time of a file of the store"):
+            os.utime(descriptor, ns=(0, 0))
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        with plain_errors("renaming a file of the store"):
+            os.rename(old, new)
+
+    def unlink(self, path: Path) -> None:
+        with plain_errors("removing a file of the store"), contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def sync_folder(self, path: Path) -> None:
+        with plain_errors("syncing a folder of the store"):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def write_whole(self, path: Path, data: bytes, beside: Path) -> None:
+        """`data` at `path`, whole or not at all: written to `beside`, synced, renamed."""
+        descriptor = self.create(beside)
+        try:
+            self.write(descriptor, data)
+            self.set_times(descriptor)
+            self.sync(descriptor)
+        finally:
+            self.close(descriptor)
+        self.rename(beside, path)
+
+
+class Spool:
+    """Snippets of some recordings, one after another in one private file, until they are released.
+
+    One file for many snippets: that costs one sync, and the order in which released files are made is then
+    free."""
+
+    def __init__(self, folder: Path, name: str, disk: Disk) -> None:
+        self.name = name
+        self._path = folder / name
+        self._disk = disk
+        self._at = 0
+        self._descriptor = disk.create(self._path)
+
+    def append(self, data: bytes) -> int:
+        """Where it starts."""
+        start = self._at
+        self._disk.write(self._descriptor, data)
+        self._at += len(data)
+        return start
+
+    def close(self) -> None:
+        """Make it durable."""
+        try:
+            self._disk.sync(self._descriptor)
+        finally:
+            self._disk.close(self._descriptor)
+        self._disk.sync_folder(self._path.parent)
+
+    def discard(self) -> None:
+        self._disk.close(self._descriptor)
+        self._disk.unlink(self._path)

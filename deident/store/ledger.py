@@ -1,0 +1,198 @@
+"""What has been done: the store's memory, in SQLite. Its commits are the points of no return.
+
+It holds keyed digests, opaque names and counts; nothing of a source that could be read. Tables are ordered
+by their keys, which are random, so that no row number tells what came together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deident.errors import StoreError
+
+LEDGER_VERSION = "1"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recordings (
+    place BLOB PRIMARY KEY, content BLOB NOT NULL, state TEXT NOT NULL, policy TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_content ON recordings (content);
+CREATE TABLE IF NOT EXISTS staged (
+    name TEXT PRIMARY KEY, spool TEXT NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL,
+    seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS released (
+    name TEXT PRIMARY KEY, seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erasing (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+Labels = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A snippet that is finished and not yet released. `name` has the suffix; `start`, `size` in the spool."""
+
+    name: str
+    spool: str
+    start: int
+    size: int
+    seconds: float
+    sha256: str
+    labels: str = "{}"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A line of the manifest."""
+
+    name: str
+    seconds: float
+    sha256: str
+    labels: str
+
+    def line(self, rate: int, audit: int) -> str:
+        row: dict[str, object] = {
+            "name": self.name,
+            "seconds": self.seconds,
+            "sample_rate": rate,
+            "sha256": self.sha256,
+            "audit": audit,
+        }
+        if labels := json.loads(self.labels):
+            row["labels"] = labels
+        return json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recording that is done. place : keyed digest of where it lies and of its size and time.
+    content : keyed digest of its sound."""
+
+    place: bytes
+    content: bytes
+    state: str
+    policy: str
+
+
+class Ledger:
+    def __init__(self, path: Path) -> None:
+        with _plain():
+            if not path.exists():
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")  # which snippets were staged together is wiped
+            self._db.executescript(_SCHEMA)
+        found = self.meta("version")
+        if found is None:
+            self.set_meta("version", LEDGER_VERSION)
+        elif found != LEDGER_VERSION:
+            raise StoreError(f"expected a store of version {LEDGER_VERSION}; got version {found[:8]}")
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _plain():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def meta(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, name: str, value: str) -> None:
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def entry(self, place: bytes) -> Entry | None:
+        row = self._db.execute("SELECT * FROM recordings WHERE place = ?", (place,)).fetchone()
+        return None if row is None else Entry(*row)
+
+    def commit(self, done: Iterable[tuple[Entry, list[Staged]]], *, again: bool) -> list[bool]:
+        """Remember recordings and their finished snippets, all or nothing: the point of no return.
+
+        Returns for each whether it counts. One whose sound was released before does not: its snippets are
+        forgotten, unless `again`; nor does one that was erased, whatever is asked."""
+        counts = []
+        with self._transaction() as db:
+            for entry, snippets in done:
+                states = {
+                    row[0]
+                    for row in db.execute("SELECT state FROM recordings WHERE content = ?", (entry.content,))
+                }
+                seen = states & ({"erased"} if again else {"erased", "released", "partial"})
+                fresh = not seen or not snippets
+                counts.append(fresh)
+                if not fresh:
+                    continue
+                db.execute(
+                    "INSERT OR REPLACE INTO recordings VALUES (?, ?, ?, ?)",
+                    (entry.place, entry.content, entry.state, entry.policy),
+                )
+                db.executemany(
+                    "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [(s.name, s.spool, s.start, s.size, s.seconds, s.sha256, s.labels) for s in snippets],
+                )
+        return counts
+
+    def staged(self) -> list[Staged]:
+        return [Staged(*row) for row in self._db.execute("SELECT * FROM staged")]
+
+    def mark_released(self) -> None:
+        """All that was staged is in the store now."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO released SELECT name, seconds, sha256, labels FROM staged")
+            db.execute("DELETE FROM staged")
+
+    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+        """Forget snippets, and remember of their sources (place, content) only that they were erased."""
+        with self._transaction() as db:
+            for place, content in sources:
+                db.execute(
+                    "UPDATE recordings SET state = 'erased' WHERE place = ? OR content = ?", (place, content)
+                )
+            for name in names:
+                db.execute("INSERT OR IGNORE INTO erasing VALUES (?)", (name,))
+                db.execute("DELETE FROM released WHERE name = ?", (name,))
+                db.execute("DELETE FROM staged WHERE name = ?", (name,))
+
+    def erasing(self) -> list[str]:
+        """Names whose files are to be removed, if they are there still."""
+        return [row[0] for row in self._db.execute("SELECT name FROM erasing")]
+
+    def mark_erased(self) -> None:
+        with self._transaction() as db:
+            db.execute("DELETE FROM erasing")
+
+    def released(self) -> Iterator[Released]:
+        for row in self._db.execute("SELECT * FROM released ORDER BY name"):
+            yield Released(*row)
+
+
+@contextlib.contextmanager
+def _plain() -> Iterator[None]:
+    """Turn SQLite's errors into one that names no path."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = "full" in str(error)
+        raise StoreError(
+            f"the store's ledger failed: {type(error).__name__}", "disk-full" if full else "store"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"the store's ledger cannot be made: {error.strerror}") from None

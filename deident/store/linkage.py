@@ -1,0 +1,57 @@
+"""Which snippets came from which source: sealed, apart from the store, and only where it was asked for.
+
+Without it nothing points back from a snippet, and so nothing can be erased by its source. A record is written
+and synced before what it speaks of is committed: the file may know of snippets that were never released, and
+never lacks one that was."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deident.secret import Key
+from deident.store.disk import Disk
+from deident.store.sealed import Sealed
+
+
+@dataclass(frozen=True, repr=False)
+class Link:
+    """A source and its snippets. place, content : the ledger's digests, in hexadecimal digits.
+    recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run."""
+
+    place: str
+    content: str
+    recording: str
+    path: str
+    speaker: str | None
+    names: tuple[str, ...]
+    day: int
+
+    def __repr__(self) -> str:
+        return f"Link({len(self.names)} snippets)"
+
+
+class Linkage:
+    """The sealed file at `path`; made with its first record. Raises `KeyMaterialError` for a wrong key,
+    `StoreError` for a damaged file."""
+
+    def __init__(self, path: str | os.PathLike[str], key: Key, disk: Disk | None = None) -> None:
+        self._file = Sealed(Path(path), key, "linkage", disk)
+
+    def add(self, links: list[Link]) -> None:
+        self._file.add([asdict(link) for link in links])
+
+    def links(self) -> Iterator[Link]:
+        for record in self._file.records():
+            yield Link(**{**record, "names": tuple(record["names"])})
+
+    def remove(self, of: Callable[[Link], bool]) -> None:
+        """Rewrite the file without some links."""
+        self._file.replace([asdict(link) for link in self.links() if not of(link)])
+
+
+def today() -> int:
+    return int(time.time() // 86_400)

@@ -1,0 +1,109 @@
+"""Records in a file that only a key opens: a line of text, then sealed records one after another."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deident.errors import KeyMaterialError, StoreError
+from deident.secret import Key
+from deident.store.disk import Disk, plain_errors
+
+NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
+MAX_RECORD_BYTES = 64 << 20
+_SIZE = struct.Struct(">I")
+
+
+class Sealed:
+    """A file of JSON records under AES-256-GCM, mode 0600. purpose : what it holds; part of the seal.
+
+    Opening proves that the key fits, and cuts off a record that a stop left half-written: it was not yet
+    committed. Raises `KeyMaterialError` for a wrong key or a changed file, `StoreError` for another file."""
+
+    def __init__(self, path: Path, key: Key, purpose: str, disk: Disk | None = None) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self._path = path
+        self._magic = f"deident {purpose} 1\n".encode()
+        self._disk = disk or Disk()
+        self._cipher = AESGCM(key.derive("sealed", purpose))
+        self._cut_off_half_a_record()
+
+    def add(self, records: list[dict[str, Any]]) -> None:
+        """Append and sync."""
+        if not records:
+            return
+        with plain_errors("writing a sealed file"):
+            descriptor = os.open(
+                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+        try:
+            start = b"" if os.fstat(descriptor).st_size else self._magic
+            self._disk.write(descriptor, start + b"".join(map(self._sealed, records)))
+            self._disk.sync(descriptor)
+        finally:
+            self._disk.close(descriptor)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records that were written whole."""
+        for record, _ in self._read():
+            yield record
+
+    def replace(self, records: list[dict[str, Any]]) -> None:
+        """Rewrite the file with these."""
+        beside = self._path.with_name(self._path.name + ".part")
+        self._disk.unlink(beside)
+        self._disk.write_whole(self._path, self._magic + b"".join(map(self._sealed, records)), beside)
+        self._disk.sync_folder(self._path.parent)
+
+    def _sealed(self, record: dict[str, Any]) -> bytes:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, json.dumps(record).encode(), self._magic)
+        return _SIZE.pack(len(sealed)) + sealed
+
+    def _read(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Every whole record, and where it ends."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"a sealed file cannot be read: {error.strerror}") from None
+        with open(descriptor, "rb") as file:
+            found = file.read(len(self._magic))
+            if found != self._magic:
+                if self._magic.startswith(found):
+                    return
+                raise StoreError(
+                    f"expected a file that begins with {self._magic.decode().strip()!r}; this does not"
+                )
+            while len(head := file.read(_SIZE.size)) == _SIZE.size:
+                (size,) = _SIZE.unpack(head)
+                if not NONCE_BYTES < size <= MAX_RECORD_BYTES:
+                    raise StoreError("a sealed file is damaged")
+                sealed = file.read(size)
+                if len(sealed) < size:
+                    return
+                try:
+                    plain = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._magic)
+                except InvalidTag:
+                    raise KeyMaterialError(
+                        "this is not the key of the sealed file, or the file was changed"
+                    ) from None
+                yield json.loads(plain), file.tell()
+
+    def _cut_off_half_a_record(self) -> None:
+        ends = [end for _, end in self._read()]
+        with plain_errors("repairing a sealed file"):
+            if not self._path.exists():
+                return
+            size = self._path.stat().st_size
+            end = max(ends, default=len(self._magic) if size >= len(self._magic) else 0)
+            if size > end:
+                os.truncate(self._path, end)

@@ -1,0 +1,232 @@
+"""Stage, commit, publish.
+
+Workers write finished snippets to spools in the private part. Committing a recording to the ledger is the
+point of no return. Publishing takes everything committed, in shuffled order, and makes a new file for each:
+written beside, synced, renamed. Whatever stops the program in between, the next opening finishes the job:
+publishing again what was committed gives the same files, and what was not committed leaves no trace."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deident.audio import RATE
+from deident.audit import AUDIT_VERSION, AuditError
+from deident.errors import KeyMaterialError, StoreError
+from deident.secret import Key
+from deident.store.disk import Disk, Spool, plain_errors
+from deident.store.ledger import Entry, Ledger, Staged
+
+MANIFEST = "manifest.jsonl"
+PRIVATE = ".private"
+WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
+
+
+class Store:
+    """A folder of released snippets, `manifest.jsonl`, and `.private` with what the next run needs.
+
+    Opening makes it if need be (unless not `create`), takes its lock, and finishes what an earlier run left.
+    A context manager.
+    key : seals what the ledger remembers of sources; without one the store keeps a key of its own in its
+    private part.   Raises `StoreError` when another run is at work in it, `KeyMaterialError` for a wrong key."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        key: Key | None = None,
+        create: bool = True,
+        disk: Disk | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._disk = disk or Disk()
+        self._private = self.path / PRIVATE
+        self.staging = self._private / "staging"
+        self.history = self._private / "reviews"  # who heard whom; sealed by the review programme
+        self._waiting = 0
+        self._spools: set[str] = set()
+        self._folders(create)
+        self._lock = self._take_lock()
+        try:
+            self._ledger = Ledger(self._private / "ledger.sqlite")
+            self.key = self._ledger_key(key)
+            self.recover()
+        except BaseException:
+            self._release_lock()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._release_lock()
+
+    def place(self, *parts: str | int) -> bytes:
+        """The keyed digest of where a source lies, with what tells that it changed."""
+        return self.key.derive("place", *parts)
+
+    def content(self, digest: str) -> bytes:
+        """The keyed digest of what a source holds."""
+        return self.key.derive("content", digest)
+
+    def entry(self, place: bytes) -> Entry | None:
+        return self._ledger.entry(place)
+
+    def spool(self) -> Spool:
+        return new_spool(self.staging, self._disk)
+
+    def commit(
+        self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
+    ) -> list[bool]:
+        """See `Ledger.commit`. `spool` holds their snippets. Publishes when the window is full."""
+        rows = list(done)
+        counts = self._ledger.commit(rows, again=again)
+        self._waiting += len(rows)
+        if spool is not None:
+            self._spools.add(spool)
+        if self._waiting >= WINDOW:
+            self.publish()
+        return counts
+
+    def publish(self) -> None:
+        """Release everything committed, in an order that tells nothing."""
+        staged = self._ledger.staged()
+        secrets.SystemRandom().shuffle(staged)
+        spools: dict[str, int] = {}
+        try:
+            for snippet in staged:
+                if snippet.spool not in spools:
+                    with plain_errors("opening what is to be released"):
+                        spools[snippet.spool] = os.open(
+                            self.staging / snippet.spool, os.O_RDONLY | os.O_CLOEXEC
+                        )
+                self._release(snippet, spools[snippet.spool])
+        finally:
+            for descriptor in spools.values():
+                os.close(descriptor)
+        if staged:
+            self._disk.sync_folder(self.path)
+            self._ledger.mark_released()
+        for name in self._spools.union(spools):
+            self._disk.unlink(self.staging / name)
+        self._spools.clear()
+        self._waiting = 0
+
+    def write_manifest(self) -> None:
+        """`manifest.jsonl`, one line a snippet, sorted by name, replaced as a whole."""
+        lines = (row.line(RATE, AUDIT_VERSION) for row in self._ledger.released())
+        beside = self.staging / "manifest.part"
+        self._disk.unlink(beside)
+        descriptor = self._disk.create(beside)
+        try:
+            for line in lines:
+                self._disk.write(descriptor, line.encode())
+            self._disk.set_times(descriptor)
+            self._disk.sync(descriptor)
+        finally:
+            self._disk.close(descriptor)
+        self._disk.rename(beside, self.path / MANIFEST)
+        self._disk.sync_folder(self.path)
+
+    def recover(self) -> None:
+        """Finish what is open: release what was committed, remove what was not. No worker may be at work."""
+        needed = {snippet.spool for snippet in self._ledger.staged()}
+        with plain_errors("looking into the store's private part"):
+            found = [Path(entry.path) for entry in os.scandir(self.staging)]
+        for path in found:
+            if path.name not in needed:
+                self._disk.unlink(path)
+        self.publish()
+        erasing = self._ledger.erasing()
+        for name in erasing:
+            self._disk.unlink(self.path / name)
+        self.write_manifest()
+        if erasing:
+            self._ledger.mark_erased()
+
+    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+        """Remove snippets for good: from the store, its manifest and its ledger. A stop in between is made up
+        for by the next opening. sources : (place, content) digests, never to be released again."""
+        self._ledger.erase(sources, names)
+        self.recover()
+
+    def _release(self, snippet: Staged, spool: int) -> None:
+        with plain_errors("reading what is to be released"):
+            data = os.pread(spool, snippet.size, snippet.start)
+        if hashlib.sha256(data).hexdigest() != snippet.sha256:
+            raise AuditError("a finished snippet changed before it was released; nothing more is released")
+        part = self.staging / f"{snippet.name}.part"
+        self._disk.unlink(part)
+        self._disk.write_whole(self.path / snippet.name, data, part)
+
+    def _folders(self, create: bool) -> None:
+        with plain_errors("looking at the store"):
+            if not create and not is_store(self.path):
+                raise StoreError("expected a store that an earlier run made; there is none at that place")
+            if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+                raise StoreError("the store must be a folder, and not a link to one")
+            if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):
+                raise StoreError(
+                    "expected an empty or new folder, or a store; got a folder with other files in it"
+                )
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, self._private, self.staging):
+            self._disk.make_folder(folder)
+
+    def _take_lock(self) -> int:
+        with plain_errors("locking the store"):
+            descriptor = os.open(
+                self._private / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise StoreError(
+                "another run is at work in this store; wait for it, or choose another", "locked"
+            ) from None
+        return descriptor
+
+    def _release_lock(self) -> None:
+        os.close(self._lock)
+
+    def _ledger_key(self, key: Key | None) -> Key:
+        own = self._private / "key"
+        known = self._ledger.meta("key")
+        if known is None and key is None and not own.exists():
+            part = self._private / "key.part"
+            self._disk.unlink(part)
+            Key.fresh().write(part)
+            self._disk.rename(part, own)
+            self._disk.sync_folder(self._private)
+        chosen = Key.read(own) if own.exists() else key
+        if chosen is None:
+            raise KeyMaterialError("this store was made with a key; give the same one with --key-file")
+        ledger = chosen.subkey("ledger")
+        if known is None:
+            self._ledger.set_meta("key", ledger.fingerprint())
+        elif known != ledger.fingerprint():
+            raise KeyMaterialError("this is not the key that the store was made with")
+        return ledger
+
+
+def new_spool(folder: Path, disk: Disk | None = None) -> Spool:
+    return Spool(folder, f"{secrets.token_hex(16)}.spool", disk or Disk())
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder looks like one that `Store` made."""
+    private = path / PRIVATE
+    return private.is_dir() and not private.is_symlink()

@@ -1,0 +1,61 @@
+"""Disguises that only tests use. They are here, not in a test, so that worker processes can import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+
+import numpy as np
+
+from deident.audio import Audio
+from deident.disguise import Method
+
+
+@dataclass(frozen=True)
+class Sine(Method[float]):
+    """Replaces a snippet by a sine of the drawn frequency: what was drawn can be read off the output."""
+
+    stretch: float = 1.0
+    by: float = 1.0  # how much longer it really makes things
+
+    def draw(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(200.0, 4_000.0))
+
+    def apply(self, audio: Audio, voice: float) -> Audio:
+        time = np.arange(round(len(audio) * self.by)) / audio.rate
+        return Audio(0.1 * np.sin(2 * np.pi * voice * time), audio.rate)
+
+
+@dataclass(frozen=True)
+class Failing(Method[None]):
+    """Fails with a message that holds what it failed on, as real bugs do."""
+
+    text: str = "secret-canary"
+
+    def draw(self, rng: np.random.Generator) -> None:
+        return None
+
+    def apply(self, audio: Audio, voice: None) -> Audio:
+        raise ZeroDivisionError(self.text)
+
+
+@dataclass(frozen=True)
+class Deadly(Method[None]):
+    """Kills its process when the snippet is louder than `above`."""
+
+    above: float = 0.0
+
+    def draw(self, rng: np.random.Generator) -> None:
+        return None
+
+    def apply(self, audio: Audio, voice: None) -> Audio:
+        if np.abs(audio.mono).max() > self.above:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return audio
+
+
+def frequency(samples: np.ndarray, rate: int = 16_000) -> float:
+    """Of a sine, Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size), 1 << 18))
+    return float(np.argmax(spectrum)) * rate / (1 << 18)

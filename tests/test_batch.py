@@ -1,0 +1,192 @@
+"""Many recordings: one state each, whatever the number of workers and whoever dies."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deident.audit import audit_store
+from deident.batch import Outcome, dry_run, run
+from deident.codec import read
+from deident.errors import SettingError
+from deident.policy import Policy
+from deident.secret import Key
+from deident.sources import Recording
+from tests.methods import Deadly, Failing, Sine, frequency
+
+KEY = Key(bytes(32))
+
+
+@pytest.fixture(scope="module")
+def many(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve short recordings, all different, and three that cannot be used or hold nothing."""
+    folder = tmp_path_factory.mktemp("many")
+    audio = read(recordings / "reading.mp3").mono
+    for number in range(12):
+        start = number * 20_000
+        soundfile.write(folder / f"r{number:02}.wav", audio[start : start + 60_000], 16_000)
+    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
+    (folder / "text.wav").write_text("this is not a recording, and it says canary")
+    (folder / "empty.wav").touch()
+    return folder
+
+
+def snippets(store: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in store.glob("*.wav")}
+
+
+def test_every_recording_ends_in_one_state(many: Path, tmp_path: Path) -> None:
+    seen: list[Outcome] = []
+    summary = run(
+        [many], tmp_path / "s", Policy(disguise=Sine()), jobs=1, progress=lambda o, r: seen.append(o)
+    )
+    assert summary.recordings == 15
+    assert {k: v for k, v in summary.states.items() if v} == {"released": 12, "no-speech": 1, "refused": 2}
+    assert sorted(o.number for o in seen) == list(range(15))
+    assert not summary.fine
+    assert summary.snippets == len(snippets(tmp_path / "s")) > 12
+    assert audit_store(tmp_path / "s", max_seconds=10).clean
+    refused = [o for o in seen if o.state == "refused"]
+    assert all(
+        o.code and o.message and "canary" not in o.message and str(many) not in o.message for o in refused
+    )
+
+
+def test_bytes_do_not_depend_on_the_number_of_jobs(many: Path, tmp_path: Path) -> None:
+    policy = Policy(disguise=Sine(), repeatable=True)
+    run([many], tmp_path / "one", policy, key=KEY, jobs=1)
+    run([many], tmp_path / "two", policy, key=KEY, jobs=2)
+    with ThreadPoolExecutor(3) as executor:
+        run([many], tmp_path / "three", policy, key=KEY, executor=executor)
+    one = snippets(tmp_path / "one")
+    assert one
+    assert snippets(tmp_path / "two") == one
+    assert snippets(tmp_path / "three") == one
+    manifests = {(tmp_path / n / "manifest.jsonl").read_bytes() for n in ("one", "two", "three")}
+    assert len(manifests) == 1
+
+
+def test_a_worker_that_dies_takes_only_its_recording(many: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(many, folder)
+    tone = np.clip(0.99 * read(folder / "r00.wav").mono / np.abs(read(folder / "r00.wav").mono).max(), -1, 1)
+    for number in range(12):  # all quieter than the one that kills
+        audio = read(folder / f"r{number:02}.wav").mono
+        soundfile.write(folder / f"r{number:02}.wav", audio * 0.3, 16_000)
+    soundfile.write(folder / "deadly.wav", tone, 16_000)
+    seen: dict[str, Outcome] = {}
+    summary = run(
+        [folder], tmp_path / "s", Policy(disguise=Deadly(above=0.9)), jobs=2,
+        progress=lambda o, r: seen.update({Path(r.path).name: o}),
+    )  # fmt: skip
+    assert seen["deadly.wav"].state == "refused"
+    assert seen["deadly.wav"].code == "worker-died"
+    assert summary.states["released"] == 12
+    assert audit_store(tmp_path / "s", max_seconds=10).clean
+    assert not list((tmp_path / "s" / ".private" / "staging").iterdir())
+
+
+def test_an_unforeseen_failure_leaks_nothing(many: Path, tmp_path: Path) -> None:
+    seen: list[Outcome] = []
+    summary = run(
+        [many], tmp_path / "s", Policy(disguise=Failing()), jobs=1, progress=lambda o, r: seen.append(o)
+    )
+    assert summary.states["refused"] == 14
+    assert {o.code for o in seen if o.state == "refused"} >= {"failed"}
+    assert not any("canary" in o.message for o in seen)
+    assert any("ZeroDivisionError" in o.message for o in seen)
+    assert snippets(tmp_path / "s") == {}
+
+
+def test_the_second_run_skips_and_the_third_goes_on(many: Path, tmp_path: Path) -> None:
+    folder, out, policy = tmp_path / "in", tmp_path / "s", Policy(disguise=Sine())
+    folder.mkdir()
+    for name in ("r00.wav", "silence.wav"):
+        shutil.copy2(many / name, folder / name)
+    run([folder], out, policy, jobs=1)
+    before = snippets(out)
+    again = run([folder], out, policy, jobs=1)
+    assert again.states["skipped"] == 2
+    assert again.fine
+    assert snippets(out) == before
+    shutil.copy2(many / "r05.wav", folder)
+    more = run([folder], out, policy, jobs=1)
+    assert more.states["released"] == 1
+    assert snippets(out).items() > before.items()
+
+
+def test_the_same_sound_elsewhere_is_not_released_again(many: Path, tmp_path: Path) -> None:
+    out, policy = tmp_path / "s", Policy(disguise=Sine())
+    shutil.copy(many / "r00.wav", tmp_path / "copy.wav")
+    soundfile.write(tmp_path / "retagged.flac", soundfile.read(many / "r00.wav", dtype="int16")[0], 16_000)
+    first = run([many / "r00.wav"], out, policy, jobs=1)
+    second = run([tmp_path / "copy.wav", tmp_path / "retagged.flac"], out, policy, jobs=1)
+    assert second.states["skipped"] == 2
+    assert second.snippets == 0
+    assert len(snippets(out)) == first.snippets
+    third = run([tmp_path / "copy.wav"], out, policy, jobs=1, again=True)
+    assert third.states["released"] == 1
+    assert len(snippets(out)) == 2 * first.snippets
+
+
+def test_labels_travel_and_nothing_else_does(many: Path, tmp_path: Path) -> None:
+    recording = Recording(str(many / "r00.wav"), speaker="canary-speaker", labels={"language": "en"})
+    run([recording], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    text = (tmp_path / "s" / "manifest.jsonl").read_text()
+    assert '"labels":{"language":"en"}' in text
+    ledger = b"".join(p.read_bytes() for p in (tmp_path / "s" / ".private").rglob("*") if p.is_file())
+    for secret in (b"canary", b"r00", str(many).encode()):
+        assert secret not in text.encode()
+        assert secret not in ledger
+
+
+def test_every_snippet_gets_its_own_voice_over_processes(many: Path, tmp_path: Path) -> None:
+    run([many], tmp_path / "s", Policy(disguise=Sine()), jobs=2)
+    voices = [round(frequency(soundfile.read(p)[0])) for p in (tmp_path / "s").glob("*.wav")]
+    assert len(voices) > 12
+    assert max(Counter(voices).values()) <= 2
+
+
+def test_dry_run_writes_nothing_and_tells_the_truth(many: Path, tmp_path: Path) -> None:
+    planned = dry_run([many], Policy(disguise=Sine()))
+    done = run([many], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    assert planned.states == done.states
+    assert planned.snippets == done.snippets
+    assert planned.released_seconds == pytest.approx(done.released_seconds, abs=0.01)
+
+
+def test_a_key_is_asked_for_before_anything_is_made(many: Path, tmp_path: Path) -> None:
+    for policy in (Policy(disguise=Sine(), repeatable=True), Policy(disguise=Sine(), scope="speaker")):
+        with pytest.raises(SettingError, match="keygen"):
+            run([many], tmp_path / "s", policy)
+    assert not (tmp_path / "s").exists()
+
+
+def test_killed_runs_lose_nothing_and_double_nothing(many: Path, tmp_path: Path) -> None:
+    """kill -9 at random moments, then once to the end."""
+    out, moments = tmp_path / "s", random.Random(11)
+    command = [sys.executable, "-m", "deident", "run", str(many), "--out", str(out), "--jobs", "2", "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    killed = 0
+    for _ in range(8):
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        time.sleep(moments.uniform(0.3, 1.6))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed
+    assert subprocess.run(command, env=environment, check=False).returncode == 1  # two are refused, as ever
+    assert audit_store(out, max_seconds=10).clean
+    assert not list((out / ".private" / "staging").iterdir())
+    assert len(snippets(out)) == dry_run([many]).snippets

@@ -1,0 +1,169 @@
+"""The command line, run as a person runs it."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deident.batch import Outcome
+from deident.cli import COMMANDS
+from deident.cli import progress as progress_module
+from deident.pipeline import Tally
+from deident.sources import Recording
+
+ROOT = Path(__file__).parents[1]
+
+
+def deident(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    return subprocess.run(
+        [sys.executable, "-m", "deident", *map(str, arguments)],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_explains(command: list[str]) -> None:
+    result = deident(*command, "--help")
+    assert result.returncode == 0
+    assert "usage: deident" in result.stdout
+    assert len(result.stdout.splitlines()) > 5
+
+
+def test_help_loads_no_numpy() -> None:
+    code = "import sys, deident.cli as c\ntry: c.main(['run', '--help'])\nexcept SystemExit: pass\n"
+    result = subprocess.run(
+        [sys.executable, "-c", code + "print(sorted({'numpy', 'scipy', 'soundfile'} & set(sys.modules)))"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert result.stdout.strip().endswith("[]")
+
+
+def test_run_tells_what_it_did(recordings: Path, tmp_path: Path) -> None:
+    result = deident("run", recordings, "--out", tmp_path / "s", "--jobs", "1")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"recordings +3: 3 released", result.stdout)
+    assert re.search(r"released +\d+ snippets", result.stdout)
+    assert "real time" in result.stdout
+    again = deident("run", recordings, "--out", tmp_path / "s", "--json", "--quiet")
+    assert again.returncode == 0
+    assert again.stderr == ""
+    assert json.loads(again.stdout)["states"]["skipped"] == 3
+    audit = deident("audit", tmp_path / "s")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def test_messages_name_recordings_by_pseudonym_only(tmp_path: Path) -> None:
+    bad = tmp_path / "canary.wav"
+    bad.write_text("canary text")
+    store = tmp_path / "s"
+    result = deident("run", bad, "--out", store)
+    assert result.returncode == 1
+    assert "canary" not in result.stdout + result.stderr
+    found = re.search(r"recording ([0-9a-f]{12}): refused \(([a-z-]+)\): ", result.stderr)
+    assert found
+    which = deident("which", found[1], tmp_path / "canary.wav", "--store", store)
+    assert which.stdout.strip() == str(bad)
+    assert deident("which", "0" * 12, bad, "--store", store).returncode == 1
+    shown = deident("run", bad, "--out", store, "--show-paths")
+    assert str(bad) in shown.stderr
+    data = json.loads(deident("run", bad, "--out", store, "--json").stdout)
+    assert data["problems"][0]["state"] == "refused"
+    assert data["fine"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "x.wav"], "--out"),
+        (["run", "--out", "s"], "expected recordings"),
+        (["run", "x.wav", "--out", "s", "--disguise", "none"], "expected a disguise"),
+        (["run", "x.wav", "--out", "s", "--preset", "none"], "expected a preset"),
+        (["run", "x.wav", "--out", "s", "--max-seconds", "0"], "max_seconds"),
+        (["run", "x.wav", "--out", "s", "--channels", "left"], "channels"),
+        (["run", "x.wav", "--out", "s", "--jobs", "0"], "--jobs"),
+        (["run", "x.wav", "--out", "s", "--repeatable"], "keygen"),
+        (["run", "x.wav", "--out", "s", "--key-file", "none"], "key file"),
+        (["run", "x.wav", "--out", "s", "--carry", "a"], "--table"),
+        (["run", "x.wav", "--out", "s", "--policy", "none.toml"], "policy file"),
+    ],
+)
+def test_wrong_calls_teach(arguments: list[str], said: str, tmp_path: Path) -> None:
+    os.chdir(tmp_path)
+    result = deident(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_key_comes_from_file_or_environment(recordings: Path, tmp_path: Path) -> None:
+    assert deident("keygen", tmp_path / "key").returncode == 0
+    digits = (tmp_path / "key").read_text().strip()
+    base = ["run", recordings / "call.wav", "--repeatable", "--jobs", "1"]
+    by_file = deident(*base, "--out", tmp_path / "one", "--key-file", tmp_path / "key")
+    by_variable = deident(*base, "--out", tmp_path / "two", DEIDENT_KEY=digits)
+    assert by_file.returncode == by_variable.returncode == 0
+    one, two = ((tmp_path / n / "manifest.jsonl").read_bytes() for n in ("one", "two"))
+    assert one == two != b""
+    assert digits not in by_file.stdout + by_file.stderr + by_variable.stdout + by_variable.stderr
+    wrong = deident(*base, "--out", tmp_path / "one", DEIDENT_KEY="0" * 64)
+    assert wrong.returncode == 2
+    assert "not the key" in wrong.stderr
+
+
+def test_demo_makes_something_to_hear(tmp_path: Path) -> None:
+    result = deident("demo", "--out", tmp_path / "demo")
+    assert result.returncode == 0, result.stderr
+    assert str(tmp_path / "demo") in result.stdout
+    assert list((tmp_path / "demo").rglob("*.wav"))
+
+
+def test_segments_and_split_channels(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("recording,start,stop\ncall,1.0,3.0\ncall,9.0,11.5\n")
+    result = deident(
+        "run", recordings / "call.wav", "--out", tmp_path / "s", "--segments", tmp_path / "s.csv",
+        "--channels", "split", "--format", "flac", "--json",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    data = json.loads(result.stdout)
+    assert data["snippets"] == 4
+    assert data["speech_seconds"] == pytest.approx(9.0)
+    assert len(list((tmp_path / "s").glob("*.flac"))) == 4
+
+
+class Screen(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
+    screen = Screen(terminal)
+    progress = progress_module.Progress(10, stream=screen)
+    for number in range(10):
+        progress(Outcome(number, "released", Tally(read_seconds=60.0)), Recording("canary.wav"))
+    progress.finish()
+    shown = screen.getvalue()
+    assert "canary" not in shown
+    assert "5/10 recordings, 5:00 of sound" in shown or "6/10 recordings, 6:00 of sound" in shown
+    assert "left" in shown
+    if terminal:
+        assert shown.count("\n") == 0
+        assert "[############............]" in shown
+        assert shown.endswith("\r")
+    else:
+        assert "\r" not in shown
+        assert 3 <= shown.count("\n") <= 5

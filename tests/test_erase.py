@@ -1,0 +1,164 @@
+"""Linkage and erasure: what was asked to go is gone, and nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deident.audit import audit_store
+from deident.batch import run
+from deident.cli import main
+from deident.errors import KeyMaterialError, SettingError, StoreError
+from deident.policy import Policy
+from deident.secret import Key
+from deident.sources import Recording
+from deident.store import Link, Linkage, today
+from tests.methods import Sine
+
+SINE = Policy(disguise=Sine())
+
+
+class Place:
+    """A store of three recordings by two speakers, its linkage and its key."""
+
+    def __init__(self, folder: Path, recordings: Path) -> None:
+        self.store, self.links, self.keyfile = folder / "s", folder / "links", folder / "key"
+        self.key = Key.fresh()
+        self.key.write(self.keyfile)
+        self.recordings = [
+            Recording(str(recordings / "call.wav"), "ann"),
+            Recording(str(recordings / "meeting.flac"), "bob"),
+            Recording(str(recordings / "reading.mp3"), "ann"),
+        ]
+        self.run()
+
+    def run(self, **options: object) -> dict[str, int]:
+        summary = run(self.recordings, self.store, SINE, key=self.key, jobs=1, linkage=self.links, **options)  # type: ignore[arg-type]
+        return {state: count for state, count in summary.states.items() if count}
+
+    def names(self) -> dict[str, set[str]]:
+        """Of each recording, by the linkage."""
+        return {Path(link.path).name: set(link.names) for link in Linkage(self.links, self.key).links()}
+
+    def files(self) -> set[str]:
+        return {p.name for p in self.store.glob("*.wav")}
+
+    def erase(self, *arguments: str) -> int:
+        return main(
+            [
+                "erase",
+                str(self.store),
+                "--linkage",
+                str(self.links),
+                "--key-file",
+                str(self.keyfile),
+                *arguments,
+            ]
+        )
+
+
+@pytest.fixture
+def place(tmp_path: Path, recordings: Path) -> Place:
+    return Place(tmp_path, recordings)
+
+
+def test_a_source_is_erased_and_stays_erased(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    before = place.names()
+    assert place.files() == set().union(*before.values())
+    assert place.erase("--source", place.recordings[0].path) == 0
+    assert f"erased {len(before['call.wav'])} snippets of 1 recordings" in capsys.readouterr().out
+    left = before["meeting.flac"] | before["reading.mp3"]
+    assert place.files() == left
+    listed = {json.loads(line)["name"] for line in (place.store / "manifest.jsonl").read_text().splitlines()}
+    assert listed == left
+    assert "call.wav" not in place.names()
+    assert audit_store(place.store, max_seconds=10).clean
+    ledger = b"".join(p.read_bytes() for p in (place.store / ".private").rglob("*") if p.is_file())
+    assert not any(name.encode() in ledger for name in before["call.wav"])
+    assert place.run() == {"skipped": 3}
+    assert place.run(again=True)["skipped"] == 1
+    assert place.erase("--source", place.recordings[0].path) == 1
+
+
+def test_a_speaker_is_erased(place: Place) -> None:
+    before = place.names()
+    assert place.erase("--speaker", "ann") == 0
+    assert place.files() == before["meeting.flac"]
+
+
+def test_time_and_pseudonym_select(place: Place) -> None:
+    before = place.names()
+    assert place.erase("--older-than", "1d") == 1
+    assert place.files() == set().union(*before.values())
+    link = next(iter(Linkage(place.links, place.key).links()))
+    assert place.erase("--source", link.recording) == 0
+    assert place.files() == set().union(*before.values()) - set(link.names)
+    assert place.erase("--older-than", "0d") == 0
+    assert place.files() == set()
+
+
+def test_the_linkage_shows_nothing(place: Place) -> None:
+    raw = place.links.read_bytes()
+    assert place.links.stat().st_mode & 0o777 == 0o600
+    for secret in (b"ann", b"call.wav", next(iter(place.files())).encode()[:12]):
+        assert secret not in raw
+    assert "call" not in repr(next(iter(Linkage(place.links, place.key).links())))
+
+
+def test_a_wrong_key_is_an_error_not_an_empty_answer(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(KeyMaterialError):
+        Linkage(place.links, Key.fresh())
+    Key.fresh().write(tmp_path / "other")
+    place.keyfile = tmp_path / "other"
+    assert place.erase("--speaker", "ann") == 2
+    assert place.files()
+
+
+def test_without_a_key_nothing_is_linked(recordings: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="keygen"):
+        run([recordings], tmp_path / "s", SINE, linkage=tmp_path / "links")
+    assert not (tmp_path / "s").exists()
+    assert not (tmp_path / "links").exists()
+
+
+def test_changes_to_the_linkage_are_noticed(place: Place) -> None:
+    raw = bytearray(place.links.read_bytes())
+    raw[40] ^= 1
+    place.links.write_bytes(raw)
+    with pytest.raises((KeyMaterialError, StoreError)):
+        Linkage(place.links, place.key)
+
+
+def test_half_a_record_is_cut_off(tmp_path: Path) -> None:
+    key, file = Key.fresh(), tmp_path / "links"
+    links = [Link(f"{n:02}", f"{n:02}", "r", "/p", None, (f"{n}.wav",), today()) for n in range(3)]
+    whole = Linkage(file, key)
+    whole.add(links[:2])
+    size = file.stat().st_size
+    whole.add(links[2:])
+    full = file.read_bytes()
+    for cut in range(size, len(full)):
+        file.write_bytes(full[:cut])
+        assert list(Linkage(file, key).links()) == links[:2]
+        Linkage(file, key).add(links[2:])
+        assert list(Linkage(file, key).links()) == links
+    for cut in range(18):
+        file.write_bytes(full[:cut])
+        Linkage(file, key).add(links)
+        assert list(Linkage(file, key).links()) == links
+
+
+def test_erase_needs_a_store(tmp_path: Path, place: Place) -> None:
+    place.store = tmp_path / "none"
+    assert place.erase("--speaker", "ann") == 4
+    assert not place.store.exists()
+
+
+def test_erase_is_a_command() -> None:
+    help_text = subprocess.run(
+        [sys.executable, "-m", "deident", "erase", "--help"], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[1],
+    ).stdout  # fmt: skip
+    assert "--older-than" in help_text

@@ -1,0 +1,62 @@
+"""Level, edges, rounding."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deident.dsp.level import LEVEL_DB, bend_peaks, fade, rms, round_to_pcm, set_level
+
+RNG = np.random.default_rng(1)
+
+
+def speechlike(gain: float) -> np.ndarray:
+    envelope = np.abs(np.sin(np.arange(32_000) / 3_000)) + 0.05
+    return (gain * envelope * RNG.standard_normal(32_000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("gain", [0.001, 0.03, 0.5])
+@pytest.mark.parametrize("offset", [0.0, 0.2])
+def test_level_is_constant_and_without_dc(gain: float, offset: float) -> None:
+    out = set_level(speechlike(gain) + np.float32(offset))
+    assert 20 * np.log10(rms(out)) == pytest.approx(LEVEL_DB, abs=0.2)
+    assert abs(out.mean()) < 1e-4
+
+
+def test_silence_stays_silent() -> None:
+    assert not set_level(np.zeros(1_000, np.float32)).any()
+    quiet = speechlike(1e-5)
+    assert rms(set_level(quiet)) == pytest.approx(rms(quiet), rel=0.01)
+    assert set_level(np.zeros(0, np.float32)).size == 0
+
+
+def test_peaks_are_bent_not_cut() -> None:
+    ramp = np.linspace(-5, 5, 10_001, dtype=np.float32)
+    out = bend_peaks(ramp)
+    assert np.abs(out).max() <= 1
+    assert (np.diff(out) >= 0).all()
+    inner = np.abs(ramp) <= 0.7
+    assert (out[inner] == ramp[inner]).all()
+
+
+@given(st.integers(0, 50), st.integers(0, 30))
+def test_fades_start_and_end_near_zero(size: int, length: int) -> None:
+    out = fade(np.ones(size, np.float32), length)
+    assert out.size == size
+    used = min(length, size // 2)
+    if used > 1:
+        assert out[0] < 0.5
+        assert out[-1] < 0.5
+    assert (out[used : size - used] == 1).all()
+
+
+def test_rounding_leaves_no_dc_and_no_distortion() -> None:
+    quarter_step = np.full(200_000, 0.25 / 32_766, np.float32)
+    pcm = round_to_pcm(quarter_step, np.random.default_rng(2))
+    assert pcm.mean() == pytest.approx(0.25, abs=0.01)  # truncation would give 0, or -0.25
+    noise = round_to_pcm(np.zeros(200_000, np.float32), np.random.default_rng(3))
+    assert noise.var() == pytest.approx(1 / 6 + 1 / 12, rel=0.05)  # triangular, and rounding on top
+    rails = round_to_pcm(np.array([-1, 1] * 1_000, np.float32), np.random.default_rng(4))
+    assert rails.min() >= -32_768
+    assert rails.max() <= 32_767
+    assert abs(int(rails.max()) - 32_766) <= 1

@@ -1,0 +1,200 @@
+"""One recording's journey, whatever its length and the sizes in which it comes."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Audio, Segment
+from deident.codec import read
+from deident.errors import RecordingError, SettingError
+from deident.pipeline import CHAPTER, Chapters, Tally, deidentify
+from deident.policy import Policy
+from deident.secret import Key
+from deident.snippets import Cutting
+from deident.vad import find_speech
+from tests.methods import Sine, frequency
+
+KEY = Key(bytes(32))
+SINE = Policy(disguise=Sine())
+
+
+@pytest.fixture(scope="module")
+def call(recordings: Path) -> Path:
+    return recordings / "call.wav"
+
+
+@pytest.fixture(scope="module")
+def long_audio(recordings: Path) -> Audio:
+    """Four minutes of the three recordings, over and over."""
+    parts = [read(recordings / name).mono for name in ("call.wav", "reading.mp3", "meeting.flac")]
+    return Audio(np.concatenate(parts * 4), RATE)
+
+
+def test_every_snippet_has_a_voice_of_its_own(call: Path) -> None:
+    tally = Tally()
+    snippets = list(deidentify(call, SINE, tally=tally))
+    voices = {round(frequency(s.samples)) for s in snippets}
+    assert len(snippets) >= 4
+    assert len(voices) == len(snippets)
+    assert all(len(s.name) == 32 for s in snippets)
+    assert tally.snippets == len(snippets)
+    assert tally.released_seconds == pytest.approx(sum(s.seconds for s in snippets))
+    assert tally.released_seconds + sum(tally.dropped_seconds.values()) <= tally.speech_seconds + 1e-6
+    assert tally.read_seconds == pytest.approx(20.6, abs=0.1)
+
+
+def test_scope_keeps_a_voice_a_talker(call: Path) -> None:
+    for channels, talkers in (("mix", 1), ("split", 2)):
+        policy = Policy(disguise=Sine(), scope="recording", channels=channels)  # type: ignore[arg-type]
+        voices = {round(frequency(s.samples), -1) for s in deidentify(call, policy)}
+        assert len(voices) == talkers
+
+
+def test_scope_speaker_follows_the_key(call: Path, recordings: Path) -> None:
+    policy = Policy(disguise=Sine(), scope="speaker")
+
+    def voice(path: Path, speaker: str, key: Key) -> set[float]:
+        return {round(frequency(s.samples), -1) for s in deidentify(path, policy, key=key, speaker=speaker)}
+
+    one = voice(call, "a", KEY)
+    assert len(one) == 1
+    assert voice(recordings / "reading.mp3", "a", KEY) == one
+    assert voice(call, "b", KEY) != one
+    assert voice(call, "a", Key.fresh()) != one
+    with pytest.raises(SettingError, match="keygen"):
+        list(deidentify(call, policy, speaker="a"))
+    with pytest.raises(RecordingError, match="who speaks"):
+        list(deidentify(call, policy, key=KEY))
+
+
+def test_repeatable_is_repeatable_and_nothing_else_is(call: Path) -> None:
+    policy = Policy(disguise=Sine(), repeatable=True)
+
+    def out(policy: Policy, key: Key | None) -> list[tuple[str, bytes]]:
+        return [(s.name, s.encode()) for s in deidentify(call, policy, key=key)]
+
+    first = out(policy, KEY)
+    assert out(policy, KEY) == first
+    for other in (out(policy, Key.fresh()), out(SINE, KEY), out(SINE, None)):
+        assert len(other) == len(first)
+        assert not {name for name, _ in other} & {name for name, _ in first}
+        assert not {data for _, data in other} & {data for _, data in first}
+    with pytest.raises(SettingError, match="key"):
+        list(deidentify(call, policy))
+
+
+def test_sources_of_every_kind_give_the_same(call: Path) -> None:
+    policy = Policy(disguise=Sine(), repeatable=True)
+    audio = read(call)
+    with open(call, "rb") as file:
+        by_file = [s.name for s in deidentify(file, policy, key=KEY)]
+    assert by_file == [s.name for s in deidentify(call, policy, key=KEY)]
+    assert [s.name for s in deidentify(audio, policy, key=KEY)] == [
+        s.name for s in deidentify((audio.mono, RATE), policy, key=KEY)
+    ]
+
+
+def test_nothing_of_the_limit_or_longer_leaves(long_audio: Audio) -> None:
+    tally = Tally()
+    policy = Policy(disguise=Sine(by=1.2), cutting=Cutting(max_seconds=4.0))
+    snippets = list(deidentify(long_audio, policy, tally=tally))
+    assert snippets
+    assert all(s.pcm.size < 4 * RATE for s in snippets)
+    assert tally.dropped_seconds["over_limit"] > 0
+    honest = Policy(disguise=Sine(stretch=1.2, by=1.2), cutting=Cutting(max_seconds=4.0))
+    assert all(s.pcm.size < 4 * RATE for s in deidentify(long_audio, honest))
+
+
+def test_max_per_recording_takes_a_fair_sample() -> None:
+    audio = Audio(np.random.default_rng(2).standard_normal(60 * RATE) * 0.1, RATE)
+    segments = [Segment(n * 24_000, n * 24_000 + 10_000 + n) for n in range(40)]  # each of its own length
+    drawn = []
+    for _ in range(40):
+        tally = Tally()
+        few = Policy(disguise=Sine(), max_per_recording=3)
+        snippets = list(deidentify(audio, few, segments=segments, tally=tally))
+        assert len(snippets) == 3
+        drawn += [s.pcm.size - 10_000 for s in snippets]
+        kept = sum(s.seconds for s in snippets)
+        assert kept + tally.dropped_seconds["max_per_recording"] == pytest.approx(tally.speech_seconds)
+    # 120 draws of 40: each is missed with a chance of 5 %, a half of them with none.
+    assert len(set(drawn)) > 30
+    assert abs(np.mean(drawn) - 19.5) < 5
+
+
+@pytest.mark.parametrize("sizes", [(7_000,), (RATE * 200,), (1, 99_999, 3)])
+def test_chapters_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[int, ...]) -> None:
+    def chapters(sizes: tuple[int, ...]) -> list[tuple[int, list[Segment], bytes]]:
+        made = Chapters(lambda audio, offset: find_speech(audio), 0, RATE)
+        out = []
+        at = turn = 0
+        while at < len(long_audio):
+            size = sizes[turn % len(sizes)]
+            out += list(made.push(long_audio.mono[at : at + size]))
+            at, turn = at + size, turn + 1
+        return [(len(c.audio), c.segments, c.digest) for c in (*out, *made.finish())]
+
+    reference = chapters((RATE,))
+    assert len(reference) >= 4
+    assert chapters(sizes) == reference
+    assert sum(length for length, _, _ in reference) == len(long_audio)
+
+
+def test_chapters_find_what_one_piece_finds(long_audio: Audio) -> None:
+    made = Chapters(lambda audio, offset: find_speech(audio), 0, RATE)
+    offset = 0
+    found = []
+    for chapter in (*made.push(long_audio.mono), *made.finish()):
+        assert len(chapter.audio) <= 2 * CHAPTER
+        found += [s.shift(offset) for s in chapter.segments]
+        offset += len(chapter.audio)
+    whole = find_speech(long_audio)
+    both = sum(a.overlap(b) for a in found for b in whole)
+    assert both / sum(map(len, whole)) > 0.98
+    assert both / sum(map(len, found)) > 0.98
+
+
+def test_endless_sound_is_passed_on() -> None:
+    made = Chapters(lambda audio, offset: [Segment(0, len(audio))], 0, RATE)
+    noise = np.random.default_rng(1).standard_normal(200 * RATE).astype(np.float32)
+    chapters = [*made.push(noise), *made.finish()]
+    assert sum(len(c.audio) for c in chapters) == noise.size
+    assert all(len(c.segments) == 1 for c in chapters)
+    assert max(len(c.audio) for c in chapters) <= 2 * CHAPTER
+
+
+def test_given_segments_are_used_across_chapters(long_audio: Audio) -> None:
+    given = [Segment(at, at + 3 * RATE) for at in range(RATE, len(long_audio) - 4 * RATE, 5 * RATE)]
+    tally = Tally()
+    snippets = list(deidentify(long_audio, SINE, segments=given, tally=tally))
+    assert len(snippets) == len(given)
+    assert tally.speech_seconds == pytest.approx(3 * len(given))
+    assert all(s.pcm.size == 3 * RATE for s in snippets)
+
+
+def test_another_finder_is_used(long_audio: Audio) -> None:
+    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, 2 * rate)])
+    snippets = list(deidentify(Audio(long_audio.mono[: 30 * RATE], RATE), policy))
+    assert [s.pcm.size for s in snippets] == [2 * RATE]
+
+
+def test_the_digest_tells_sound_not_tags(recordings: Path) -> None:
+    def digest(source: object) -> str:
+        tally = Tally()
+        list(deidentify(source, SINE, tally=tally))  # type: ignore[arg-type]
+        return tally.digest
+
+    audio = read(recordings / "call.wav")
+    changed = np.array(audio.mono)
+    changed[8 * 12_345] += np.float32(1e-3)
+    assert digest(audio) == digest(audio)
+    assert digest(audio) != digest(Audio(changed, RATE))
+
+
+def test_snippets_pickle_and_hide(call: Path) -> None:
+    snippet = next(deidentify(call, SINE))
+    again = pickle.loads(pickle.dumps(snippet))
+    assert (again.pcm == snippet.pcm).all()
+    assert snippet.name not in repr(snippet)

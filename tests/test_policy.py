@@ -1,0 +1,109 @@
+"""Policies: from Python, from TOML, and what they refuse."""
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+import pytest
+
+from deident.disguise import Chain
+from deident.errors import SettingError
+from deident.policy import Policy, disguise_named
+from deident.snippets import Cutting
+from deident.vad import Speech
+
+
+def test_toml_says_the_same_as_python(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(
+        """
+        preset = "review"
+        disguise = { method = "mcadams", alpha = [0.6, 0.8] }
+        scope = "recording"
+        channels = "split"
+        max_per_recording = 3
+        [speech]
+        aggressiveness = 3
+        [cutting]
+        max_seconds = 8.0
+        over_limit = "split"
+        """
+    )
+    policy = Policy.from_toml(file)
+    assert policy == Policy(
+        disguise=disguise_named("mcadams", alpha=(0.6, 0.8)),
+        scope="recording",
+        channels="split",
+        max_per_recording=3,
+        speech=Speech(aggressiveness=3),
+        cutting=Cutting(max_seconds=8.0, over_limit="split"),
+    )
+    assert Policy.from_mapping(policy.to_mapping()) == policy
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+def test_methods_can_be_listed(tmp_path: Path) -> None:
+    policy = Policy.from_mapping({"disguise": ["psola", {"method": "mcadams"}]})
+    assert policy.disguise == Chain((disguise_named("psola"), disguise_named("mcadams")))
+    assert Policy.from_mapping(policy.to_mapping()) == policy
+
+
+def test_the_fingerprint_changes_with_every_setting() -> None:
+    base = Policy()
+    changed = [
+        dataclasses.replace(base, scope="recording"),
+        dataclasses.replace(base, channels=0),
+        dataclasses.replace(base, container="flac"),
+        dataclasses.replace(base, strict=True),
+        dataclasses.replace(base, speech=Speech(gate_db=11)),
+        dataclasses.replace(base, cutting=Cutting(max_seconds=9)),
+        dataclasses.replace(base, disguise=disguise_named("mcadams")),
+        dataclasses.replace(base, disguise=disguise_named("mcadams", alpha=(0.5, 0.8))),
+    ]
+    prints = {policy.fingerprint() for policy in (base, *changed)}
+    assert len(prints) == len(changed) + 1
+    assert base.fingerprint() == Policy().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"scop": "snippet"}, "did you mean scope"),
+        ({"cutting": {"max_second": 3}}, "did you mean max_seconds"),
+        ({"cutting": {"max_seconds": 0}}, "max_seconds between"),
+        ({"cutting": {"max_seconds": "ten"}}, "wrong type"),
+        ({"cutting": 3}, "table of settings"),
+        ({"scope": "everybody"}, "snippet, recording, speaker"),
+        ({"channels": "left"}, "channels"),
+        ({"channels": True}, "channels"),
+        ({"channels": -1}, "channels"),
+        ({"max_per_recording": 0}, "at least 1"),
+        ({"container": "mp3"}, "wav, flac"),
+        ({"disguise": "none"}, "expected a disguise of"),
+        ({"disguise": []}, "expected disguise as"),
+        ({"disguise": {"method": "mcadams", "alfa": 1}}, "did you mean alpha"),
+        ({"preset": "strongest"}, "expected a preset"),
+        ({"finder": "x"}, "no setting"),
+    ],
+)
+def test_what_is_wrong_is_said(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        Policy.from_mapping(settings)
+
+
+def test_a_broken_file_is_refused_without_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "canary.toml"
+    with pytest.raises(SettingError) as caught:
+        Policy.from_toml(file)
+    assert "canary" not in str(caught.value)
+    file.write_text("scope = = 3")
+    with pytest.raises(SettingError, match="not TOML"):
+        Policy.from_toml(file)
+
+
+def test_there_is_no_off_switch() -> None:
+    for nothing in (None, False, "", {}):
+        with pytest.raises(SettingError):
+            Policy.from_mapping({"disguise": nothing})
+        with pytest.raises(SettingError):
+            Policy(disguise=nothing)  # type: ignore[arg-type]

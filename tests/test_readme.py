@@ -1,0 +1,99 @@
+"""What the README and the documentation say is what happens: their commands and their Python are run."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+
+
+def environment() -> dict[str, str]:
+    folder = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    return {**os.environ, "PATH": folder, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """An empty folder with what a reader of the README has before it."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for name in ("calls", "meetings"):
+        shutil.copytree(ROOT / "examples" / "recordings", tmp_path / name)
+    rows = ["path\tspeaker\tlanguage", *(f"calls/{n}\t{n}\ten" for n in ("call.wav", "reading.mp3"))]
+    (tmp_path / "corpus.tsv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_the_landing_script_calls_the_commands_of_the_readme() -> None:
+    install, test = (block.strip() for block in blocks(ROOT / "README.md", "sh")[:2])
+    script = (ROOT / ".ci" / "run").read_text()
+    for command in (*install.split(" && "), *test.split(" && ")):
+        assert command.removesuffix(" --out store") in script
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_python_in_the_documentation_runs(
+    page: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    for number, block in enumerate(blocks(page, "python")):
+        code = f"if __name__ == '__main__':\n{re.sub('^', '    ', block, flags=re.M)}"
+        (checkout / f"block{number}.py").write_text(code)
+        result = subprocess.run(
+            [sys.executable, f"block{number}.py"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_toml_in_the_documentation_is_a_policy(page: Path) -> None:
+    import tomllib
+
+    from deident.policy import Policy
+
+    for block in blocks(page, "toml"):
+        Policy.from_mapping(tomllib.loads(block))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_commands_in_the_documentation_run(page: Path, checkout: Path) -> None:
+    for line in "\n".join(blocks(page, "sh")).splitlines():
+        command = line.split("  #")[0].strip()
+        if not command.startswith("deident "):
+            continue  # installing, and the whole test suite, are the landing script's
+        arguments = [sys.executable, "-m", *shlex.split(command)]
+        result = subprocess.run(
+            arguments, cwd=checkout, capture_output=True, text=True, check=False, env=environment()
+        )
+        expected = {0, 1} if arguments[3] == "scan" else {0}  # scan tells of findings by its exit code
+        assert result.returncode in expected, f"{command}\n{result.stderr}"
+
+
+def test_settings_show_every_default() -> None:
+    """The TOML of docs/settings.md names every setting there is."""
+    import dataclasses
+    import tomllib
+
+    from deident.policy import Policy
+    from deident.snippets import Cutting
+    from deident.vad import Speech
+
+    shown = tomllib.loads(blocks(ROOT / "docs" / "settings.md", "toml")[0])
+    for kind, table in ((Speech, shown["speech"]), (Cutting, shown["cutting"])):
+        assert table == dataclasses.asdict(kind())
+    names = {f.name for f in dataclasses.fields(Policy)} - {"finder", "disguise"}
+    assert names <= set(shown)

@@ -1,0 +1,306 @@
+"""What a scan finds, and what it doesn't do: trust a size, print a value, run for ever."""
+
+import io
+import json
+import os
+import random
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deident.cli import main
+from deident.errors import RecordingError
+from deident.scanners import SCANNERS, Finding, scan
+from deident.scanners.finding import MOST_FINDINGS, VALUE_BYTES
+from tests import dirty_parts as parts
+from tests.dirty import Dirty, canary, dirty_files, forms, voice
+
+FILES = dirty_files()
+SMALL = dirty_files(voice(0.1))
+SECONDS = 20.0  # far above what a scan may take, far below for ever
+
+
+def covered(findings: list[Finding], start: int, stop: int) -> list[Finding]:
+    return [f for f in findings if f.where <= start and stop <= f.where + f.size]
+
+
+def test_there_are_many_kinds() -> None:
+    assert len({file.kind for file in FILES}) == len(FILES) >= 60
+    assert len({word for file in FILES for word in file.canaries}) == len(FILES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.kind)
+def test_every_planted_word_is_found_where_it_is(file: Dirty) -> None:
+    findings = scan(file.data)
+    for word in file.canaries:
+        places = [(file.data.find(form), len(form)) for form in forms(word) if form in file.data]
+        assert places
+        for start, size in places:
+            found = covered(findings, start, start + size)
+            assert found
+            # Taken apart, not passed by as a container that nobody knows.
+            assert not {"container", "unscanned"} & {f.kind for f in found}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.kind)
+def test_soundfile_reads_what_is_said_to_be_decodable(file: Dirty) -> None:
+    import soundfile
+
+    try:
+        samples, _ = soundfile.read(io.BytesIO(file.data))
+    except soundfile.LibsndfileError:
+        samples = ()
+    assert file.decodable == (len(samples) > 0)
+
+
+def test_no_word_is_shown_in_anything_but_the_value() -> None:
+    for file in FILES:
+        shown = repr(scan(file.data)).encode()
+        for word in file.canaries:
+            assert not any(form in shown for form in forms(word))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        parts.wave(voice()),
+        parts.wave(voice()[:-1]),
+        parts.wave(voice(), order=b">"),
+        parts.wave64(voice(), []),
+        parts.long_wave(voice(), b"RF64", b""),
+        parts.aiff(voice()),
+        parts.caf(voice(), []),
+        parts.au(voice()),
+        parts.flac(voice(), []),
+        parts.mp4(),
+        parts.matroska(),
+    ],
+    ids=["wav", "odd wav", "rifx", "w64", "rf64", "aiff", "caf", "au", "flac", "mp4", "webm"],
+)
+def test_sound_alone_is_nothing_to_find(data: bytes) -> None:
+    assert scan(data) == []
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_always_has_a_serial_number_and_an_encoder(subtype: str) -> None:
+    kinds = [finding.kind for finding in scan(parts.sound(voice(), "OGG", subtype))]
+    assert kinds[0] == "ogg.serial"
+    assert any(kind.endswith(".vendor") for kind in kinds)
+
+
+def test_what_is_found_is_named() -> None:
+    kinds = {file.kind: {finding.kind for finding in scan(file.data)} for file in FILES}
+    for file, kind in {
+        "wav-info-iart": "riff.info", "wav-bext": "riff.bext", "wav-chunk-_pmx": "riff._pmx", "wav-peak": "riff.peak",
+        "wav-adtl-label": "riff.adtl", "wav-smpl": "riff.smpl", "wav-chunk-xyz1": "riff.unknown",
+        "wav-trailing": "riff.trailing", "wav-fmt": "riff.fmt", "wav-id3v2.4": "id3v2.txxx", "rf64": "riff.bext",
+        "mp3-in-wav": "id3v2.tpe1", "w64": "w64.bext", "aiff-comt": "aiff.comt", "caf-info": "caf.info",
+        "au-annotation": "au.annotation", "flac-picture": "flac.picture", "flac-cuesheet": "flac.cuesheet",
+        "flac-application": "flac.application", "flac-trailing": "flac.trailing", "ogg-picture": "ogg.vorbis.comment",
+        "ogg-gap": "ogg.gap", "ogg-opus-padding": "ogg.opus.padding", "ogg-flac-comment": "ogg.flac.comment",
+        "mp3-id3v2.2": "id3v2.tp1", "mp3-id3v2.3-unsync": "id3v2.tpe1", "mp3-id3v1": "id3v1", "mp3-ape2": "ape.item",
+        "mp3-lyrics1": "lyrics3", "mp3-lyrics2": "lyrics3v2.field", "mp3-gap": "mp3.gap", "mp4-ilst": "mp4.ilst",
+        "mp3-id3v2.4-plain-size": "id3v2.tpe2", "mp3-ape-front": "ape.item",
+        "webm-tags": "matroska.tags", "sphere": "sphere.header",
+    }.items():  # fmt: skip
+        assert kind in kinds[file]
+
+
+def test_times_are_found() -> None:
+    peak = parts.chunk(b"PEAK", struct.pack("<IIfI", 1, 1_600_000_000, 0.5, 3))
+    assert [f.kind for f in scan(parts.wave(voice(), peak))] == ["riff.peak"]
+    assert [f.kind for f in scan(parts.mp4(times=3_700_000_000))] == ["mp4.mvhd"]
+
+
+def test_times_of_64_bits_are_found() -> None:
+    times = struct.pack(">IQQ", 1 << 24, 0, 3_700_000_000)
+    data = parts.box(b"ftyp", b"M4A \0\0\0\0") + parts.box(b"moov", parts.box(b"mvhd", times + bytes(92)))
+    assert [f.kind for f in scan(data)] == ["mp4.mvhd"]
+
+
+def test_comments_of_impossible_length_are_found() -> None:
+    block = parts.comments("x", [b"A=b"])
+    for broken in (block[:9] + b"\xff\xff\xff\x7f" + block[13:], block[:5] + b"\2" + block[6:] + b"Canary"):
+        data = parts.flac(voice(), [(4, broken)])
+        (found,) = [f for f in scan(data) if f.what == "comments that cannot be taken apart"]
+        assert found.where + found.size == 42 + 4 + len(broken)
+
+
+def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deident.scanners.reader.MOST_STEPS", 1000)
+    data = parts.mp4() + parts.box(b"mdat", b"") * 2000
+    assert [f.kind for f in scan(data)] == ["unscanned"]
+
+
+def test_padding_that_is_not_zero_is_found() -> None:
+    chunk = b"JUNK" + struct.pack("<I", 3) + bytes(3) + b"\x07"
+    assert [f.kind for f in scan(parts.wave(voice(), chunk))] == ["riff.filler", "riff.padding"]
+
+
+def test_a_value_is_bounded() -> None:
+    data = parts.wave(voice(), parts.chunk(b"iXML", b"x" * 100_000))
+    (finding,) = scan(data)
+    assert finding.size == 100_008
+    assert len(finding.value) == VALUE_BYTES
+
+
+def test_a_long_file_of_nothing_but_chunks_ends() -> None:
+    findings = scan(b"RIFF\xff\xff\xff\xffWAVE" + b"abcd\0\0\0\0" * 100_000)
+    assert len(findings) == MOST_FINDINGS + 1
+    assert "unscanned" in {finding.kind for finding in findings}
+
+
+def test_a_file_of_four_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path, size = tmp_path / "long.wav", (1 << 32) - 100
+    head = parts.wave(voice()[:0])[:40] + struct.pack("<I", size)
+    with path.open("wb") as file:
+        file.write(b"RIFF" + struct.pack("<I", size + 60) + head[8:])
+        file.seek(44 + size)
+        file.write(parts.chunk(b"iXML", b"<a/>"))
+    began = time.process_time()
+    assert [(f.kind, f.where) for f in scan(path)] == [("riff.ixml", 44 + size)]
+    assert time.process_time() - began < SECONDS / 10
+
+
+def test_what_is_no_recording_is_a_finding() -> None:
+    assert scan(b"")[0].what == "an empty file"
+    for data in (b"a", b"hello, this is a text", bytes(1000), b"RIFF", b"RIFF....AVI LIST", b"fLaC", b"OggS"):
+        findings = scan(data)
+        assert data[:4] in (b"fLaC", b"RIFF") or findings
+        assert all(f.where + f.size <= len(data) for f in findings)
+
+
+def test_paths_bytes_and_files_are_the_same(tmp_path: Path) -> None:
+    file = FILES[0]
+    path = tmp_path / "a"
+    path.write_bytes(file.data)
+    handle = io.BytesIO(file.data)
+    handle.seek(7)
+    assert scan(path) == scan(str(path)) == scan(file.data) == scan(handle) != []
+    assert handle.tell() == 7
+
+
+def test_only_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError("secret-name")
+
+    for source in (
+        tmp_path / "secret-name",
+        tmp_path,
+        tmp_path / "pipe",
+        Broken(b"RIFF"),
+        "nul\0",
+        io.StringIO("a"),
+    ):
+        with pytest.raises(RecordingError) as caught:
+            scan(source)  # type: ignore[arg-type]
+        assert "secret-name" not in str(caught.value)
+        assert str(tmp_path) not in str(caught.value)
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """A copy with a few changes, most of them where structure is."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 2, 4, 16, 64))):
+        place = min(rng.randrange(len(out)), rng.choice((200, len(out))))
+        other = rng.choice(SMALL).data
+        start = rng.randrange(len(other))
+        match rng.randrange(5):
+            case 0:
+                out[place : place + 1] = rng.randbytes(1)
+            case 1:
+                out[place : place + 4] = rng.choice(
+                    (b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", b"\0\0\0\1", b"OggS")
+                )
+            case 2:
+                out[place:place] = other[start : start + rng.randrange(1, 600)]
+            case 3:
+                del out[place : place + rng.randrange(1, 50)]
+            case 4:
+                out = out[: max(1, place)] if rng.random() < 0.3 else out
+        if not out:
+            return b""
+    return bytes(out)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 40))
+def test_no_change_of_a_file_breaks_a_scan(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(20):
+        data = mutated(rng.choice(SMALL).data, rng)
+        began = time.process_time()
+        findings = scan(data)
+        assert time.process_time() - began < SECONDS
+        assert all(f.where + f.size <= len(data) for f in findings)
+        assert [f.where for f in findings] == sorted(f.where for f in findings)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([*SCANNERS, b"\0\0\0\x10ftyp", b"ID3\3\0\0\0\0\0\1", b"\xff\xfb\x90\0"]),
+    st.binary(max_size=300),
+)
+def test_no_bytes_break_a_scan(magic: bytes, rest: bytes) -> None:
+    for data in (magic + rest, rest, rest + magic):
+        assert all(f.where + f.size <= len(data) for f in scan(data))
+
+
+# The command
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    path = tmp_path / "secret-name.wav"
+    path.write_bytes(next(file.data for file in FILES if file.kind == "wav-bext"))
+    return path
+
+
+def test_command_shows_no_values_unless_asked(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", str(planted)]) == 1
+    out = "".join(capsys.readouterr())
+    assert "riff.bext" in out
+    assert canary("wav-bext") not in out
+    assert "secret-name" not in out
+    assert main(["scan", "--values", str(planted)]) == 1
+    assert canary("wav-bext") in capsys.readouterr().out
+
+
+def test_command_speaks_json(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean = tmp_path / "clean.wav"
+    clean.write_bytes(parts.wave(voice()))
+    assert main(["scan", "--json", str(clean), str(planted)]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert [len(file["findings"]) for file in answer["files"]] == [0, 1]
+    assert answer["files"][1]["findings"][0]["kind"] == "riff.bext"
+    assert "value" not in answer["files"][1]["findings"][0]
+    assert main(["scan", str(clean)]) == 0
+
+
+def test_command_says_what_it_cannot_read(
+    planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", str(tmp_path / "other-name"), str(planted)]) == 1
+    out = "".join(capsys.readouterr())
+    assert "riff.bext" in out
+    assert "file 1: the recording cannot be opened" in out
+    assert "other-name" not in out
+
+
+def test_command_sends_no_control_characters_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(parts.wave(voice(), parts.chunk(b"iXML", b"before\x1b]0;title\x07\x9bafter")))
+    assert main(["scan", "--values", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "before" in out
+    assert "after" in out
+    assert not {"\x1b", "\x07", "\x9b"} & set(out)

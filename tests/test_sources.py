@@ -1,0 +1,75 @@
+"""What is read, from folders, tables and segment files."""
+
+from pathlib import Path
+
+import pytest
+
+from deident.audio import Segment
+from deident.errors import SettingError
+from deident.sources import Recording, expand, read_segments, read_table, with_segments
+
+
+def test_folders_are_walked_for_sound(tmp_path: Path) -> None:
+    for name in ("b/two.FLAC", "a/one.wav", "a/notes.txt", ".hidden/x.wav", "a/.x.wav", "m.m4a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "link.wav").symlink_to(tmp_path / "m.m4a")
+    found = [Path(r.path).relative_to(tmp_path).as_posix() for r in expand([tmp_path])]
+    assert sorted(found) == ["a/one.wav", "b/two.FLAC", "m.m4a"]
+    named = list(expand([tmp_path / "a" / "notes.txt", Recording("x", speaker="s")]))
+    assert named[0].path.endswith("notes.txt")
+    assert named[1].speaker == "s"
+    assert "notes" not in repr(named[0])
+
+
+def test_table_gives_speakers_and_labels(tmp_path: Path) -> None:
+    table = tmp_path / "t.tsv"
+    table.write_text("path\tspeaker\tlanguage\nx/a.wav\t7\ten\nb.wav\t\tde\n")
+    one, two = read_table(table, ["language"])
+    assert one == Recording(str(tmp_path / "x/a.wav"), "7", None, {"language": "en"})
+    assert two.speaker is None
+    with pytest.raises(SettingError, match="lacks the column colour"):
+        read_table(table, ["colour"])
+    with pytest.raises(SettingError, match="cannot be read"):
+        read_table(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "s.rttm",
+            "SPEAKER rec 1 2.0 1.0 <NA> <NA> a <NA> <NA>\n;; x\nSPEAKER rec 1 0.5 0.25 <NA> <NA> b <NA> <NA>\n",
+        ),
+        ("s.csv", "recording,start,stop\nrec,2.0,3.0\nrec,0.5,0.75\n"),
+        ("segments", "u1 rec 2.0 3.0\nu2 rec 0.5 0.75\n"),
+    ],
+)
+def test_segments_in_three_formats(name: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    expected = [Segment(8_000, 12_000), Segment(32_000, 48_000)]
+    assert read_segments(file) == {"rec": expected}
+    one, other = with_segments([Recording("/x/rec.wav"), Recording("/x/other.wav")], file)
+    assert one.segments == tuple(expected)
+    assert other.segments == ()
+    (alone,) = with_segments([Recording("/x/whatever.wav")], file)
+    assert alone.segments == tuple(expected)
+    with pytest.raises(SettingError, match="none of the recordings"):
+        with_segments([Recording("/x/a.wav"), Recording("/x/b.wav")], file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.rttm", "SPEAKER rec 1 two 1.0 <NA>\n"),
+        ("s.csv", "recording,start,stop\nrec,3,2\n"),
+        ("s.csv", "recording,start\nrec,3\n"),
+        ("segments", "u1 rec 2.0\n"),
+        ("s.csv", "recording,start,stop\nrec,nan,inf\n"),
+    ],
+)
+def test_wrong_segments_are_refused(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingError):
+        read_segments(tmp_path / name)

@@ -1,0 +1,239 @@
+"""The store: once each, in no order, whatever happens in between."""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deident.audit import audit_store
+from deident.codec import encode_wav
+from deident.errors import KeyMaterialError, StoreError
+from deident.secret import Key, fresh_name
+from deident.store import Disk, Entry, Staged, Store, new_spool
+from deident.store import store as store_module
+
+RNG = np.random.default_rng(7)
+
+
+def stage(store: Store, count: int, spool_folder: Path | None = None) -> tuple[list[Staged], str]:
+    spool = new_spool(spool_folder or store.staging)
+    staged = []
+    for _ in range(count):
+        pcm = RNG.integers(-9_000, 9_000, size=int(RNG.integers(8_000, 16_000)), dtype=np.int16)
+        data = encode_wav(pcm)
+        staged.append(
+            Staged(
+                f"{fresh_name()}.wav", spool.name, spool.append(data), len(data),
+                round(pcm.size / 16_000, 6), hashlib.sha256(data).hexdigest(),
+            )
+        )  # fmt: skip
+    spool.close()
+    return staged, spool.name
+
+
+def entry(store: Store, name: str, state: str = "released") -> Entry:
+    return Entry(store.place(name), store.content(name), state, "policy")
+
+
+def add(store: Store, name: str, count: int = 3) -> list[str]:
+    staged, spool = stage(store, count)
+    store.commit([(entry(store, name), staged)], spool=spool)
+    return [s.name for s in staged]
+
+
+def released(path: Path) -> set[str]:
+    return {p.name for p in path.glob("*.wav")}
+
+
+def manifest(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (path / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_what_is_committed_is_released_once(tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    with Store(out) as store:
+        names = add(store, "a") + add(store, "b")
+        store.recover()
+    assert released(out) == set(names)
+    assert [row["name"] for row in manifest(out)] == sorted(names)
+    assert audit_store(out, max_seconds=10).clean
+    assert not list((out / ".private" / "staging").iterdir())
+
+
+def test_modes_and_times(tmp_path: Path) -> None:
+    out = tmp_path / "store"
+    old = os.umask(0)
+    try:
+        with Store(out) as store:
+            add(store, "a")
+            store.recover()
+    finally:
+        os.umask(old)
+    assert out.stat().st_mode & 0o777 == 0o700
+    for file in out.iterdir():
+        if file.is_file():
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert file.stat().st_mtime_ns == 0
+    assert all(p.stat().st_mode & 0o077 == 0 for p in (out / ".private").rglob("*"))
+
+
+def test_the_same_sound_is_not_released_twice(tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        first, spool = stage(store, 2)
+        assert store.commit([(entry(store, "a"), first)], spool=spool) == [True]
+        second, spool = stage(store, 2)
+        moved = Entry(store.place("elsewhere"), store.content("a"), "released", "other policy")
+        assert store.commit([(moved, second)], spool=spool) == [False]
+        assert store.commit([(moved, second)], spool=spool, again=True) == [True]
+        store.recover()
+    assert released(tmp_path / "s") == {s.name for s in first + second}
+
+
+def test_a_store_remembers(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    with Store(out) as store:
+        add(store, "a")
+    with Store(out) as store:
+        found = store.entry(store.place("a"))
+        assert found is not None
+        assert found.state == "released"
+        assert store.entry(store.place("b")) is None
+
+
+def test_the_second_run_at_a_time_is_refused(tmp_path: Path) -> None:
+    with Store(tmp_path / "s"), pytest.raises(StoreError, match="another run") as caught:
+        Store(tmp_path / "s")
+    assert caught.value.code == "locked"
+    Store(tmp_path / "s").close()
+
+
+def test_keys_must_match(tmp_path: Path) -> None:
+    key = Key.fresh()
+    Store(tmp_path / "s", key=key).close()
+    assert not (tmp_path / "s" / ".private" / "key").exists()
+    Store(tmp_path / "s", key=key).close()
+    with pytest.raises(KeyMaterialError, match="not the key"):
+        Store(tmp_path / "s", key=Key.fresh())
+    with pytest.raises(KeyMaterialError, match="give the same"):
+        Store(tmp_path / "s")
+    Store(tmp_path / "own").close()
+    Store(tmp_path / "own", key=key).close()  # its own key goes on serving it
+
+
+def test_foreign_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "x.jpg").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("photos", "file", "link"):
+        with pytest.raises(StoreError):
+            Store(tmp_path / name)
+    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["x.jpg"]
+
+
+def test_a_changed_spool_is_not_released(tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        staged, spool = stage(store, 1)
+        store.commit([(entry(store, "a"), staged)], spool=spool)
+        with open(store.staging / spool, "r+b") as file:
+            file.seek(1_000)
+            file.write(b"\xff\xff")
+        with pytest.raises(StoreError, match="changed before"):
+            store.publish()
+    assert not released(tmp_path / "s")
+
+
+def test_neighbours_tell_nothing(tmp_path: Path) -> None:
+    """By name, inode, and time of change, neighbours are of one recording no more often than by chance."""
+    out = tmp_path / "s"
+    owner = {}
+    with Store(out) as store:
+        for number in range(store_module.WINDOW):
+            for name in add(store, str(number), 5):
+                owner[name] = number
+        store.recover()
+    files = [out / name for name in owner]
+    chance = 4 / (len(files) - 1)
+    spread = (chance * (1 - chance) / (len(files) - 1)) ** 0.5
+    for order in (lambda p: p.name, lambda p: p.stat().st_ino, lambda p: p.stat().st_ctime_ns):
+        ordered = sorted(files, key=order)
+        same = np.mean([owner[a.name] == owner[b.name] for a, b in itertools.pairwise(ordered)])
+        assert same < chance + 5 * spread
+
+
+class Stopped(BaseException):
+    """The program ends here, as by kill -9: no handler runs anything of the store's."""
+
+
+class StoppingDisk(Disk):
+    """Stops at the n-th call, before or after it; or every write from there on finds the disk full."""
+
+    def __init__(self, stop_at: int, how: str) -> None:
+        self.calls = 0
+        self._stop_at = stop_at
+        self._how = how
+
+    def __getattribute__(self, name: str) -> object:
+        value = object.__getattribute__(self, name)
+        if name.startswith("_") or name in ("calls", "close", "write_whole") or not callable(value):
+            return value
+        return lambda *args: self._counted(name, value, *args)
+
+    def _counted(self, name: str, call: Callable[..., object], *args: object) -> object:
+        self.calls += 1
+        if self._how == "full" and self.calls >= self._stop_at and name in ("create", "write", "make_folder"):
+            raise StoreError("writing to the store failed: No space left on device", "disk-full")
+        if self.calls == self._stop_at and self._how == "before":
+            raise Stopped
+        result = call(*args)
+        if self.calls == self._stop_at and self._how == "after":
+            raise Stopped
+        return result
+
+
+def small_run(out: Path, done: dict[str, list[str]], disk: Disk) -> None:
+    """Two recordings, as a run does them; `done` gets what was committed. Goes on where a run stopped."""
+    with Store(out, disk=disk) as store:
+        for name in ("a", "b"):
+            if store.entry(store.place(name)) is not None:
+                continue
+            spool = new_spool(store.staging, disk)
+            pcm = np.full(8_000, ord(name), dtype=np.int16)
+            data = encode_wav(pcm)
+            staged = [
+                Staged(f"{fresh_name()}.wav", spool.name, spool.append(data), len(data), 0.5,
+                       hashlib.sha256(data).hexdigest())
+                for _ in range(2)
+            ]  # fmt: skip
+            spool.close()
+            store.commit([(entry(store, name), staged)], spool=spool.name)
+            done[name] = [s.name for s in staged]
+        store.recover()
+
+
+@pytest.mark.parametrize("how", ["before", "after", "full"])
+def test_a_stop_at_any_call_loses_nothing_and_doubles_nothing(how: str, tmp_path: Path) -> None:
+    counting = StoppingDisk(-1, "none")
+    small_run(tmp_path / "whole", {}, counting)
+    assert counting.calls > 20
+    for stop_at in range(1, counting.calls + 1):
+        out = tmp_path / f"{how}{stop_at}"
+        done: dict[str, list[str]] = {}
+        stopped = False
+        try:
+            small_run(out, done, StoppingDisk(stop_at, how))
+        except (Stopped, StoreError):
+            stopped = True
+        assert stopped or how == "full"
+        small_run(out, done, Disk())
+        contents: dict[bytes, int] = {}
+        for file in out.glob("*.wav"):
+            contents[file.read_bytes()] = contents.get(file.read_bytes(), 0) + 1
+        assert sorted(contents.values()) == [2, 2], f"stopped {how} call {stop_at}"
+        assert audit_store(out, max_seconds=10).clean
+        assert not list((out / ".private" / "staging").iterdir())

@@ -1,0 +1,187 @@
+"""Finding speech, and cutting it under the limit."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deident.audio import RATE, Audio, Segment, mask_of
+from deident.codec import read
+from deident.errors import SettingError
+from deident.snippets import Cutting, cut, split
+from deident.vad import Speech, ask, find_speech, frame_energy_db, join, noise_floor_db
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def call(recordings: Path) -> Audio:
+    return read(recordings / "call.wav", channels=0)
+
+
+def share(found: list[Segment], of: Segment) -> float:
+    return sum(s.overlap(of) for s in found) / len(of)
+
+
+@pytest.mark.parametrize("level", [1e-4, 1e-2, 0.3, 1.0])
+def test_noise_at_any_level_is_not_speech(level: float) -> None:
+    noise = np.clip(RNG.standard_normal(10 * RATE) * level, -1, 1)
+    assert find_speech(Audio(noise, RATE)) == []
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_silence_and_dc_are_not_speech(value: float) -> None:
+    assert find_speech(Audio(np.full(5 * RATE, value), RATE)) == []
+    assert find_speech(Audio(np.zeros(0), RATE)) == []
+    assert find_speech(Audio(np.zeros(1), RATE)) == []
+
+
+@pytest.mark.parametrize("gain", [0.02, 1.0])
+@pytest.mark.parametrize("noise_db", [None, 20])
+def test_speech_is_found_between_pauses(call: Audio, gain: float, noise_db: int | None) -> None:
+    samples = call.mono * np.float32(gain)
+    if noise_db is not None:
+        level = np.sqrt(np.mean(samples**2)) * 10 ** (-noise_db / 20)
+        samples = samples + (RNG.standard_normal(samples.size) * level).astype(np.float32)
+    found = find_speech(Audio(samples, RATE))
+    # Made so by examples/make_recordings.sh: 0.8 s of pause, a question, 5.2 s of pause, another.
+    pauses = Segment(0, round(0.7 * RATE)), Segment(round(5.5 * RATE), round(8.0 * RATE))
+    assert all(share(found, pause) < 0.05 for pause in pauses)
+    assert share(found, Segment(round(1.1 * RATE), round(3.0 * RATE))) > 0.85
+    assert all(a.stop < b.start for a, b in itertools.pairwise(found))
+
+
+def test_the_floor_follows_a_change_of_noise() -> None:
+    quiet, loud = RNG.standard_normal(60 * RATE) * 1e-3, RNG.standard_normal(60 * RATE) * 3e-2
+    energy = frame_energy_db(np.concatenate([quiet, loud]).astype(np.float32))
+    floor = noise_floor_db(energy)
+    assert floor[-1] - floor[0] == pytest.approx(20 * np.log10(30), abs=1.0)
+    assert find_speech(Audio(np.concatenate([loud, quiet]), RATE)) == []
+
+
+def test_on_real_meetings(speech: Path) -> None:
+    hits = said = alarms = silence = 0
+    for file in sorted((speech / "meeting").glob("*.flac")):
+        audio = read(file)
+        truth = np.zeros(len(audio), dtype=bool)
+        for line in file.with_suffix(".rttm").read_text().splitlines():
+            start, length = (float(field) for field in line.split()[3:5])
+            truth[round(start * RATE) : round((start + length) * RATE)] = True
+        found = mask_of(find_speech(audio), len(audio))
+        hits += int((found & truth).sum())
+        said += int(truth.sum())
+        alarms += int((found & ~truth).sum())
+        silence += int((~truth).sum())
+    assert hits / said >= 0.90
+    assert alarms / silence <= 0.30
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 30)), max_size=12),
+    st.integers(0, 40),
+    st.integers(0, 9),
+)
+def test_join_keeps_order_and_covers(pairs: list[tuple[int, int]], gap: int, pad: int) -> None:
+    mask = np.zeros(300, dtype=bool)
+    for start, length in pairs:
+        mask[start : start + length] = True
+    from deident.audio import segments_of
+
+    segments = segments_of(mask)
+    out = join(segments, gap, pad=pad, stop=300)
+    assert all(b.start - a.stop >= max(gap, 1) for a, b in itertools.pairwise(out))
+    assert all(any(o.start <= s.start and s.stop <= o.stop for o in out) for s in segments)
+    assert all(o.start >= 0 and o.stop <= 300 for o in out)
+
+
+def test_another_detector_may_answer_in_masks_or_pairs() -> None:
+    audio = Audio(np.zeros(1_000), RATE)
+    half = np.arange(10) < 5
+    assert ask(lambda samples, rate: half, audio) == [Segment(0, 500)]
+    assert ask(lambda samples, rate: [(200, 300), (0, 100)], audio) == [Segment(0, 100), Segment(200, 300)]
+    assert ask(lambda samples, rate: [(0, 100), (50, 2_000)], audio) == [Segment(0, 1_000)]
+    for wrong in (3, [(5,)], [("a", "b")], np.zeros(2_000, bool), [(9, 3)]):
+        with pytest.raises(SettingError):
+            ask(lambda samples, rate, wrong=wrong: wrong, audio)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("bad", [{"aggressiveness": 4}, {"gate_db": -1}, {"padding_seconds": 6}])
+def test_settings_are_checked(bad: dict[str, float]) -> None:
+    with pytest.raises(SettingError, match=next(iter(bad))):
+        Speech(**bad)  # type: ignore[arg-type]
+
+
+def bursts(lengths: list[float], pauses: list[float]) -> Audio:
+    """Noise bursts that the detector below takes for speech, with silence between."""
+    parts = []
+    for length, pause in zip(lengths, pauses, strict=True):
+        parts += [
+            RNG.standard_normal(round(length * RATE)) * 0.1,
+            RNG.standard_normal(round(pause * RATE)) * 1e-4,
+        ]
+    return Audio(np.concatenate(parts), RATE)
+
+
+def test_long_speech_is_divided_at_pauses(recordings: Path) -> None:
+    audio = read(recordings / "reading.mp3")
+    whole = Segment(0, len(audio))
+    cuts = cut(audio, [whole])
+    kept = [c.segment for c in cuts if c.dropped is None]
+    assert len(kept) >= 3
+    assert all(len(s) < 10 * RATE for s in kept)
+    assert sum(map(len, kept)) > 0.9 * len(audio)
+    energy = frame_energy_db(audio.mono)
+    loud = np.percentile(energy, 60)
+    for segment in kept[:-1]:
+        assert energy[segment.stop // 160 - 1] < loud - 15  # divided in a pause, not in a word
+
+
+def test_speech_without_a_pause_is_dropped_or_split() -> None:
+    audio = Audio(RNG.standard_normal(25 * RATE) * 0.1, RATE)
+    whole = [Segment(0, len(audio))]
+    assert [c.dropped for c in cut(audio, whole)] == ["over_limit"]
+    parts = [c.segment for c in cut(audio, whole, Cutting(over_limit="split"))]
+    assert parts[0].start == 0
+    assert parts[-1].stop == len(audio)
+    assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
+    assert all(len(p) < 10 * RATE for p in parts)
+
+
+def test_split_cuts_at_the_quietest_place() -> None:
+    samples = RNG.standard_normal(15 * RATE) * 0.1
+    samples[round(8.5 * RATE) : round(8.6 * RATE)] *= 0.01
+    first = split(Audio(samples, RATE), Segment(0, 15 * RATE), 10 * RATE - 1)[0]
+    assert 8.5 * RATE <= first.stop <= 8.6 * RATE
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.floats(0.1, 30), min_size=1, max_size=4),
+    st.floats(0.6, 12),
+    st.sampled_from(["drop", "split"]),
+    st.floats(1.0, 1.3),
+)
+def test_nothing_reaches_the_limit(lengths: list[float], limit: float, over: str, stretch: float) -> None:
+    audio = bursts(lengths, [0.4] * len(lengths))
+    edges = np.cumsum([0, *(round(v * RATE) + round(0.4 * RATE) for v in lengths)])
+    segments = [Segment(int(a), int(a) + round(v * RATE)) for a, v in zip(edges, lengths, strict=False)]
+    cutting = Cutting(max_seconds=limit, min_seconds=0.3, over_limit=over)  # type: ignore[arg-type]
+    cuts = cut(audio, segments, cutting, stretch=stretch)
+    for found in cuts:
+        if found.dropped is None:
+            assert len(found.segment) * stretch < limit * RATE
+            assert len(found.segment) >= 0.3 * RATE
+    total = np.zeros(len(audio), dtype=int)
+    for found in cuts:
+        total[found.segment.start : found.segment.stop] += 1
+    assert total.max() <= 1  # no speech in two snippets
+
+
+def test_the_limit_is_strict() -> None:
+    audio = Audio(RNG.standard_normal(12 * RATE) * 0.1, RATE)
+    assert cut(audio, [Segment(0, 10 * RATE)])[0].dropped == "over_limit"
+    assert cut(audio, [Segment(0, 10 * RATE - 1)])[0].dropped is None
+    assert cut(audio, [Segment(0, round(0.3 * RATE) - 1)])[0].dropped == "too_short"
