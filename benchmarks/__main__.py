@@ -10,8 +10,8 @@ BENCHMARKS = {
     "speed": "benchmarks.speed",
     "vad": "benchmarks.vad",
     "strength": "benchmarks.strength",
-    "scale": "benchmarks.scale",
-    "faults": "benchmarks.faults",
+    "whole": "benchmarks.whole",
+    "mutations": "benchmarks.mutations",
 }
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -20,5 +20,4 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "N
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHMARKS:
         sys.exit(f"usage: python -m benchmarks {{{','.join(BENCHMARKS)}}} [options]")
-    name = sys.argv.pop(1)
-    sys.exit(importlib.import_module(BENCHMARKS[name]).main())
+    sys.exit(importlib.import_module(BENCHMARKS[sys.argv[1]]).main(sys.argv[2:]))

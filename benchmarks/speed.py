@@ -42,11 +42,11 @@ BARS = [  # (ours, theirs, how many times as fast); the reference stands for a c
 ]
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
     parser.add_argument("--seconds", type=float, default=9.0, help="of audio, for the first table")
     parser.add_argument("--turns", type=int, default=9)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     samples, source = _audio(options.seconds)
