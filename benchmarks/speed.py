@@ -42,7 +42,7 @@ BARS = [  # (ours, theirs, how many times as fast); the reference stands for a c
 ]
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
     parser.add_argument("--seconds", type=float, default=9.0, help="of audio, for the first table")
     parser.add_argument("--turns", type=int, default=9)

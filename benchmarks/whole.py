@@ -3,9 +3,9 @@
     python -m benchmarks whole [--hours 2] [--disguise vocoder,psola,mcadams]
 
 The recording is 48 kHz stereo WAV, made of the examples over and over, so about eight tenths of it are speech.
-Every figure is of a process of its own, of one numeric thread, with what its children used (`wait4`). Runs take
+Every figure is of a process of its own with one numeric thread, with what its children used (`wait4`). Runs take
 turns, so that a ratio compares neighbours in time; the median of the ratios is shown. Peers that are not
-installed are left out and named. Nothing here is timed against the clock but `× real time`, which is of processor time."""
+installed are left out and named. `× real time` is of processor time, not of the clock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class Cost:
 def measure(command: list[str]) -> Cost:
     """Processor time of a process and its children, and the peak memory of the largest of them."""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

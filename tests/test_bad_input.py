@@ -82,12 +82,6 @@ def test_bad_input_ends_in_its_state(name: str, state: str, outcomes: dict[str, 
         assert outcome.message
         assert "\n" not in outcome.message
         assert "canary" not in outcome.message
-            "empty",
-            "truncated",
-            "missing",
-            "rate",
-            "channels",
-        )
     if state != "released":
         assert outcome.tally.snippets == 0 or state == "partial"
 

@@ -129,7 +129,7 @@ class Trials:
     @cached_property
     def sizes(self) -> Ints:
         """(utterances,) how many utterances are averaged in each row of `members`."""
-        return np.maximum((self.members > 0).sum(1), 1).astype(np.intp)
+        return np.asarray(np.maximum((self.members > 0).sum(1), 1), np.intp)
 
     @cached_property
     def model_of(self) -> Ints:
@@ -137,7 +137,7 @@ class Trials:
         own = [np.flatnonzero(self.speakers == s) for s in range(self.count)]
         table = np.stack([rows[self._order % len(rows)] for rows in own], axis=1)
         table[np.arange(len(self.speakers)), self.speakers] = np.arange(len(self.speakers))
-        return table
+        return np.asarray(table)
 
     @cached_property
     def own(self) -> Bools:

@@ -1,0 +1,135 @@
+"""The standing comparison of disguises: what each protects and what it costs, attacked in one run.
+
+`python -m benchmarks strength` on the recordings in the folder that DEIDENT_SPEECH names (its `files.tsv`,
+snippets under `verify/`, words under `digits/`); on synthetic voices, which say nothing of people, without."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deident.audio import RATE, Audio
+from deident.disguise import DISGUISES
+from deident.evaluation.cache import Cache
+from deident.evaluation.command import Progress
+from deident.evaluation.layouts import read_corpus
+from deident.evaluation.naming import disguise_named
+from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.synthetic import synthetic_corpus
+
+RESULTS = Path(__file__).parent / "results"
+STANDING = ("pitch_shift", "psola", "mcadams", "review", "training")
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """A pitch offset in semitones and a formant ratio, drawn evenly: what today's voice changers do."""
+
+    semitones: float = 4.0
+    formants: float = 1.18
+
+    def draw(self, rng: np.random.Generator) -> tuple[float, float]:
+        ratio = np.exp(rng.uniform(-1.0, 1.0) * np.log(self.formants))
+        return float(rng.uniform(-self.semitones, self.semitones)), float(ratio)
+
+
+@dataclass(frozen=True)
+class PraatChangeGender(Offsets):
+    """Praat's "Change gender" (parselmouth): PSOLA after resampling."""
+
+    def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
+        import parselmouth
+        from parselmouth.praat import call
+
+        sound = parselmouth.Sound(audio.mono.astype(np.float64), RATE)
+        median = call(call(sound, "To Pitch", 0.0, 75, 500), "Get quantile", 0.0, 0.0, 0.5, "Hertz")
+        target = median * 2.0 ** (voice[0] / 12.0) if np.isfinite(median) else 0.0
+        out = call(sound, "Change gender", 75, 500, voice[1], target, 1.0, 1.0)
+        return Audio(np.clip(out.values[0], -1.0, 1.0), RATE)
+
+
+@dataclass(frozen=True)
+class World(Offsets):
+    """The WORLD vocoder (pyworld), F0 and envelope moved; its default, slow and careful, analysis."""
+
+    def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
+        import pyworld
+
+        samples = audio.mono.astype(np.float64)
+        f0, at = pyworld.dio(samples, RATE)
+        f0 = pyworld.stonemask(samples, f0, at, RATE)
+        envelope = pyworld.cheaptrick(samples, f0, at, RATE)
+        noise = pyworld.d4c(samples, f0, at, RATE)
+        bins = np.arange(envelope.shape[1])
+        source = np.minimum(bins / voice[1], bins[-1])
+        low = source.astype(int)
+        part, high = source - low, np.minimum(low + 1, bins[-1])
+        moved = np.ascontiguousarray(envelope[:, low] * (1.0 - part) + envelope[:, high] * part)
+        out = pyworld.synthesize(f0 * 2.0 ** (voice[0] / 12.0), moved, noise, RATE)[: len(samples)]
+        return Audio(np.clip(out, -1.0, 1.0), RATE)
+
+
+PEERS = {"Praat change gender": ("parselmouth", PraatChangeGender), "WORLD offsets": ("pyworld", World)}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks strength", description=__doc__)
+    parser.add_argument("--statistics", action="store_true", help="no encoder, no recogniser")
+    parser.add_argument("--methods", default=",".join(STANDING), help=f"default {','.join(STANDING)}")
+    parser.add_argument("--no-peers", action="store_true", help="leave other people's methods out")
+    parser.add_argument("--cache", help="keep work in this folder")
+    parser.add_argument("--out", help="also write report.html there")
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args(argv)
+
+    methods = {name: disguise_named(name) for name in args.methods.split(",") if _there(name)}
+    if not args.no_peers:
+        methods |= {
+            name: kind() for name, (package, kind) in PEERS.items() if importlib.util.find_spec(package)
+        }
+    speech = os.environ.get("DEIDENT_SPEECH")
+    table = Path(speech) / "files.tsv" if speech else None
+    corpus = read_corpus(table, "verify/") if table else synthetic_corpus()
+    words = read_corpus(table, "digits/").utterances if table else ()
+    tools = Tools() if args.statistics else Tools.installed()
+    started, progress = time.monotonic(), Progress()
+    report = evaluate(
+        corpus, methods, settings=Settings(), tools=tools, words=words,
+        cache=Cache(Path(args.cache) if args.cache else None), jobs=args.jobs, tick=progress,
+    )  # fmt: skip
+    progress.finish()
+    print("\n".join((*report.head(), "", report.markdown(), "")))
+    print(f"{time.monotonic() - started:.0f} s, {args.jobs} processes", file=sys.stderr)
+    _write(report)
+    if args.out:
+        report.write(Path(args.out))
+    return report.exit_code
+
+
+def _there(name: str) -> bool:
+    if name in STANDING and name not in (*DISGUISES, "review", "training"):
+        print(f"{name} is not there yet: left out", file=sys.stderr)
+        return False
+    return True
+
+
+def _write(report: Any) -> None:
+    """The report without its thousands of scores, which a repository need not carry."""
+    whole = json.loads(report.to_json())
+    for verdict in whole["verdicts"].values():
+        del verdict["scores"]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "strength.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
