@@ -7,7 +7,7 @@ import pytest
 
 from deident.dsp.pitch import Pitch, PitchTracker, _best_path
 from deident.errors import SettingError
-from tests.voices import RATE, hiss, speech, vowel
+from tests.voices import RATE, hiss, pulses, speech, vowel
 
 INSIDE = slice(5, -5)  # frames that reach past neither end
 
@@ -52,6 +52,22 @@ def test_frames_are_centred_and_cover_the_samples() -> None:
     pitch = PitchTracker(hop=256).track(samples)
     assert len(pitch.f0_hz) == len(pitch.strength) == 16_000 // 256 + 1
     assert abs(int(np.argmax(pitch.voiced)) * 256 - 8_000) <= 512
+
+
+def test_backwards_is_the_same_backwards() -> None:
+    """So frames are centred where they say."""
+    samples = vowel("a", np.geomspace(90.0, 360.0, 128 * 60 + 1), (128 * 60 + 1) / RATE)
+    there, back = (PitchTracker().track(x).f0_hz[INSIDE] for x in (samples, samples[::-1].copy()))
+    assert back[::-1] == pytest.approx(there, rel=4e-3)
+
+
+def test_a_few_alternating_pulses_are_no_octave() -> None:
+    """In creaky speech every second pulse is weak for a while; the pitch has not halved."""
+    time = np.arange(RATE) / RATE
+    weak = 0.25 * (np.abs(time - 0.5) < 0.04)
+    source = pulses(150.0, RATE) * (1.0 - weak) + weak * pulses(75.0, RATE)
+    found = PitchTracker().track(source.astype(np.float32)).f0_hz[INSIDE]
+    assert found == pytest.approx(150.0, rel=0.03)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100, 1_023])
