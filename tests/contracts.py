@@ -50,7 +50,8 @@ def survives_anything(method: Method[Any]) -> None:
     for name, samples in HOSTILE.items():
         out = method.apply(Audio(samples, RATE), method.draw(rng))
         assert (out.rate, out.channels) == (RATE, 1), name
-        assert 0.5 * len(samples) - 512 <= len(out) <= 1.5 * len(samples) + 512, name
+        stretch = getattr(method, "stretch", 1.0)  # what the limit of ten seconds reckons with
+        assert min(len(samples), 1) <= len(out) <= stretch * len(samples), name
         assert np.isfinite(out.samples).all(), name
         assert np.abs(out.samples).max(initial=0.0) <= 1.0, name
 
