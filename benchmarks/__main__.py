@@ -8,6 +8,7 @@ import sys
 
 BENCHMARKS = {
     "speed": "benchmarks.speed",
+    "pitch": "benchmarks.pitch",
     "vad": "benchmarks.vad",
     "strength": "benchmarks.strength",
     "whole": "benchmarks.whole",
