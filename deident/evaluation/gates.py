@@ -14,7 +14,7 @@ from deident.evaluation.judge import Case, Material, Verdict, attack_all
 UNDISGUISED = "undisguised"
 WEAK = {"statistics": 0.06, "fusion": 0.05}  # undisguised equal error rates over this: no number
 WEAK_ENCODER = 0.06
-CHANCE = (0.42, 0.5)  # equal error rates of nothing, with the scatter of a few hundred trials
+SCATTER = 1.2  # of chance, over the root of the number of target trials (those of a speaker are alike)
 SAME = 0.01
 
 
@@ -87,8 +87,9 @@ def chance(plain: Case) -> Gate:
     )
     scores = SemiInformed().attack(random, comparable=False).scores
     got = metrics.eer(scores[:, plain.trials.target], scores[:, plain.trials.nontarget])
-    says = f"equal error rate {100 * got:.1f} % (at least {100 * CHANCE[0]:g} %)"
-    return Gate("random vectors score chance", CHANCE[0] <= got <= CHANCE[1], says)
+    least = max(0.1, 0.5 - SCATTER / np.sqrt(plain.trials.target.sum()))
+    says = f"equal error rate {100 * got:.1f} % (at least {100 * least:.1f} %)"
+    return Gate("random vectors score chance", bool(got >= least), says)
 
 
 def retraining(name: str, verdict: Verdict) -> list[Gate]:
