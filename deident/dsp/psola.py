@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from deident.audio import RATE
 from deident.dsp.pitch import Pitch
@@ -48,12 +47,6 @@ def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -
     table, row = _with_halfway(samples)
     back = (halves >> 1) + (halves & 1) * row + MARGIN
     return _join(table, starts, back, period[frame], length)
-
-
-def faster(samples: Floats, ratio: float, length: int) -> Floats:
-    """(length,) `samples` played `ratio` times as fast: every frequency times that. Padded at its end."""
-    played = soxr.resample(samples, ratio, 1.0, quality="MQ")[:length]
-    return np.pad(played, (0, length - len(played)))
 
 
 def pulse_offsets(samples: Floats, pitch: Pitch) -> Doubles:
