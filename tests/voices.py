@@ -62,7 +62,9 @@ def vowel(
     return _level(_formants(pulses(f0_hz, samples, tilt_db), name, tract))
 
 
-def hiss(seconds: float = 0.1, centre_hz: float = 5_000.0, width_hz: float = 2_000.0, seed: int = 0) -> Samples:
+def hiss(
+    seconds: float = 0.1, centre_hz: float = 5_000.0, width_hz: float = 2_000.0, seed: int = 0
+) -> Samples:
     """(samples,) an unvoiced consonant: noise around one frequency."""
     noise = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
     return _level(_resonate(noise, centre_hz, width_hz), 0.03)
@@ -74,7 +76,11 @@ def speech(talker: Talker = MAN, seconds: float = 3.0, seed: int = 0) -> Samples
     parts: list[Samples] = [np.zeros(RATE // 10, dtype=np.float32)]
     while sum(map(len, parts)) < seconds * RATE:
         for _ in range(rng.integers(2, 5)):
-            parts.append(_edges(hiss(rng.uniform(0.04, 0.1), rng.uniform(3_000, 6_000), seed=int(rng.integers(1 << 30)))))
+            parts.append(
+                _edges(
+                    hiss(rng.uniform(0.04, 0.1), rng.uniform(3_000, 6_000), seed=int(rng.integers(1 << 30)))
+                )
+            )
             parts.append(_edges(_syllable(talker, rng)))
         parts.append(np.zeros(int(rng.uniform(0.15, 0.4) * RATE), dtype=np.float32))
     out = np.concatenate(parts)[: round(seconds * RATE)]
@@ -95,7 +101,9 @@ def _syllable(talker: Talker, rng: np.random.Generator) -> Samples:
     return one * (1.0 - fade) + two * fade
 
 
-def _formants(source: npt.NDArray[np.floating], name: str | Sequence[float], tract: float) -> npt.NDArray[np.float64]:
+def _formants(
+    source: npt.NDArray[np.floating], name: str | Sequence[float], tract: float
+) -> npt.NDArray[np.float64]:
     out = source.astype(np.float64)
     centres = VOWELS[name] if isinstance(name, str) else tuple(name)
     for centre_hz, width_hz in zip(centres, BANDWIDTHS, strict=False):
@@ -104,7 +112,9 @@ def _formants(source: npt.NDArray[np.floating], name: str | Sequence[float], tra
     return out
 
 
-def _resonate(samples: npt.NDArray[np.floating], centre_hz: float, width_hz: float) -> npt.NDArray[np.float64]:
+def _resonate(
+    samples: npt.NDArray[np.floating], centre_hz: float, width_hz: float
+) -> npt.NDArray[np.float64]:
     from scipy.signal import lfilter
 
     radius = np.exp(-np.pi * width_hz / RATE)
