@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
+RATE = 16_000
 Samples = npt.NDArray[np.float32]
 
 
@@ -34,3 +39,62 @@ def b2(samples: npt.NDArray[np.floating], alpha: float, order: int = 20) -> npt.
         residual = lfilter(prediction, [1.0], frame)
         out[start : start + size] += window * lfilter([1.0], np.real(np.poly(moved)), residual)
     return out
+
+
+def praat(samples: Samples) -> object:
+    """Praat's "Change gender" by way of parselmouth: formants and median pitch moved, PSOLA."""
+    import parselmouth
+
+    sound = parselmouth.Sound(samples.astype(np.float64), RATE)
+    return parselmouth.praat.call(sound, "Change gender", 75.0, 600.0, 1.15, 180.0, 1.0, 1.0)
+
+
+def librosa_shift(samples: Samples) -> object:
+    import librosa
+
+    return librosa.effects.pitch_shift(samples, sr=RATE, n_steps=4.0)
+
+
+def world(samples: Samples) -> object:
+    """WORLD: dio, stonemask, cheaptrick, d4c, and synthesis at another pitch."""
+    import pyworld
+
+    wide = samples.astype(np.float64)
+    f0, times = pyworld.dio(wide, RATE)
+    f0 = pyworld.stonemask(wide, f0, times, RATE)
+    envelope = pyworld.cheaptrick(wide, f0, times, RATE)
+    return pyworld.synthesize(f0 * 1.26, envelope, pyworld.d4c(wide, f0, times, RATE), RATE)
+
+
+def command(*words: str) -> Callable[[Samples], object]:
+    """A program that reads one WAV file and writes another; "IN" and "OUT" stand for them."""
+
+    def run(samples: Samples) -> object:
+        import soundfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            files = {"IN": f"{folder}/in.wav", "OUT": f"{folder}/out.wav"}
+            soundfile.write(files["IN"], samples, RATE)
+            subprocess.run([files.get(word, word) for word in words], check=True, capture_output=True)
+        return None
+
+    return run
+
+
+PEERS: dict[str, Callable[[Samples], object]] = {
+    "B2 loop (librosa.lpc, lfilter)": lambda samples: b2(samples, 0.7),
+    "Praat Change gender": praat,
+    "Rubber Band -p 4 -F": command("rubberband", "-q", "-p", "4", "-F", "IN", "OUT"),
+    "sox pitch": command("sox", "IN", "OUT", "pitch", "400"),
+    "librosa pitch_shift": librosa_shift,
+    "WORLD dio": world,
+}
+
+
+def installed(peer: Callable[[Samples], object]) -> bool:
+    """Whether it runs here at all."""
+    try:
+        peer(np.random.default_rng(0).normal(0.0, 0.1, RATE).astype(np.float32))
+    except (ImportError, FileNotFoundError, subprocess.CalledProcessError):
+        return False
+    return True

@@ -3,9 +3,9 @@
     python -m benchmarks whole [--hours 2] [--disguise vocoder,psola,mcadams]
 
 The recording is 48 kHz stereo WAV, made of the examples over and over, so about eight tenths of it are speech.
-Every figure is of a process of its own, of one numeric thread, with what its children used (`wait4`). Runs take turns, so that a
-ratio compares neighbours in time; the median of the ratios is shown. Peers that are not installed are left
-out and named. Nothing here is timed against the clock but `× real time`, which is of processor time."""
+Every figure is of a process of its own with one numeric thread, with what its children used (`wait4`). Runs take
+turns, so that a ratio compares neighbours in time; the median of the ratios is shown. Peers that are not
+installed are left out and named. `× real time` is of processor time, not of the clock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class Cost:
 def measure(command: list[str]) -> Cost:
     """Processor time of a process and its children, and the peak memory of the largest of them."""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -74,6 +77,11 @@ def make_recording(path: Path, seconds: float) -> None:
         while left > 0:
             file.write(stereo[:left])
             left -= len(stereo)
+
+
+def make_apart(path: Path, seconds: float) -> None:
+    """In a process of its own: the kernel counts this one's peak memory to every process it starts."""
+    measure([sys.executable, "-m", "benchmarks.whole", "--make", str(seconds), str(path)])
 
 
 def ours(path: Path, disguise: str) -> list[str]:
@@ -117,7 +125,7 @@ def main(argv: list[str]) -> int:
     figures: dict[str, object] = {"hours": args.hours}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.wav"
-        make_recording(path, args.hours * 3600)
+        make_apart(path, args.hours * 3600)
         figures["cost"] = _compare(path, args.hours * 3600, args.disguise.split(","), args.rounds)
         figures["length"] = _lengths(Path(folder), args.hours, args.disguise.split(",")[0])
     if args.json:
@@ -158,7 +166,7 @@ def _lengths(folder: Path, hours: float, disguise: str) -> list[dict[str, float]
     rows = []
     for seconds in (10.0, 60.0, 600.0, hours * 3600):
         path = folder / f"{seconds:.0f}.wav"
-        make_recording(path, seconds)
+        make_apart(path, seconds)
         repeat = max(1, round(20 / seconds)) if seconds < 60 else 1
         cost = [measure(ours(path, disguise)) for _ in range(max(repeat, 3 if seconds < 1000 else 1))]
         path.unlink()
@@ -171,3 +179,5 @@ def _lengths(folder: Path, hours: float, disguise: str) -> list[dict[str, float]
 
 if __name__ == "__main__" and sys.argv[1:2] == ["--one"]:
     run_one(sys.argv[2], Path(sys.argv[3]))
+elif __name__ == "__main__" and sys.argv[1:2] == ["--make"]:
+    make_recording(Path(sys.argv[3]), float(sys.argv[2]))

@@ -28,7 +28,7 @@ class Cutting:
     Raises `SettingError` outside the ranges."""
 
     max_seconds: float = 10.0
-    min_seconds: float = 0.5
+    min_seconds: float = 0.3
     over_limit: OverLimit = "drop"
     fade_seconds: float = 0.01
 

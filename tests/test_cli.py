@@ -1,5 +1,6 @@
 """The command line, run as a person runs it."""
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from deident.cli import COMMANDS
+from deident.cli import progress as progress_module
+from deident.pipeline import Tally
+from deident.sources import Recording
+from deident.work import Outcome
 
 ROOT = Path(__file__).parents[1]
 
@@ -131,3 +136,34 @@ def test_segments_and_split_channels(recordings: Path, tmp_path: Path) -> None:
     assert data["snippets"] == 4
     assert data["speech_seconds"] == pytest.approx(9.0)
     assert len(list((tmp_path / "s").glob("*.flac"))) == 4
+
+
+class Screen(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
+    screen = Screen(terminal)
+    progress = progress_module.Progress(10, stream=screen)
+    for number in range(10):
+        progress(Outcome(number, "released", Tally(read_seconds=60.0)), Recording("canary.wav"))
+    progress.finish()
+    shown = screen.getvalue()
+    assert "canary" not in shown
+    assert "5/10 recordings, 5:00 of sound" in shown or "6/10 recordings, 6:00 of sound" in shown
+    assert "left" in shown
+    if terminal:
+        assert shown.count("\n") == 0
+        assert "[############............]" in shown
+        assert shown.endswith("\r")
+    else:
+        assert "\r" not in shown
+        assert 3 <= shown.count("\n") <= 5

@@ -11,7 +11,7 @@ import numpy.typing as npt
 RATE = 16_000
 Samples = npt.NDArray[np.float32]
 
-VOWELS = {  # centre frequencies of an average man's first five formants, Hz; Peterson & Barney (1952) and above
+VOWELS = {  # an average man's formants, Hz; the first three of Peterson & Barney (1952)
     "a": (730.0, 1_090.0, 2_440.0, 3_400.0, 4_500.0),
     "e": (530.0, 1_840.0, 2_480.0, 3_500.0, 4_500.0),
     "i": (270.0, 2_290.0, 3_010.0, 3_700.0, 4_500.0),
@@ -25,9 +25,9 @@ BANDWIDTHS = (70.0, 90.0, 120.0, 160.0, 200.0)  # Hz
 class Talker:
     """Who speaks.
 
-    f0_hz : median pitch.   tract : vocal-tract ratio, formants times this; 1 a man, 1.17 a woman, 1.35 a child.
-    jitter : standard deviation of a period, as a part of it.   breath : noise under the voice, as a part of it.
-    tilt_db : of the source, per octave."""
+    f0_hz : median pitch.   tract : vocal-tract ratio, formants times this; 1 for a man, 1.17 for a woman,
+    1.35 for a child.   jitter : standard deviation of a period, in octaves.   breath : noise under the voice,
+    as a part of it.   tilt_db : of the source, per octave."""
 
     f0_hz: float = 110.0
     tract: float = 1.0
@@ -71,7 +71,7 @@ def hiss(
 
 
 def speech(talker: Talker = MAN, seconds: float = 3.0, seed: int = 0) -> Samples:
-    """(samples,) syllables of hiss and gliding vowel with pauses between phrases, a faint noise throughout."""
+    """(samples,) syllables of hiss and gliding vowel, pauses between phrases, a faint noise throughout."""
     rng = np.random.default_rng(seed)
     parts: list[Samples] = [np.zeros(RATE // 10, dtype=np.float32)]
     while sum(map(len, parts)) < seconds * RATE:

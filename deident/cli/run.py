@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--disguise", metavar="METHOD,...", help="a method by name, or several to chain")
     how.add_argument("--scope", choices=("snippet", "recording", "speaker"), help="what keeps one voice")
     how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
-    how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.5)")
+    how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
     how.add_argument("--over-limit", choices=("drop", "split"), help="speech without a pause to divide it at")
     how.add_argument("--max-per-recording", type=int, metavar="N", help="release at most N, chosen at random")
     how.add_argument("--format", choices=("wav", "flac"), help="of the snippets (default wav)")
@@ -165,11 +165,13 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
     found = f"{clock(summary.read_seconds)} of sound, {summary.speech_seconds:.1f} s of speech found"
     released = f"{summary.snippets} snippets, {summary.released_seconds:.1f} s"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
+    codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
     rows = {
         "recordings": f"{summary.recordings}: {states or 'none'}",
         "read": found,
         "would release" if dry else "released": released,
         "dropped": drops or "nothing",
+        **({"because": codes} if codes else {}),
         "took": took,
     }
     return "\n".join(f"{name:<14}{value}" for name, value in rows.items())

@@ -7,6 +7,7 @@ from typing import Any
 from deident.disguise.base import Disguise, Method
 from deident.disguise.chain import Chain
 from deident.disguise.mcadams import McAdams
+from deident.disguise.pitch_shift import PitchShift
 from deident.disguise.psola import Psola
 from deident.disguise.vocoder import Vocoder
 
@@ -16,4 +17,5 @@ DISGUISES: dict[str, type[Method[Any]]] = {
     "vocoder": Vocoder,
     "psola": Psola,
     "mcadams": McAdams,
+    "pitch_shift": PitchShift,
 }

@@ -105,4 +105,5 @@ def contour(speech: Speech, octaves: float) -> Floats:
 
 def _above(values: Floats, threshold: float, softness: float) -> Floats:
     """0 to 1, a half at the threshold."""
-    return 0.5 + 0.5 * np.tanh((values - np.float32(threshold)) / np.float32(2.0 * softness))
+    risen: Floats = 0.5 + 0.5 * np.tanh((values - np.float32(threshold)) / np.float32(2.0 * softness))
+    return risen

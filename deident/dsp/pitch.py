@@ -88,14 +88,16 @@ class PitchTracker:
 
     @cached_property
     def _first_root(self) -> float:
-        return (1.0 / self.ceiling_hz) ** (1.0 / LAG_POWER) - 1.5 * LAG_STEP
+        return float(self.ceiling_hz ** (-1.0 / LAG_POWER)) - 1.5 * LAG_STEP
 
     @cached_property
     def _lags(self) -> npt.NDArray[np.float64]:
         """(lags,) seconds, finer where periods are short, with one more at each end for the parabola."""
-        last_root = (1.0 / self.floor_hz) ** (1.0 / LAG_POWER)
+        last_root = self.floor_hz ** (-1.0 / LAG_POWER)
         count = int(np.ceil((last_root - self._first_root) / LAG_STEP)) + 2
-        return (self._first_root + LAG_STEP * np.arange(count)) ** LAG_POWER
+        roots = self._first_root + LAG_STEP * np.arange(count, dtype=np.float64)
+        lags: npt.NDArray[np.float64] = np.power(roots, LAG_POWER)
+        return lags
 
     @cached_property
     def _bands(self) -> list[slice]:
@@ -137,7 +139,7 @@ class PitchTracker:
         correlation = self._correlation(samples)
         energy = correlation[:, 0]
         lag, height = _peaks(correlation, self._bands)
-        loud = np.quantile(energy, 0.9)
+        loud = np.partition(energy, -1 - len(energy) // 10)[-1 - len(energy) // 10]
         height /= energy + np.float32(10.0 ** (self.silence_db / 10.0) * loud + 1e-12)
         root = lag * np.float32(LAG_STEP) + np.float32(self._first_root - LAG_STEP)  # column 0 is the energy
         return root ** np.float32(-LAG_POWER), height
@@ -158,17 +160,15 @@ class PitchTracker:
         """(frames, size) view of decimated samples, frame k centred on sample k·hop."""
         count = samples.shape[-1] // self.hop + 1
         needed = (count - 1) * self.hop + SIZE
-        half = len(_LOW_PASS) // 2
-        padded = np.zeros(needed + len(_LOW_PASS), dtype=np.float32)
-        front = SIZE // 2 + half
+        width, rows = _DECIMATE.shape
+        step = rows * DECIMATION
+        padded = np.zeros(-(-needed // step) * step + width, dtype=np.float32)
+        front = (SIZE + width - step) // 2 + DECIMATION // 2
         padded[front : front + samples.shape[-1]] = samples
         if samples.size:
             padded[front : front + samples.shape[-1]] -= samples.mean()
-        parts = _LOW_PASS.reshape(-1, DECIMATION) @ padded.reshape(-1, DECIMATION).T
-        decimated = np.zeros(needed // DECIMATION, dtype=np.float32)
-        for delay, part in enumerate(parts):
-            decimated += part[delay : delay + len(decimated)]
-        return frame_view(decimated, SIZE // DECIMATION, self.hop // DECIMATION)
+        decimated = (frame_view(padded, width, step) @ _DECIMATE).reshape(-1)
+        return frame_view(decimated, SIZE // DECIMATION, self.hop // DECIMATION)[:count]
 
     def _costs(self, f0_hz: Floats, strength: Floats) -> tuple[Floats, Floats]:
         """Worth of each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last."""
@@ -183,16 +183,17 @@ class PitchTracker:
         return states, steps
 
 
-def _low_pass(reach: int = 4) -> Floats:
-    """(2·reach·DECIMATION,) a Hamming-windowed sinc to 0.85 of the new band."""
+def _decimation(rows: int = 8, reach: int = 4) -> Floats:
+    """From samples to `rows` decimated ones: a Hamming-windowed sinc to 0.85 of the new band."""
     at = np.arange(2 * reach * DECIMATION) - reach * DECIMATION
-    cutoff = 0.85 / DECIMATION
-    taps = cutoff * np.sinc(cutoff * at) * (0.54 + 0.46 * np.cos(np.pi * at / (reach * DECIMATION)))
-    unit: Floats = (taps / taps.sum()).astype(np.float32)
-    return unit
+    taps = np.sinc(0.85 * at / DECIMATION) * (0.54 + 0.46 * np.cos(np.pi * at / (reach * DECIMATION)))
+    matrix = np.zeros(((rows - 1) * DECIMATION + len(at), rows), dtype=np.float32)
+    for row in range(rows):
+        matrix[row * DECIMATION : row * DECIMATION + len(at), row] = taps / taps.sum()
+    return matrix
 
 
-_LOW_PASS = _low_pass()
+_DECIMATE = _decimation()
 
 
 def _peaks(correlation: Floats, bands: list[slice]) -> tuple[Floats, Floats]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import soxr
@@ -14,7 +16,8 @@ UNVOICED = RATE // 100  # samples from one join to the next where there are no p
 PULSE_FRAME = 1_024  # samples in which the pulses around a frame's centre are sought
 PULSE_STEP = 8  # samples whose energy is one point
 STEEPEST = 5.0  # a join takes at least this part of the time from one pulse to the next
-BLOCK = 16_384  # samples joined at a time, to stay in the cache
+BLOCK = 16_384  # samples worked on at a time, to stay in the cache
+MARGIN = 2_048  # zeros before and after the samples; no join reaches that far out
 
 Doubles = npt.NDArray[np.float64]
 
@@ -39,14 +42,16 @@ def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -
     wanted = pulses / stretch
     frame = np.minimum(np.rint(wanted / pitch.hop).astype(np.int64), len(voiced) - 1)
     old = _old_pulses(wanted, frame * pitch.hop, pulse_offsets(samples, pitch)[frame], period[frame])
-    old = np.where(voiced[frame], old, wanted)
+    old = np.where(voiced[frame], old, pulses + np.rint(wanted - pulses))  # hiss needs no half samples
     starts = np.rint(pulses).astype(np.int64)
-    back = np.rint(2.0 * (old - pulses)).astype(np.int64)
-    return _join(_twice(samples), starts, back, period[frame], length)
+    halves = np.rint(2.0 * (old - pulses)).astype(np.int64)
+    table, row = _with_halfway(samples)
+    back = (halves >> 1) + (halves & 1) * row + MARGIN
+    return _join(table, starts, back, period[frame], length)
 
 
 def faster(samples: Floats, ratio: float, length: int) -> Floats:
-    """(length,) `samples` played `ratio` times as fast: every frequency times that. Ends in zeros if short."""
+    """(length,) `samples` played `ratio` times as fast: every frequency times that. Padded at its end."""
     played = soxr.resample(samples, ratio, 1.0, quality="MQ")[:length]
     return np.pad(played, (0, length - len(played)))
 
@@ -58,18 +63,20 @@ def pulse_offsets(samples: Floats, pitch: Pitch) -> Doubles:
     component at the frame's pitch. Half-waves, because both halves of a pure tone would hide its period."""
     voiced = pitch.voiced
     half = PULSE_FRAME // 2
-    size = (len(voiced) - 1) * pitch.hop + PULSE_FRAME
-    padded = np.zeros(size, dtype=np.float32)
-    padded[half : half + samples.shape[-1]] = samples[: size - half]
-    points = padded.reshape(-1, PULSE_STEP)
-    energy = np.einsum("ps,ps->p", points, np.maximum(points, 0.0))
+    positive = np.zeros((len(voiced) - 1) * pitch.hop + PULSE_FRAME, dtype=np.float32)
+    here = positive[half : half + samples.shape[-1]]
+    np.maximum(samples[: len(here)], 0.0, out=here)
+    points = positive.reshape(-1, PULSE_STEP)
+    energy = np.einsum("ps,ps->p", points, points)
     window = np.hanning(PULSE_FRAME // PULSE_STEP + 2)[1:-1].astype(np.float32)
     around = frame_view(energy, len(window), pitch.hop // PULSE_STEP)[voiced] * window
     around -= (around.sum(axis=1) / window.sum())[:, None] * window
-    at = (np.arange(len(window)) * PULSE_STEP + 0.5 * (PULSE_STEP - 1) - half).astype(np.float32)
+    later, earlier = around[:, len(window) // 2 :], around[:, len(window) // 2 - 1 :: -1]
+    at = ((np.arange(len(window) // 2) + 0.5) * PULSE_STEP).astype(np.float32)
     f0_hz = pitch.f0_hz[voiced]
     angle = np.multiply.outer(f0_hz * np.float32(2.0 * np.pi / RATE), at)
-    re, im = np.einsum("fp,fp->f", around, np.cos(angle)), np.einsum("fp,fp->f", around, np.sin(angle))
+    re = np.einsum("fp,fp->f", later + earlier, np.cos(angle))
+    im = np.einsum("fp,fp->f", later - earlier, np.sin(angle))
     offsets = np.zeros(len(voiced))
     offsets[voiced] = np.arctan2(im, re) / (2.0 * np.pi) * RATE / f0_hz
     return offsets
@@ -89,29 +96,30 @@ def _old_pulses(wanted: Doubles, centre: npt.NDArray[np.int64], offset: Doubles,
     return own + np.rint((wanted - own) / period) * period
 
 
-def _twice(samples: Floats) -> Floats:
-    """(2·samples,) with the values halfway between them: whole samples are too coarse for a high voice."""
-    rows, taps = _HALFWAY.shape[0], _HALFWAY.shape[1] - _HALFWAY.shape[0] + 1
-    count = -(-samples.shape[-1] // rows)
-    padded = np.zeros(count * rows, dtype=np.float32)
-    padded[: samples.shape[-1]] = samples
-    spread = padded.reshape(count, rows) @ _HALFWAY
-    halfway = np.zeros((count + 1) * rows, dtype=np.float32)
-    halfway[:-rows].reshape(count, rows)[:] = spread[:, :rows]
-    halfway[rows:].reshape(count, rows)[:, : taps - 1] += spread[:, rows:]
-    twice = np.empty(2 * samples.shape[-1], dtype=np.float32)
-    twice[0::2] = samples
-    twice[1::2] = np.append(halfway, np.zeros(taps, np.float32))[taps // 2 :][: samples.shape[-1]]
-    return twice
+def _with_halfway(samples: Floats) -> tuple[Floats, int]:
+    """The samples after a margin and before another, then, from `row` on, the same halfway between samples.
+
+    Whole samples are too coarse for the pulses of a high voice. Returns (2·row,) and row."""
+    width, rows = _HALFWAY.shape
+    lead = (width - rows) // 2  # how far back the values halfway after a sample reach
+    row = -(-(samples.shape[-1] + 2 * MARGIN) // rows) * rows
+    table = np.zeros(2 * row, dtype=np.float32)
+    table[MARGIN : MARGIN + samples.shape[-1]] = samples
+    windows = frame_view(table[MARGIN - rows - lead : row], width, rows)
+    halfway = table[row + MARGIN - rows :][: windows.shape[0] * rows].reshape(-1, rows)
+    step = BLOCK // rows
+    for start in range(0, len(windows), step):
+        np.matmul(windows[start : start + step], _HALFWAY, out=halfway[start : start + step])
+    return table, row
 
 
-def _halfway(rows: int = 32, taps: int = 16) -> Floats:
-    """(rows, rows + taps - 1): what each of so many samples adds to the values halfway between samples."""
+def _halfway(rows: int = 64, taps: int = 16) -> Floats:
+    """(rows + taps - 1, rows): from so many samples to the values halfway between the inner ones."""
     at = np.arange(taps) - 0.5 * (taps - 1)
     response = np.sinc(at) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / taps))
-    matrix = np.zeros((rows, rows + taps - 1), dtype=np.float32)
+    matrix = np.zeros((rows + taps - 1, rows), dtype=np.float32)
     for row in range(rows):
-        matrix[row, row : row + taps] = response / response.sum()
+        matrix[row : row + taps, row] = response / response.sum()
     return matrix
 
 
@@ -119,45 +127,49 @@ _HALFWAY = _halfway()
 
 
 def _join(
-    samples: Floats,
+    table: Floats,
     starts: npt.NDArray[np.int64],
     back: npt.NDArray[np.int64],
     period: Doubles,
     length: int,
 ) -> Floats:
-    """(length,) fading, from each start to the next, between its `back` and its successor's.
-
-    samples : twice as many a second.   back : half samples from a place in the output to one in them.
+    """(length,) fading, from each start to the next, from what lies `back` in the table to its successor's.
 
     Where the new pulses lie further apart than the old ones, the fade keeps to the middle: otherwise the
     neighbour of each old pulse would be heard as an echo."""
-    spans = np.diff(starts)
-    tight = np.maximum(period[:-1] / np.maximum(spans, 1), 0.5 + 0.5 / STEEPEST)
+    spans = np.maximum(np.diff(starts), 1)
+    tight = np.maximum(period[:-1] / spans, 0.5 + 0.5 / STEEPEST)
     steep = np.maximum(0.5 / (tight - 0.5), 1.0)
-    slope = steep / np.maximum(spans, 1)
+    slope = steep / spans
     out = np.empty(length, dtype=np.float32)
-    edges = np.searchsorted(starts, np.arange(0, length + BLOCK, BLOCK))
     first = 0
-    for last in edges[1:]:
-        last = min(int(last), len(spans))
-        if last <= first:
-            continue
+    while first < len(spans) and starts[first] < length:
+        last = max(first + 1, int(np.searchsorted(starts, starts[first] + BLOCK)) - 1)
         grains = slice(first, last)
         start, stop = int(starts[first]), min(int(starts[last]), length)
-        place = np.arange(stop - start)
-        level = (0.5 - 0.5 * steep[grains] - (starts[grains] - start) * slope[grains]).astype(np.float32)
-        count = spans[grains]
-        rise = np.repeat(slope[grains].astype(np.float32), count)[: len(place)]
-        rise *= place.astype(np.float32)
-        rise += np.repeat(level, count)[: len(place)]
+        level = 0.5 - 0.5 * steep[grains] - (starts[grains] - start) * slope[grains]
+        here = slice(0, stop - start)
+        rise = _held(slope[grains].astype(np.float32), starts[first : last + 1])[here]
+        rise *= _COUNT[here]
+        rise += _held(level.astype(np.float32), starts[first : last + 1])[here]
         np.clip(rise, 0.0, 1.0, out=rise)
-        rise *= rise * (np.float32(3.0) - np.float32(2.0) * rise)
-        place += start
-        place *= 2
-        one = samples.take(place + np.repeat(back[:-1][grains], count)[: len(place)], mode="clip")
-        two = samples.take(place + np.repeat(back[1:][grains], count)[: len(place)], mode="clip")
+        bend = rise * np.float32(-2.0)
+        bend += np.float32(3.0)
+        rise *= rise
+        rise *= bend
+        place = np.arange(start, stop)
+        one = table.take(_held(back[:-1][grains], starts[first : last + 1])[here] + place, mode="clip")
+        two = table.take(_held(back[1:][grains], starts[first : last + 1])[here] + place, mode="clip")
         two -= one
         two *= rise
         np.add(one, two, out=out[start:stop])
         first = last
     return out
+
+
+def _held(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Each value from its start to the next."""
+    return np.repeat(values, np.diff(starts))
+
+
+_COUNT = np.arange(BLOCK, dtype=np.float32)

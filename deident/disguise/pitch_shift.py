@@ -1,0 +1,45 @@
+"""What people use today: the whole voice shifted up or down, formants and all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deident.audio import RATE, Audio
+from deident.disguise.base import Method, at_work_rate, bounded, ordered
+from deident.dsp.pitch import PitchTracker
+from deident.dsp.psola import faster, repitch
+
+
+@dataclass(frozen=True)
+class PitchShiftVoice:
+    """What was drawn: by how much every frequency moves."""
+
+    semitones: float = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PitchShift(Method[PitchShiftVoice]):
+    """A pitch shifter: pitch and formants moved together, timing kept.
+
+    semitones : the range of the move, drawn up or down; it does not reach the voice as it was.
+    The weakest method here, for comparison: one number undoes it. Speech is stretched with its pitch in
+    place, then played faster. Raises `SettingError` for a range that cannot work."""
+
+    semitones: tuple[float, float] = (3.0, 5.0)
+
+    def __post_init__(self) -> None:
+        ordered("semitones", self.semitones, 1.0, 12.0)
+
+    def draw(self, rng: np.random.Generator) -> PitchShiftVoice:
+        return PitchShiftVoice(float(rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))))
+
+    def apply(self, audio: Audio, voice: PitchShiftVoice) -> Audio:
+        samples = at_work_rate(audio)
+        ratio = 2.0 ** (voice.semitones / 12.0)
+        slow = repitch(samples, _TRACKER.track(samples), ratio=1.0, stretch=ratio)
+        return Audio(bounded(faster(slow, ratio, len(samples))), RATE)
+
+
+_TRACKER = PitchTracker(hop=256)

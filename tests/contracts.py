@@ -1,0 +1,157 @@
+"""What every disguise must do, whoever wrote it: CONTRACTS, each a function of a method that asserts."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from deident.audio import RATE, Audio
+from deident.disguise import Method
+from deident.errors import RecordingError, SettingError
+from tests.voices import CHILD, MAN, WOMAN, Talker, speech, vowel
+
+Samples = npt.NDArray[np.floating[Any]]
+Contract = Callable[[Method[Any]], None]
+
+_TIME = np.arange(RATE) / RATE
+_NOISE = np.random.default_rng(5).uniform(-1.0, 1.0, RATE)
+HOSTILE: dict[str, Samples] = {
+    "nothing": np.zeros(0),
+    "one sample": np.array([0.7]),
+    "less than a frame": np.full(100, -0.3),
+    "silence": np.zeros(RATE),
+    "offset": np.full(RATE, 0.5),
+    "sine": np.sin(2.0 * np.pi * 440.0 * _TIME),
+    "hum": 0.01 * np.sin(2.0 * np.pi * 50.0 * _TIME),
+    "highest tone": np.tile((1.0, -1.0), RATE // 2),
+    "square": np.sign(np.sin(2.0 * np.pi * 100.3 * _TIME)),
+    "clipped music": np.clip(
+        sum(np.sin(2.0 * np.pi * f * _TIME) for f in (220.0, 277.2, 329.6, 1_318.0)), -1, 1
+    ),
+    "click": np.eye(1, RATE, 8_000)[0],
+    "noise at full scale": _NOISE,
+    "noise below rounding": 1e-30 * _NOISE,
+    "child": 0.5 * np.asarray(vowel("a", 450.0, 1.0, 1.35)),
+    "creak": np.asarray(vowel("o", 55.0, 1.0)),
+    "beyond full scale": 40.0 * _NOISE,
+    "onset": np.concatenate((np.zeros(RATE // 2), speech(MAN, 0.5))),
+}
+
+
+def survives_anything(method: Method[Any]) -> None:
+    rng = np.random.default_rng(1)
+    for name, samples in HOSTILE.items():
+        out = method.apply(Audio(samples, RATE), method.draw(rng))
+        assert (out.rate, out.channels) == (RATE, 1), name
+        stretch = getattr(method, "stretch", 1.0)  # what the limit of ten seconds reckons with
+        assert min(len(samples), 1) <= len(out) <= stretch * len(samples), name
+        assert np.isfinite(out.samples).all(), name
+        assert np.abs(out.samples).max(initial=0.0) <= 1.0, name
+
+
+def silence_stays_silent(method: Method[Any]) -> None:
+    for seed in range(3):
+        out = method.apply(Audio(np.zeros(2 * RATE), RATE), method.draw(np.random.default_rng(seed)))
+        assert np.abs(out.samples).max() <= 1e-3
+
+
+def speech_is_heard(method: Method[Any]) -> None:
+    for talker in (MAN, WOMAN, CHILD, Talker(130.0, jitter=0.02, breath=0.3)):
+        out = method.apply(Audio(speech(talker), RATE), method.draw(np.random.default_rng(2)))
+        assert 0.01 < np.sqrt(np.mean(out.samples**2)) < 0.3
+
+
+def speech_is_changed(method: Method[Any]) -> None:
+    samples = speech(WOMAN)
+    for seed in range(5):
+        out = method.apply(Audio(samples, RATE), method.draw(np.random.default_rng(seed))).mono
+        count = min(len(out), len(samples))
+        likeness = np.corrcoef(out[:count], samples[:count])[0, 1]
+        assert abs(likeness) < 0.7, "the output is all but the input"
+
+
+def voices_differ(method: Method[Any]) -> None:
+    rng, audio = np.random.default_rng(3), Audio(speech(seconds=1.0), RATE)
+    one, two = (method.apply(audio, method.draw(rng)) for _ in range(2))
+    assert one != two
+
+
+def the_voice_decides_alone(method: Method[Any]) -> None:
+    audio, other = Audio(speech(seconds=1.0), RATE), Audio(speech(WOMAN, 1.5, seed=1), RATE)
+    voice = method.draw(np.random.default_rng(4))
+    first = method.apply(audio, voice)
+    method.apply(other, method.draw(np.random.default_rng(5)))
+    assert method.apply(audio, voice) == first
+
+
+def the_generator_decides_alone(method: Method[Any]) -> None:
+    one, two = (pickle.dumps(method.draw(np.random.default_rng(6))) for _ in range(2))
+    assert one == two
+    assert pickle.dumps(method.draw(np.random.default_rng(7))) != one
+
+
+def input_is_left_alone(method: Method[Any]) -> None:
+    samples = speech(seconds=0.5)
+    before = samples.copy()
+    method(samples, RATE)
+    assert np.array_equal(samples, before)
+
+
+def travels(method: Method[Any]) -> None:
+    voice, audio = method.draw(np.random.default_rng(8)), Audio(speech(seconds=0.5), RATE)
+    there = pickle.loads(pickle.dumps((method, voice)))
+    assert there[0] == method
+    assert there[0].apply(audio, there[1]) == method.apply(audio, voice)
+
+
+def voice_is_secret(method: Method[Any]) -> None:
+    voice = method.draw(np.random.default_rng(9))
+    assert not re.search(r"\d", repr(voice)), "a drawn number shows"
+
+
+def cannot_be_changed(method: Method[Any]) -> None:
+    voice = method.draw(np.random.default_rng(10))
+    for value in (method, voice):
+        name = dataclasses.fields(value)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, name, 1.0)
+
+
+def is_a_plain_callable(method: Method[Any]) -> None:
+    at_48_khz = np.repeat(speech(seconds=0.5), 3)
+    out = method(at_48_khz, 48_000)
+    assert (out.dtype, out.ndim) == (np.float32, 1)
+    assert 0.5 < len(out) / len(at_48_khz) < 1.5
+    assert method(np.stack((at_48_khz, at_48_khz)), 48_000).shape[0] == 2
+
+
+def refuses_what_it_cannot_hear(method: Method[Any]) -> None:
+    voice = method.draw(np.random.default_rng(11))
+    with pytest.raises(SettingError):
+        method.apply(Audio(np.zeros(800), 8_000), voice)
+    with pytest.raises(RecordingError):
+        method.apply(Audio(np.zeros((2, 800)), RATE), voice)
+
+
+CONTRACTS: list[Contract] = [
+    survives_anything,
+    silence_stays_silent,
+    speech_is_heard,
+    speech_is_changed,
+    voices_differ,
+    the_voice_decides_alone,
+    the_generator_decides_alone,
+    input_is_left_alone,
+    travels,
+    voice_is_secret,
+    cannot_be_changed,
+    is_a_plain_callable,
+    refuses_what_it_cannot_hear,
+]

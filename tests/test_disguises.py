@@ -1,0 +1,53 @@
+"""Every disguise keeps every contract; and the contracts notice a disguise that does nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deident.audio import Audio
+from deident.disguise import DISGUISES, Method
+from deident.errors import SettingError
+from tests.contracts import CONTRACTS, Contract, speech_is_changed, voice_is_secret
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)
+@pytest.mark.parametrize("name", DISGUISES)
+def test_contract(name: str, contract: Contract) -> None:
+    contract(DISGUISES[name]())
+
+
+@dataclass(frozen=True)
+class Nothing(Method[Any]):
+    """A disguise that forgot to disguise, and shows what it drew."""
+
+    loudness: float = 1.0
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        return rng.uniform()
+
+    def apply(self, audio: Audio, voice: Any) -> Audio:
+        return audio
+
+
+def test_contracts_notice_a_disguise_that_does_nothing() -> None:
+    for contract in (speech_is_changed, voice_is_secret):
+        with pytest.raises(AssertionError):
+            contract(Nothing())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("psola", {"semitones": (0.0, 4.0)}),
+        ("psola", {"semitones": (5.0, 3.0)}),
+        ("psola", {"formant_ratio": (0.9, 1.2)}),
+        ("mcadams", {"alpha": (0.5, 1.0)}),
+        ("mcadams", {"alpha": (0.1, 0.9)}),
+        ("pitch_shift", {"semitones": (-3.0, 3.0)}),
+    ],
+)
+def test_settings_that_could_draw_no_disguise_are_refused(name: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingError):
+        DISGUISES[name](**settings)
