@@ -146,8 +146,9 @@ def _join(
         rise = _held(slope[grains].astype(np.float32), starts[first : last + 1])[here]
         rise *= _COUNT[here]
         rise += _held(level.astype(np.float32), starts[first : last + 1])[here]
-        np.clip(rise, 0.0, 1.0, out=rise)
-        bend = rise * np.float32(-2.0)
+        if steep[grains].max() > 1.0:
+            np.clip(rise, 0.0, 1.0, out=rise)
+        bend = rise * np.float32(-2.0)  # the fade bends at both ends: a straight one blurs close formants
         bend += np.float32(3.0)
         rise *= rise
         rise *= bend

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-import numpy.typing as npt
 
 from deident.dsp.stft import Floats, frame_view
 
@@ -25,31 +26,30 @@ def faster(samples: Floats, ratio: float, length: int) -> Floats:
     for one ratio, a third of the cost of a resampler that takes any."""
     step = round(ratio * CYCLE)
     cycles = -(-length // CYCLE)
-    reach = int(np.ceil(0.5 * TAPS * max(1.0, ratio)))
-    width = int(np.ceil(ratio * ROW)) + 2 * reach + 1
+    firsts, reach, matrices = _products(step)
+    width = matrices.shape[1]
     padded = np.zeros(max(cycles * step, samples.shape[-1]) + width + reach, dtype=np.float32)
     padded[reach : reach + samples.shape[-1]] = samples
-    places = ratio * np.arange(CYCLE).reshape(-1, ROW)
-    firsts = places[:, 0].astype(np.int64)
-    matrices = _taps(places - firsts[:, None] + reach, width, ratio)
     out = np.empty((cycles, len(firsts), ROW), dtype=np.float32)
     for part, first in enumerate(firsts):
         out[:, part] = frame_view(padded[first:], width, step)[:cycles] @ matrices[part]
     return out.reshape(-1)[:length]
 
 
-def _taps(places: npt.NDArray[np.floating], width: int, ratio: float) -> Floats:
-    """(rows, width, places): from so many samples to the values at (rows, places) among them.
+@lru_cache(maxsize=64)
+def _products(step: int) -> tuple[list[int], int, Floats]:
+    """Where each row of outputs begins among the samples, how far back it reaches, and its matrix.
 
+    Returns (rows,), samples, and (rows, width, ROW): from `width` samples to the values of one row.
     A Hamming window: what would fold back stays 53 dB down."""
-    narrow = np.float32(PASS * min(1.0, 1.0 / ratio))
-    half = np.float32(0.5 * TAPS * max(1.0, ratio))
-    away = (np.arange(width)[:, None] - places[:, None, :]).astype(np.float32)
-    window = np.cos(np.clip(away / half, -1.0, 1.0) * np.float32(np.pi))
-    window *= np.float32(0.46)
-    window += np.float32(0.54)
-    window[np.abs(away) > half] = 0.0
-    taps = np.sinc(narrow * away) * window
-    taps /= taps.sum(axis=1, keepdims=True)
-    unit: Floats = taps
-    return unit
+    ratio = step / CYCLE
+    reach = int(np.ceil(0.5 * TAPS * max(1.0, ratio)))
+    width = int(np.ceil(ratio * ROW)) + 2 * reach + 1
+    places = ratio * np.arange(CYCLE).reshape(-1, ROW)
+    firsts = places[:, 0].astype(np.int64)
+    away = np.arange(width)[:, None] - (places - firsts[:, None] + reach)[:, None, :]
+    half = 0.5 * TAPS * max(1.0, ratio)
+    window = (0.54 + 0.46 * np.cos(np.pi * away / half)) * (np.abs(away) <= half)
+    taps = np.sinc(PASS * min(1.0, 1.0 / ratio) * away) * window
+    matrices: Floats = (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+    return firsts.tolist(), reach, matrices
