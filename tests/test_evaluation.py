@@ -23,6 +23,7 @@ from deident.evaluation.features import FAMILIES, frames_of, statistics
 from deident.evaluation.inversion import undo
 from deident.evaluation.naming import disguise_named
 from deident.evaluation.report import Report
+from deident.evaluation.report_html import write
 from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
 from deident.evaluation.utility import Melody, Recognition, training_use, word_errors
@@ -128,7 +129,7 @@ class TestReport:
             report.compare({"something": "else"})
 
     def test_the_page_fetches_nothing(self, report: Report, tmp_path: Path) -> None:
-        report.write(tmp_path)
+        write(report, tmp_path)
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert page.count("data:image/png;base64,") >= 5
         for word in ("http:", "https:", "<script", "<link", 'src="/'):
