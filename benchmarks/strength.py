@@ -23,7 +23,6 @@ from deident.evaluation.cache import Cache
 from deident.evaluation.command import Progress
 from deident.evaluation.layouts import read_corpus
 from deident.evaluation.naming import disguise_named
-from deident.evaluation.report_html import write
 from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import synthetic_corpus
 
