@@ -23,9 +23,10 @@ from deident.evaluation.features import FAMILIES, frames_of, statistics
 from deident.evaluation.inversion import undo
 from deident.evaluation.naming import disguise_named
 from deident.evaluation.report import Report
+from deident.evaluation.report_html import write
 from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
-from deident.evaluation.utility import Melody, Recognition, training_use, word_errors
+from deident.evaluation.utility import Melody, Recognition, WordShape, training_use, word_errors
 
 QUICK = Settings(runs=1, train_copies=2, draws=50)
 
@@ -128,7 +129,7 @@ class TestReport:
             report.compare({"something": "else"})
 
     def test_the_page_fetches_nothing(self, report: Report, tmp_path: Path) -> None:
-        report.write(tmp_path)
+        write(report, tmp_path)
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert page.count("data:image/png;base64,") >= 5
         for word in ("http:", "https:", "<script", "<link", 'src="/'):
@@ -288,7 +289,11 @@ class TestUtility:
                 words.append(
                     Utterance(f"{speaker}/{index}", str(speaker), Held(audio), transcript="abcd"[index % 4])
                 )
-        same, gone = training_use(words, Undisguised(), 0), training_use(words, Noise(), 0)
+        plain, hidden = (
+            gather(Batch(method, "words", 1, 0, "snippet", {"word": WordShape()}), words)["word"][:, 0]
+            for method in (Undisguised(), Noise())
+        )
+        same, gone = training_use(words, plain, plain), training_use(words, plain, hidden)
         assert same.original == same.trained_on_disguised == same.both_disguised > 0.9
         assert gone.original == same.original
         assert max(gone.trained_on_disguised, gone.tested_on_disguised, gone.both_disguised) < 0.55
