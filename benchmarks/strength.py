@@ -111,7 +111,9 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{time.monotonic() - started:.0f} s, {args.jobs} processes", file=sys.stderr)
     _write(report)
     if args.out:
-        report.write(Path(args.out))
+        from deident.evaluation.report_html import write
+
+        write(report, Path(args.out))
     return report.exit_code
 
 

@@ -22,7 +22,7 @@ _HOMES = {
     "Tally": "pipeline",
     "Recording": "sources",
     "Summary": "batch",
-    "Outcome": "batch",
+    "Outcome": "work",
     "read": "codec",
     "find_speech": "vad",
     "cut": "snippets",
@@ -41,7 +41,6 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from deident.audio import Audio as Audio
-    from deident.batch import Outcome as Outcome
     from deident.batch import Summary as Summary
     from deident.batch import run as run
     from deident.codec import read as read
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
     from deident.sources import Recording as Recording
     from deident.vad import Speech as Speech
     from deident.vad import find_speech as find_speech
+    from deident.work import Outcome as Outcome
 
 
 def __getattr__(name: str) -> object:

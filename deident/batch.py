@@ -1,50 +1,25 @@
-"""Many recordings: over processes, with every one ending in exactly one state."""
+"""Many recordings to one store, every one ending in exactly one state."""
 
 from __future__ import annotations
 
-import hashlib
-import multiprocessing
 import os
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from deident.errors import DeidentError, RecordingError, SettingError, StoreError
+from deident.errors import RecordingError, SettingError
+from deident.pools import outcomes as outcomes_of
 from deident.sources import Recording, expand
+from deident.work import FINE, STATES, Outcome, state_of
 
 if TYPE_CHECKING:
-    from deident.pipeline import Tally
     from deident.policy import Policy
     from deident.secret import Key
-    from deident.store import Entry, Link, Linkage, Staged, Store
-
-# released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
-# but the recording's end was missing.   refused: nothing could be used.   skipped: done by an earlier run.
-STATES = ("released", "no-speech", "dropped", "partial", "refused", "skipped")
-FINE = frozenset({"released", "no-speech", "skipped"})
-
-CHUNK_BYTES = 4 << 20
-CHUNK_RECORDINGS = 32
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-@dataclass
-class Outcome:
-    """How one recording ended. `number` is its place in the input; `code` and `message` say why it is not fine;
-    `id` speaks of it without naming it (`pseudonym`)."""
-
-    number: int
-    state: str
-    tally: Tally
-    code: str = ""
-    message: str = ""
-    snippets: list[Staged] = field(default_factory=list)
-    id: str = ""
+    from deident.store import Entry, Link, Linkage, Store
 
 
 @dataclass
@@ -131,7 +106,7 @@ def run(
                 todo.append((number, recording))
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         try:
-            with closing(_results(todo, policy, key, str(store.staging), jobs, executor)) as results:
+            with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
                 for outcomes, spool in results:
                     _commit(store, outcomes, spool, waiting, policy, again, links)
                     for outcome in outcomes:
@@ -160,231 +135,12 @@ def dry_run(
     for number, recording in enumerate(expand(recordings)):
         try:
             tally = plan(recording.path, policy, recording.segments)
-            outcome = Outcome(number, _state(tally), tally)
+            outcome = Outcome(number, state_of(tally), tally)
         except RecordingError as error:
             outcome = Outcome(number, "refused", Tally(), error.code, str(error))
         _tell(summary, outcome, recording, key, progress)
     summary.elapsed_seconds = time.monotonic() - started
     return summary
-
-
-def process(
-    chunk: Sequence[tuple[int, Recording]], policy: Policy, key: Key | None, staging: str
-) -> tuple[list[Outcome], str | None]:
-    """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task.
-
-    Runs in a worker; returns rows, not sound."""
-    from pathlib import Path
-
-    from deident.store import new_spool
-
-    spool = new_spool(Path(staging))
-    try:
-        outcomes = [_one(number, recording, policy, key, spool) for number, recording in chunk]
-        if not any(outcome.snippets for outcome in outcomes):
-            spool.discard()
-            return outcomes, None
-        spool.close()
-    except BaseException:
-        spool.discard()
-        raise
-    return outcomes, spool.name
-
-
-def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spool: Any) -> Outcome:
-    from deident.audit import inspect
-    from deident.pipeline import Tally, deidentify
-    from deident.store import Staged
-
-    tally = Tally()
-    staged = []
-    try:
-        for snippet in deidentify(
-            recording.path,
-            policy,
-            key=key,
-            speaker=recording.speaker,
-            segments=recording.segments,
-            tally=tally,
-        ):
-            data = snippet.encode(policy.container)
-            found = inspect(data, max_seconds=policy.cutting.max_seconds)
-            staged.append(
-                Staged(
-                    name=f"{snippet.name}.{policy.container}",
-                    spool=spool.name,
-                    start=spool.append(data),
-                    size=len(data),
-                    seconds=round(found.seconds, 6),
-                    sha256=hashlib.sha256(data).hexdigest(),
-                    labels=_labels(recording),
-                )
-            )
-    except RecordingError as error:
-        return Outcome(number, "refused", tally, error.code, str(error))
-    except (StoreError, SettingError, MemoryError):
-        raise
-    except Exception as error:
-        # Of an unforeseen failure only the type is told: its text may hold what it failed on.
-        where = "" if isinstance(error, DeidentError) else f" ({type(error).__name__})"
-        return Outcome(number, "refused", tally, "failed", f"processing failed unexpectedly{where}")
-    outcome = Outcome(number, _state(tally), tally, snippets=staged)
-    if tally.partial:
-        outcome.code, outcome.message = (
-            tally.partial,
-            "the end of the recording is missing; kept what was read",
-        )
-    return outcome
-
-
-def _labels(recording: Recording) -> str:
-    import json
-
-    return json.dumps(recording.labels, sort_keys=True, ensure_ascii=False)
-
-
-def _state(tally: Tally) -> str:
-    if tally.partial:
-        return "partial"
-    if tally.snippets:
-        return "released"
-    return "dropped" if set(tally.dropped_seconds) - {"too_short"} else "no-speech"
-
-
-def _results(
-    todo: list[tuple[int, Recording]],
-    policy: Policy,
-    key: Key | None,
-    staging: str,
-    jobs: int | None,
-    executor: Executor | None,
-) -> Generator[tuple[list[Outcome], str | None]]:
-    chunks = _chunks(todo)
-    if executor is not None:
-        return _windowed(executor, chunks, 64, policy, key, staging)
-    jobs = min(jobs or available_cores(), max(1, len(todo)))
-    if jobs == 1:
-        return _here(chunks, policy, key, staging)
-    return _pooled(chunks, jobs, policy, key, staging)
-
-
-def _here(
-    chunks: Iterable[list[tuple[int, Recording]]], *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
-    """In this process. Its matrices are small: more than one numeric thread would only wait for the others."""
-    from threadpoolctl import threadpool_limits
-
-    for chunk in chunks:
-        with threadpool_limits(1):
-            result = process(chunk, *settings)
-        yield result
-
-
-def _chunks(todo: Sequence[tuple[int, Recording]]) -> Iterator[list[tuple[int, Recording]]]:
-    """Small recordings together, so that a task is worth its way."""
-    chunk: list[tuple[int, Recording]] = []
-    size = 0
-    for number, recording in todo:
-        chunk.append((number, recording))
-        size += _size(recording)
-        if size >= CHUNK_BYTES or len(chunk) >= CHUNK_RECORDINGS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _windowed(
-    executor: Executor, chunks: Iterable[list[tuple[int, Recording]]], window: int, *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
-    """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies."""
-    pending: dict[Future[Any], list[tuple[int, Recording]]] = {}
-    source = iter(chunks)
-    more = True
-    while pending or more:
-        while more and len(pending) < window:
-            chunk = next(source, None)
-            more = chunk is not None
-            if chunk is not None:
-                pending[executor.submit(process, chunk, *settings)] = chunk
-        done, _ = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                raise _BrokenPoolError(list(pending.values()), source) from None
-            del pending[future]
-            yield result
-
-
-class _BrokenPoolError(StoreError):
-    """A worker died; `suspects` were under way, `rest` had not begun."""
-
-    def __init__(self, suspects: list[Any], rest: Iterator[Any]) -> None:
-        super().__init__("a worker process died", "worker-died")
-        self.suspects = suspects
-        self.rest = rest
-
-
-def _pooled(
-    chunks: Iterable[list[tuple[int, Recording]]], jobs: int, *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
-    """Over local processes. When one dies, the recordings that were under way are tried again, each alone:
-    the one that kills its worker is refused, and the others lose nothing."""
-    rest = iter(chunks)
-    while True:
-        try:
-            with _pool(jobs) as pool:
-                yield from _windowed(pool, rest, 2 * jobs, *settings)
-            return
-        except _BrokenPoolError as broken:
-            rest = broken.rest
-            yield from _one_by_one([numbered for chunk in broken.suspects for numbered in chunk], *settings)
-
-
-def _one_by_one(
-    suspects: list[tuple[int, Recording]], *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
-    """One at a time in one worker, so that a death has one cause."""
-    from deident.pipeline import Tally
-
-    waiting = iter(suspects)
-    while True:
-        with _pool(1) as pool:
-            for numbered in waiting:
-                try:
-                    result = pool.submit(process, [numbered], *settings).result()
-                except BrokenProcessPool:
-                    why = "the process that read it died, twice"
-                    yield [Outcome(numbered[0], "refused", Tally(), "worker-died", why)], None
-                    break
-                yield result
-            else:
-                return
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes with one numeric thread each: more would only wait for each other."""
-    held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
-    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for name, value in held.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _check(policy: Policy, key: Key | None, linkage: object) -> None:
@@ -400,13 +156,6 @@ def _place(store: Store, recording: Recording) -> bytes:
     except OSError:
         return store.place(os.path.abspath(recording.path))
     return store.place(os.path.abspath(recording.path), info.st_size, info.st_mtime_ns)
-
-
-def _size(recording: Recording) -> int:
-    try:
-        return os.stat(recording.path).st_size
-    except OSError:
-        return 0
 
 
 def _is_done(store: Store, recording: Recording, policy: Policy, again: bool) -> bool:

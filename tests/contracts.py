@@ -50,7 +50,8 @@ def survives_anything(method: Method[Any]) -> None:
     for name, samples in HOSTILE.items():
         out = method.apply(Audio(samples, RATE), method.draw(rng))
         assert (out.rate, out.channels) == (RATE, 1), name
-        assert bool(len(samples)) <= len(out) <= 1.5 * len(samples) + 512, name  # pauses may be cut short
+        stretch = getattr(method, "stretch", 1.0)  # what the limit of ten seconds reckons with
+        assert min(len(samples), 1) <= len(out) <= stretch * len(samples), name
         assert np.isfinite(out.samples).all(), name
         assert np.abs(out.samples).max(initial=0.0) <= 1.0, name
 
@@ -127,7 +128,7 @@ def is_a_plain_callable(method: Method[Any]) -> None:
     at_48_khz = np.repeat(speech(seconds=0.5), 3)
     out = method(at_48_khz, 48_000)
     assert (out.dtype, out.ndim) == (np.float32, 1)
-    assert 0.2 < len(out) / len(at_48_khz) < 1.5
+    assert 0.5 < len(out) / len(at_48_khz) < 1.5
     assert method(np.stack((at_48_khz, at_48_khz)), 48_000).shape[0] == 2
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from deident.batch import Outcome, run
+from deident.batch import run
 from deident.policy import Policy
+from deident.work import Outcome
 from tests.methods import Sine
 
 GOOD = "good.mp3"

@@ -16,12 +16,13 @@ import pytest
 import soundfile
 
 from deident.audit import audit_store
-from deident.batch import Outcome, dry_run, run
+from deident.batch import dry_run, run
 from deident.codec import read
 from deident.errors import SettingError
 from deident.policy import Policy
 from deident.secret import Key
 from deident.sources import Recording
+from deident.work import Outcome
 from tests.methods import Deadly, Failing, Sine, frequency
 
 KEY = Key(bytes(32))

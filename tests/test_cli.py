@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deident.batch import Outcome
 from deident.cli import COMMANDS
 from deident.cli import progress as progress_module
 from deident.pipeline import Tally
 from deident.sources import Recording
+from deident.work import Outcome
 
 ROOT = Path(__file__).parents[1]
 

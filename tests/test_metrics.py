@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad
 from scipy.stats import norm
 
 from deident.errors import SettingError
@@ -24,11 +23,9 @@ def normal_ratios(distance: float, count: int = 20_000) -> tuple[np.ndarray, np.
 
 
 def expected(function, distance: float, sign: float = 1.0) -> float:
-    centre = sign * distance**2 / 2.0
-    reach = 12.0 * distance
-    return quad(
-        lambda x: norm.pdf(x, centre, distance) * function(x), centre - reach, centre + reach, limit=200
-    )[0]
+    """The mean of a function over normal log ratios, by the trapezoidal rule (exponentially exact here)."""
+    x = sign * distance**2 / 2.0 + np.linspace(-12.0, 12.0, 4_001) * distance
+    return float(np.sum(norm.pdf(x, sign * distance**2 / 2.0, distance) * function(x)) * (x[1] - x[0]))
 
 
 @pytest.mark.parametrize("distance", [0.5, 1.0, 2.0, 3.0])
@@ -50,7 +47,7 @@ class TestNormalScores:
         assert metrics.cllr(3.0 * same + 7.0, 3.0 * other + 7.0) > stretched + 0.1
 
     def test_linkability(self, distance: float) -> None:
-        closed = expected(lambda x: max(0.0, np.tanh(x / 2.0)), distance)
+        closed = expected(lambda x: np.maximum(0.0, np.tanh(x / 2.0)), distance)
         assert metrics.linkability(*normal_ratios(distance, 100_000), bins=400) == pytest.approx(
             closed, abs=THREE_DIGITS
         )

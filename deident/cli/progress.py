@@ -7,8 +7,8 @@ import sys
 import time
 from typing import TextIO
 
-from deident.batch import FINE, Outcome
 from deident.sources import Recording
+from deident.work import FINE, Outcome
 
 BAR = 24
 LOG_SECONDS = 10.0

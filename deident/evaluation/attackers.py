@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -106,26 +106,39 @@ class Retrained:
     shape: backend.Shape | None = None
 
     def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]:
-        shape = _shape_for(fit_on, trials)
+        shape = _REMEMBERED.once("shape", fit_on, trials, lambda: backend.choose(fit_on, trials)[0])
         words = f"PLDA, {shape.components} components, {shape.discriminants} discriminants"
         return Retrained(shape), f"{words}, shrinkage {shape.shrinkage:g}"
 
     def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
-        assert self.shape is not None
-        return backend.fit(backend.moments(fit_on, trials.speakers, trials.sexes), self.shape)
+        shape = self.shape or backend.choose(fit_on, trials)[0]
+
+        def make() -> backend.Backend:
+            return backend.fit(backend.moments(fit_on, trials.speakers, trials.sexes), shape)
+
+        scorer: Scorer = _REMEMBERED.once(shape, fit_on, trials, make)
+        return scorer
 
 
-_shapes: dict[str, backend.Shape] = {}
+class _Remembered:
+    """What was fitted to which vectors: several attackers train on the same ones, and differ afterwards."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[str, Any] = {}
+
+    def once(self, what: object, fit_on: Vectors, trials: Trials, make: Callable[[], Any]) -> Any:
+        named = repr((what, fit_on.shape, fit_on.dtype, trials.sexes)).encode()
+        speakers = trials.speakers.tobytes()
+        name = hashlib.sha256(named + speakers + np.ascontiguousarray(fit_on).tobytes()).hexdigest()
+        if name not in self._known:
+            while len(self._known) >= self._most:
+                del self._known[next(iter(self._known))]
+            self._known[name] = make()
+        return self._known[name]
 
 
-def _shape_for(fit_on: Vectors, trials: Trials) -> backend.Shape:
-    """`backend.choose`, once for the same vectors: the originals serve every method's attackers."""
-    name = hashlib.sha256(
-        fit_on.tobytes() + trials.speakers.tobytes() + repr(trials.sexes).encode()
-    ).hexdigest()
-    if name not in _shapes:
-        _shapes[name] = backend.choose(fit_on, trials)[0]
-    return _shapes[name]
+_REMEMBERED = _Remembered(400)
 
 
 class Attacker(Protocol):

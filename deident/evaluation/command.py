@@ -79,7 +79,9 @@ def run(args: argparse.Namespace) -> int:
     if before is not None:
         print("\nsince the earlier report:\n" + report.compare(before))  # noqa: T201
     if out:
-        report.write(out)
+        from deident.evaluation.report_html import write
+
+        write(report, out)
     return report.exit_code
 
 

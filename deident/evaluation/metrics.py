@@ -51,7 +51,10 @@ def hull(miss: Doubles, false: Doubles) -> tuple[Doubles, Doubles]:
 
     Fawcett & Niculescu-Mizil, "PAV and the ROC convex hull", Machine Learning 68 (2007)."""
     keep: list[int] = []
-    for k in range(miss.size):
+    # A corner comes after a nontarget and before a target; only those, and the ends, are looked at.
+    corner = np.ones(miss.size, np.bool_)
+    corner[1:-1] = (np.diff(false) < 0.0)[:-1] & (np.diff(miss) > 0.0)[1:]
+    for k in np.flatnonzero(corner).tolist():
         while len(keep) > 1:
             a, b = keep[-2], keep[-1]
             turn = (miss[b] - miss[a]) * (false[k] - false[a]) - (false[b] - false[a]) * (miss[k] - miss[a])
@@ -144,15 +147,15 @@ def disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
 
 
 def _prior_integral(log_ratio: Doubles) -> Doubles:
-    """∫ p·ln(1 + r(1 - p)/p) dp over 0 to 1 for r = e^log_ratio: ¼ - (½ - 2r + 3r²/2 - r² ln r)/(2(1 - r)²)."""
+    """∫ p·ln(1 + r(1 - p)/p) dp from 0 to 1, r = e^log_ratio: ¼ - (½ - 2r + 3r²/2 - r² ln r)/(2(1 - r)²)."""
     r = np.exp(np.minimum(log_ratio, 300.0))
     near = np.abs(log_ratio) < 1e-2
     safe = np.where(near, 0.5, r)
     log_safe = np.log(np.maximum(safe, 1e-300))
     exact = 0.25 - (0.5 - 2.0 * safe + 1.5 * safe**2 - safe**2 * log_safe) / (2.0 * (1.0 - safe) ** 2)
-    # Taylor about r = 1, where the closed form is 0/0: ½·(h/3 - h²/12 + h³/30), h = r - 1, plus ¼·0.
+    # Taylor about r = 1, where the closed form is 0/0, in h = r - 1.
     h = np.where(near, r - 1.0, 0.0)
-    series = 0.25 + h / 6.0 - h**2 / 24.0 + h**3 / 60.0 - 0.0
+    series = 0.25 + h / 6.0 - h**2 / 24.0 + h**3 / 60.0
     return np.where(near, series, exact)
 
 

@@ -8,10 +8,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-import deident
+from deident import __version__
 from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus
 from deident.evaluation.gates import UNDISGUISED, Gate, blocking
@@ -175,14 +174,6 @@ class Report:
                 )
         return "\n".join(lines)
 
-    def write(self, folder: Path) -> None:
-        """report.json and report.html in this folder."""
-        from deident.evaluation.report_html import page
-
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(self.to_json(), encoding="utf-8")
-        (folder / "report.html").write_text(page(self), encoding="utf-8")
-
 
 COLUMNS = (
     "method", "strongest attack, EER % [95 %]", "which", "informed statistics", "informed encoder",
@@ -213,7 +204,7 @@ def _plain(value: Any) -> Any:
 
 def _versions() -> dict[str, str]:
     found = {
-        "deident": deident.__version__,
+        "deident": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
     }

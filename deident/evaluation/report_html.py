@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from deident.evaluation import figures
-
-if TYPE_CHECKING:
-    from deident.evaluation.report import Report
+from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC, Report
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -27,10 +25,15 @@ p.what { color: #555; margin: .2rem 0 .6rem }
 """
 
 
+def write(report: Report, folder: Path) -> None:
+    """report.json and report.html in this folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
+    (folder / "report.html").write_text(page(report), encoding="utf-8")
+
+
 def page(report: Report) -> str:
     """The whole page: figures inlined, no script, nothing fetched."""
-    from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC
-
     verdicts = report.verdicts
     distrusted = {name: report.distrust(name) for name in verdicts}
     parts = ["<h1>How strong are these disguises?</h1>"]

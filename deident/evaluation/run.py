@@ -15,13 +15,13 @@ import numpy as np
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation.cache import Cache
 from deident.evaluation.copies import SCOPES, Batch, Embedding, Measure, Statistics, Undisguised, gather
-from deident.evaluation.corpus import Corpus, Utterance, prepare
+from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
 from deident.evaluation.gates import check
 from deident.evaluation.inversion import undo
 from deident.evaluation.judge import Case, Material, Verdict, judge
 from deident.evaluation.report import Report
 from deident.evaluation.trials import Trials
-from deident.evaluation.utility import Melody, Recognition, training_use
+from deident.evaluation.utility import Melody, Recognition, WordShape, training_use
 
 UNDISGUISED = "undisguised"
 Tick = Callable[[str, int, int], None]
@@ -117,7 +117,7 @@ def evaluate(
     with workers(jobs) as executor:
         run = _Run(corpus, how, have, store, executor, tick)
         verdicts = run.all({UNDISGUISED: Undisguised(), **disguises})
-        training = {name: run.training(method, words) for name, method in run.methods.items() if words}
+        training = run.training(tuple(replace(u, load=Held(u.load())) for u in words)) if words else {}
         gates = check(verdicts, run.cases[UNDISGUISED], corpus.synthetic)
     for name, use in training.items():
         verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
@@ -207,9 +207,16 @@ class _Run:
         self.recovered[name] = undone.recovery(self.corpus.tests, material.trial, self.how.seed)
         return self.material(f"{name}, undone", undone, {})
 
-    def training(self, method: Any, words: Sequence[Utterance]) -> dict[str, float]:
-        use = training_use(words, method, self.how.seed, getattr(method, "scope", "snippet"))
-        return asdict(use)
+    def training(self, words: Sequence[Utterance]) -> dict[str, dict[str, float]]:
+        """What each method leaves of single words as training material, by method."""
+        shapes = {}
+        for name, method in self.methods.items():
+            scope = getattr(method, "scope", "snippet")
+            batch = Batch(method, "words", 1, self.how.seed, scope, {"word": WordShape()})
+            counter = _counter(self.tick, f"{name}, words", len(words))
+            shapes[name] = gather(batch, words, self.executor, self.store, counter)["word"][:, 0]
+        plain = shapes[UNDISGUISED]
+        return {name: asdict(training_use(words, plain, hidden)) for name, hidden in shapes.items()}
 
     def pictures(self) -> dict[str, Any]:
         """The samples of one snippet of a speaker on trial, under every method."""

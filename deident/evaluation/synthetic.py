@@ -55,14 +55,14 @@ def draw_speaker(sex: str, rng: np.random.Generator) -> Speaker:
     return Speaker(
         f0_hz=float(np.exp(rng.normal(np.log(205.0 if female else 118.0), 0.15))),
         f0_range=float(rng.uniform(0.08, 0.22)),
-        tract=float(rng.normal(1.17 if female else 1.0, 0.045)),
-        tilt_db=float(rng.normal(-4.5 if female else -3.0, 1.0)),
+        tract=float(rng.normal(1.17 if female else 1.0, 0.06)),
+        tilt_db=float(rng.normal(-4.5 if female else -3.0, 2.0)),
         jitter=float(rng.uniform(0.003, 0.015)),
         breath=float(rng.uniform(0.02, 0.2)),
         rate=float(rng.uniform(3.5, 6.0)),
         pause=float(rng.uniform(0.08, 0.25)),
-        colour=tuple(rng.normal(0.0, 0.05, 3).tolist()),
-        room_db=tuple(rng.normal(0.0, 1.5, 8).tolist()),
+        colour=tuple(rng.normal(0.0, 0.07, 3).tolist()),
+        room_db=tuple(rng.normal(0.0, 2.5, 8).tolist()),
     )
 
 

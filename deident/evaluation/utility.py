@@ -17,7 +17,6 @@ import numpy.typing as npt
 from deident.audio import Audio
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
-from deident.evaluation.copies import Batch, disguise
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import Frames, frames_of
 
@@ -145,17 +144,29 @@ class TrainingUse:
     chance: float
 
 
-def training_use(words: Sequence[Utterance], method: Any, seed: int, scope: str = "snippet") -> TrainingUse:
+@dataclass(frozen=True)
+class WordShape:
+    """(192,) a copy: twelve cepstra at sixteen places over a single spoken word, about their mean."""
+
+    @property
+    def fingerprint(self) -> str:
+        from deident.evaluation import features
+
+        return digest("word shape", source_digest(__name__, features.__name__))
+
+    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays:
+        return {"word": np.stack([_word_vector(copy) for copy in copies])}
+
+
+def training_use(words: Sequence[Utterance], plain: Floats, hidden: Floats) -> TrainingUse:
     """Train on disguised single words and test on undisguised ones, and the reverse.
 
-    words : utterances of one word each (`transcript`), of two speakers or more. Raises `SettingError`."""
+    words : utterances of one word each (`transcript`), of two speakers or more.   plain, hidden : (words,
+    dims) of `WordShape`, before and after. Raises `SettingError`."""
     labels = np.unique([u.transcript for u in words], return_inverse=True)[1]
     speakers = np.unique([u.speaker for u in words], return_inverse=True)[1]
     if labels.max(initial=0) < 1 or speakers.max(initial=0) < 1:
         raise SettingError("expected single words, of two kinds and two speakers at least")
-    batch = Batch(method, "words", 1, seed, scope, {})
-    plain = np.stack([_word_vector(u.load()) for u in words])
-    hidden = np.stack([_word_vector(disguise(batch, u)[0]) for u in words])
 
     def accuracy(train: Floats, test: Floats) -> float:
         right = [
@@ -172,13 +183,12 @@ def training_use(words: Sequence[Utterance], method: Any, seed: int, scope: str 
 
 
 def _word_vector(audio: Audio) -> Floats:
-    """(192,): twelve cepstra at sixteen places over the word, about their mean."""
     frames = frames_of(audio.mono)
     span = np.flatnonzero(frames.speech)
     inside = frames.cepstra[span[0] : span[-1] + 1, 1:13]
     inside = (inside - inside.mean(0)) / (inside.std(0) + 0.1)
     edges = np.linspace(0, len(inside), 17).astype(int)
-    rows = [inside[a : max(b, a + 1)].mean(0) for a, b in pairwise(edges)]
+    rows = [inside[a : max(b, a + 1)].mean(0) for a, b in pairwise(edges.clip(max=len(inside) - 1))]
     return np.concatenate(rows).astype(np.float32)
 
 

@@ -1,0 +1,166 @@
+"""Chunks of recordings over processes, so that one that kills its process takes nothing else along."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from deident.errors import StoreError
+from deident.work import Outcome, process
+
+if TYPE_CHECKING:
+    from deident.policy import Policy
+    from deident.secret import Key
+    from deident.sources import Recording
+
+CHUNK_BYTES = 4 << 20
+CHUNK_RECORDINGS = 32
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def outcomes(
+    todo: list[tuple[int, Recording]],
+    policy: Policy,
+    key: Key | None,
+    staging: str,
+    jobs: int | None,
+    executor: Executor | None,
+) -> Generator[tuple[list[Outcome], str | None]]:
+    chunks = _chunks(todo)
+    if executor is not None:
+        return _windowed(executor, chunks, 64, policy, key, staging)
+    jobs = min(jobs or available_cores(), max(1, len(todo)))
+    if jobs == 1:
+        return _here(chunks, policy, key, staging)
+    return _pooled(chunks, jobs, policy, key, staging)
+
+
+def _here(
+    chunks: Iterable[list[tuple[int, Recording]]], *settings: Any
+) -> Generator[tuple[list[Outcome], str | None]]:
+    """In this process. Its matrices are small: more than one numeric thread would only wait for the others."""
+    from threadpoolctl import threadpool_limits
+
+    for chunk in chunks:
+        with threadpool_limits(1):
+            result = process(chunk, *settings)
+        yield result
+
+
+def _chunks(todo: Sequence[tuple[int, Recording]]) -> Iterator[list[tuple[int, Recording]]]:
+    """Small recordings together, so that a task is worth its way."""
+    chunk: list[tuple[int, Recording]] = []
+    size = 0
+    for number, recording in todo:
+        chunk.append((number, recording))
+        size += _size(recording)
+        if size >= CHUNK_BYTES or len(chunk) >= CHUNK_RECORDINGS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _windowed(
+    executor: Executor, chunks: Iterable[list[tuple[int, Recording]]], window: int, *settings: Any
+) -> Generator[tuple[list[Outcome], str | None]]:
+    """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies."""
+    pending: dict[Future[Any], list[tuple[int, Recording]]] = {}
+    source = iter(chunks)
+    more = True
+    while pending or more:
+        while more and len(pending) < window:
+            chunk = next(source, None)
+            more = chunk is not None
+            if chunk is not None:
+                pending[executor.submit(process, chunk, *settings)] = chunk
+        done, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            try:
+                result = future.result()
+            except BrokenProcessPool:
+                raise _BrokenPoolError(list(pending.values()), source) from None
+            del pending[future]
+            yield result
+
+
+class _BrokenPoolError(StoreError):
+    """A worker died; `suspects` were under way, `rest` had not begun."""
+
+    def __init__(self, suspects: list[Any], rest: Iterator[Any]) -> None:
+        super().__init__("a worker process died", "worker-died")
+        self.suspects = suspects
+        self.rest = rest
+
+
+def _pooled(
+    chunks: Iterable[list[tuple[int, Recording]]], jobs: int, *settings: Any
+) -> Generator[tuple[list[Outcome], str | None]]:
+    """Over local processes. When one dies, the recordings that were under way are tried again, each alone:
+    the one that kills its worker is refused, and the others lose nothing."""
+    rest = iter(chunks)
+    while True:
+        try:
+            with _pool(jobs) as pool:
+                yield from _windowed(pool, rest, 2 * jobs, *settings)
+            return
+        except _BrokenPoolError as broken:
+            rest = broken.rest
+            yield from _one_by_one([numbered for chunk in broken.suspects for numbered in chunk], *settings)
+
+
+def _one_by_one(
+    suspects: list[tuple[int, Recording]], *settings: Any
+) -> Generator[tuple[list[Outcome], str | None]]:
+    """One at a time in one worker, so that a death has one cause."""
+    from deident.pipeline import Tally
+
+    waiting = iter(suspects)
+    while True:
+        with _pool(1) as pool:
+            for numbered in waiting:
+                try:
+                    result = pool.submit(process, [numbered], *settings).result()
+                except BrokenProcessPool:
+                    why = "the process that read it died, twice"
+                    yield [Outcome(numbered[0], "refused", Tally(), "worker-died", why)], None
+                    break
+                yield result
+            else:
+                return
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes with one numeric thread each: more would only wait for each other."""
+    held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
+    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in held.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _size(recording: Recording) -> int:
+    try:
+        return os.stat(recording.path).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,287 @@
+"""Trials, the back end and the attackers, on vectors of known make."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from deident.audio import RATE, Audio
+from deident.errors import SettingError
+from deident.evaluation import backend, metrics
+from deident.evaluation.attackers import (
+    ATTACKERS,
+    Attack,
+    Evidence,
+    Ignorant,
+    LazyInformed,
+    SameRecording,
+    SemiInformed,
+    fuse,
+)
+from deident.evaluation.corpus import Corpus, Held, Utterance, divide, prepare
+from deident.evaluation.trials import Pairs, Trials, folds
+
+SILENCE = Held(Audio(np.zeros(RATE), RATE))
+
+
+def utterances(speakers: int, each: int, role: str = "", first: int = 0) -> list[Utterance]:
+    return [
+        Utterance(f"{s}/{k}", f"s{s:03d}", SILENCE, "FM"[s % 2], recording=f"{s}/{k // 2}", role=role)
+        for s in range(first, first + speakers)
+        for k in range(each)
+    ]
+
+
+def make_vectors(trials: Trials, copies: int, rng: np.random.Generator, offset: float = 0.0) -> np.ndarray:
+    """Speaker plus utterance plus copy; a disguise that shifts adds one direction, as much as it draws."""
+    dims = 12
+    speaker = 1.5 * rng.normal(size=(trials.count, dims))[trials.speakers][:, None]
+    utterance = 0.6 * rng.normal(size=(len(trials.speakers), 1, dims))
+    copy = 0.2 * rng.normal(size=(len(trials.speakers), copies, dims))
+    shift = offset * rng.uniform(0.5, 1.5, (len(trials.speakers), copies, 1)) * np.eye(dims)[0]
+    return speaker + utterance + copy + shift
+
+
+def make_evidence(offset: float, seed: int = 0) -> Evidence:
+    rng = np.random.default_rng(seed)
+    train, trials = Trials.of(utterances(30, 4)), Trials.of(utterances(30, 4, first=30))
+    return Evidence(*_pair(train, 3, rng, offset), *_three(trials, rng, offset), train, trials)
+
+
+def _pair(
+    trials: Trials, copies: int, rng: np.random.Generator, offset: float
+) -> tuple[np.ndarray, np.ndarray]:
+    plain = make_vectors(trials, 1, rng)
+    dims = plain.shape[2]
+    shift = offset * rng.uniform(0.0, 2.0, (len(plain), copies, 1)) * np.ones(dims)
+    return plain + shift + 0.2 * rng.normal(size=(len(plain), copies, dims)), plain
+
+
+def _three(
+    trials: Trials, rng: np.random.Generator, offset: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    plain = make_vectors(trials, 1, rng)
+
+    def run() -> np.ndarray:
+        shift = offset * rng.uniform(0.0, 2.0, (len(plain), 2, 1)) * np.ones(plain.shape[2])
+        return plain + shift + 0.2 * rng.normal(size=(len(plain), 2, plain.shape[2]))
+
+    return run(), run(), plain
+
+
+def rate(attack: Attack, trials: Trials | Pairs) -> float:
+    return metrics.eer(attack.scores[:, trials.target], attack.scores[:, trials.nontarget])
+
+
+class TestTrials:
+    def test_no_model_holds_the_utterance_on_trial(self) -> None:
+        trials = Trials.of(utterances(5, 4))
+        for most, pooled in ((1_000, 1), (2, 1), (2, 2), (1, 3)):
+            view = trials.grown(most, pooled)
+            assert not ((view.probes > 0) & (view.members > 0)).any()
+            assert ((view.members > 0).sum(1) <= most).all()
+            assert ((view.probes > 0).sum(1) == pooled).all()
+
+    def test_models_and_probes_are_means_of_one_speaker(self) -> None:
+        trials = Trials.of(utterances(5, 4))
+        own = trials.speakers[:, None] == trials.speakers[None]
+        for weights in (trials.members, trials.grown(2, 2).probes):
+            np.testing.assert_allclose(weights.sum(1), 1.0)
+            assert not weights[~own].any()
+
+    def test_every_model_is_of_as_many_utterances(self) -> None:
+        trials = Trials.of(utterances(4, 3))
+        assert set(trials.sizes[trials.model_of].ravel().tolist()) == {2}
+
+    def test_the_table_takes_each_speakers_own_model(self) -> None:
+        trials = Trials.of(utterances(4, 3))
+        which = trials.table(np.broadcast_to(trials.speakers.astype(float), (12, 12)))
+        np.testing.assert_array_equal(which, np.broadcast_to(np.arange(4.0), (12, 4)))
+
+    def test_nontargets_are_of_the_same_sex_unless_blind(self) -> None:
+        trials = Trials.of(utterances(6, 2))
+        sexes = np.asarray(trials.sexes)
+        for row, column in zip(*np.nonzero(trials.nontarget), strict=True):
+            assert sexes[row] == trials.speaker_sexes[column]
+        assert trials.nontarget.sum() == 12 * 2
+        assert trials.blind().nontarget.sum() == 12 * 5
+        assert trials.target.sum() == 12
+
+    def test_enrolment_files_are_enrolled_and_never_tried(self) -> None:
+        rows = [*utterances(3, 2, "trial"), *[u for u in utterances(3, 5, "enrol") if u.name[-1] in "234"]]
+        trials = Trials.of(rows)
+        assert trials.target.sum() == 6
+        assert not trials.target[6:].any()
+        assert not trials.members[:, :6].any()
+
+    def test_pairs_ask_about_recordings(self) -> None:
+        pairs = Pairs(Trials.of(utterances(4, 4)))
+        assert pairs.target.sum() == 4 * 2 * 2  # two recordings a speaker, two ordered pairs each
+        own = pairs.trials.speakers[:, None] == pairs.trials.speakers[None]
+        assert (pairs.nontarget & own).any()  # one speaker's two recordings are two recordings
+
+    def test_folds_keep_speakers_apart_and_lose_none(self) -> None:
+        trials = Trials.of(utterances(10, 3))
+        parts = folds(trials, 3, 0)
+        for fit_on, held in parts:
+            assert not set(trials.speakers[fit_on]) & set(trials.speakers[held])
+        assert sorted(np.concatenate([held for _, held in parts]).tolist()) == list(range(30))
+
+
+class TestCorpus:
+    def test_speakers_are_divided_by_sex_and_disjoint(self) -> None:
+        corpus = divide(Corpus("c", tuple(utterances(20, 2))))
+        train, tests = {u.speaker for u in corpus.train}, {u.speaker for u in corpus.tests}
+        assert not train & tests
+        assert [sum(u.sex == sex for u in corpus.train) for sex in "FM"] == [10, 10]
+
+    def test_one_speaker_more_moves_nobody(self) -> None:
+        before = divide(Corpus("c", tuple(utterances(20, 2))))
+        after = divide(Corpus("c", tuple(utterances(22, 2))))
+        moved = {u.name: u.role for u in before.utterances}
+        assert sum(moved.get(u.name, u.role) != u.role for u in after.utterances) <= 4
+
+    def test_too_few_speakers_are_refused_with_the_number(self) -> None:
+        with pytest.raises(SettingError, match="got 2"):
+            divide(Corpus("c", tuple(utterances(6, 2))))
+
+    def test_a_speaker_on_both_sides_is_refused(self) -> None:
+        rows = (*utterances(8, 2, "train"), *utterances(8, 2, "trial", first=7))
+        with pytest.raises(SettingError, match="1 speakers"):
+            divide(Corpus("c", rows))
+
+    def test_what_is_left_out_is_said(self) -> None:
+        alone = Utterance("x/0", "x", SILENCE, "F")
+        short = Utterance("0/9", "s000", Held(Audio(np.zeros(100), RATE)), "F")
+        long = Utterance("0/8", "s000", Held(Audio(np.zeros(11 * RATE), RATE)), "F", "many words")
+        corpus = prepare(Corpus("c", (alone, short, long, *utterances(20, 2))))
+        said = " ".join(corpus.remarks)
+        assert "1 speakers with a single utterance" in said
+        assert "1 utterances shorter" in said
+        assert "1 utterances of 10 s" in said
+        cut = next(u for u in corpus.utterances if u.name == "0/8")
+        assert cut.load().seconds < 10.0
+        assert cut.transcript == ""
+
+
+class TestBackend:
+    def test_scores_are_the_two_covariance_likelihood_ratio(self) -> None:
+        rng = np.random.default_rng(0)
+        between = np.array([3.0, 0.5])
+        plda = backend.Backend({"": np.zeros(2)}, np.ones(2), np.eye(2), between)
+        trial, model, counts, pooled = rng.normal(size=(3, 2)), rng.normal(size=(2, 2)), [1, 4], 2
+        found = plda.score(trial, model, counts, pooled)
+        for row, column in np.ndindex(3, 2):
+            pair = np.concatenate((trial[row], model[column]))
+            a, b = np.diag(between + 1 / pooled), np.diag(between + 1 / counts[column])
+            cross = np.diag(between)
+            one = multivariate_normal(np.zeros(4), np.block([[a, cross], [cross, b]])).logpdf(pair)
+            two = multivariate_normal(np.zeros(2), a).logpdf(trial[row])
+            two += multivariate_normal(np.zeros(2), b).logpdf(model[column])
+            assert found[row, column] == pytest.approx(one - two)
+
+    def test_what_an_utterance_shares_with_itself_is_no_speaker(self) -> None:
+        trials = Trials.of(utterances(40, 3))
+        rng = np.random.default_rng(1)
+        words = 3.0 * rng.normal(size=(120, 1, 4)) + 0.1 * rng.normal(size=(120, 5, 4))
+        known = backend.moments(words, trials.speakers, trials.sexes)
+        assert np.abs(np.linalg.eigvalsh(known.between)).max() < 0.35 * np.trace(known.total) / 4
+
+    def test_directions_of_the_disguise_are_ignored(self) -> None:
+        e = make_evidence(offset=4.0)
+        plda = backend.fit(
+            backend.moments(e.train, e.train_trials.speakers, e.train_trials.sexes),
+            backend.Shape(12, 11, 0.1),
+        )
+        shift = np.ones((1, 12)) / plda.scale
+        along = np.linalg.norm(shift @ plda.projection) / np.linalg.norm(shift)
+        other = np.linalg.norm(plda.projection, axis=0).max()
+        assert along < 0.5 * other
+
+
+class TestAttackers:
+    def test_undisguised_everyone_succeeds(self) -> None:
+        e = make_evidence(offset=0.0)
+        assert all(rate(a.attack(e, comparable=False), e.trials) < 0.05 for a in ATTACKERS.values())
+
+    def test_only_retraining_sees_through_an_offset(self) -> None:
+        e = make_evidence(offset=5.0)
+        ignorant, lazy, informed = (
+            rate(a.attack(e, False), e.trials) for a in (Ignorant(), LazyInformed(), SemiInformed())
+        )
+        assert informed < 0.08
+        assert lazy > informed + 0.1
+        assert ignorant > informed + 0.1
+
+    def test_training_and_trial_speakers_share_nothing_but_the_method(self) -> None:
+        rng = np.random.default_rng(3)
+        e = make_evidence(offset=0.0)
+        noise = Evidence(
+            e.train, e.train_original, rng.normal(size=e.trial.shape), rng.normal(size=e.enrol.shape),
+            rng.normal(size=e.enrol_original.shape), e.train_trials, e.trials,
+        )  # fmt: skip
+        assert rate(SemiInformed().attack(noise, comparable=False), e.trials) > 0.4
+
+    def test_held_out_scores_foretell_the_trials(self) -> None:
+        e = make_evidence(offset=2.0)
+        attack = SemiInformed().attack(e, comparable=False)
+        assert metrics.eer(attack.held_target, attack.held_nontarget) == pytest.approx(
+            rate(attack, e.trials), abs=0.05
+        )
+
+    def test_a_fusion_is_no_worse_than_its_best_part(self) -> None:
+        good, noise = make_evidence(2.0), make_evidence(2.0, seed=9)
+        rng = np.random.default_rng(4)
+        blank = Evidence(
+            rng.normal(size=noise.train.shape), rng.normal(size=noise.train_original.shape),
+            rng.normal(size=noise.trial.shape), rng.normal(size=noise.enrol.shape),
+            rng.normal(size=noise.enrol_original.shape), noise.train_trials, noise.trials,
+        )  # fmt: skip
+        parts = [SemiInformed().attack(e, comparable=False) for e in (good, blank)]
+        fused = fuse(parts)
+        assert rate(parts[1], good.trials) > 0.35
+        assert rate(fused, good.trials) <= rate(parts[0], good.trials) + 0.01
+
+    def test_two_families_together_beat_either(self) -> None:
+        e = make_evidence(1.0)
+        halves = [
+            SemiInformed().attack(
+                Evidence(
+                    *(array[..., part] for array in (e.train, e.train_original, e.trial, e.enrol, e.enrol_original)),
+                    e.train_trials, e.trials,
+                ),
+                comparable=False,
+            )
+            for part in (slice(0, 3), slice(3, 6))
+        ]  # fmt: skip
+        assert rate(fuse(halves), e.trials) < min(rate(half, e.trials) for half in halves)
+
+    def test_scoring_again_is_the_same_score(self) -> None:
+        e = make_evidence(1.0)
+        attack = fuse([SemiInformed().attack(e, comparable=False)])
+        np.testing.assert_allclose(attack.again(e.trials), attack.scores)
+
+    def test_more_snippets_help_the_attacker(self) -> None:
+        e = make_evidence(1.0)
+        attack = SemiInformed().attack(e, comparable=False)
+
+        def grown(*counts: int) -> float:
+            view = e.trials.grown(*counts)
+            return rate(
+                Attack(attack.again(view), attack.held_target, attack.held_nontarget, attack.again), view
+            )
+
+        assert grown(2, 2) < grown(1, 1)
+
+    def test_one_recording_is_told_from_two(self) -> None:
+        e = make_evidence(0.5)
+        rng = np.random.default_rng(5)
+        room = 3.0 * rng.normal(size=(e.trials.recordings.max() + 1, 1, 12))
+        train_room = 3.0 * rng.normal(size=(e.train_trials.recordings.max() + 1, 1, 12))
+        heard = Evidence(
+            e.train + train_room[e.train_trials.recordings], e.train_original,
+            e.trial + room[e.trials.recordings], e.enrol, e.enrol_original, e.train_trials, e.trials,
+        )  # fmt: skip
+        pairs = Pairs(e.trials)
+        assert rate(SameRecording().attack(heard, comparable=False), pairs) < 0.25

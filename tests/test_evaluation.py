@@ -1,0 +1,347 @@
+"""The evaluation itself: does it catch what leaks, and find nothing where nothing is?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Audio
+from deident.cli import main
+from deident.disguise import DISGUISES, Chain
+from deident.disguise.mcadams import McAdams
+from deident.errors import SettingError
+from deident.evaluation import gates, metrics
+from deident.evaluation.cache import Cache, fingerprint
+from deident.evaluation.copies import Batch, Scoped, Statistics, Undisguised, disguise, gather, make
+from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
+from deident.evaluation.features import FAMILIES, frames_of, statistics
+from deident.evaluation.inversion import undo
+from deident.evaluation.naming import disguise_named
+from deident.evaluation.report import Report
+from deident.evaluation.report_html import write
+from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
+from deident.evaluation.utility import Melody, Recognition, WordShape, training_use, word_errors
+
+QUICK = Settings(runs=1, train_copies=2, draws=50)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Everything is taken away."""
+
+    def draw(self, rng: np.random.Generator) -> int:
+        return int(rng.integers(2**31))
+
+    def apply(self, audio: Audio, voice: int) -> Audio:
+        return Audio(0.1 * np.random.default_rng(voice).normal(size=len(audio)).clip(-4, 4), RATE)
+
+
+@dataclass(frozen=True)
+class Leak(Noise):
+    """Everything is taken away, and the speaker's number comes with it as a faint tone."""
+
+    numbers: dict[bytes, int] = field(repr=False, default_factory=dict)
+
+    def apply(self, audio: Audio, voice: int) -> Audio:
+        hidden = super().apply(audio, voice).mono
+        hz = 300.0 + 150.0 * self.numbers[audio.samples[0, :64].tobytes()]
+        tone = 0.02 * np.sin(2.0 * np.pi * hz / RATE * np.arange(len(audio)))
+        return Audio(hidden + tone.astype(np.float32), RATE)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return synthetic_corpus(speakers=32, utterances=3, seconds=2.0)
+
+
+@pytest.fixture(scope="module")
+def report(corpus: Corpus) -> Report:
+    speakers = sorted({u.speaker for u in corpus.utterances})
+    numbers = {u.load().samples[0, :64].tobytes(): speakers.index(u.speaker) for u in corpus.utterances}
+    methods = {"noise": Noise(), "leak": Leak(numbers)}
+    return evaluate(corpus, methods, settings=QUICK, tools=Tools(lacking=("no encoder",)))
+
+
+class TestWhatItFinds:
+    def test_the_attacker_knows_undisguised_voices(self, report: Report) -> None:
+        assert report.verdicts["undisguised"].headline.eer < 0.06
+
+    def test_noise_protects_everyone(self, report: Report) -> None:
+        verdict = report.verdicts["noise"]
+        assert verdict.attacks["informed/statistics"].eer > 0.3
+        assert verdict.attacks["informed/statistics"].high > 0.4
+        assert verdict.identification.top_1.value < 0.4
+
+    def test_a_leak_on_purpose_is_caught(self, report: Report) -> None:
+        verdict = report.verdicts["leak"]
+        assert verdict.headline.eer < 0.1
+        assert verdict.attacks["informed/spectrum"].eer < 0.3
+        assert verdict.identification.top_1.value > 0.6
+        assert np.mean(verdict.exposure) > 0.85
+
+    def test_the_ignorant_miss_the_leak(self, report: Report) -> None:
+        assert report.verdicts["leak"].attacks["ignorant/statistics"].eer > 0.2
+
+    def test_intervals_hold_the_number(self, report: Report) -> None:
+        for verdict in report.verdicts.values():
+            assert verdict.headline.low - 0.02 <= verdict.headline.eer <= verdict.headline.high + 0.02
+
+
+class TestReport:
+    def test_its_first_line_disowns_synthetic_voices(self, report: Report) -> None:
+        first = report.table().splitlines()[0]
+        assert "synthetic" in first
+        assert "say nothing about people" in first
+
+    def test_what_is_lacking_is_said(self, report: Report) -> None:
+        assert "note: no encoder" in report.table()
+
+    def test_json_holds_settings_versions_and_scores(self, report: Report) -> None:
+        whole = json.loads(report.to_json())
+        assert whole["settings"]["seed"] == 0
+        assert whole["versions"]["numpy"] == np.__version__
+        scores = whole["verdicts"]["leak"]["scores"]
+        assert metrics.eer(scores["target"], scores["nontarget"]) == pytest.approx(
+            whole["verdicts"]["leak"]["attacks"][whole["verdicts"]["leak"]["strongest"]]["eer"], abs=1e-3
+        )
+
+    def test_a_failed_check_withholds_the_number_and_the_exit_code(self, report: Report) -> None:
+        failed = gates.Gate(
+            "attacker strong enough: statistics", False, "undisguised 30 %", "", ("informed/statistics",)
+        )
+        doubtful = replace(report, gates=[*report.gates, failed])
+        assert doubtful.exit_code == 3
+        column = doubtful.row("noise")[3]
+        assert column == "untrustworthy"
+        assert "UNTRUSTWORTHY: attacker strong enough" in doubtful.table()
+
+    def test_compared_with_itself_nothing_moved(self, report: Report) -> None:
+        lines = report.compare(json.loads(report.to_json())).splitlines()
+        assert len(lines) == 3
+        assert all("(+0.0, within the interval)" in line for line in lines)
+        with pytest.raises(SettingError, match=r"report\.json"):
+            report.compare({"something": "else"})
+
+    def test_the_page_fetches_nothing(self, report: Report, tmp_path: Path) -> None:
+        write(report, tmp_path)
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert page.count("data:image/png;base64,") >= 5
+        for word in ("http:", "https:", "<script", "<link", 'src="/'):
+            assert word not in page
+
+
+class TestGates:
+    def test_a_deaf_attacker_gets_no_number(self, report: Report) -> None:
+        verdict = report.verdicts["noise"]  # what an attacker who hears nothing makes of undisguised speech
+        found = gates.strong_enough(verdict)
+        assert found
+        assert not any(gate.passed for gate in found)
+
+    def test_all_gates_of_a_sound_run_pass(self, report: Report) -> None:
+        assert [gate.name for gate in report.gates if not gate.passed and gate.blocks] == []
+
+    def test_mcadams_outside_its_region_is_reported(self, report: Report) -> None:
+        names = {
+            gate.name: gate.passed for gate in gates.published_region("mcadams", report.verdicts["noise"])
+        }
+        assert names["McAdams, ignorant: over 20 %"]
+        assert not names["McAdams, strongest informed: under 10 %"]
+
+
+class TestCopies:
+    def test_no_two_purposes_share_a_voice(self, corpus: Corpus) -> None:
+        utterance = corpus.utterances[0]
+        found = [
+            disguise(Batch(Noise(), purpose, 2, 0, "snippet", {}), utterance)
+            for purpose in ("train", "trial", "enrol")
+        ]
+        first = {audio.samples[0, :8].tobytes() for copies in found for audio in copies}
+        assert len(first) == 6
+
+    def test_one_speaker_keeps_one_voice_where_asked(self, corpus: Corpus) -> None:
+        mine = [u for u in corpus.utterances if u.speaker == corpus.utterances[0].speaker][:2]
+
+        def start(scope: str) -> set[bytes]:
+            batch = Batch(Noise(), "trial", 1, 0, scope, {})
+            return {disguise(batch, u)[0].samples[0, :8].tobytes() for u in mine}
+
+        assert len(start("speaker")) == 1
+        assert len(start("snippet")) == 2
+
+    def test_work_is_done_once(self, corpus: Corpus, tmp_path: Path) -> None:
+        some = corpus.utterances[:3]
+        batch = Batch(Noise(), "trial", 1, 0, "snippet", {"statistics": Statistics()})
+        first, second = Cache(tmp_path), Cache(tmp_path)
+        made = gather(batch, some, cache=first)
+        again = gather(batch, some, cache=second)
+        assert (first.made, first.found) == (6, 0)
+        assert (second.made, second.found) == (0, 6)
+        for name, array in made.items():
+            np.testing.assert_array_equal(array, again[name])
+
+    def test_other_settings_seeds_and_sounds_are_other_work(self, corpus: Corpus, tmp_path: Path) -> None:
+        some, base = corpus.utterances[:1], Batch(McAdams(), "trial", 1, 0, "snippet", {})
+        gather(base, some, cache=Cache(tmp_path))
+        louder = replace(some[0], load=Held(Audio(1.5 * some[0].load().samples, RATE)))
+        for batch, utterances in (
+            (replace(base, disguise=McAdams(alpha=(0.6, 0.8))), some),
+            (replace(base, seed=1), some),
+            (replace(base, scope="speaker"), some),
+            (base, [louder]),
+        ):
+            cache = Cache(tmp_path)
+            gather(batch, utterances, cache=cache)
+            assert cache.found == 0
+
+    def test_a_damaged_file_is_made_anew(self, corpus: Corpus, tmp_path: Path) -> None:
+        some, batch = corpus.utterances[:1], Batch(Noise(), "trial", 1, 0, "snippet", {})
+        gather(batch, some, cache=Cache(tmp_path))
+        for file in tmp_path.rglob("*.npz"):
+            file.write_bytes(b"PK damaged")
+        cache = Cache(tmp_path)
+        gather(batch, some, cache=cache)
+        assert cache.made == 1
+
+    def test_fingerprints_tell_settings_apart(self) -> None:
+        assert fingerprint(McAdams()) == fingerprint(McAdams())
+        assert fingerprint(McAdams()) != fingerprint(McAdams(alpha=(0.6, 0.7)))
+        assert fingerprint(Scoped(McAdams(), "speaker")) != fingerprint(McAdams())
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("hz", [90.0, 150.0, 260.0])
+    def test_pitch_is_found(self, hz: float) -> None:
+        voice = replace(draw_speaker("M", np.random.default_rng(0)), f0_hz=hz, f0_range=0.0, breath=0.02)
+        frames = frames_of(speak(voice, 1.5, np.random.default_rng(1)).mono)
+        assert frames.voiced.mean() > 0.2
+        assert np.median(frames.pitch[0][frames.voiced]) == pytest.approx(hz, rel=0.04)
+
+    def test_level_changes_nothing(self, corpus: Corpus) -> None:
+        samples = corpus.utterances[0].load().mono
+        loud, soft = statistics(samples), statistics(samples * np.float32(0.1))
+        for name in FAMILIES:
+            np.testing.assert_allclose(soft[name], loud[name], atol=0.05)
+
+    @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(9_000), np.ones(9_000), np.eye(1, 9_000)[0]])
+    def test_odd_sounds_give_finite_numbers(self, samples: np.ndarray) -> None:
+        found = statistics(samples.astype(np.float32))
+        assert found.keys() == FAMILIES.keys()
+        assert all(np.isfinite(vector).all() for vector in found.values())
+
+
+class TestInversion:
+    def test_the_parameter_of_mcadams_is_found_and_undone(self, corpus: Corpus) -> None:
+        ready = prepare(corpus)
+        measures: dict[str, Any] = {"statistics": Statistics()}
+        method = McAdams()
+        train = gather(Batch(method, "train", 3, 0, "snippet", measures), ready.train)
+        trial = gather(Batch(method, "trial", 1, 0, "snippet", measures), ready.tests)
+        undone = undo(method, ready.train, train, 0)
+        assert undone is not None
+        assert undone.recovery(ready.tests, trial, 0) > 0.5
+        back = make(Batch(undone, "trial", 1, 0, "snippet", measures), ready.tests[0])["statistics"][
+            "spectrum"
+        ][0]
+        plain = statistics(ready.tests[0].load().mono)["spectrum"]
+        hidden = trial["spectrum"][0, 0]
+        assert np.linalg.norm(back - plain) < 0.8 * np.linalg.norm(hidden - plain)
+
+    def test_methods_of_many_numbers_are_not_undone(self, corpus: Corpus) -> None:
+        assert undo(Noise(), corpus.utterances[:4], {}, 0) is None
+
+
+class TestUtility:
+    @pytest.mark.parametrize(
+        ("said", "heard", "errors"),
+        [
+            ("a b c", "a b c", 0),
+            ("a b c", "", 3),
+            ("", "a", 1),
+            ("A, b!", "a b", 0),
+            ("a b c d", "b c x d", 2),
+        ],
+    )
+    def test_word_errors(self, said: str, heard: str, errors: int) -> None:
+        assert word_errors(said, heard) == errors
+
+    def test_the_melody_of_a_copy_is_kept_and_that_of_noise_is_not(self, corpus: Corpus) -> None:
+        utterance = corpus.utterances[0]
+        original = utterance.load()
+        shorter = Audio(original.samples[:, : len(original) // 2], RATE)
+        found = Melody()(original, utterance, [original, shorter])
+        assert found["f0_correlation"][0] == pytest.approx(1.0)
+        np.testing.assert_allclose(found["duration_ratio"], [1.0, 0.5], atol=1e-4)
+
+    def test_words_survive_identity_and_die_in_noise(self) -> None:
+        rng = np.random.default_rng(0)
+        words = []
+        for speaker in range(3):
+            for index in range(24):
+                tone = 300.0 + 500.0 * (index % 4) + 20.0 * speaker
+                samples = np.sin(2.0 * np.pi * tone / RATE * np.arange(5_000)) * np.hanning(5_000)
+                audio = Audio(0.3 * samples + 1e-3 * rng.normal(size=5_000), RATE)
+                words.append(
+                    Utterance(f"{speaker}/{index}", str(speaker), Held(audio), transcript="abcd"[index % 4])
+                )
+        plain, hidden = (
+            gather(Batch(method, "words", 1, 0, "snippet", {"word": WordShape()}), words)["word"][:, 0]
+            for method in (Undisguised(), Noise())
+        )
+        same, gone = training_use(words, plain, plain), training_use(words, plain, hidden)
+        assert same.original == same.trained_on_disguised == same.both_disguised > 0.9
+        assert gone.original == same.original
+        assert max(gone.trained_on_disguised, gone.tested_on_disguised, gone.both_disguised) < 0.55
+        assert gone.chance == 0.25
+
+    def test_a_recogniser_hears_speech_and_no_words_in_noise(self, speech: Path) -> None:
+        pytest.importorskip("pocketsphinx")
+        from deident.evaluation.layouts import read_corpus
+        from deident.evaluation.utility import Pocketsphinx
+
+        corpus = read_corpus(speech / "files.tsv", "verify/1040/")
+        measure, noise = Recognition(Pocketsphinx()), Noise()
+        spoken = [(u, u.load()) for u in corpus.utterances if u.transcript][:2]
+        plain = [measure(audio, u, [audio]) for u, audio in spoken]
+        gone = [measure(audio, u, [noise.apply(audio, 1)]) for u, audio in spoken]
+        words = sum(found["words"][0] for found in plain)
+        assert sum(found["word_errors"][0] for found in plain) < 0.5 * words
+        assert sum(found["word_errors"][0] for found in gone) >= 0.95 * words
+
+
+class TestNames:
+    def test_methods_settings_presets_and_chains(self) -> None:
+        assert disguise_named("mcadams") == McAdams()
+        assert disguise_named("mcadams:alpha=0.6..0.8") == McAdams(alpha=(0.6, 0.8))
+        assert disguise_named("training").scope == "speaker"
+        assert isinstance(disguise_named("psola+mcadams"), Chain)
+        assert disguise_named("tests.test_evaluation:Noise") == Noise()
+        assert all(disguise_named(name) == kind() for name, kind in DISGUISES.items())
+
+    @pytest.mark.parametrize("text", ["nothing", "mcadams:beta=1", "mcadams:alpha=x", "no.such.module:Name"])
+    def test_what_is_not_there_is_refused(self, text: str) -> None:
+        with pytest.raises(SettingError):
+            disguise_named(text)
+
+
+def test_the_command_writes_a_report_and_compares(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], corpus: Corpus
+) -> None:
+    import soundfile
+
+    for utterance in corpus.utterances:
+        place = tmp_path / "voices" / f"{utterance.name}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place, utterance.load().mono, RATE)
+    line = ["evaluate", str(tmp_path / "voices"), "--disguise", "tests.test_evaluation:Noise", "--statistics"]
+    line += ["--runs", "1", "--train-copies", "2", "--jobs", "1", "--out", str(tmp_path / "out"), "--quiet"]
+    assert main(line) in (0, 3)
+    assert "tests.test_evaluation:Noise" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report.html").exists()
+    assert main([*line, "--compare", str(tmp_path / "out" / "report.json")]) in (0, 3)
+    assert "within the interval" in capsys.readouterr().out

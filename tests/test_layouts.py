@@ -1,0 +1,92 @@
+"""Corpora as they lie on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deident.audio import RATE
+from deident.errors import SettingError
+from deident.evaluation.layouts import read_corpus
+
+
+def sound(path: Path, seconds: float = 0.6) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.sin(np.arange(round(seconds * RATE)) / 9.0), RATE)
+
+
+def test_a_folder_of_speakers(tmp_path: Path) -> None:
+    for name in ("anna/talk_01.wav", "anna/talk_02.wav", "ben/a/other_7.flac", "ben/notes.txt"):
+        sound(tmp_path / name) if not name.endswith("txt") else (tmp_path / name).write_text("no sound")
+    corpus = read_corpus(tmp_path)
+    assert [(u.speaker, u.name) for u in corpus.utterances] == [
+        ("anna", "anna/talk_01.wav"), ("anna", "anna/talk_02.wav"), ("ben", "ben/a/other_7.flac"),
+    ]  # fmt: skip
+    assert corpus.utterances[0].recording == corpus.utterances[1].recording == "anna/talk"
+    assert corpus.utterances[0].load().seconds == pytest.approx(0.6)
+
+
+def test_a_table(tmp_path: Path) -> None:
+    sound(tmp_path / "x" / "1.wav")
+    rows = "path\tspeaker\tsex\trole\ttranscript\toov\nx/1.wav\tanna\tf\tdev_trial\tsome words\t0\n"
+    (tmp_path / "files.tsv").write_text(rows + "y/2.wav\tben\tMale\tdev_train\tstrange wyrds\t1\n")
+    corpus = read_corpus(tmp_path / "files.tsv")
+    assert [(u.speaker, u.sex, u.role, u.transcript) for u in corpus.utterances] == [
+        ("anna", "F", "trial", "some words"), ("ben", "M", "train", ""),
+    ]  # fmt: skip
+    assert [u.speaker for u in read_corpus(tmp_path / "files.tsv", only="x/").utterances] == ["anna"]
+    (tmp_path / "files.csv").write_text("path,speaker\nx/1.wav,anna\n")
+    assert read_corpus(tmp_path / "files.csv").utterances[0].load().seconds == pytest.approx(0.6)
+
+
+def test_a_kaldi_folder_with_voiceprivacy_lists(tmp_path: Path) -> None:
+    sound(tmp_path / "rec1.wav", 2.0)
+    for name, text in {
+        "wav.scp": "rec1 rec1.wav\n",
+        "segments": "u1 rec1 0.0 0.5\nu2 rec1 0.5 1.25\n",
+        "utt2spk": "u1 anna\nu2 anna\n",
+        "spk2gender": "anna f\n",
+        "text": "u1 HELLO THERE\n",
+        "enrolls": "u1\n",
+        "trials": "anna u2 target\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    one, two = read_corpus(tmp_path).utterances
+    assert (one.role, two.role) == ("enrol", "trial")
+    assert (one.sex, one.transcript, one.recording) == ("F", "HELLO THERE", "rec1")
+    assert two.load().seconds == pytest.approx(0.75)
+
+
+def test_commands_in_wav_scp_are_not_run(tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_text("u1 touch /tmp/ran |\n")
+    (tmp_path / "utt2spk").write_text("u1 anna\n")
+    with pytest.raises(SettingError, match="commands"):
+        read_corpus(tmp_path)
+
+
+def test_librispeech(tmp_path: Path) -> None:
+    (tmp_path / "SPEAKERS.TXT").write_text("; comment\n84 | F | dev-clean | 25.00 | A Name\n")
+    sound(tmp_path / "dev-clean" / "84" / "121" / "84-121-0000.flac")
+    (tmp_path / "dev-clean" / "84" / "121" / "84-121.trans.txt").write_text("84-121-0000 GO DO YOU HEAR\n")
+    (one,) = read_corpus(tmp_path / "dev-clean").utterances
+    assert (one.speaker, one.sex, one.transcript, one.recording) == ("84", "F", "go do you hear", "84-121")
+
+
+def test_vctk_takes_one_microphone(tmp_path: Path) -> None:
+    for mic in (1, 2):
+        sound(tmp_path / "wav48_silence_trimmed" / "p225" / f"p225_001_mic{mic}.flac")
+    (tmp_path / "txt" / "p225").mkdir(parents=True)
+    (tmp_path / "txt" / "p225" / "p225_001.txt").write_text("Please call Stella.\n")
+    (tmp_path / "speaker-info.txt").write_text("ID  AGE  GENDER  ACCENTS\n225  23  F    English\n")
+    (one,) = read_corpus(tmp_path).utterances
+    assert (one.speaker, one.sex, one.transcript) == ("p225", "F", "Please call Stella.")
+
+
+def test_nothing_known_is_said_without_a_path(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(SettingError) as error:
+            read_corpus(place)
+        assert str(tmp_path) not in str(error.value)
