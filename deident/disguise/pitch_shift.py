@@ -9,7 +9,8 @@ import numpy as np
 from deident.audio import RATE, Audio
 from deident.disguise.base import Method, at_work_rate, bounded, ordered
 from deident.dsp.pitch import PitchTracker
-from deident.dsp.psola import faster, repitch
+from deident.dsp.psola import repitch
+from deident.dsp.resample import faster, playable
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class PitchShift(Method[PitchShiftVoice]):
 
     def apply(self, audio: Audio, voice: PitchShiftVoice) -> Audio:
         samples = at_work_rate(audio)
-        ratio = 2.0 ** (voice.semitones / 12.0)
+        ratio = playable(2.0 ** (voice.semitones / 12.0))
         slow = repitch(samples, _TRACKER.track(samples), ratio=1.0, stretch=ratio)
         return Audio(bounded(faster(slow, ratio, len(samples))), RATE)
 

@@ -9,7 +9,8 @@ import numpy as np
 from deident.audio import RATE, Audio
 from deident.disguise.base import Method, at_work_rate, bounded, ordered
 from deident.dsp.pitch import PitchTracker
-from deident.dsp.psola import faster, repitch
+from deident.dsp.psola import repitch
+from deident.dsp.resample import faster, playable
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ class Psola(Method[PsolaVoice]):
 
     def apply(self, audio: Audio, voice: PsolaVoice) -> Audio:
         samples = at_work_rate(audio)
-        pitch = _TRACKER.track(samples)
-        ratio = 2.0 ** (voice.semitones / 12.0)
-        slow = repitch(samples, pitch, ratio / voice.formant_ratio, stretch=voice.formant_ratio)
-        return Audio(bounded(faster(slow, voice.formant_ratio, len(samples))), RATE)
+        ratio = playable(voice.formant_ratio)
+        slower = 2.0 ** (voice.semitones / 12.0) / ratio
+        slow = repitch(samples, _TRACKER.track(samples), slower, stretch=ratio)
+        return Audio(bounded(faster(slow, ratio, len(samples))), RATE)
 
 
 _TRACKER = PitchTracker(hop=256)

@@ -160,14 +160,14 @@ class PitchTracker:
         """(frames, size) view of decimated samples, frame k centred on sample k·hop."""
         count = samples.shape[-1] // self.hop + 1
         needed = (count - 1) * self.hop + SIZE
-        width, rows = _DECIMATE.shape
-        step = rows * DECIMATION
-        padded = np.zeros(-(-needed // step) * step + width, dtype=np.float32)
-        front = (SIZE + width - step) // 2 + DECIMATION // 2
-        padded[front : front + samples.shape[-1]] = samples
+        step = len(_DECIMATE)
+        padded = np.zeros((-(-needed // step) + 1) * step, dtype=np.float32)
+        front = SIZE // 2 + step // 2
+        padded[front : front + samples.shape[-1]] = samples[: len(padded) - front]
         if samples.size:
             padded[front : front + samples.shape[-1]] -= samples.mean()
-        decimated = (frame_view(padded, width, step) @ _DECIMATE).reshape(-1)
+        before, own = np.split(padded.reshape(-1, step) @ _DECIMATE, 2, axis=1)
+        decimated = (own[:-1] + before[1:]).reshape(-1)
         return frame_view(decimated, SIZE // DECIMATION, self.hop // DECIMATION)[:count]
 
     def _costs(self, f0_hz: Floats, strength: Floats) -> tuple[Floats, Floats]:
@@ -183,13 +183,19 @@ class PitchTracker:
         return states, steps
 
 
-def _decimation(rows: int = 8, reach: int = 4) -> Floats:
-    """From samples to `rows` decimated ones: a Hamming-windowed sinc to 0.85 of the new band."""
-    at = np.arange(2 * reach * DECIMATION) - reach * DECIMATION
-    taps = np.sinc(0.85 * at / DECIMATION) * (0.54 + 0.46 * np.cos(np.pi * at / (reach * DECIMATION)))
-    matrix = np.zeros(((rows - 1) * DECIMATION + len(at), rows), dtype=np.float32)
-    for row in range(rows):
-        matrix[row * DECIMATION : row * DECIMATION + len(at), row] = taps / taps.sum()
+def _decimation(reach: int = 4) -> Floats:
+    """(samples, 2·rows): what each of a block of samples adds to the decimated ones before it and in it.
+
+    A Hamming-windowed sinc to 0.85 of the new band."""
+    length = 2 * reach * DECIMATION
+    at = np.arange(length) - length // 2
+    taps = np.sinc(0.85 * at / DECIMATION) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / length))
+    rows = length // DECIMATION
+    matrix = np.zeros((length, 2 * rows), dtype=np.float32)
+    for row in range(1, 2 * rows):
+        start = (row - rows) * DECIMATION
+        inside = slice(max(0, start), min(length, start + length))
+        matrix[inside, row] = (taps / taps.sum())[inside.start - start : inside.stop - start]
     return matrix
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 from deident.audio import RATE
 from deident.dsp.pitch import Pitch
@@ -17,6 +16,7 @@ PULSE_FRAME = 1_024  # samples in which the pulses around a frame's centre are s
 PULSE_STEP = 8  # samples whose energy is one point
 STEEPEST = 5.0  # a join takes at least this part of the time from one pulse to the next
 BLOCK = 16_384  # samples worked on at a time, to stay in the cache
+TAPS = 16  # samples on which a value halfway between two depends
 MARGIN = 2_048  # zeros before and after the samples; no join reaches that far out
 
 Doubles = npt.NDArray[np.float64]
@@ -45,15 +45,9 @@ def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -
     old = np.where(voiced[frame], old, pulses + np.rint(wanted - pulses))  # hiss needs no half samples
     starts = np.rint(pulses).astype(np.int64)
     halves = np.rint(2.0 * (old - pulses)).astype(np.int64)
-    table, row = _with_halfway(samples)
-    back = (halves >> 1) + (halves & 1) * row + MARGIN
+    table, further = _with_halfway(samples)
+    back = (halves >> 1) + (halves & 1) * further + MARGIN
     return _join(table, starts, back, period[frame], length)
-
-
-def faster(samples: Floats, ratio: float, length: int) -> Floats:
-    """(length,) `samples` played `ratio` times as fast: every frequency times that. Padded at its end."""
-    played = soxr.resample(samples, ratio, 1.0, quality="MQ")[:length]
-    return np.pad(played, (0, length - len(played)))
 
 
 def pulse_offsets(samples: Floats, pitch: Pitch) -> Doubles:
@@ -97,29 +91,29 @@ def _old_pulses(wanted: Doubles, centre: npt.NDArray[np.int64], offset: Doubles,
 
 
 def _with_halfway(samples: Floats) -> tuple[Floats, int]:
-    """The samples after a margin and before another, then, from `row` on, the same halfway between samples.
+    """The samples between two margins, then what lies halfway after each of them, and how much further on.
 
-    Whole samples are too coarse for the pulses of a high voice. Returns (2·row,) and row."""
-    width, rows = _HALFWAY.shape
-    lead = (width - rows) // 2  # how far back the values halfway after a sample reach
+    Whole samples are too coarse for the pulses of a high voice."""
+    rows, width = _HALFWAY.shape
     row = -(-(samples.shape[-1] + 2 * MARGIN) // rows) * rows
-    table = np.zeros(2 * row, dtype=np.float32)
-    table[MARGIN : MARGIN + samples.shape[-1]] = samples
-    windows = frame_view(table[MARGIN - rows - lead : row], width, rows)
-    halfway = table[row + MARGIN - rows :][: windows.shape[0] * rows].reshape(-1, rows)
-    step = BLOCK // rows
-    for start in range(0, len(windows), step):
-        np.matmul(windows[start : start + step], _HALFWAY, out=halfway[start : start + step])
-    return table, row
+    table = np.zeros((2, row // rows, rows), dtype=np.float32)
+    table.reshape(-1)[MARGIN : MARGIN + samples.shape[-1]] = samples
+    for start in range(0, row // rows, BLOCK // rows):
+        block = slice(start, start + BLOCK // rows)
+        spread = table[0, block] @ _HALFWAY
+        table[1, block] += spread[:, :rows]
+        tail = table[1, start + 1 : start + 1 + len(spread), : width - rows]
+        tail += spread[: len(tail), rows:]
+    return table.reshape(-1), row + TAPS // 2  # for what a sample adds is written behind it
 
 
-def _halfway(rows: int = 64, taps: int = 16) -> Floats:
-    """(rows + taps - 1, rows): from so many samples to the values halfway between the inner ones."""
-    at = np.arange(taps) - 0.5 * (taps - 1)
-    response = np.sinc(at) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / taps))
-    matrix = np.zeros((rows + taps - 1, rows), dtype=np.float32)
+def _halfway(rows: int = 32) -> Floats:
+    """(rows, rows + taps - 1): what each of a block of samples adds to the values halfway between samples."""
+    at = np.arange(TAPS) - 0.5 * (TAPS - 1)
+    response = np.sinc(at) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / TAPS))
+    matrix = np.zeros((rows, rows + TAPS - 1), dtype=np.float32)
     for row in range(rows):
-        matrix[row : row + taps, row] = response / response.sum()
+        matrix[row, row : row + TAPS] = response / response.sum()
     return matrix
 
 
@@ -152,8 +146,9 @@ def _join(
         rise = _held(slope[grains].astype(np.float32), starts[first : last + 1])[here]
         rise *= _COUNT[here]
         rise += _held(level.astype(np.float32), starts[first : last + 1])[here]
-        np.clip(rise, 0.0, 1.0, out=rise)
-        bend = rise * np.float32(-2.0)
+        if steep[grains].max() > 1.0:
+            np.clip(rise, 0.0, 1.0, out=rise)
+        bend = rise * np.float32(-2.0)  # the fade bends at both ends: a straight one blurs close formants
         bend += np.float32(3.0)
         rise *= rise
         rise *= bend

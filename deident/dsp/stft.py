@@ -15,6 +15,11 @@ Complexes = npt.NDArray[np.complex64]
 
 BLOCK = 256  # frames; 512-sample float32 frames and their spectra then fit a 1 MB cache
 
+# Work arrays of some 100 kB come and go with every block. Unless glibc has once seen a large array freed, it
+# gives each back to the system, which then has to find and clear the same pages again: a quarter of the time.
+_large = np.empty(31 << 20, dtype=np.uint8)
+del _large
+
 
 def frame_view(samples: Floats, size: int, hop: int) -> Floats:
     """(frames, size) view of (samples,), frame k starting at sample k·hop. Whole frames only."""
