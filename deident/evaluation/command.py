@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--runs", type=int, default=2, help="times the speakers on trial are disguised (default 2)")
     add("--train-copies", type=int, default=4, help="disguised copies of each training utterance (default 4)")
     add("--most", type=int, default=12, help="utterances kept a speaker (default 12)")
+    add("--spoken", type=int, default=2, help="of these, how many the recogniser hears (default 2)")
     add("--seed", type=int, default=0, help="of every draw (default 0)")
     add("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes (default: up to 4)")
     add("--json", action="store_true", help="print the report as JSON instead of the table")
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     names = [name for text in args.disguise or [DEFAULT] for name in text.split(",") if name]
     disguises = {name: disguise_named(name) for name in names}
     before = _earlier(args.compare) if args.compare else None
-    settings = Settings(args.seed, args.runs, args.train_copies, most=args.most)
+    settings = Settings(args.seed, args.runs, args.train_copies, most=args.most, spoken=args.spoken)
     corpus = read_corpus(Path(args.originals), args.only) if args.originals else synthetic_corpus()
     words: tuple[Utterance, ...] = ()
     if args.words:

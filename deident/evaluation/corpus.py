@@ -113,14 +113,16 @@ LEAST_SECONDS = 0.5
 
 
 def prepare(
-    corpus: Corpus, most: int = 12, least: int = 2, tick: Callable[[int], None] = lambda count: None
+    corpus: Corpus, most: int = 12, spoken: int = 2, tick: Callable[[int], None] = lambda count: None
 ) -> Corpus:
     """The corpus divided, in memory, without what cannot be used.
 
-    most : utterances kept a speaker.   Utterances of the limit or longer are cut to it and lose their
+    most : utterances kept a speaker.   spoken : of these, how many keep their transcript: recognising words
+    costs more than everything else.   Utterances of the limit or longer are cut to it and lose their
     transcript. What cannot be read, or is shorter than half a second, is left out and counted."""
     kept: list[Utterance] = []
     counts: Counter[str] = Counter()
+    told: Counter[str] = Counter()
     broken = short = cut = 0
     for utterance in corpus.utterances:
         tick(1)
@@ -138,6 +140,9 @@ def prepare(
         if len(audio) > end:
             audio, text, cut = audio[Segment(0, end)], "", cut + 1
         counts[utterance.speaker] += 1
+        if text:
+            told[utterance.speaker] += 1
+            text = text if told[utterance.speaker] <= spoken else ""
         kept.append(replace(utterance, load=Held(audio), transcript=text))
     remarks = [
         f"{count} utterances {what}"

@@ -89,14 +89,10 @@ class Frames:
     def pitch(self) -> tuple[Floats, Floats]:
         """F0 in Hz and its strength (0 to 1), a value a frame. Boersma (1993): the autocorrelation over
         that of the window, here of 40 ms and from the spectrum below 4 kHz."""
-        size, keep = 640, 512
         padded = np.pad(self.samples, (64, 64 + HOP))
-        framed = frame_view(padded, size, HOP)[: len(self.power)] * _hann(size)
-        power = np.abs(scipy.fft.rfft(framed, 2 * 1024)[:, : keep + 1]) ** 2
-        correlation = scipy.fft.irfft(power)[:, :140]
-        window = np.abs(scipy.fft.rfft(_hann(size), 2 * 1024)[: keep + 1]) ** 2
-        shape = scipy.fft.irfft(window)[:140]
-        normal = correlation / np.maximum(correlation[:, :1], 1e-12) / np.maximum(shape / shape[0], 1e-3)
+        framed = frame_view(padded, 640, HOP)[: len(self.power)] * _hann(640)
+        correlation = _autocorrelation(framed)
+        normal = correlation / np.maximum(correlation[:, :1], 1e-12) / _window_correlation()
         lags = np.arange(16, 134)
         # A longer lag is never a better period than the shortest that explains the frame.
         scored = normal[:, lags] - 0.1 * np.log2(lags / 16.0)
@@ -113,6 +109,18 @@ class Frames:
         mask = (self.pitch[1] > 0.55) & (self.level_db > -25.0)
         mask[1:-1] = (mask[:-2].astype(int) + mask[1:-1] + mask[2:]) >= 2
         return mask
+
+
+def _autocorrelation(framed: Floats) -> Floats:
+    """(frames, 140): of what lies below 4 kHz, at lags of 1/8000 s; 1024 points keep those from wrapping."""
+    spectrum = scipy.fft.rfft(framed, 1024)[:, :257]
+    return np.asarray(scipy.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:, :140])
+
+
+@cache
+def _window_correlation() -> Floats:
+    shape = _autocorrelation(_hann(640)[None])
+    return np.asarray(np.maximum(shape / shape[:, :1], 1e-3))
 
 
 def _slope(values: Floats, reach: int = 4) -> Floats:

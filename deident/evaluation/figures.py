@@ -63,7 +63,9 @@ def privacy_utility(verdicts: Mapping[str, Verdict], distrusted: Mapping[str, st
     axis.axhline(50.0, color="#888888", linewidth=0.8, linestyle=":")
     axis.set_ylabel("protection: equal error rate of the strongest attack, %")
     measured = any(verdict.utility.word_error for verdict in verdicts.values())
-    axis.set_xlabel("cost: words wrong, % (as many as the recogniser gets wrong)" if measured else "method")
+    axis.set_xlabel("cost: words that a recogniser gets wrong, %" if measured else "")
+    if not measured:
+        axis.set_xticks([])
     axis.margins(x=0.15)
     return _png(figure)
 
@@ -84,7 +86,8 @@ def attackers(verdicts: Mapping[str, Verdict]) -> bytes:
     axis.imshow(values, cmap="RdYlGn", vmin=0.0, vmax=50.0, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5)
+            ink = "white" if value < 7.0 or value > 43.0 else "black"
+            axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
     axis.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize=8)
     axis.set_yticks(range(len(attacks)), attacks, fontsize=7.5)
     for row in range(1, len(attacks)):
@@ -147,7 +150,8 @@ def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
                 list(points), [100.0 * v for v in points.values()], "o-", color=colours[name], label=name
             )
         axis.set_xlabel(label, fontsize=8)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_xticks(sorted({n for verdict in verdicts.values() for n in verdict.growth[kind]}))
+        axis.margins(x=0.2)
     axes[0, 0].set_ylabel("equal error rate, %", fontsize=8)
     axes[0, 0].set_ylim(0.0, 52.0)
     axes[0, 0].legend(fontsize=7, frameon=False)

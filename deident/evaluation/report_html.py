@@ -16,6 +16,7 @@ h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.1rem; margin-to
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 12.5px; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
+td { white-space: nowrap } td:last-child { white-space: normal }
 th { font-weight: 600; background: #f6f6f6 }
 img { max-width: 100%; height: auto }
 .alarm { background: #fdecea; border-left: 4px solid #c62828; padding: .5rem .8rem; margin: .5rem 0 }

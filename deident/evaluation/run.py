@@ -33,13 +33,15 @@ class Settings:
 
     seed : of every draw in it.   runs : times the speakers on trial are disguised, each with enrolments of
     its own.   train_copies : of every training utterance.   draws : bootstrap samples.
-    most : utterances kept a speaker.   invert : attack one-parameter methods by undoing them, too."""
+    most : utterances kept a speaker.   spoken : of these, how many are tried on the recogniser.
+    invert : attack one-parameter methods by undoing them, too."""
 
     seed: int = 0
     runs: int = 2
     train_copies: int = 4
     draws: int = 300
     most: int = 12
+    spoken: int = 2
     invert: bool = True
 
     def __post_init__(self) -> None:
@@ -113,7 +115,9 @@ def evaluate(
     Raises `SettingError` when the corpus is too small for any trial."""
     how, have, store = settings or Settings(), tools or Tools.installed(), cache or Cache(None)
     tick("reading originals", 0, len(originals.utterances))
-    corpus = prepare(originals, how.most, tick=_counter(tick, "reading originals", len(originals.utterances)))
+    corpus = prepare(
+        originals, how.most, how.spoken, tick=_counter(tick, "reading originals", len(originals.utterances))
+    )
     with workers(jobs) as executor:
         run = _Run(corpus, how, have, store, executor, tick)
         verdicts = run.all({UNDISGUISED: Undisguised(), **disguises})
