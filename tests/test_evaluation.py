@@ -55,6 +55,9 @@ class Leak(Noise):
         return Audio(hidden + tone.astype(np.float32), RATE)
 
 
+pytestmark = pytest.mark.slow  # whole evaluations, small ones
+
+
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     return synthetic_corpus(speakers=32, utterances=3, seconds=2.0)
