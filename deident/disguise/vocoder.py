@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from deident.audio import RATE, Audio
 from deident.disguise.base import Method, at_work_rate, between, ordered
-from deident.disguise.vocoder_erase import Speech, analyse, contour, normalise
+from deident.disguise.vocoder_erase import (
+    Speech,
+    analyse,
+    contour,
+    covariance_map,
+    normalise_means,
+    normalise_sounds,
+    normalise_spread,
+    rewarp,
+    tract_ratio,
+)
+from deident.disguise.vocoder_tables import SPREADS
 from deident.dsp.excitation import dispersion, noise_spectra, pulse_train
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, hertz, mel
 from deident.dsp.pitch import PitchTracker
@@ -17,7 +28,8 @@ from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smoo
 from deident.secret import KEY_BYTES
 
 _STFT = Stft(512, 128)
-_TRACKER = PitchTracker(hop=_STFT.hop)
+TRACKER = PitchTracker(hop=_STFT.hop)
+CEPSTRUM = MelCepstrum(_STFT)
 _FRAMES_PER_SECOND = RATE / _STFT.hop
 _NOISE_POWER = float((_STFT.window**2).sum()) * 4.0  # four, for frames of noise do not add up in phase
 LEVEL = 0.06  # root mean square of the speech, full scale 1
@@ -38,6 +50,7 @@ class VocoderVoice:
     breath: float = field(repr=False)
     smoothing: float = field(repr=False)
     spreads: tuple[float, ...] = field(repr=False)
+    colour: tuple[float, ...] = field(repr=False)
     timing: tuple[float, ...] = field(repr=False)
     pause_seconds: float = field(repr=False)
     delays: tuple[float, ...] = field(repr=False)
@@ -81,6 +94,13 @@ class Vocoder(Method[VocoderVoice]):
     mean: float = 1.0
     spread: float = 1.0
     classes: bool = True
+    floor_db: float = 25.0
+    noise: float = 1.0
+    tract_norm: float = 1.0
+    sounds: float = 1.0
+    settle: float = 0.3
+    covariance: float = 1.0
+    covariance_frames: float = 100.0
     gate_db: float = 30.0
     f0_hz: tuple[float, float] = (95.0, 215.0)
     f0_octaves: tuple[float, float] = (0.0, 0.06)
@@ -91,6 +111,7 @@ class Vocoder(Method[VocoderVoice]):
     breath: tuple[float, float] = (0.0, 0.25)
     smoothing: tuple[float, float] = (1.0, 2.0)
     spread_jitter: float = 0.1
+    colour: float = 0.4
     sharpness: float = 1.15
     timing: float = 0.12
     timing_seconds: float = 0.16
@@ -119,6 +140,7 @@ class Vocoder(Method[VocoderVoice]):
             breath=float(rng.uniform(*self.breath)),
             smoothing=float(rng.uniform(*self.smoothing)),
             spreads=tuple(np.exp(self.spread_jitter * rng.standard_normal(self.order)).tolist()),
+            colour=(0.0, *(self.colour * rng.standard_normal(self.order - 1)).tolist()),
             timing=tuple((self.timing * rng.standard_normal(TIMING_KNOTS)).tolist()),
             pause_seconds=float(rng.uniform(*self.pause_seconds)),
             delays=tuple((delays - delays.min()).tolist()),
@@ -131,22 +153,41 @@ class Vocoder(Method[VocoderVoice]):
         samples = at_work_rate(audio)
         if not samples.any():
             return Audio(np.zeros_like(samples), RATE)
-        speech = analyse(samples, MelCepstrum(_STFT, order=self.order), _TRACKER, self.gate_db)
-        centre, moves = normalise(speech, self.mean, self.spread, self.classes)
-        moves *= np.array(voice.spreads, dtype=np.float32)
-        moves = smooth(moves, voice.smoothing)
-        moves[:, 1:] *= np.float32(self.sharpness)
+        cepstrum = CEPSTRUM if self.order == CEPSTRUM.order else replace(CEPSTRUM, order=self.order)
+        speech = analyse(
+            samples, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
+        )
+        cepstra = self._erased(speech, cepstrum, voice)
         pace = self._pace(speech, voice)
         length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
         where = places(pace, _STFT.frames(length))
         score = _Score(
-            cepstra=rows_at(centre + moves, where),
+            cepstra=rows_at(cepstra, where),
             voiced=rows_at(speech.voiced, where),
             spoken=rows_at(speech.spoken, where),
             octaves=rows_at(contour(speech, voice.f0_octaves), where),
         )
-        sound = self._voice(score, voice, length)
+        sound = self._voice(score, cepstrum, voice, length)
         return Audio(_levelled(sound, score.spoken, speech.level), RATE)
+
+    def _erased(self, speech: Speech, cepstrum: MelCepstrum, voice: VocoderVoice) -> Floats:
+        """(frames, order) cepstra of what was said, as the drawn voice moves."""
+        cepstra = speech.cepstra
+        if self.tract_norm:
+            cepstra = cepstra @ rewarp(cepstrum, tract_ratio(speech, cepstrum) ** -self.tract_norm)
+        centre, moves = normalise_means(cepstra, speech, self.mean, self.classes)
+        if self.spread:
+            moves = normalise_spread(moves, speech, self.spread)
+        if self.sounds or self.settle:
+            moves = normalise_sounds(moves, speech, self.sounds, self.settle)
+        onward = np.diag(SPREADS[0, : self.order] * np.array(voice.spreads, dtype=np.float32))
+        onward[1:, 1:] *= np.float32(self.sharpness)
+        if self.covariance:
+            onward = covariance_map(moves, speech, self.covariance_frames, self.covariance) @ onward
+        moves = smooth(moves @ onward, voice.smoothing)
+        moves += centre
+        moves += SPREADS[0, : self.order] * np.array(voice.colour, dtype=np.float32)
+        return moves
 
     def _pace(self, speech: Speech, voice: VocoderVoice) -> Doubles:
         """(frames,) how many frames of output each frame becomes; together no more than there are."""
@@ -158,10 +199,9 @@ class Vocoder(Method[VocoderVoice]):
         pace *= min(1.0, len(pace) / float(pace.sum()))
         return pace
 
-    def _voice(self, score: _Score, voice: VocoderVoice, length: int) -> Floats:
+    def _voice(self, score: _Score, cepstrum: MelCepstrum, voice: VocoderVoice, length: int) -> Floats:
         """(length,) the score, sung."""
         rng = _generator(voice, 1)
-        cepstrum = MelCepstrum(_STFT, order=self.order)
         hz = cepstrum.bins_hz
         place = mel(hz) / mel(HIGHEST_HZ)
         knots = np.linspace(0.0, 1.0, len(voice.warp) + 1)
@@ -211,9 +251,16 @@ class Vocoder(Method[VocoderVoice]):
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
-    ("order", 6, 24),
+    ("order", 6, 16),
     ("mean", 0.0, 1.0),
     ("spread", 0.0, 1.0),
+    ("floor_db", 6.0, 60.0),
+    ("noise", 0.0, 3.0),
+    ("tract_norm", 0.0, 1.0),
+    ("sounds", 0.0, 1.0),
+    ("settle", 0.0, 1.0),
+    ("covariance", 0.0, 1.0),
+    ("covariance_frames", 1.0, 10_000.0),
     ("gate_db", 6.0, 60.0),
     ("f0_hz", 60.0, 400.0),
     ("f0_octaves", 0.0, 0.5),
@@ -224,6 +271,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("breath", 0.0, 1.0),
     ("smoothing", 0.0, 8.0),
     ("spread_jitter", 0.0, 0.5),
+    ("colour", 0.0, 2.0),
     ("sharpness", 0.5, 2.0),
     ("timing", 0.0, 0.5),
     ("timing_seconds", 0.05, 2.0),

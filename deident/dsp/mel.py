@@ -12,7 +12,6 @@ from deident.audio import RATE
 from deident.dsp.stft import Floats, Stft
 
 HIGHEST_HZ = RATE / 2
-FLOOR = 1e-5  # of the reference power, so that the logarithm of silence is a number
 
 
 def mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -68,6 +67,11 @@ class MelCepstrum:
     @property
     def bins_hz(self) -> npt.NDArray[np.float64]:
         return np.arange(self.stft.bins) * RATE / self.stft.size
+
+    @property
+    def bands_hz(self) -> npt.NDArray[np.float64]:
+        """(bands,) the middle of each band."""
+        return hertz(self._edges[1:-1])
 
     def basis(self, at_hz: npt.NDArray[np.float64]) -> Floats:
         """(order, len(at_hz)) float32: cepstra @ basis = log power at these frequencies of the source."""

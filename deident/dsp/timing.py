@@ -51,8 +51,8 @@ def places(pace: Doubles, count: int) -> Doubles:
     """(count,) for each frame of output the place among the frames of input, in between included."""
     ends = np.concatenate(([0.0], np.cumsum(pace)))
     at = np.interp(np.arange(count) + 0.5, ends, np.arange(len(pace) + 1.0)) - 0.5
-    inside: Doubles = np.minimum(np.maximum(at, 0.0), len(pace) - 1.0)
-    return inside
+    within: Doubles = np.clip(at, 0.0, len(pace) - 1.0)
+    return within
 
 
 def rows_at(rows: Floats, at: Doubles) -> Floats:

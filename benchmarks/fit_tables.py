@@ -1,0 +1,152 @@
+"""Fit the tables of average speech that the vocoder brings everyone to.
+
+    DEIDENT_SPEECH=... python -m benchmarks.fit_tables > deident/disguise/vocoder_tables.py
+
+Reads the snippets of the role `dev_train` in `verify/` (LibriSpeech, CC BY 4.0) and writes only averages over
+all of their speakers: no recording, and no one speaker, can be had from them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from deident.disguise import vocoder_erase as erase
+from deident.disguise.vocoder import CEPSTRUM, TRACKER, Vocoder
+
+SOUNDS, ORDER, ROUNDS = 32, 16, 5
+
+
+def main() -> None:
+    recordings = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
+    cepstrum = replace(CEPSTRUM, order=ORDER)
+    erase.BANDS = average_bands(recordings, cepstrum)
+    settings = Vocoder()
+    heard = [
+        erase.analyse(
+            samples,
+            cepstrum,
+            TRACKER,
+            floor_db=settings.floor_db,
+            noise=settings.noise,
+            gate_db=settings.gate_db,
+        )
+        for samples in recordings
+    ]
+    ratios = np.ones(len(heard))
+    for _ in range(ROUNDS):
+        warped = [s.cepstra @ erase.rewarp(cepstrum, 1.0 / r) for s, r in zip(heard, ratios, strict=True)]
+        erase.MEANS, erase.SPREADS = average_moments(warped, heard)
+        moves = [one_moves(c, s) for c, s in zip(warped, heard, strict=True)]
+        frames = np.concatenate([m[s.loud > 0.5] for m, s in zip(moves, heard, strict=True)])
+        erase.SHARES, erase.CENTRES, erase.WIDTHS = mixture(frames.astype(np.float64))
+        logs = np.log([erase.tract_ratio(speech, cepstrum) for speech in heard])
+        ratios = np.exp(logs - logs.mean())  # the average speaker's is 1
+    erase.COVARIANCE = average_covariance(moves, heard)
+    write()
+
+
+def training_speech(folder: Path) -> list[np.ndarray]:
+    with (folder / "files.tsv").open(newline="") as file:
+        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["role"] == "dev_train"]
+    return [soundfile.read(folder / r["path"], dtype="float32")[0] for r in rows]
+
+
+def average_bands(recordings: list[np.ndarray], cepstrum: erase.MelCepstrum) -> np.ndarray:
+    logs = []
+    for samples in recordings:
+        powers = cepstrum.band_powers(samples)
+        total = powers.mean(axis=1)
+        loud = total > np.percentile(total, erase.LOUD) * 10**-1.8
+        average = powers[loud].mean(axis=0)
+        logs.append(np.log(average / average.mean()))
+    bands = np.exp(np.mean(logs, axis=0))
+    return (bands / bands.mean()).astype(np.float32)
+
+
+def average_moments(cepstra: list[np.ndarray], heard: list[erase.Speech]) -> tuple[np.ndarray, np.ndarray]:
+    means, squares = [], []
+    for rows, speech in zip(cepstra, heard, strict=True):
+        voiced = speech.voiced[:, None]
+        weights = [speech.loud * speech.voiced, speech.loud * (1.0 - speech.voiced)]
+        own = [weight @ rows / (weight.sum() + 1e-3) for weight in weights]
+        moved = rows - voiced * own[0] - (1.0 - voiced) * own[1]
+        means.append(own)
+        squares.append([weight @ moved**2 / (weight.sum() + 1e-3) for weight in weights])
+    return (
+        np.mean(means, axis=0).astype(np.float32),
+        np.sqrt(np.mean(squares, axis=0)).astype(np.float32),
+    )
+
+
+def one_moves(cepstra: np.ndarray, speech: erase.Speech) -> np.ndarray:
+    _, moves = erase.normalise_means(cepstra, speech, 1.0, True)
+    return erase.normalise_spread(moves, speech, 1.0)
+
+
+def average_covariance(moves: list[np.ndarray], heard: list[erase.Speech]) -> np.ndarray:
+    each = [
+        (m * s.loud[:, None]).T @ m / s.loud.sum()
+        for m, s in ((erase.normalise_sounds(m, s, 1.0, 0.0), s) for m, s in zip(moves, heard, strict=True))
+    ]
+    return np.mean(each, axis=0).astype(np.float32)
+
+
+def mixture(frames: np.ndarray, rounds: int = 25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares, centres and widths of a Gaussian mixture of diagonal covariance (EM)."""
+    rng = np.random.default_rng(0)
+    centres = frames[rng.choice(len(frames), SOUNDS, replace=False)]
+    widths = np.tile(frames.std(axis=0), (SOUNDS, 1))
+    shares = np.full(SOUNDS, 1.0 / SOUNDS)
+    for _ in range(rounds):
+        precision = widths**-2
+        worth = -0.5 * (frames**2 @ precision.T) + frames @ (centres * precision).T
+        worth += np.log(shares) - np.log(widths).sum(axis=1) - 0.5 * (centres**2 * precision).sum(axis=1)
+        belongs = np.exp(worth - worth.max(axis=1, keepdims=True))
+        belongs /= belongs.sum(axis=1, keepdims=True)
+        count = belongs.sum(axis=0) + 1e-6
+        centres = belongs.T @ frames / count[:, None]
+        variance = belongs.T @ frames**2 / count[:, None] - centres**2
+        widths = np.sqrt(np.maximum(variance, 0.05))
+        shares = count / count.sum()
+    order = np.argsort(-shares)
+    return tuple(a[order].astype(np.float32) for a in (shares, centres, widths))
+
+
+def write() -> None:
+    print(f'"""{HEADER}"""\n\nfrom __future__ import annotations\n\nimport numpy as np\n')
+    for name, meaning, digits in TABLES:
+        table = getattr(erase, name)
+        print(f"{name} = np.array(\n    {literal(table, digits)},\n    dtype=np.float32,\n)  # fmt: skip")
+        print(f'"""{tuple(table.shape)} {meaning}"""\n')
+
+
+def literal(table: np.ndarray, digits: int) -> str:
+    if table.ndim == 2:
+        return "(\n" + "".join(f"        {literal(row, digits)},\n" for row in table) + "    )"
+    numbers = [f"{value:.{digits}f}" for value in table]
+    lines = [", ".join(numbers[at : at + 8]) for at in range(0, len(numbers), 8)]
+    return "(\n        " + ",\n        ".join(lines) + ",\n    )"
+
+
+HEADER = """Average speech: what every snippet is brought to.
+
+Averages over 148 snippets of 45 speakers (LibriSpeech, V. Panayotov et al. 2014, CC BY 4.0), made by
+`python -m benchmarks.fit_tables`. Cepstra are those of `CEPSTRUM`; no one speaker is in them."""
+
+TABLES = (
+    ("BANDS", "the mean power of each band of the loud frames, 1 on average.", 4),
+    ("MEANS", "the mean of each cepstrum of voiced and of other frames.", 2),
+    ("SPREADS", "how each cepstrum spreads about a snippet's means, in voiced and in other frames.", 2),
+    ("SHARES", "how common each kind of sound is.", 4),
+    ("CENTRES", "the middle of each kind of sound, in SPREADS of voiced frames from the means.", 2),
+    ("WIDTHS", "the standard deviations of each kind of sound about its middle.", 2),
+    ("COVARIANCE", "of the cepstra about the means, in the same measure.", 3),
+)  # fmt: skip
+
+if __name__ == "__main__":
+    main()
