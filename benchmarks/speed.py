@@ -146,13 +146,13 @@ def _spent() -> float:
 
 def _print_costs(ratios: dict[str, npt.NDArray[np.float64]]) -> None:
     real_time = float(np.median(ratios[REFERENCE]))
-    print(f"{'':34}{'cost in STFTs':>14}{'middle half':>16}{'× real time':>14}")
-    print(f"{REFERENCE:34}{1:>14}{'':>16}{real_time:>14,.0f}")
+    print(f"{'':34}{'cost in STFTs':>14}{'middle half':>20}{'× real time':>14}")
+    print(f"{REFERENCE:34}{1:>14}{'':>20}{real_time:>14,.0f}")
     for name, values in ratios.items():
         if name != REFERENCE:
             low, middle, high = np.percentile(values, [25, 50, 75])
             spread = f"{low:.2f} to {high:.2f}"
-            print(f"{name:34}{middle:>14.2f}{spread:>16}{real_time / middle:>14,.0f}")
+            print(f"{name:34}{middle:>14.2f}{spread:>20}{real_time / middle:>14,.0f}")
 
 
 def _by_length(samples: Samples, turns: int) -> dict[str, dict[str, float]]:

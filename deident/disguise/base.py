@@ -78,5 +78,5 @@ def ordered(name: str, bounds: tuple[float, float], low: float, high: float) -> 
 
 def bounded(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """(samples,) float32, divided by its peak where that passes full scale: nothing is clipped."""
-    peak = float(np.max(np.abs(samples), initial=0.0))
-    return (samples / peak if peak > 1.0 else samples).astype(np.float32)
+    peak = max(float(np.max(samples, initial=0.0)), -float(np.min(samples, initial=0.0)))
+    return (samples / peak if peak > 1.0 else samples).astype(np.float32, copy=False)

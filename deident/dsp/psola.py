@@ -15,7 +15,7 @@ UNVOICED = RATE // 100  # samples from one join to the next where there are no p
 PULSE_FRAME = 1_024  # samples in which the pulses around a frame's centre are sought
 PULSE_STEP = 8  # samples whose energy is one point
 STEEPEST = 5.0  # a join takes at least this part of the time from one pulse to the next
-BLOCK = 16_384  # samples worked on at a time, to stay in the cache
+BLOCK = 32_768  # samples worked on at a time, to stay in the cache
 TAPS = 16  # samples on which a value halfway between two depends
 MARGIN = 2_048  # zeros before and after the samples; no join reaches that far out
 
