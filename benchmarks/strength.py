@@ -6,12 +6,15 @@ snippets under `verify/`, words under `digits/`); on synthetic voices, which say
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
 import sys
 import time
+import types
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +65,7 @@ class World(Offsets):
     """The WORLD vocoder (pyworld), F0 and envelope moved; its default, slow and careful, analysis."""
 
     def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
-        import pyworld
-
+        pyworld = _pyworld()
         samples = audio.mono.astype(np.float64)
         f0, at = pyworld.dio(samples, RATE)
         f0 = pyworld.stonemask(samples, f0, at, RATE)
@@ -76,6 +78,15 @@ class World(Offsets):
         moved = np.ascontiguousarray(envelope[:, low] * (1.0 - part) + envelope[:, high] * part)
         out = pyworld.synthesize(f0 * 2.0 ** (voice[0] / 12.0), moved, noise, RATE)[: len(samples)]
         return Audio(np.clip(out, -1.0, 1.0), RATE)
+
+
+def _pyworld() -> Any:
+    """pyworld asks the retired `pkg_resources` for its own version, and fails where that is gone."""
+    if "pkg_resources" not in sys.modules and importlib.util.find_spec("pkg_resources") is None:
+        stand_in = types.ModuleType("pkg_resources")
+        stand_in.get_distribution = lambda name: types.SimpleNamespace(version=version(name))  # type: ignore[attr-defined]
+        sys.modules.setdefault("pkg_resources", stand_in)
+    return importlib.import_module("pyworld")
 
 
 PEERS = {"Praat change gender": ("parselmouth", PraatChangeGender), "WORLD offsets": ("pyworld", World)}
