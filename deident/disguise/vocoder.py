@@ -75,6 +75,11 @@ class Vocoder(Method[VocoderVoice]):
     What is erased
     order : cepstra kept of the envelope.   mean, spread : 0 to 1, how far the snippet's average envelope and
     its spread go to the common ones.   classes : voiced and unvoiced sounds each have their own average.
+    floor_db : what is further below a band's average is not told apart.   noise : how many times the noise of
+    a band is taken off it.   tract_norm : 0 to 1, how far the estimated vocal tract goes to the average one.
+    sounds : 0 to 1, how far each kind of sound goes to where average speech has it.   settle : 0 to 1, how far
+    each frame then goes to the middle of its sounds.   covariance : 0 to 1, how far the way cepstra move
+    together goes to the common one; `covariance_frames` of the common one count with the snippet's own.
     gate_db : what is further below the loud frames gives way to comfort noise.
 
     What is drawn, as (lower, upper)
@@ -82,7 +87,7 @@ class Vocoder(Method[VocoderVoice]):
     tract : ratio of all formants.   smoothing : of the envelope over time, in frames of 8 ms.
     breath : 0 to 1.   pause_seconds : the longest pause.
     and as standard deviations
-    warp : of the slopes between `warp_knots` knots of a smooth frequency warp, in nepers.   tilt_db : over
+    colour : of each cepstrum's mean, in common spreads.   warp : of the slopes between `warp_knots` knots of a smooth frequency warp, in nepers.   tilt_db : over
     the band.   spread_jitter : of each cepstrum's spread, in nepers.   timing : of the local pace, in nepers,
     at `timing_seconds`.   delay_seconds : of the pulses' group delay.
 

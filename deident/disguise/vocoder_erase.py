@@ -66,7 +66,8 @@ def analyse(
     strength, octaves = _pitch(samples, cepstrum, tracker, len(total))
     voiced = _above(strength, 0.5, 0.07) * _above(level_db, -24.0, 1.7)
     spoken = _above(level_db, -gate_db, 2.2)
-    energy = 0.5 * cepstrum.stft.size**2  # of a frame under the window, per mean square
+    # Power per mean square: size / 2 by Parseval, three times that as mel bands dwell where speech is strong.
+    energy = 1.5 * cepstrum.stft.size
     return Speech(powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
 
 

@@ -1,0 +1,260 @@
+"""The vocoder: many voices to one. Each test states something that a voice merely moved would not do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Audio
+from deident.disguise.vocoder import LEVEL, Vocoder, VocoderVoice
+from deident.disguise.vocoder_erase import (
+    Speech,
+    covariance_map,
+    normalise_means,
+    normalise_sounds,
+    normalise_spread,
+    rewarp,
+    tract_ratio,
+)
+from deident.disguise.vocoder_tables import CENTRES, COVARIANCE, MEANS, SPREADS
+from deident.dsp.level import rms
+from deident.dsp.mel import MelCepstrum
+from deident.dsp.pitch import PitchTracker
+from deident.dsp.stft import Stft
+from tests.voices import CHILD, MAN, WOMAN, Talker, speech
+
+METHOD = Vocoder()
+ORDER = METHOD.order
+RNG = np.random.default_rng(3)
+
+
+def voice(seed: int = 1, **changes: object) -> VocoderVoice:
+    return dataclasses.replace(METHOD.draw(np.random.default_rng(seed)), **changes)  # type: ignore[arg-type]
+
+
+def revoiced(samples: np.ndarray, drawn: VocoderVoice | None = None, method: Vocoder = METHOD) -> np.ndarray:
+    return method.apply(Audio(samples, RATE), drawn or voice()).mono
+
+
+def median_hz(samples: np.ndarray) -> float:
+    return PitchTracker().track(np.ascontiguousarray(samples)).median_hz
+
+
+def long_term_db(samples: np.ndarray) -> np.ndarray:
+    """(40,) level of each mel band over the loud frames, about its mean."""
+    powers = MelCepstrum(Stft()).band_powers(np.ascontiguousarray(samples))
+    loud = powers[powers.mean(axis=1) > 0.03 * np.percentile(powers.mean(axis=1), 95)]
+    spectrum = 10 * np.log10(loud.mean(axis=0) + 1e-9)
+    return spectrum - spectrum.mean()
+
+
+def distance_db(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((long_term_db(one) - long_term_db(other)) ** 2)))
+
+
+@pytest.mark.parametrize("target", [100.0, 150.0, 205.0])
+@pytest.mark.parametrize("talker", [Talker(75.0), MAN, WOMAN, CHILD], ids=["low", "man", "woman", "child"])
+def test_pitch_is_the_drawn_one_whoever_spoke(talker: Talker, target: float) -> None:
+    out = revoiced(speech(talker, 4.0, seed=2), voice(f0_hz=target))
+    assert abs(12 * np.log2(median_hz(out) / target)) < 1.0
+
+
+def test_melody_is_pressed_flat() -> None:
+    lively = speech(Talker(120.0), 4.0, seed=5)
+    track = PitchTracker().track(np.ascontiguousarray(revoiced(lively, voice(f0_octaves=0.0))))
+    octaves = np.log2(track.f0_hz[track.voiced] / track.median_hz)
+    assert np.percentile(np.abs(octaves), 80) < 0.08
+
+
+@pytest.mark.parametrize(
+    ("name", "colour"),
+    [
+        ("bright", lambda x: x - 0.9 * np.concatenate(([0], x[:-1]))),
+        ("dull", lambda x: np.convolve(x, np.hanning(9) / np.hanning(9).sum(), "same")),
+        ("boxy", lambda x: x + 0.7 * np.concatenate((np.zeros(20), x[:-20]))),
+    ],
+)
+def test_the_microphone_is_gone(name: str, colour: object) -> None:
+    plain = speech(MAN, 5.0, seed=4)
+    other = colour(plain).astype(np.float32)  # type: ignore[operator]
+    before, after = distance_db(plain, other), distance_db(revoiced(plain), revoiced(other))
+    assert before > 2.0
+    assert after < 0.4 * before
+
+
+def test_vocal_tracts_come_together() -> None:
+    """The same words from a man's and a child's vocal tract: further apart going in than coming out."""
+    one, other = speech(Talker(120.0, 0.92), 6.0, seed=6), speech(Talker(120.0, 1.12), 6.0, seed=6)
+    assert distance_db(revoiced(one), revoiced(other)) < 0.5 * distance_db(one, other)
+
+
+def test_nothing_of_the_sources_waveform_is_kept() -> None:
+    source = speech(WOMAN, 4.0, seed=7)
+    out = revoiced(source)
+    spectra = [np.fft.rfft(x, 1 << 17) for x in (source, out)]
+    whitened = [s / (np.abs(s) + 1e-6) for s in spectra]
+    peak = np.abs(np.fft.irfft(whitened[0] * np.conj(whitened[1]))).max()  # phase alone, at every delay
+    assert peak < 0.05
+    again = np.abs(np.fft.irfft(whitened[0] * np.conj(spectra[0] / (np.abs(spectra[0]) + 1e-6)))).max()
+    assert again > 0.9  # the same measure sees the source itself
+
+
+@pytest.mark.parametrize("gain", [0.01, 0.1, 1.0])
+def test_level_does_not_follow_the_source(gain: float) -> None:
+    out = revoiced(np.float32(gain) * speech(MAN, 4.0, seed=8))
+    frames = out[: out.size // 400 * 400].reshape(-1, 400)
+    power = (frames**2).mean(axis=1)
+    loud = np.sqrt(power[power > 0.1 * np.percentile(power, 95)].mean())
+    assert abs(20 * np.log10(loud / LEVEL)) < 3.0
+    reference = revoiced(speech(MAN, 4.0, seed=8))
+    assert abs(20 * np.log10(rms(out) / rms(reference))) < 1.0
+
+
+def test_the_room_between_words_is_replaced() -> None:
+    dry = speech(MAN, 4.0, seed=9)
+    hum = 0.004 * np.sin(2 * np.pi * 700 * np.arange(dry.size) / RATE)
+    drawn = voice()
+
+    def tone(samples: np.ndarray) -> float:
+        """How far 700 Hz stands over its surroundings in the quietest quarter, dB."""
+        frames = samples[: samples.size // 1600 * 1600].reshape(-1, 1600)
+        quiet = frames[np.argsort((frames**2).mean(axis=1))[: len(frames) // 4]]
+        power = (np.abs(np.fft.rfft(quiet * np.hanning(1600))) ** 2).mean(axis=0)
+        return float(10 * np.log10(power[70] / np.median(power[40:100])))
+
+    assert tone(dry + hum) > 15.0
+    assert tone(revoiced((dry + hum).astype(np.float32), drawn)) < 6.0
+
+
+def test_consonants_stay_noise() -> None:
+    """A hiss comes out as a hiss, not as a buzz: no period stands out."""
+    noise = np.convolve(RNG.standard_normal(RATE), [1, -0.95], "same").astype(np.float32) * 0.1
+    padded = np.concatenate((np.zeros(4_000, np.float32), noise, np.zeros(4_000, np.float32)))
+    track = PitchTracker().track(np.ascontiguousarray(revoiced(padded)))
+    assert track.voiced.mean() < 0.1
+
+
+def test_pauses_are_cut_short_and_nothing_grows() -> None:
+    words = speech(MAN, 2.0, seed=10)
+    gap = (1e-4 * RNG.standard_normal(2 * RATE)).astype(np.float32)
+    source = np.concatenate((words, gap, words))
+    out = revoiced(source, voice(pause_seconds=0.25))
+    assert out.size < source.size - RATE
+    for seed in range(6):
+        assert revoiced(words, voice(seed)).size <= words.size
+
+
+def test_comfort_noise_is_the_same_whatever_the_room() -> None:
+    """Where nobody speaks lies a soft noise of our own, as loud after a quiet room as after a noisy one."""
+    words, gap = speech(MAN, 1.5, seed=12), RATE
+    drawn = voice(pause_seconds=10.0, timing=(0.0,) * len(voice().timing))
+
+    def between(level: float) -> float:
+        rest = (level * np.random.default_rng(1).standard_normal(gap)).astype(np.float32)
+        out = revoiced(np.concatenate((words, rest, words)), drawn)
+        middle = out.size // 2
+        return 20 * np.log10(rms(np.ascontiguousarray(out[middle - 2_000 : middle + 2_000])) + 1e-12)
+
+    quiet, noisy = between(1e-4), between(1e-3)  # 20 dB apart going in
+    assert -90 < quiet < -45
+    assert abs(noisy - quiet) < 3
+
+
+def test_draws_fill_their_ranges() -> None:
+    drawn = [METHOD.draw(np.random.default_rng(seed)) for seed in range(400)]
+    for name in ("f0_hz", "tract", "breath", "smoothing", "f0_octaves", "pause_seconds"):
+        low, high = getattr(METHOD, name)
+        values = np.array([getattr(v, name) for v in drawn])
+        assert low <= values.min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < values.max() <= high
+    octaves = np.log2([v.f0_hz for v in drawn])
+    assert np.median(octaves) == pytest.approx(np.mean(np.log2(METHOD.f0_hz)), abs=0.08)  # evenly in octaves
+    assert np.std([v.tilt_db for v in drawn]) == pytest.approx(METHOD.tilt_db, rel=0.2)
+    assert len({v.noise for v in drawn}) == len(drawn)
+
+
+# The erasing, stage by stage
+
+
+def found(frames: int = 600, spread: float = 1.0) -> tuple[np.ndarray, Speech]:
+    """Cepstra about the common means, and a speech all of whose frames are loud and voiced."""
+    moves = spread * RNG.multivariate_normal(np.zeros(ORDER), COVARIANCE[:ORDER, :ORDER], frames)
+    cepstra = (MEANS[0, :ORDER] + moves * SPREADS[0, :ORDER]).astype(np.float32)
+    ones = np.ones(frames, np.float32)
+    return cepstra, Speech(cepstra, ones, ones, ones, np.zeros(frames, np.float32), 1.0)
+
+
+def test_means_become_the_common_ones() -> None:
+    cepstra, about = found()
+    offset = np.linspace(-0.5, 0.5, ORDER).astype(np.float32)
+    common, moves = normalise_means(cepstra + offset, about, 1.0, True)
+    assert common == pytest.approx(np.broadcast_to(MEANS[0, :ORDER], cepstra.shape), abs=1e-5)
+    assert np.abs(moves.mean(axis=0)).max() < 0.05
+    kept, _ = normalise_means(cepstra + offset, about, 0.0, True)
+    assert np.abs((kept - common).mean(axis=0) - offset).max() < 0.25
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0])
+def test_spreads_become_the_common_ones(spread: float) -> None:
+    _, about = found()
+    moves = (spread * RNG.standard_normal((600, ORDER))).astype(np.float32)
+    out = normalise_spread(moves, about, 1.0)
+    assert out.std(axis=0) == pytest.approx(np.ones(ORDER), abs=0.15)
+    assert normalise_spread(moves, about, 0.0) == pytest.approx(moves)
+
+
+def test_covariances_become_the_common_one() -> None:
+    _, about = found(4_000)
+    mixing = np.eye(ORDER) + 0.3 * RNG.standard_normal((ORDER, ORDER))
+    moves = (RNG.standard_normal((4_000, ORDER)) @ mixing).astype(np.float32)
+    common = COVARIANCE[:ORDER, :ORDER]
+    out = moves @ covariance_map(moves, about, 1.0, 1.0)
+    before = np.abs(np.cov(moves.T) - common).max()
+    assert np.abs(np.cov(out.T) - common).max() < 0.1 < 0.3 * before
+    assert covariance_map(moves, about, 1.0, 0.0) == pytest.approx(np.eye(ORDER))
+
+
+def test_sounds_go_to_their_common_places() -> None:
+    which = RNG.integers(len(CENTRES), size=3_000)
+    shift = 0.4 * RNG.standard_normal(CENTRES[:, :ORDER].shape)
+    moves = (CENTRES[which, :ORDER] + shift[which] + 0.1 * RNG.standard_normal((3_000, ORDER))).astype(
+        np.float32
+    )
+    _, about = found(3_000)
+
+    def away(moved: np.ndarray) -> float:
+        return float(
+            np.mean(
+                [np.linalg.norm((moved - CENTRES[which, :ORDER])[which == k].mean(0)) for k in set(which)]
+            )
+        )
+
+    assert away(normalise_sounds(moves, about, 1.0, 0.0)) < 0.7 * away(moves)
+    assert normalise_sounds(moves, about, 0.0, 0.0) == pytest.approx(moves)
+
+
+@pytest.mark.parametrize("ratio", [0.88, 1.12])
+def test_a_moved_vocal_tract_is_noticed(ratio: float) -> None:
+    """Formants moved by a ratio change the estimate by about as much, and in that direction."""
+    cepstrum = MelCepstrum(Stft(), order=ORDER)
+    which = RNG.integers(len(CENTRES), size=1_500)
+    cepstra = (MEANS[0, :ORDER] + CENTRES[which, :ORDER] * SPREADS[0, :ORDER]).astype(np.float32)
+    ones = np.ones(len(cepstra), np.float32)
+    about = Speech(cepstra, ones, ones, ones, 0 * ones, 1.0)
+    moved = dataclasses.replace(about, cepstra=cepstra @ rewarp(cepstrum, ratio))
+    change = tract_ratio(moved, cepstrum) / tract_ratio(about, cepstrum)
+    assert np.log(change) / np.log(ratio) == pytest.approx(1.0, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    "setting", ["mean", "spread", "tract_norm", "noise", "sounds", "settle", "covariance"]
+)
+def test_each_stage_matters(setting: str) -> None:
+    """Turned off, something of the source stays that is gone with it on."""
+    off = dataclasses.replace(METHOD, **{setting: 0.0})
+    source = (speech(WOMAN, 3.0, seed=11) + 0.003 * RNG.standard_normal(3 * RATE)).astype(np.float32)
+    drawn = voice()
+    one, other = revoiced(source, drawn), revoiced(source, drawn, off)
+    assert one.size != other.size or np.abs(one - other).max() > 1e-3
