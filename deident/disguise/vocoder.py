@@ -87,9 +87,10 @@ class Vocoder(Method[VocoderVoice]):
     tract : ratio of all formants.   smoothing : of the envelope over time, in frames of 8 ms.
     breath : 0 to 1.   pause_seconds : the longest pause.
     and as standard deviations
-    colour : of each cepstrum's mean, in common spreads.   warp : of the slopes between `warp_knots` knots of a smooth frequency warp, in nepers.   tilt_db : over
-    the band.   spread_jitter : of each cepstrum's spread, in nepers.   timing : of the local pace, in nepers,
-    at `timing_seconds`.   delay_seconds : of the pulses' group delay.
+    colour : of each cepstrum's mean, in common spreads.   warp : of the slopes between `warp_knots` knots of a
+    smooth frequency warp, in nepers.   tilt_db : over the band.   spread_jitter : of each cepstrum's spread,
+    in nepers.   timing : of the local pace, in nepers, at `timing_seconds`.   delay_seconds : of the pulses'
+    group delay.
 
     sharpness : of the formants, 1 = as found after smoothing.   comfort_db : of what lies between words,
     below the speech. The output is never longer than the input.
