@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 
-from deident.cli.keys import add_key_argument, key_of
+from deident.cli.keys import add_key_argument, linkage_of
 from deident.errors import SettingError
 
 TYPE_CHECKING = False
@@ -40,15 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.store import Linkage, Store
+    from deident.store import Store
 
-    key = key_of(args)
-    if key is None:
-        raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
-    if not os.path.exists(args.linkage):
-        raise SettingError("there is no linkage at that place, so nothing tells what came from where")
     wanted = _selector(args)
-    linkage = Linkage(args.linkage, key)
+    linkage, key = linkage_of(args)
     with Store(args.store, key=key, create=False) as store:
         links = [link for link in linkage.links() if wanted(link)]
         names = {name for link in links for name in link.names}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 
+from deident.errors import SettingError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deident.secret import Key
+    from deident.store import Linkage
 
 VARIABLE = "DEIDENT_KEY"
 
@@ -28,3 +31,15 @@ def key_of(args: argparse.Namespace) -> Key | None:
     if text := os.environ.get(VARIABLE):
         return Key.from_hex(text)
     return None
+
+
+def linkage_of(args: argparse.Namespace) -> tuple[Linkage, Key]:
+    """The linkage that --linkage names, and the key it is sealed under. Raises `SettingError` without either."""
+    from deident.store import Linkage
+
+    key = key_of(args)
+    if key is None:
+        raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
+    if not os.path.exists(args.linkage):
+        raise SettingError("there is no linkage at that place, so nothing tells what came from where")
+    return Linkage(args.linkage, key), key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from deident.cli.keys import add_key_argument, key_of
+from deident.cli.keys import add_key_argument, linkage_of
 from deident.errors import SettingError
 
 EPILOG = """\
@@ -43,15 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from deident.review import Programme, hold_round
-    from deident.store import Linkage, Store
+    from deident.store import Store
 
-    key = key_of(args)
-    if key is None:
-        raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
-    if not os.path.exists(args.linkage):
-        raise SettingError(
-            "there is no linkage at that place: without it nothing tells what belongs together"
-        )
     names = args.reviewers.split(",")
     if args.reviewers.isdecimal():
         names = [f"reviewer-{number + 1}" for number in range(int(args.reviewers))]
@@ -60,10 +53,11 @@ def run(args: argparse.Namespace) -> int:
         tuple(names), args.per_reviewer, args.max_per_recording, args.share, **settings
     )  # fmt: skip
     opted_out = frozenset(_opted_out(args.opt_out)) if args.opt_out else frozenset()
+    linkage, key = linkage_of(args)
     with Store(args.store, key=key, create=False) as store:
         batches = hold_round(
             store,
-            Linkage(args.linkage, key),
+            linkage,
             key,
             programme,
             Path(args.out),
