@@ -20,7 +20,7 @@ from deident.disguise.vocoder_erase import (
     tract_ratio,
 )
 from deident.disguise.vocoder_tables import SPREADS
-from deident.dsp.excitation import dispersion, noise_spectra, pulse_train
+from deident.dsp.excitation import FILTER, add_pulses, filtered, grid_hz, pulse_shapes, white_noise
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, hertz, mel
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Complexes, Floats, Stft
@@ -28,14 +28,21 @@ from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smoo
 from deident.secret import KEY_BYTES
 
 _STFT = Stft(512, 128)
-TRACKER = PitchTracker(hop=_STFT.hop)
+_SYNTHESIS = Stft(512, 256)  # what is sung moves slowly enough
+TRACKER = PitchTracker(hop=256)
 CEPSTRUM = MelCepstrum(_STFT)
 _FRAMES_PER_SECOND = RATE / _STFT.hop
-_NOISE_POWER = float((_STFT.window**2).sum()) * 4.0  # four, for frames of noise do not add up in phase
 LEVEL = 0.06  # root mean square of the speech, full scale 1
 SILENCE = 1e-7  # power of the loud frames, -70 dB: what is softer is not made louder
 TIMING_KNOTS = 64
 COMFORT_KNOTS = 6
+
+_BINS_HZ = CEPSTRUM.bins_hz
+_PLACES = mel(_BINS_HZ) / mel(HIGHEST_HZ)  # of the bins, 0 to 1
+_COARSER = 4
+_SOURCE_HZ = grid_hz(_COARSER * FILTER // 2 + 1)
+_ROUGH = np.interp(_SOURCE_HZ, (0.0, 1500.0, 3500.0, 6000.0, 8000.0), (0.0, 0.05, 0.25, 0.6, 0.8))
+_BREATHY = np.interp(_SOURCE_HZ, (0.0, 500.0, 3000.0), (0.05, 0.15, 0.5))
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class Vocoder(Method[VocoderVoice]):
         cepstra = self._erased(speech, cepstrum, voice)
         pace = self._pace(speech, voice)
         length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
-        where = places(pace, _STFT.frames(length))
+        where = places(pace, np.arange(_SYNTHESIS.frames(length)) * (_SYNTHESIS.hop / _STFT.hop) + 1.5)
         score = _Score(
             cepstra=rows_at(cepstra, where),
             voiced=rows_at(speech.voiced, where),
@@ -207,53 +214,53 @@ class Vocoder(Method[VocoderVoice]):
 
     def _voice(self, score: _Score, cepstrum: MelCepstrum, voice: VocoderVoice, length: int) -> Floats:
         """(length,) the score, sung."""
-        rng = _generator(voice, 1)
-        hz = cepstrum.bins_hz
-        place = mel(hz) / mel(HIGHEST_HZ)
-        knots = np.linspace(0.0, 1.0, len(voice.warp) + 1)
-        source = np.interp(
-            mel(np.minimum(hz / voice.tract, HIGHEST_HZ)) / mel(HIGHEST_HZ), knots, (0.0, *voice.warp)
-        )
-        basis = 0.5 * cepstrum.basis(hertz(source * mel(HIGHEST_HZ)))  # a half: amplitude, not power
-        tilt = (voice.tilt_db * np.log(10.0) / 20.0 * (place - 0.5)).astype(np.float32)
-        comfort = (
-            -self.comfort_db * np.log(10.0) / 20.0
-            - 1.0 * place
-            + 0.25 * np.interp(place, np.linspace(0.0, 1.0, COMFORT_KNOTS), voice.comfort)
-        )
-        comfort = np.exp(comfort).astype(np.float32)
-        noisy = np.interp(hz, (0.0, 1500.0, 3500.0, 6000.0, 8000.0), (0.0, 0.05, 0.25, 0.6, 0.8))
-        noisy = np.clip(
-            noisy + 0.5 * voice.breath * np.interp(hz, (0.0, 500.0, 3000.0), (0.1, 0.3, 1.0)), 0, 0.95
-        )
-        tonal = np.sqrt(1.0 - noisy).astype(np.complex64) * dispersion(np.array(voice.delays), len(hz))
-        noisy = noisy.astype(np.float32)
-        edge = np.float32(voice.f0_hz) * np.exp2(score.octaves)
-        edge *= np.exp(eased(0.02 * rng.standard_normal(TIMING_KNOTS), 40.0, len(edge))).astype(np.float32)
-        pulses = pulse_train(edge[1:], _STFT.hop, length, rng.random())
-        gate = np.sqrt(score.spoken)[:, None]
-        root = np.sqrt(score.voiced)[:, None]
+        basis, tilt, comfort = self._colours(cepstrum, voice)
+        cepstra = score.cepstra.copy()
+        cepstra[:, 0] += np.log(score.spoken + np.float32(1e-12))  # the gate, in the envelope's own measure
 
         def colour(frames: slice, spectra: Complexes) -> Complexes:
-            envelope = score.cepstra[frames] @ basis
+            envelope = cepstra[frames] @ basis
             envelope += tilt
             np.exp(envelope, out=envelope)
-            envelope *= gate[frames]
-            spectra *= tonal
-            spectra *= root[frames]
+            envelope += comfort
             spectra *= envelope
-            voiced = score.voiced[frames, None]
-            rough = np.sqrt((1.0 - voiced) + voiced * noisy)
-            rough *= envelope
-            rough += comfort
-            count = len(rough)
-            noise = noise_spectra(rng.bytes(count * _STFT.bins), count, _STFT.bins, _NOISE_POWER)
-            noise *= rough
-            spectra += noise
             spectra[:, :2] = 0.0
             return spectra
 
-        return _STFT.process(pulses, colour)
+        return _SYNTHESIS.process(_source(score, voice, length), colour)
+
+    def _colours(self, cepstrum: MelCepstrum, voice: VocoderVoice) -> tuple[Floats, Floats, Floats]:
+        """(order, bins) from cepstra to log amplitude as drawn, (bins,) what is added to it, and (bins,) the
+        amplitude of the comfort noise."""
+        knots = np.linspace(0.0, 1.0, len(voice.warp) + 1)
+        moved = mel(np.minimum(_BINS_HZ / voice.tract, HIGHEST_HZ)) / mel(HIGHEST_HZ)
+        source = np.interp(moved, knots, (0.0, *voice.warp))
+        basis = 0.5 * cepstrum.basis(hertz(source * mel(HIGHEST_HZ)))  # a half: amplitude, not power
+        tilt = (voice.tilt_db * np.log(10.0) / 20.0 * (_PLACES - 0.5)).astype(np.float32)
+        comfort = (
+            -self.comfort_db * np.log(10.0) / 20.0
+            - 1.0 * _PLACES
+            + 0.25 * np.interp(_PLACES, np.linspace(0.0, 1.0, COMFORT_KNOTS), voice.comfort)
+        )
+        return basis, tilt, np.exp(comfort).astype(np.float32)
+
+
+def _source(score: _Score, voice: VocoderVoice, length: int) -> Floats:
+    """(length,) what the throat does, all of it white but for the balance of pulses and noise."""
+    rng = _generator(voice, 1)
+    hop, frames = _SYNTHESIS.hop, len(score.voiced)
+    noisy = np.clip(_ROUGH + voice.breath * _BREATHY, 0.0, 0.95)
+    drift = eased(0.02 * rng.standard_normal(TIMING_KNOTS), 40.0 * _STFT.hop / hop, frames)
+    f0_hz = voice.f0_hz * np.exp(np.log(2.0) * score.octaves + drift)
+    noise = white_noise(rng, frames * hop)
+    out = noise.reshape(frames, hop) * np.sqrt(1.0 - score.voiced)[:, None]
+    hiss = filtered(noise, np.sqrt(noisy[::_COARSER]))[::-1]  # backwards it is another noise
+    voiced = np.sqrt(score.voiced)
+    out += hiss.reshape(frames, hop) * voiced[:, None]
+    shapes = pulse_shapes(np.sqrt(1.0 - noisy), np.array(voice.delays))
+    sound = out.reshape(-1)[hop // 2 :]
+    add_pulses(sound, f0_hz, voiced, hop, rng.random(), shapes)
+    return sound[:length]
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -296,7 +303,8 @@ def _generator(voice: VocoderVoice, purpose: int) -> np.random.Generator:
 
 def _levelled(sound: Floats, spoken: Floats, level: float) -> Floats:
     """`sound` at the constant level, less where the source was all but silent; peaks rounded, not clipped."""
-    weight = np.repeat(spoken, _STFT.hop)[(_STFT.size - _STFT.hop) // 2 :][: len(sound)]
+    hop = _SYNTHESIS.hop
+    weight = np.repeat(spoken, hop)[hop // 2 :][: len(sound)]
     power = float((weight * sound[: len(weight)] ** 2).sum() / (weight.sum() + 1e-3))
     gain = LEVEL / np.sqrt(power + 1e-12) * min(1.0, (level / SILENCE) ** 0.5)
     loud = sound * np.float32(gain)

@@ -4,44 +4,82 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 
 from deident.audio import RATE
 from deident.dsp.stft import Complexes, Floats
 
 TAPS = 8  # of the band-limited pulse
 STEPS = 32  # places between two samples where a pulse may lie
-DIRECTIONS = 256  # of a noise phasor
+LEAD = 16  # samples of a pulse's shape before its centre
+SHAPE = 64  # samples of a pulse's shape, or as many times that as its delays need
+ROW = 32  # samples of noise that one product filters
+FILTER = 16  # taps
+
+Doubles = npt.NDArray[np.float64]
 
 
-def pulse_train(f0_hz: npt.NDArray[np.floating], hop: int, samples: int, phase: float) -> Floats:
-    """(samples,) float32 of band-limited pulses, of power 1 whatever their rate.
+def grid_hz(points: int) -> Doubles:
+    """(points,) frequencies from 0 to RATE / 2."""
+    return np.linspace(0.0, RATE / 2, points)
 
-    f0_hz : (frames,) the rate of the pulses from sample k·hop to the next.   phase : 0 to 1, of the first."""
-    edges = np.arange(len(f0_hz) + 1) * hop
-    cycles = np.concatenate(([0.0], np.cumsum(f0_hz.astype(np.float64) * hop / RATE))) + phase
-    at = np.interp(np.arange(1, int(cycles[-1]) + 1), cycles, edges)
-    out = np.zeros(samples + TAPS, dtype=np.float32)
-    at = at[at < samples - 1]
+
+def pulse_shapes(magnitude: Doubles, delays_seconds: Doubles) -> Floats:
+    """(STEPS, samples) a band-limited pulse at each place between two samples, `LEAD` samples from the left.
+
+    magnitude : (points,) of its spectrum from 0 to RATE / 2.   delays_seconds : (knots,) its group delay from 0
+    to RATE / 2, not negative."""
+    size = SHAPE
+    while size < LEAD + 1.5 * float(delays_seconds.max()) * RATE + 2 * TAPS:
+        size *= 2
+    places = np.linspace(0.0, 1.0, size // 2 + 1)
+    delay = np.interp(places, np.linspace(0.0, 1.0, len(delays_seconds)), delays_seconds)
+    level = np.interp(places, np.linspace(0.0, 1.0, len(magnitude)), magnitude)
+    response = level * np.exp((-2j * np.pi * RATE / size) * np.cumsum(delay))
+    shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response.astype(np.complex64), size)
+    return shapes
+
+
+def add_pulses(out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: float, shapes: Floats) -> None:
+    """Add pulses of power 1, whatever their rate, to (samples,) `out`.
+
+    f0_hz, gain : (frames,) rate and amplitude of the pulses from sample k·hop to the next.
+    phase : 0 to 1, of the first.   shapes : of `pulse_shapes`."""
+    size = shapes.shape[1]
+    cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
+    at = np.interp(np.arange(1, int(cycles[-1]) + 1), cycles, np.arange(len(cycles)) * float(hop))
+    at = at[: np.searchsorted(at, len(out) - size)]
     whole = at.astype(np.intp)
     place = ((at - whole) * STEPS).astype(np.intp)
-    height = np.sqrt(RATE / f0_hz[np.minimum(whole // hop, len(f0_hz) - 1)]).astype(np.float32)
-    out[whole[:, None] + np.arange(TAPS)] = _PULSES[place] * height[:, None]
-    return out[TAPS // 2 - 1 :][:samples]
+    frame = whole // hop
+    height = gain * np.sqrt(RATE / f0_hz).astype(np.float32)
+    pulses = shapes[place]
+    pulses *= height[frame, None]
+    where = whole[:, None] + np.arange(size)
+    groups = 1 + int(size * f0_hz.max() / RATE)  # pulses of one group do not overlap
+    for first in range(groups):
+        out[where[first::groups]] += pulses[first::groups]
 
 
-def noise_spectra(raw: bytes, frames: int, bins: int, power: float) -> Complexes:
-    """(frames, bins) complex64 of the given power and a phase from each of the frames·bins bytes of `raw`."""
-    turns = np.frombuffer(raw, dtype=np.uint8, count=frames * bins)
-    return (_DIRECTIONS * np.float32(np.sqrt(power))).take(turns).reshape(frames, bins)
+def white_noise(rng: np.random.Generator, samples: int) -> Floats:
+    """(samples,) float32 of power 1."""
+    noise = np.frombuffer(rng.bytes(samples), dtype=np.int8).astype(np.float32)
+    noise += np.float32(0.5)
+    noise *= np.float32(np.sqrt(12.0) / 256.0)
+    return noise
 
 
-def dispersion(delays_seconds: npt.NDArray[np.float64], bins: int) -> Complexes:
-    """(bins,) complex64 of magnitude 1, whose group delay runs through the given ones from 0 to RATE / 2."""
-    at = np.linspace(0.0, 1.0, bins)
-    delay = np.interp(at, np.linspace(0.0, 1.0, len(delays_seconds)), delays_seconds)
-    step_hz = RATE / 2 / (bins - 1)
-    turned: Complexes = np.exp(-2j * np.pi * step_hz * np.cumsum(delay)).astype(np.complex64)
-    return turned
+def filtered(noise: Floats, magnitude: Doubles) -> Floats:
+    """(samples,) through a short filter of a magnitude that is given at FILTER / 2 + 1 points from 0 to
+    RATE / 2. samples : a multiple of ROW."""
+    taps = np.roll(scipy.fft.irfft(magnitude, FILTER), FILTER // 2)
+    width = ROW + FILTER
+    matrix = np.zeros(ROW * (width + 1), dtype=np.float32)
+    matrix.reshape(ROW, width + 1)[:, :FILTER] = taps  # each row one place on
+    spread = noise.reshape(-1, ROW) @ matrix[: ROW * width].reshape(ROW, width)
+    out = np.ascontiguousarray(spread[:, :ROW])
+    out[1:, :FILTER] += spread[:-1, ROW:]
+    return out.reshape(-1)
 
 
 def _pulses() -> Floats:
@@ -51,5 +89,14 @@ def _pulses() -> Floats:
     return shape.astype(np.float32)
 
 
-_PULSES = _pulses()
-_DIRECTIONS: Complexes = np.exp(2j * np.pi * np.arange(DIRECTIONS) / DIRECTIONS).astype(np.complex64)
+_SPECTRA: dict[int, Complexes] = {}
+
+
+def _pulse_spectra(size: int) -> Complexes:
+    """(STEPS, size // 2 + 1) of the pulses, their centres at `LEAD`."""
+    if size not in _SPECTRA:
+        shapes = np.zeros((STEPS, size), dtype=np.float32)
+        first = LEAD - (TAPS // 2 - 1)
+        shapes[:, first : first + TAPS] = _pulses()
+        _SPECTRA[size] = scipy.fft.rfft(shapes)
+    return _SPECTRA[size]

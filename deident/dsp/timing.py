@@ -47,10 +47,11 @@ def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: float) -> D
     return out
 
 
-def places(pace: Doubles, count: int) -> Doubles:
-    """(count,) for each frame of output the place among the frames of input, in between included."""
+def places(pace: Doubles, at: Doubles) -> Doubles:
+    """(count,) for each time of output, in frames from the beginning of its first, the place among the frames
+    of input, in between included."""
     ends = np.concatenate(([0.0], np.cumsum(pace)))
-    at = np.interp(np.arange(count) + 0.5, ends, np.arange(len(pace) + 1.0)) - 0.5
+    at = np.interp(at, ends, np.arange(len(pace) + 1.0)) - 0.5
     within: Doubles = np.clip(at, 0.0, len(pace) - 1.0)
     return within
 
