@@ -21,7 +21,8 @@ from deident.disguise.vocoder_erase import (
 )
 from deident.disguise.vocoder_tables import SPREADS
 from deident.dsp.excitation import FILTER, add_pulses, filtered, grid_hz, pulse_shapes, white_noise
-from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, hertz, mel
+from deident.dsp.level import bend_peaks
+from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Complexes, Floats, Stft
 from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
@@ -170,17 +171,18 @@ class Vocoder(Method[VocoderVoice]):
         speech = analyse(
             samples, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
         )
-        cepstra = self._erased(speech, cepstrum, voice)
-        pace = self._pace(speech, voice)
+        rng = _generator(voice)
+        pace = self._pace(speech, voice, rng.random())
         length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
         where = places(pace, np.arange(_SYNTHESIS.frames(length)) * (_SYNTHESIS.hop / _STFT.hop) + 1.5)
-        score = _Score(
-            cepstra=rows_at(cepstra, where),
-            voiced=rows_at(speech.voiced, where),
-            spoken=rows_at(speech.spoken, where),
-            octaves=rows_at(contour(speech, voice.f0_octaves), where),
-        )
-        sound = self._voice(score, cepstrum, voice, length)
+        tracks = np.empty((len(pace), self.order + 3), dtype=np.float32)
+        tracks[:, : self.order] = self._erased(speech, cepstrum, voice)
+        tracks[:, self.order] = speech.voiced
+        tracks[:, -2] = speech.spoken
+        tracks[:, -1] = contour(speech, voice.f0_octaves)
+        tracks = rows_at(tracks, where)
+        score = _Score(tracks[:, : self.order], *np.ascontiguousarray(tracks[:, self.order :].T))
+        sound = self._sung(score, cepstrum, voice, _source(score, voice, length, rng))
         return Audio(_levelled(sound, score.spoken, speech.level), RATE)
 
     def _erased(self, speech: Speech, cepstrum: MelCepstrum, voice: VocoderVoice) -> Floats:
@@ -202,24 +204,22 @@ class Vocoder(Method[VocoderVoice]):
         moves += SPREADS[0, : self.order] * np.array(voice.colour, dtype=np.float32)
         return moves
 
-    def _pace(self, speech: Speech, voice: VocoderVoice) -> Doubles:
+    def _pace(self, speech: Speech, voice: VocoderVoice, start: float) -> Doubles:
         """(frames,) how many frames of output each frame becomes; together no more than there are."""
-        rng = _generator(voice, 0)
         curve = eased(
-            np.array(voice.timing), self.timing_seconds * _FRAMES_PER_SECOND, len(speech.spoken), rng.random()
+            np.array(voice.timing), self.timing_seconds * _FRAMES_PER_SECOND, len(speech.spoken), start
         )
         pace = clamp_runs(np.exp(curve), speech.spoken < 0.3, voice.pause_seconds * _FRAMES_PER_SECOND)
         pace *= min(1.0, len(pace) / float(pace.sum()))
         return pace
 
-    def _voice(self, score: _Score, cepstrum: MelCepstrum, voice: VocoderVoice, length: int) -> Floats:
-        """(length,) the score, sung."""
+    def _sung(self, score: _Score, cepstrum: MelCepstrum, voice: VocoderVoice, source: Floats) -> Floats:
+        """(samples,) the source under the envelope of the score."""
         basis, tilt, comfort = self._colours(cepstrum, voice)
-        cepstra = score.cepstra.copy()
-        cepstra[:, 0] += np.log(score.spoken + np.float32(1e-12))  # the gate, in the envelope's own measure
+        score.cepstra[:, 0] += np.log(score.spoken + np.float32(1e-12))  # the gate, in the envelope's measure
 
         def colour(frames: slice, spectra: Complexes) -> Complexes:
-            envelope = cepstra[frames] @ basis
+            envelope = score.cepstra[frames] @ basis
             envelope += tilt
             np.exp(envelope, out=envelope)
             envelope += comfort
@@ -227,15 +227,15 @@ class Vocoder(Method[VocoderVoice]):
             spectra[:, :2] = 0.0
             return spectra
 
-        return _SYNTHESIS.process(_source(score, voice, length), colour)
+        return _SYNTHESIS.process(source, colour)
 
     def _colours(self, cepstrum: MelCepstrum, voice: VocoderVoice) -> tuple[Floats, Floats, Floats]:
         """(order, bins) from cepstra to log amplitude as drawn, (bins,) what is added to it, and (bins,) the
         amplitude of the comfort noise."""
-        knots = np.linspace(0.0, 1.0, len(voice.warp) + 1)
-        moved = mel(np.minimum(_BINS_HZ / voice.tract, HIGHEST_HZ)) / mel(HIGHEST_HZ)
-        source = np.interp(moved, knots, (0.0, *voice.warp))
-        basis = 0.5 * cepstrum.basis(hertz(source * mel(HIGHEST_HZ)))  # a half: amplitude, not power
+        moved = mel(np.minimum(_BINS_HZ / voice.tract, HIGHEST_HZ))
+        knots = np.linspace(0.0, mel(HIGHEST_HZ), len(voice.warp) + 1)
+        source = np.interp(moved, knots, mel(HIGHEST_HZ) * np.array((0.0, *voice.warp)))
+        basis = np.float32(0.5) * cepstrum.basis_at(source)  # a half: amplitude, not power
         tilt = (voice.tilt_db * np.log(10.0) / 20.0 * (_PLACES - 0.5)).astype(np.float32)
         comfort = (
             -self.comfort_db * np.log(10.0) / 20.0
@@ -245,11 +245,10 @@ class Vocoder(Method[VocoderVoice]):
         return basis, tilt, np.exp(comfort).astype(np.float32)
 
 
-def _source(score: _Score, voice: VocoderVoice, length: int) -> Floats:
+def _source(score: _Score, voice: VocoderVoice, length: int, rng: np.random.Generator) -> Floats:
     """(length,) what the throat does, all of it white but for the balance of pulses and noise."""
-    rng = _generator(voice, 1)
     hop, frames = _SYNTHESIS.hop, len(score.voiced)
-    noisy = np.clip(_ROUGH + voice.breath * _BREATHY, 0.0, 0.95)
+    noisy = np.minimum(_ROUGH + voice.breath * _BREATHY, 0.95)
     drift = eased(0.02 * rng.standard_normal(TIMING_KNOTS), 40.0 * _STFT.hop / hop, frames)
     f0_hz = voice.f0_hz * np.exp(np.log(2.0) * score.octaves + drift)
     noise = white_noise(rng, frames * hop)
@@ -294,23 +293,16 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-def _generator(voice: VocoderVoice, purpose: int) -> np.random.Generator:
+def _generator(voice: VocoderVoice) -> np.random.Generator:
     """A stream of the voice's own bits."""
-    words = np.frombuffer(voice.noise, dtype=np.uint32).tolist()
-    seed = np.random.SeedSequence([purpose, *words], pool_size=8)
-    return np.random.Generator(np.random.PCG64DXSM(seed))
+    words = np.frombuffer(voice.noise, dtype=np.uint32)
+    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words, pool_size=8)))
 
 
 def _levelled(sound: Floats, spoken: Floats, level: float) -> Floats:
     """`sound` at the constant level, less where the source was all but silent; peaks rounded, not clipped."""
     hop = _SYNTHESIS.hop
     weight = np.repeat(spoken, hop)[hop // 2 :][: len(sound)]
-    power = float((weight * sound[: len(weight)] ** 2).sum() / (weight.sum() + 1e-3))
-    gain = LEVEL / np.sqrt(power + 1e-12) * min(1.0, (level / SILENCE) ** 0.5)
-    loud = sound * np.float32(gain)
-    knee = np.float32(0.7)
-    over = np.abs(loud) > knee
-    if over.any():
-        beyond = (np.abs(loud[over]) - knee) / (1.0 - knee)
-        loud[over] = np.copysign(knee + (1.0 - knee) * np.tanh(beyond), loud[over])
-    return loud
+    power = float(weight @ np.square(sound)) / (float(weight.sum()) + 1e-3)
+    gain = LEVEL / (power + 1e-12) ** 0.5 * min(1.0, (level / SILENCE) ** 0.5)
+    return bend_peaks(sound * np.float32(gain))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ LOUD = 95  # percentile of the frames' powers that stands for the level of the s
 QUIET = 10  # percentile of a band's powers that stands for its noise
 STRIDE = 3  # every third voiced frame tells the vocal tract
 SHAPES = slice(1, 13)  # the cepstra that tell it: without loudness and without detail
-RATIOS = np.exp(0.06 * np.arange(-4, 5))  # of vocal tracts, that are tried
+_LOG_RATIOS = 0.06 * np.arange(-4, 5)
+RATIOS = np.exp(_LOG_RATIOS)  # of vocal tracts, that are tried
 TRACT_SPREAD = 0.12  # standard deviation of a speaker's vocal tract, in nepers
 
 
@@ -37,6 +39,11 @@ class Speech:
     octaves: Floats
     level: float
 
+    @cached_property
+    def evidence(self) -> np.float32:
+        """How many loud frames there are."""
+        return self.loud.sum()
+
 
 def analyse(
     samples: Floats,
@@ -52,20 +59,20 @@ def analyse(
     floor_db : what is further below a band's average is not told apart.   noise : how many times the noise of
     a band is taken off it.   gate_db : a frame further below the loud ones is no speech."""
     powers = cepstrum.band_powers(samples)
-    total = powers.mean(axis=1)
-    level = float(np.percentile(total, LOUD)) + 1e-12
+    total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
+    level = float(_ranked(total, LOUD)) + 1e-12
     level_db = 10.0 * np.log10(total / np.float32(level) + np.float32(1e-6))
-    loud = _above(level_db, -18.0, 1.5)
+    loud, spoken, audible = _above(level_db, (-18.0, -gate_db, -24.0), (1.5, 2.2, 1.7))
     if noise:
-        powers -= np.float32(noise) * np.percentile(powers[::2], QUIET, axis=0).astype(np.float32)
+        powers -= np.float32(noise) * _ranked(powers[::2].T, QUIET)
         np.maximum(powers, np.float32(0.0), out=powers)
     average = loud @ powers / (loud.sum() + np.float32(1e-3))
     powers *= BANDS / (average + np.float32(1e-6 * level))
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
     strength, octaves = _pitch(samples, cepstrum, tracker, len(total))
-    voiced = _above(strength, 0.5, 0.07) * _above(level_db, -24.0, 1.7)
-    spoken = _above(level_db, -gate_db, 2.2)
+    (voiced,) = _above(strength, (0.5,), (0.07,))
+    voiced *= audible
     # Power per mean square: size / 2 by Parseval, three times that as mel bands dwell where speech is strong.
     energy = 1.5 * cepstrum.stft.size
     return Speech(powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
@@ -80,10 +87,10 @@ def _pitch(
     centres = (np.arange(frames) + 1) * stft.hop - stft.size // 2
     at = np.clip((centres + tracker.hop // 2) // tracker.hop, 0, len(pitch.f0_hz) - 1)
     octaves = np.zeros(frames, dtype=np.float32)
-    if pitch.median_hz > 0.0:
+    if (middle := pitch.median_hz) > 0.0:
         f0_hz = pitch.f0_hz[at]
-        np.log2(f0_hz / np.float32(pitch.median_hz), out=octaves, where=f0_hz > 0.0)
-    return smooth(pitch.strength[at], 1.0), np.clip(octaves, -0.6, 0.6)
+        np.log2(f0_hz / np.float32(middle), out=octaves, where=f0_hz > 0.0)
+    return smooth(pitch.strength[at], 1.0), octaves.clip(-0.6, 0.6, out=octaves)
 
 
 def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> float:
@@ -93,22 +100,25 @@ def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> float:
     if len(heard) < 3:
         return 1.0
     shapes = slice(SHAPES.start, min(SHAPES.stop, cepstrum.order))
-    count = shapes.stop - shapes.start
     moved = speech.cepstra[heard] @ _rewarps(cepstrum, shapes)
     moved -= moved.mean(axis=0)
-    target = np.tile(SPREADS[0, shapes] ** 2, len(RATIOS))
-    found = (np.square(moved).sum(axis=0) + FEW * target) / (len(heard) + FEW)
-    moved *= (np.tile(SPREADS[0, shapes], len(RATIOS)) ** -1) * np.sqrt(target / found)
-    worth = _log_sounds(moved.reshape(-1, count), shapes)
-    peak = worth.max(axis=1)
-    worth = peak + np.log(np.exp(worth - peak[:, None]).sum(axis=1))
-    evidence = worth.reshape(len(heard), len(RATIOS)).sum(axis=0) / 2.0  # frames are not independent
-    evidence -= np.log(RATIOS) ** 2 / (2.0 * TRACT_SPREAD**2)
-    best = int(np.clip(evidence.argmax(), 1, len(RATIOS) - 2))
-    below, middle, above = evidence[best - 1 : best + 2]
+    moved = moved.reshape(len(heard), len(RATIOS), -1)
+    target = SPREADS[0, shapes] ** 2
+    found = np.einsum("frs,frs->rs", moved, moved)
+    found += np.float32(FEW) * target
+    moved *= np.sqrt(np.float32(len(heard) + FEW) / found)
+    worth = _log_sounds(moved.reshape(-1, moved.shape[2]), shapes.start)
+    peak = worth.max(axis=0)
+    worth -= peak
+    np.exp(worth, out=worth)
+    peak += np.log(worth.sum(axis=0))
+    evidence = peak.reshape(len(heard), -1).sum(axis=0) / 2.0  # frames are not independent
+    evidence -= _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
+    best = min(max(int(evidence.argmax()), 1), len(RATIOS) - 2)
+    below, middle, above = evidence[best - 1 : best + 2].tolist()
     bend = 2.0 * middle - below - above
-    shift = float(np.clip(0.5 * (above - below) / bend, -1.0, 1.0)) if bend > 0.0 else 0.0
-    return float(1.0 / np.exp(np.log(RATIOS[best]) + 0.06 * shift))
+    shift = min(max(0.5 * (above - below) / bend, -1.0), 1.0) if bend > 0.0 else 0.0
+    return float(1.0 / np.exp(_LOG_RATIOS[best] + 0.06 * shift))
 
 
 def rewarp(cepstrum: MelCepstrum, ratio: float) -> Floats:
@@ -124,36 +134,35 @@ def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: boo
     have means of their own. A snippet's statistics count with a few frames of the common ones, as it may be
     short."""
     order = cepstra.shape[1]
-    loud, voiced = speech.loud[:, None], speech.voiced[:, None]
-    total = loud.sum() + np.float32(1e-3)
-    common = MEANS[1, :order] + voiced * (MEANS[0, :order] - MEANS[1, :order])
-    moved = cepstra - common
-    offset = (speech.loud @ moved / total)[None]
+    common = MEANS[::-1, :order].copy()
+    common[1] -= common[0]
+    kinds = np.ones((len(cepstra), 2), dtype=np.float32)  # a mean for all frames, and what voicing adds
+    kinds[:, 1] = speech.voiced
+    weights = kinds.T * speech.loud
+    weights[0] -= weights[1]  # of others, and of voiced ones
+    away = weights @ cepstra - (weights @ kinds) @ common
+    share = weights @ kinds[:, 0]
+    own = np.zeros_like(common)
+    own[0] = away.sum(axis=0) / (speech.evidence + np.float32(1e-3))
     if classes:
-        moved -= offset
-        of_voiced, of_others = loud * voiced, loud * (1.0 - voiced)
-        first = (of_voiced.T @ moved) / (of_voiced.sum() + np.float32(FEW))
-        second = (of_others.T @ moved) / (of_others.sum() + np.float32(FEW))
-        own = second + voiced * (first - second)
-        moved -= own
-        offset = offset + own
-    else:
-        moved -= offset
-    if amount < 1.0:
-        common = common + np.float32(1.0 - amount) * offset
+        away -= share[:, None] * own[0]
+        away /= share[:, None] + np.float32(FEW)
+        away[1] -= away[0]
+        own += away
+    moved = cepstra - kinds @ (common + own)
     moved /= SPREADS[0, :order]
-    return common, moved
+    return kinds @ (common + np.float32(1.0 - amount) * own), moved
 
 
 def normalise_spread(moves: Floats, speech: Speech, amount: float) -> Floats:
     """`moves` with the variance of each cepstrum brought to the common one, by `amount` of 0 to 1."""
     order = moves.shape[1]
-    total = float(speech.loud.sum())
+    total = float(speech.evidence)
     share = float(speech.loud @ speech.voiced) / (total + 1e-3)
-    target = share + (1.0 - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
-    found = (speech.loud @ np.square(moves) + FEW * target) / (total + FEW)
-    gain: Floats = ((target / found) ** (0.5 * amount)).astype(np.float32)
-    return moves * gain
+    target = np.float32(share) + np.float32(1.0 - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
+    found = speech.loud @ np.square(moves)
+    found += np.float32(FEW) * target
+    return moves * (target * np.float32(total + FEW) / found) ** np.float32(0.5 * amount)
 
 
 def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float) -> Floats:
@@ -162,18 +171,16 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     amount : 0 to 1, of the way.   settle : 0 to 1, how far each frame then goes to the middle of its sounds.
     Every frame belongs to the sounds of average speech by its likelihood under a Gaussian mixture, and moves
     with them: the means of the mixture adapted as by Gauvain & Lee (1994), backwards."""
-    dims = slice(0, moves.shape[1])
-    share = _log_sounds(moves, dims)
-    share -= share.max(axis=1, keepdims=True)
+    share = _log_sounds(moves, 0)
+    share -= share.max(axis=0)
     np.exp(share, out=share)
-    share /= share.sum(axis=1, keepdims=True)
-    weight = share * speech.loud[:, None]
-    count = weight.sum(axis=0)[:, None]
-    away = (weight.T @ moves - count * CENTRES[:, dims]) / (count + np.float32(6.0))
-    moves = moves - share @ (np.float32(amount) * away)
-    if settle:
-        moves += np.float32(settle) * (share @ CENTRES[:, dims] - moves)
-    return moves
+    share /= share.sum(axis=0)
+    weight = share * speech.loud
+    count = weight.sum(axis=1)[:, None]
+    centres = CENTRES[:, : moves.shape[1]]
+    away = (weight @ moves - count * centres) / (count + np.float32(6.0))
+    onward = np.float32(settle) * centres - np.float32((1.0 - settle) * amount) * away
+    return np.float32(1.0 - settle) * moves + share.T @ onward
 
 
 def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float) -> Floats:
@@ -186,11 +193,10 @@ def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float
     order = moves.shape[1]
     common = COVARIANCE[:order, :order]
     found = (moves * speech.loud[:, None]).T @ moves
-    found = (found + evidence * common) / (float(speech.loud.sum()) + evidence)
-    root = _symmetric(common, 0.5)
-    carried = root @ _symmetric(root @ found @ root, -0.5) @ root
-    eye = np.eye(order)
-    carried = eye + amount * (carried - eye)
+    found = (found + evidence * common) / (float(speech.evidence) + evidence)
+    root = _common_root(order)
+    carried = amount * (root @ _symmetric(root @ found @ root, -0.5) @ root)
+    carried.flat[:: order + 1] += 1.0 - amount
     return carried.astype(np.float32)
 
 
@@ -203,24 +209,47 @@ def contour(speech: Speech, octaves: float) -> Floats:
     return slow
 
 
-def _above(values: Floats, threshold: float, softness: float) -> Floats:
-    """0 to 1, a half at the threshold."""
-    scaled = (values - np.float32(threshold)) * np.float32(0.5 / softness)
+def _ranked(values: Floats, percent: int) -> Floats:
+    """(...,) the value that this part of (..., n) values stays below, one of them."""
+    rank = percent * (values.shape[-1] - 1) // 100
+    ranked: Floats = np.partition(values, rank, axis=-1)[..., rank]
+    return ranked
+
+
+def _above(values: Floats, thresholds: tuple[float, ...], softness: tuple[float, ...]) -> Floats:
+    """(thresholds, n) of (n,) values: 0 to 1, a half at the threshold."""
+    slope = np.array(softness, dtype=np.float32)[:, None] * np.float32(2.0)
+    scaled: Floats = (values - np.array(thresholds, dtype=np.float32)[:, None]) / slope
     np.tanh(scaled, out=scaled)
+    scaled += np.float32(1.0)
     scaled *= np.float32(0.5)
-    scaled += np.float32(0.5)
     return scaled
 
 
-def _log_sounds(moves: Floats, dims: slice) -> Floats:
-    """(frames, sounds) the log likelihood of each frame and sound, but for a constant."""
-    precision = WIDTHS[:, dims] ** -2
-    centre = CENTRES[:, dims]
-    constant = np.log(SHARES) - np.log(WIDTHS[:, dims]).sum(axis=1)
-    constant = constant - 0.5 * (centre**2 * precision).sum(axis=1)
-    worth: Floats = np.square(moves) @ (-0.5 * precision.T) + moves @ (centre * precision).T
-    worth += constant.astype(np.float32)
+def _log_sounds(moves: Floats, first: int) -> Floats:
+    """(sounds, frames) the log likelihood of each sound and frame, but for a constant.
+
+    moves : (frames, cepstra) from the `first` on."""
+    of_squares, of_moves, constant = log_weights(first, first + moves.shape[1])
+    worth: Floats = of_squares @ np.square(moves).T
+    worth += of_moves @ moves.T
+    worth += constant
     return worth
+
+
+@lru_cache
+def log_weights(first: int, stop: int) -> tuple[Floats, Floats, Floats]:
+    """(sounds, cepstra) of squared moves and of moves, and (sounds, 1) of nothing, in a sound's likelihood."""
+    precision = WIDTHS[:, first:stop] ** -2
+    centre = CENTRES[:, first:stop]
+    constant = np.log(SHARES) - np.log(WIDTHS[:, first:stop]).sum(axis=1)
+    constant -= 0.5 * (centre**2 * precision).sum(axis=1)
+    return np.float32(-0.5) * precision, centre * precision, constant[:, None].astype(np.float32)
+
+
+@lru_cache
+def _common_root(order: int) -> npt.NDArray[np.float64]:
+    return _symmetric(COVARIANCE[:order, :order], 0.5)
 
 
 def _symmetric(matrix: npt.NDArray[np.floating], power: float) -> npt.NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
@@ -19,6 +21,7 @@ FILTER = 16  # taps
 Doubles = npt.NDArray[np.float64]
 
 
+@lru_cache
 def grid_hz(points: int) -> Doubles:
     """(points,) frequencies from 0 to RATE / 2."""
     return np.linspace(0.0, RATE / 2, points)
@@ -32,9 +35,9 @@ def pulse_shapes(magnitude: Doubles, delays_seconds: Doubles) -> Floats:
     size = SHAPE
     while size < LEAD + 1.5 * float(delays_seconds.max()) * RATE + 2 * TAPS:
         size *= 2
-    places = np.linspace(0.0, 1.0, size // 2 + 1)
-    delay = np.interp(places, np.linspace(0.0, 1.0, len(delays_seconds)), delays_seconds)
-    level = np.interp(places, np.linspace(0.0, 1.0, len(magnitude)), magnitude)
+    hz = grid_hz(size // 2 + 1)
+    delay = np.interp(hz, grid_hz(len(delays_seconds)), delays_seconds)
+    level = np.interp(hz, grid_hz(len(magnitude)), magnitude)
     response = level * np.exp((-2j * np.pi * RATE / size) * np.cumsum(delay))
     shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response.astype(np.complex64), size)
     return shapes
@@ -72,10 +75,9 @@ def white_noise(rng: np.random.Generator, samples: int) -> Floats:
 def filtered(noise: Floats, magnitude: Doubles) -> Floats:
     """(samples,) through a short filter of a magnitude that is given at FILTER / 2 + 1 points from 0 to
     RATE / 2. samples : a multiple of ROW."""
-    taps = np.roll(scipy.fft.irfft(magnitude, FILTER), FILTER // 2)
     width = ROW + FILTER
     matrix = np.zeros(ROW * (width + 1), dtype=np.float32)
-    matrix.reshape(ROW, width + 1)[:, :FILTER] = taps  # each row one place on
+    matrix.reshape(ROW, width + 1)[:, :FILTER] = magnitude @ _TAPS  # each row one place on
     spread = noise.reshape(-1, ROW) @ matrix[: ROW * width].reshape(ROW, width)
     out = np.ascontiguousarray(spread[:, :ROW])
     out[1:, :FILTER] += spread[:-1, ROW:]
@@ -89,14 +91,19 @@ def _pulses() -> Floats:
     return shape.astype(np.float32)
 
 
-_SPECTRA: dict[int, Complexes] = {}
+def _taps() -> Doubles:
+    """(FILTER / 2 + 1, FILTER) from magnitudes to a filter that delays by FILTER / 2."""
+    return np.roll(np.fft.irfft(np.eye(FILTER // 2 + 1), FILTER), FILTER // 2, axis=1)
 
 
+_TAPS = _taps()
+
+
+@lru_cache
 def _pulse_spectra(size: int) -> Complexes:
     """(STEPS, size // 2 + 1) of the pulses, their centres at `LEAD`."""
-    if size not in _SPECTRA:
-        shapes = np.zeros((STEPS, size), dtype=np.float32)
-        first = LEAD - (TAPS // 2 - 1)
-        shapes[:, first : first + TAPS] = _pulses()
-        _SPECTRA[size] = scipy.fft.rfft(shapes)
-    return _SPECTRA[size]
+    shapes = np.zeros((STEPS, size), dtype=np.float32)
+    first = LEAD - (TAPS // 2 - 1)
+    shapes[:, first : first + TAPS] = _pulses()
+    spectra: Complexes = scipy.fft.rfft(shapes)
+    return spectra

@@ -34,9 +34,9 @@ def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
 
 def bend_peaks(samples: Floats) -> Floats:
     """(samples,) bounded to ±1: unchanged up to 0.7, above it KNEE + (1 - KNEE)·tanh of the excess."""
-    loud = np.abs(samples) > KNEE
-    if not loud.any():
+    if max(samples.max(initial=0.0), -samples.min(initial=0.0)) <= KNEE:
         return samples
+    loud = np.abs(samples) > KNEE
     out = samples.copy()
     excess = np.abs(samples[loud]) - np.float32(KNEE)
     bent = KNEE + (1.0 - KNEE) * np.tanh(excess / (1.0 - KNEE))

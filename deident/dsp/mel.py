@@ -64,23 +64,29 @@ class MelCepstrum:
         scaled: Floats = (cosines * np.where(quefrency == 0, 1.0, 2.0) / self.bands).astype(np.float32)
         return scaled
 
-    @property
+    @cached_property
     def bins_hz(self) -> npt.NDArray[np.float64]:
         return np.arange(self.stft.bins) * RATE / self.stft.size
 
-    @property
+    @cached_property
     def bands_hz(self) -> npt.NDArray[np.float64]:
         """(bands,) the middle of each band."""
         return hertz(self._edges[1:-1])
 
     def basis(self, at_hz: npt.NDArray[np.float64]) -> Floats:
         """(order, len(at_hz)) float32: cepstra @ basis = log power at these frequencies of the source."""
-        step = self._edges[1] - self._edges[0]
-        band = np.clip((mel(at_hz) - self._edges[0]) / step - 0.5, 0.0, self.bands)
-        cosines: Floats = np.cos(np.pi * np.outer(np.arange(self.order), band) / self.bands).astype(
-            np.float32
-        )
-        return cosines
+        return self.basis_at(mel(at_hz))
+
+    def basis_at(self, mels: npt.NDArray[np.float64]) -> Floats:
+        """`basis` for frequencies on the mel scale."""
+        first, second = self._edges[:2]
+        band = ((mels - first) * (1.0 / (second - first)) - 0.5).clip(0.0, self.bands)
+        angles = np.multiply.outer(self._turns, band.astype(np.float32))
+        return np.cos(angles, out=angles)
+
+    @cached_property
+    def _turns(self) -> Floats:
+        return (np.pi / self.bands * np.arange(self.order)).astype(np.float32)
 
     def band_powers(self, samples: Floats) -> Floats:
         """(frames, bands) float32: the power of (samples,) in each band of each frame of the transform."""

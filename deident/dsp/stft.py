@@ -22,14 +22,12 @@ del _large
 
 
 def frame_view(samples: Floats, size: int, hop: int) -> Floats:
-    """(frames, size) view of (samples,), frame k starting at sample k·hop. Whole frames only."""
+    """(frames, size) view of contiguous (samples,), frame k starting at sample k·hop. Whole frames only."""
     count = max(0, (samples.shape[-1] - size) // hop + 1)
-    return np.lib.stride_tricks.as_strided(
-        samples,
-        (count, size),
-        (hop * samples.strides[-1], samples.strides[-1]),
-        writeable=False,
-    )
+    width = samples.itemsize  # `as_strided` does the same in ten times the time
+    view: Floats = np.ndarray((count, size), samples.dtype, samples, strides=(hop * width, width))
+    view.setflags(write=False)
+    return view
 
 
 def overlap_add(frames: Floats, hop: int, out: Floats) -> None:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import segments_of
 from deident.dsp.stft import Floats
 
 Doubles = npt.NDArray[np.float64]
 
 
 def smooth(rows: Floats, frames: float) -> Floats:
-    """(n, ...) float32 under a Gaussian of standard deviation `frames` along the first axis; ends repeat."""
+    """(n,) or (n, columns) float32 under a Gaussian of standard deviation `frames` along the first axis; ends
+    repeat."""
     reach = int(np.ceil(2.5 * frames))
     if reach == 0:
         return rows
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)
-    padded = np.concatenate((np.repeat(rows[:1], reach, axis=0), rows, np.repeat(rows[-1:], reach, axis=0)))
+    padded = np.empty((len(rows) + 2 * reach, *rows.shape[1:]), dtype=np.float32)
+    padded[reach:-reach] = rows
+    padded[:reach], padded[-reach:] = rows[0], rows[-1]
+    if rows.ndim == 1:
+        return np.convolve(padded, taps, "valid")
     out: Floats = taps[reach] * rows
+    pair = np.empty_like(out)
     for k in range(reach):  # symmetric: one product for two taps
-        out += taps[k] * (padded[k : k + len(rows)] + padded[2 * reach - k :][: len(rows)])
+        np.add(padded[k : k + len(rows)], padded[2 * reach - k :][: len(rows)], out=pair)
+        pair *= taps[k]
+        out += pair
     return out
 
 
@@ -39,12 +46,12 @@ def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: float) -> D
     """`pace` with every run of quiet frames brought to at most `longest` frames of output.
 
     pace : (n,) frames of output for each frame of input."""
-    out = pace.copy()
-    for run in segments_of(quiet):
-        lasts = pace[run.start : run.stop].sum()
-        if lasts > longest:
-            out[run.start : run.stop] *= longest / lasts
-    return out
+    changes = np.flatnonzero(quiet[1:] != quiet[:-1]) + 1
+    edges = np.concatenate(([0], changes, [len(quiet)]))
+    lasts = np.add.reduceat(pace, edges[:-1])
+    factor = np.minimum(1.0, longest / np.maximum(lasts, 1e-9))
+    factor[int(quiet[0]) :: 2] = 1.0
+    return pace * np.repeat(factor, np.diff(edges))
 
 
 def places(pace: Doubles, at: Doubles) -> Doubles:
