@@ -20,7 +20,7 @@ from deident.disguise.vocoder_erase import (
     tract_ratio,
 )
 from deident.disguise.vocoder_tables import SPREADS
-from deident.dsp.excitation import FILTER, add_pulses, filtered, grid_hz, pulse_shapes, white_noise
+from deident.dsp.excitation import add_pulses, hiss, pulse_shapes, white_noise
 from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.pitch import PitchTracker
@@ -37,13 +37,10 @@ LEVEL = 0.06  # root mean square of the speech, full scale 1
 SILENCE = 1e-7  # power of the loud frames, -70 dB: what is softer is not made louder
 TIMING_KNOTS = 64
 COMFORT_KNOTS = 6
+_NEPERS = np.log(10.0) / 20.0  # to a decibel
 
 _BINS_HZ = CEPSTRUM.bins_hz
 _PLACES = mel(_BINS_HZ) / mel(HIGHEST_HZ)  # of the bins, 0 to 1
-_COARSER = 4
-_SOURCE_HZ = grid_hz(_COARSER * FILTER // 2 + 1)
-_ROUGH = np.interp(_SOURCE_HZ, (0.0, 1500.0, 3500.0, 6000.0, 8000.0), (0.0, 0.05, 0.25, 0.6, 0.8))
-_BREATHY = np.interp(_SOURCE_HZ, (0.0, 500.0, 3000.0), (0.05, 0.15, 0.5))
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class VocoderVoice:
 
 @dataclass(frozen=True)
 class _Score:
-    """What to sing, frame by frame of the output."""
+    """What to sing, frame by frame of the output. The cepstra have a one at their end."""
 
     cepstra: Floats
     voiced: Floats
@@ -175,13 +172,13 @@ class Vocoder(Method[VocoderVoice]):
         pace = self._pace(speech, voice, rng.random())
         length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
         where = places(pace, np.arange(_SYNTHESIS.frames(length)) * (_SYNTHESIS.hop / _STFT.hop) + 1.5)
-        tracks = np.empty((len(pace), self.order + 3), dtype=np.float32)
+        tracks = np.ones((len(pace), self.order + 4), dtype=np.float32)
         tracks[:, : self.order] = self._erased(speech, cepstrum, voice)
-        tracks[:, self.order] = speech.voiced
+        tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.spoken
         tracks[:, -1] = contour(speech, voice.f0_octaves)
         tracks = rows_at(tracks, where)
-        score = _Score(tracks[:, : self.order], *np.ascontiguousarray(tracks[:, self.order :].T))
+        score = _Score(tracks[:, : self.order + 1], *np.ascontiguousarray(tracks[:, -3:].T))
         sound = self._sung(score, cepstrum, voice, _source(score, voice, length, rng))
         return Audio(_levelled(sound, score.spoken, speech.level), RATE)
 
@@ -215,12 +212,11 @@ class Vocoder(Method[VocoderVoice]):
 
     def _sung(self, score: _Score, cepstrum: MelCepstrum, voice: VocoderVoice, source: Floats) -> Floats:
         """(samples,) the source under the envelope of the score."""
-        basis, tilt, comfort = self._colours(cepstrum, voice)
+        basis, comfort = self._colours(cepstrum, voice)
         score.cepstra[:, 0] += np.log(score.spoken + np.float32(1e-12))  # the gate, in the envelope's measure
 
         def colour(frames: slice, spectra: Complexes) -> Complexes:
             envelope = score.cepstra[frames] @ basis
-            envelope += tilt
             np.exp(envelope, out=envelope)
             envelope += comfort
             spectra *= envelope
@@ -229,36 +225,32 @@ class Vocoder(Method[VocoderVoice]):
 
         return _SYNTHESIS.process(source, colour)
 
-    def _colours(self, cepstrum: MelCepstrum, voice: VocoderVoice) -> tuple[Floats, Floats, Floats]:
-        """(order, bins) from cepstra to log amplitude as drawn, (bins,) what is added to it, and (bins,) the
-        amplitude of the comfort noise."""
+    def _colours(self, cepstrum: MelCepstrum, voice: VocoderVoice) -> tuple[Floats, Floats]:
+        """(order + 1, bins) from cepstra and a one to log amplitude as drawn, and (bins,) the amplitude of the
+        comfort noise."""
+        highest = mel(HIGHEST_HZ)
         moved = mel(np.minimum(_BINS_HZ / voice.tract, HIGHEST_HZ))
-        knots = np.linspace(0.0, mel(HIGHEST_HZ), len(voice.warp) + 1)
-        source = np.interp(moved, knots, mel(HIGHEST_HZ) * np.array((0.0, *voice.warp)))
-        basis = np.float32(0.5) * cepstrum.basis_at(source)  # a half: amplitude, not power
-        tilt = (voice.tilt_db * np.log(10.0) / 20.0 * (_PLACES - 0.5)).astype(np.float32)
-        comfort = (
-            -self.comfort_db * np.log(10.0) / 20.0
-            - 1.0 * _PLACES
-            + 0.25 * np.interp(_PLACES, np.linspace(0.0, 1.0, COMFORT_KNOTS), voice.comfort)
-        )
-        return basis, tilt, np.exp(comfort).astype(np.float32)
+        knots = np.linspace(0.0, highest, len(voice.warp) + 1)
+        source = np.interp(moved, knots, highest * np.array((0.0, *voice.warp)))
+        basis = np.empty((self.order + 1, len(source)), dtype=np.float32)
+        np.multiply(cepstrum.basis_at(source), np.float32(0.5), out=basis[:-1])  # amplitude, not power
+        basis[-1] = voice.tilt_db * _NEPERS * (_PLACES - 0.5)
+        knots = np.linspace(0.0, 1.0, COMFORT_KNOTS)
+        comfort = 0.25 * np.interp(_PLACES, knots, voice.comfort) - self.comfort_db * _NEPERS - _PLACES
+        return basis, np.exp(comfort).astype(np.float32)
 
 
 def _source(score: _Score, voice: VocoderVoice, length: int, rng: np.random.Generator) -> Floats:
     """(length,) what the throat does, all of it white but for the balance of pulses and noise."""
     hop, frames = _SYNTHESIS.hop, len(score.voiced)
-    noisy = np.minimum(_ROUGH + voice.breath * _BREATHY, 0.95)
     drift = eased(0.02 * rng.standard_normal(TIMING_KNOTS), 40.0 * _STFT.hop / hop, frames)
     f0_hz = voice.f0_hz * np.exp(np.log(2.0) * score.octaves + drift)
-    noise = white_noise(rng, frames * hop)
-    out = noise.reshape(frames, hop) * np.sqrt(1.0 - score.voiced)[:, None]
-    hiss = filtered(noise, np.sqrt(noisy[::_COARSER]))[::-1]  # backwards it is another noise
     voiced = np.sqrt(score.voiced)
-    out += hiss.reshape(frames, hop) * voiced[:, None]
-    shapes = pulse_shapes(np.sqrt(1.0 - noisy), np.array(voice.delays))
+    noise = white_noise(rng, frames * hop + 1)
+    out = noise[1:].reshape(frames, hop) * np.sqrt(1.0 - score.voiced)[:, None]
+    out += hiss(noise[::-1], voice.breath).reshape(frames, hop) * voiced[:, None]  # backwards: another noise
     sound = out.reshape(-1)[hop // 2 :]
-    add_pulses(sound, f0_hz, voiced, hop, rng.random(), shapes)
+    add_pulses(sound, f0_hz, voiced, hop, rng.random(), pulse_shapes(voice.breath, np.array(voice.delays)))
     return sound[:length]
 
 

@@ -13,7 +13,7 @@ import scipy.fft
 Floats = npt.NDArray[np.float32]
 Complexes = npt.NDArray[np.complex64]
 
-BLOCK = 256  # frames; 512-sample float32 frames and their spectra then fit a 1 MB cache
+BLOCK = 128  # frames; 512-sample float32 frames, their spectra and what is made of them fit a 1 MB cache
 
 # Work arrays of some 100 kB come and go with every block. Unless glibc has once seen a large array freed, it
 # gives each back to the system, which then has to find and clear the same pages again: a quarter of the time.
