@@ -171,13 +171,13 @@ class Chapters:
         return self._hash.digest()
 
     def _close(self, joined: Samples, need: int | None) -> Chapter:
-        audio = Audio(joined[:need], RATE)
+        audio = Audio.trusted(joined[np.newaxis, :need], RATE)
         segments = self._find(audio, self._offset)
         stop = len(audio)
         if need is not None:
             stop, segments = self._boundary(audio, segments)
-            audio = audio[Segment(0, stop)]
-        self._hash.update(audio.mono[-self._offset % DIGEST_STEP :: DIGEST_STEP].tobytes())
+            audio = Audio.trusted(joined[np.newaxis, :stop], RATE)
+        self._hash.update(joined[-self._offset % DIGEST_STEP : stop : DIGEST_STEP].tobytes())
         self._offset += stop
         self._waiting = [joined[stop:]]
         self._size = joined.size - stop

@@ -16,6 +16,7 @@ FRAME = RATE // 100  # samples; 10 ms, the resolution of every decision here
 VAD_FRAMES = 3  # webrtcvad hears 30 ms at a time
 FLOOR_FRAMES = 3_000  # the noise floor is the quiet tenth of 30 s
 FLOOR_STEP = 500
+ENERGY_FRAMES = 500  # at a time, to stay in the cache
 SMOOTH_FRAMES = 5
 MAX_GAIN = 300.0
 HEARD_DB = (
@@ -92,9 +93,16 @@ def frame_energy_db(samples: Samples) -> npt.NDArray[np.float32]:
     """(samples // 160,) energy of the first difference, dB, averaged over 50 ms.
 
     The difference weighs the bands where speech stands out over rumble and room noise."""
-    step = np.diff(samples, prepend=samples[:1])
-    frames = step[: samples.size // FRAME * FRAME].reshape(-1, FRAME)
-    energy = np.einsum("ij,ij->i", frames, frames) / np.float32(FRAME)
+    energy = np.empty(samples.size // FRAME, dtype=np.float32)
+    step = np.zeros((min(energy.size, ENERGY_FRAMES), FRAME), dtype=np.float32)
+    for first in range(0, energy.size, ENERGY_FRAMES):
+        frames = step[: energy.size - first]
+        start, stop = max(1, first * FRAME), first * FRAME + frames.size
+        np.subtract(
+            samples[start:stop], samples[start - 1 : stop - 1], out=frames.reshape(-1)[start - stop :]
+        )
+        np.einsum("ij,ij->i", frames, frames, out=energy[first : first + len(frames)])
+    energy /= np.float32(FRAME)
     padded = np.pad(energy, SMOOTH_FRAMES // 2, mode="edge")
     smooth = np.convolve(padded, np.full(SMOOTH_FRAMES, 1.0 / SMOOTH_FRAMES, np.float32), mode="valid")
     return (10.0 * np.log10(smooth + 1e-12)).astype(np.float32)

@@ -59,13 +59,14 @@ def fade(samples: Floats, length: int) -> Floats:
 def round_to_pcm(samples: Floats, rng: np.random.Generator) -> Pcm:
     """(samples,) within ±1 as PCM 16, with triangular high-pass dither of ±1 step.
 
-    The dither is the difference of successive uniform numbers: triangular like two independent ones
+    The dither is the difference of successive uniform numbers of 8 bits: triangular like two independent ones
     (Lipshitz, Wannamaker & Vanderkooy, 1992), with its power where the ear is least sensitive. Rounding is
     to nearest, so nothing is left of the half step of DC that truncation would leave."""
-    noise = rng.random(samples.size + 1, dtype=np.float32)
-    scaled: Floats = samples * np.float32(32_766.0)  # the dither never reaches the rails
+    noise = np.frombuffer(rng.bytes(samples.size + 1), dtype=np.uint8).astype(np.float32)
+    scaled: Floats = samples * np.float32(256.0 * 32_766.0)  # the dither never reaches the rails
     scaled += noise[1:]
     scaled -= noise[:-1]
+    scaled *= np.float32(1.0 / 256.0)
     np.rint(scaled, out=scaled)
     np.clip(scaled, -32_768.0, 32_767.0, out=scaled)
     return scaled.astype(np.int16)
