@@ -18,7 +18,8 @@ DECIMATION = 8  # to 2 kHz: the first harmonics tell the period, and cost an eig
 SIZE = 1_024  # samples a frame: three periods of the lowest voices
 LAG_STEP, LAG_POWER = 0.8e-3, 1.6  # of lags as powers of evenly spaced numbers: 0.12 to 0.3 ms apart
 BANDS = 4  # of lags, each narrower than an octave, so that a period and its double are two candidates
-BLOCK = 256  # frames whose spectra stay in the cache
+ONE_BY_ONE = 6  # steps of a path that are not worth halving
+BLOCK = 192  # frames whose spectra stay in the cache
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,13 @@ class PitchTracker:
 
     def track(self, samples: Floats) -> Pitch:
         """The pitch of (samples,) at 16 kHz, in samples // hop + 1 frames. Never fails on finite input."""
-        f0_hz, strength = self._candidates(samples)
-        best = _best_path(*self._costs(f0_hz, strength))
+        octave, strength = self._candidates(samples)
+        best = _best_path(*self._costs(octave, strength))
         voiced = best < BANDS
-        chosen = np.minimum(best, BANDS - 1)
-        at = np.arange(len(best))
-        strongest = np.where(voiced, strength[chosen, at], strength.max(axis=0))
-        return Pitch(
-            np.where(voiced, f0_hz[chosen, at], np.float32(0.0)),
-            np.clip(strongest, 0.0, 1.0, out=strongest),
-            self.hop,
-        )
+        where = np.minimum(best, BANDS - 1) * len(best) + np.arange(len(best))
+        f0_hz = np.exp2(octave.take(where)) * voiced
+        strongest = np.where(voiced, strength.take(where), strength.max(axis=0))
+        return Pitch(f0_hz, strongest.clip(0.0, 1.0, out=strongest), self.hop)
 
     @cached_property
     def _first_root(self) -> float:
@@ -136,25 +133,30 @@ class PitchTracker:
         return folded
 
     def _candidates(self, samples: Floats) -> tuple[Floats, Floats]:
-        """Frequency and strength of the best period in each band of lags, each (BANDS, frames)."""
+        """Frequency, log2 of Hz, and strength of the best period in each band of lags, each (BANDS, frames)."""
         correlation = self._correlation(samples)
         energy = correlation[:, 0]
         lag, height = _peaks(correlation, self._bands)
         loud = np.partition(energy, -1 - len(energy) // 10)[-1 - len(energy) // 10]
         height /= energy + np.float32(10.0 ** (self.silence_db / 10.0) * loud + 1e-12)
         root = lag * np.float32(LAG_STEP) + np.float32(self._first_root - LAG_STEP)  # column 0 is the energy
-        return root ** np.float32(-LAG_POWER), height
+        np.log(root, out=root)
+        root *= np.float32(-LAG_POWER / np.log(2.0))
+        return root, height
 
     def _correlation(self, samples: Floats) -> Floats:
         """(frames, 1 + lags): energy and autocorrelation of each frame."""
         frames = self._frames(samples)
         correlation = np.empty((len(frames), self._to_lags.shape[1]), dtype=np.float32)
+        padded = np.zeros((min(BLOCK, len(frames)), self._fft_size), dtype=np.float32)
         for start in range(0, len(frames), BLOCK):
-            block = slice(start, start + BLOCK)
-            spectra = scipy.fft.rfft(frames[block] * self._window, self._fft_size)
-            power = np.square(spectra.real)
-            power += np.square(spectra.imag)
-            np.matmul(power, self._to_lags, out=correlation[block])
+            block = frames[start : start + BLOCK]
+            np.multiply(block, self._window, out=padded[: len(block), : block.shape[1]])
+            parts = scipy.fft.rfft(padded[: len(block)]).view(np.float32)
+            np.square(parts, out=parts)
+            np.matmul(
+                parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK]
+            )
         return correlation
 
     def _frames(self, samples: Floats) -> Floats:
@@ -162,22 +164,22 @@ class PitchTracker:
         count = samples.shape[-1] // self.hop + 1
         needed = (count - 1) * self.hop + SIZE
         step = len(_DECIMATE)
-        padded = np.zeros((-(-needed // step) + 1) * step, dtype=np.float32)
+        padded = np.zeros((-(-needed // step) + 1, step), dtype=np.float32)
         front = SIZE // 2 + step // 2
-        padded[front : front + samples.shape[-1]] = samples[: len(padded) - front]
-        if samples.size:
-            padded[front : front + samples.shape[-1]] -= samples.mean()
-        before, own = np.split(padded.reshape(-1, step) @ _DECIMATE, 2, axis=1)
-        decimated = (own[:-1] + before[1:]).reshape(-1)
-        return frame_view(decimated, SIZE // DECIMATION, self.hop // DECIMATION)[:count]
+        inside = padded.reshape(-1)[front : front + samples.shape[-1]]
+        np.subtract(samples[: len(inside)], samples.mean() if samples.size else 0.0, out=inside)
+        spread = padded @ _DECIMATE
+        rows = spread.shape[1] // 2
+        decimated = spread[:-1, rows:] + spread[1:, :rows]
+        return frame_view(decimated.reshape(-1), SIZE // DECIMATION, self.hop // DECIMATION)[:count]
 
-    def _costs(self, f0_hz: Floats, strength: Floats) -> tuple[Floats, Floats]:
+    def _costs(self, octave: Floats, strength: Floats) -> tuple[Floats, Floats]:
         """Worth of each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last."""
-        octave = np.log2(f0_hz)
-        states = np.full((BANDS + 1, f0_hz.shape[1]), self.threshold, dtype=np.float32)
+        frames = octave.shape[1]
+        states = np.full((BANDS + 1, frames), self.threshold, dtype=np.float32)
         states[:BANDS] = strength + np.float32(self.octave_cost) * octave
         states[BANDS] += np.float32(self.octave_cost * np.log2(self.floor_hz))
-        steps = np.full((BANDS + 1, BANDS + 1, f0_hz.shape[1] - 1), -self.voicing_cost, dtype=np.float32)
+        steps = np.full((BANDS + 1, BANDS + 1, frames - 1), -self.voicing_cost, dtype=np.float32)
         steps[BANDS, BANDS] = 0.0
         np.abs(octave[:, None, :-1] - octave[None, :, 1:], out=steps[:BANDS, :BANDS])
         steps[:BANDS, :BANDS] *= np.float32(-self.jump_cost)
@@ -237,13 +239,14 @@ def _chain(start: Floats, steps: Floats) -> Floats:
     count = steps.shape[-1]
     out = np.empty((*start.shape, count + 1), dtype=np.float32)
     out[..., 0] = start
-    if count == 0:
+    if count <= ONE_BY_ONE:
+        for k in range(count):
+            (out[..., :, None, k] + steps[..., k]).max(axis=-2, out=out[..., k + 1])
         return out
     even = np.ascontiguousarray(steps[..., 0::2])  # strided sums would be slower than the copies
-    if count > 1:
-        odd = np.ascontiguousarray(steps[..., 1::2])
-        pairs = even[..., :, :, None, : count // 2] + odd[..., None, :, :, :]
-        out[..., 0 : count // 2 * 2 + 1 : 2] = _chain(start, pairs.max(axis=-3))
+    odd = np.ascontiguousarray(steps[..., 1::2])
+    pairs = even[..., :, :, None, : count // 2] + odd[..., None, :, :, :]
+    out[..., 0 : count // 2 * 2 + 1 : 2] = _chain(start, pairs.max(axis=-3))
     before = np.ascontiguousarray(out[..., :, None, 0:count:2])
     out[..., 1::2] = (before + even).max(axis=-3)
     return out
