@@ -105,7 +105,8 @@ def frame_energy_db(samples: Samples) -> npt.NDArray[np.float32]:
     energy /= np.float32(FRAME)
     padded = np.pad(energy, SMOOTH_FRAMES // 2, mode="edge")
     smooth = np.convolve(padded, np.full(SMOOTH_FRAMES, 1.0 / SMOOTH_FRAMES, np.float32), mode="valid")
-    return (10.0 * np.log10(smooth + 1e-12)).astype(np.float32)
+    level: npt.NDArray[np.float32] = (10.0 * np.log10(smooth + 1e-12)).astype(np.float32)
+    return level
 
 
 def noise_floor_db(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -171,7 +171,8 @@ class Vocoder(Method[VocoderVoice]):
         rng = _generator(voice)
         pace = self._pace(speech, voice, rng.random())
         length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
-        where = places(pace, np.arange(_SYNTHESIS.frames(length)) * (_SYNTHESIS.hop / _STFT.hop) + 1.5)
+        times = np.arange(_SYNTHESIS.frames(length), dtype=np.float64) * (_SYNTHESIS.hop / _STFT.hop) + 1.5
+        where = places(pace, times)
         tracks = np.ones((len(pace), self.order + 4), dtype=np.float32)
         tracks[:, : self.order] = self._erased(speech, cepstrum, voice)
         tracks[:, -3] = speech.voiced
@@ -249,7 +250,7 @@ def _source(score: _Score, voice: VocoderVoice, length: int, rng: np.random.Gene
     noise = white_noise(rng, frames * hop + 1)
     out = noise[1:].reshape(frames, hop) * np.sqrt(1.0 - score.voiced)[:, None]
     out += hiss(noise[::-1], voice.breath).reshape(frames, hop) * voiced[:, None]  # backwards: another noise
-    sound = out.reshape(-1)[hop // 2 :]
+    sound: Floats = out.reshape(-1)[hop // 2 :]
     add_pulses(sound, f0_hz, voiced, hop, rng.random(), pulse_shapes(voice.breath, np.array(voice.delays)))
     return sound[:length]
 

@@ -40,9 +40,9 @@ class Speech:
     level: float
 
     @cached_property
-    def evidence(self) -> np.float32:
+    def evidence(self) -> float:
         """How many loud frames there are."""
-        return self.loud.sum()
+        return float(self.loud.sum())
 
 
 def analyse(
@@ -143,7 +143,7 @@ def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: boo
     away = weights @ cepstra - (weights @ kinds) @ common
     share = weights @ kinds[:, 0]
     own = np.zeros_like(common)
-    own[0] = away.sum(axis=0) / (speech.evidence + np.float32(1e-3))
+    own[0] = away.sum(axis=0) / np.float32(speech.evidence + 1e-3)
     if classes:
         away -= share[:, None] * own[0]
         away /= share[:, None] + np.float32(FEW)
@@ -157,7 +157,7 @@ def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: boo
 def normalise_spread(moves: Floats, speech: Speech, amount: float) -> Floats:
     """`moves` with the variance of each cepstrum brought to the common one, by `amount` of 0 to 1."""
     order = moves.shape[1]
-    total = float(speech.evidence)
+    total = speech.evidence
     share = float(speech.loud @ speech.voiced) / (total + 1e-3)
     target = np.float32(share) + np.float32(1.0 - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
     found = speech.loud @ np.square(moves)
@@ -180,7 +180,9 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     centres = CENTRES[:, : moves.shape[1]]
     away = (weight @ moves - count * centres) / (count + np.float32(6.0))
     onward = np.float32(settle) * centres - np.float32((1.0 - settle) * amount) * away
-    return np.float32(1.0 - settle) * moves + share.T @ onward
+    moved: Floats = share.T @ onward
+    moved += np.float32(1.0 - settle) * moves
+    return moved
 
 
 def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float) -> Floats:
@@ -193,7 +195,7 @@ def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float
     order = moves.shape[1]
     common = COVARIANCE[:order, :order]
     found = (moves * speech.loud[:, None]).T @ moves
-    found = (found + evidence * common) / (float(speech.evidence) + evidence)
+    found = (found + evidence * common) / (speech.evidence + evidence)
     root = _common_root(order)
     carried = amount * (root @ _symmetric(root @ found @ root, -0.5) @ root)
     carried.flat[:: order + 1] += 1.0 - amount

@@ -81,8 +81,9 @@ class MelCepstrum:
         """`basis` for frequencies on the mel scale."""
         first, second = self._edges[:2]
         band = ((mels - first) * (1.0 / (second - first)) - 0.5).clip(0.0, self.bands)
-        angles = np.multiply.outer(self._turns, band.astype(np.float32))
-        return np.cos(angles, out=angles)
+        angles: Floats = np.multiply.outer(self._turns, band.astype(np.float32))
+        np.cos(angles, out=angles)
+        return angles
 
     @cached_property
     def _turns(self) -> Floats:

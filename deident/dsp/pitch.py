@@ -154,9 +154,7 @@ class PitchTracker:
             np.multiply(block, self._window, out=padded[: len(block), : block.shape[1]])
             parts = scipy.fft.rfft(padded[: len(block)]).view(np.float32)
             np.square(parts, out=parts)
-            np.matmul(
-                parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK]
-            )
+            np.matmul(parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK])
         return correlation
 
     def _frames(self, samples: Floats) -> Floats:

@@ -51,7 +51,8 @@ def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: float) -> D
     lasts = np.add.reduceat(pace, edges[:-1])
     factor = np.minimum(1.0, longest / np.maximum(lasts, 1e-9))
     factor[int(quiet[0]) :: 2] = 1.0
-    return pace * np.repeat(factor, np.diff(edges))
+    out: Doubles = pace * np.repeat(factor, np.diff(edges))
+    return out
 
 
 def places(pace: Doubles, at: Doubles) -> Doubles:
