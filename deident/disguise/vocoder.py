@@ -37,6 +37,7 @@ LEVEL = 0.06  # root mean square of the speech, full scale 1
 SILENCE = 1e-7  # power of the loud frames, -70 dB: what is softer is not made louder
 TIMING_KNOTS = 64
 COMFORT_KNOTS = 6
+APART = 8_192  # samples from which on a noise is another noise
 _NEPERS = np.log(10.0) / 20.0  # to a decibel
 
 _BINS_HZ = CEPSTRUM.bins_hz
@@ -247,9 +248,11 @@ def _source(score: _Score, voice: VocoderVoice, length: int, rng: np.random.Gene
     drift = eased(0.02 * rng.standard_normal(TIMING_KNOTS), 40.0 * _STFT.hop / hop, frames)
     f0_hz = voice.f0_hz * np.exp(np.log(2.0) * score.octaves + drift)
     voiced = np.sqrt(score.voiced)
-    noise = white_noise(rng, frames * hop + 1)
-    out = noise[1:].reshape(frames, hop) * np.sqrt(1.0 - score.voiced)[:, None]
-    out += hiss(noise[::-1], voice.breath).reshape(frames, hop) * voiced[:, None]  # backwards: another noise
+    noise = white_noise(rng, frames * hop + APART + 1)
+    out = noise[: frames * hop].reshape(frames, hop) * np.sqrt(1.0 - score.voiced)[:, None]
+    breathed = hiss(noise[APART:], voice.breath).reshape(frames, hop)
+    breathed *= voiced[:, None]
+    out += breathed
     sound: Floats = out.reshape(-1)[hop // 2 :]
     add_pulses(sound, f0_hz, voiced, hop, rng.random(), pulse_shapes(voice.breath, np.array(voice.delays)))
     return sound[:length]
