@@ -24,6 +24,15 @@ def test_audio_owns_its_samples() -> None:
     assert pickle.loads(pickle.dumps(audio)) == audio
 
 
+def test_a_slice_is_a_copy_that_never_changes() -> None:
+    whole = Audio(np.arange(10, dtype=np.float32), 16_000)
+    part = whole[Segment(2, 5)]
+    assert part == Audio([2.0, 3.0, 4.0], 16_000)
+    assert not np.shares_memory(part.samples, whole.samples)  # a short slice must not keep an hour in memory
+    with pytest.raises(ValueError, match="read-only"):
+        part.samples[0, 0] = 2
+
+
 def test_integers_are_scaled_to_full_scale() -> None:
     assert Audio(np.array([-32_768, 16_384], dtype=np.int16), 8_000).mono.tolist() == [-1.0, 0.5]
 

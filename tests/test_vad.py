@@ -12,7 +12,7 @@ from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
 from deident.errors import SettingError
 from deident.snippets import Cutting, cut, split
-from deident.vad import Speech, ask, find_speech, frame_energy_db, join, noise_floor_db
+from deident.vad import ENERGY_FRAMES, Speech, ask, find_speech, frame_energy_db, join, noise_floor_db
 
 RNG = np.random.default_rng(5)
 
@@ -60,6 +60,15 @@ def test_the_floor_follows_a_change_of_noise() -> None:
     floor = noise_floor_db(energy)
     assert floor[-1] - floor[0] == pytest.approx(20 * np.log10(30), abs=1.0)
     assert find_speech(Audio(np.concatenate([loud, quiet]), RATE)) == []
+
+
+def test_energy_has_no_seams() -> None:
+    """Frames at the edges of the blocks that are worked on at a time are like all others."""
+    samples = np.random.default_rng(5).standard_normal(ENERGY_FRAMES * 160 * 2 + 777).astype(np.float32)
+    step = np.diff(samples, prepend=samples[:1])[: samples.size // 160 * 160].reshape(-1, 160)
+    plain = (step.astype(np.float64) ** 2).mean(axis=1)
+    smooth = np.convolve(np.pad(plain, 2, mode="edge"), np.full(5, 0.2), "valid")
+    assert frame_energy_db(samples) == pytest.approx(10 * np.log10(smooth), abs=1e-3)
 
 
 def test_on_real_meetings(speech: Path) -> None:

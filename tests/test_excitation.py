@@ -1,0 +1,77 @@
+"""Pulses and noise: as strong, as white and as frequent as they should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE
+from deident.dsp.excitation import SHAPE, add_pulses, hiss, pulse_shapes, shares, white_noise
+from deident.dsp.timing import clamp_runs
+
+HZ = np.linspace(0.0, RATE / 2, 257)
+NO_DELAY = np.zeros(9)
+
+
+def spectrum(samples: np.ndarray) -> np.ndarray:
+    """(257,) mean power at `HZ`, 1 for white noise of power 1."""
+    frames = samples[: samples.size // 512 * 512].reshape(-1, 512) * np.hanning(512)
+    return (np.abs(np.fft.rfft(frames)) ** 2).mean(axis=0) / (np.hanning(512) ** 2).sum()
+
+
+def test_noise_is_white() -> None:
+    noise = white_noise(np.random.default_rng(1), 40 * RATE)
+    assert noise.std() == pytest.approx(1.0, abs=0.01)
+    assert spectrum(noise)[2:-1] == pytest.approx(np.ones(254), abs=0.15)
+
+
+@pytest.mark.parametrize("breath", [0.0, 0.25, 1.0])
+def test_hiss_has_its_share(breath: float) -> None:
+    found = spectrum(hiss(white_noise(np.random.default_rng(2), 40 * RATE + 1), breath))
+    assert found[8:-1] == pytest.approx(shares(breath, HZ)[8:-1], rel=0.2)
+    assert shares(breath, HZ).max() <= 0.95
+
+
+@pytest.mark.parametrize("breath", [0.0, 0.25])
+def test_pulses_have_the_rest(breath: float) -> None:
+    shape = pulse_shapes(breath, NO_DELAY)[0]
+    power = np.abs(np.fft.rfft(shape, 512)) ** 2
+    inside = slice(4, 208)  # up to 6.5 kHz, where the band limit of the pulse begins
+    assert power[inside] == pytest.approx(1.0 - shares(breath, HZ)[inside], abs=0.05)
+
+
+def test_delays_move_what_they_should() -> None:
+    """The group delay of the shape is the one that was asked for, at either end of the band."""
+    delays = np.linspace(0.0, 0.0015, 9)
+    plain, late = (pulse_shapes(0.0, d)[0] for d in (NO_DELAY, delays))
+    turn = np.unwrap(np.angle(np.fft.rfft(late, 512) / np.fft.rfft(plain, 512)))
+    seconds = -np.diff(turn) / (2 * np.pi * RATE / 512)
+    assert seconds[32] == pytest.approx(0.0015 / 8, abs=1e-4)
+    assert seconds[192] == pytest.approx(0.0015 * 6 / 8, abs=1e-4)
+    assert pulse_shapes(0.0, np.full(9, 0.004)).shape[1] > SHAPE
+
+
+@pytest.mark.parametrize("f0_hz", [60.0, 150.0, 420.0])
+def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float) -> None:
+    out = np.zeros(4 * RATE, np.float32)
+    frames = out.size // 256
+    add_pulses(
+        out, np.full(frames, f0_hz), np.ones(frames, np.float32), 256, 0.5, pulse_shapes(0.0, NO_DELAY)
+    )
+    middle = out[RATE : 3 * RATE] * np.hanning(2 * RATE)
+    power = np.abs(np.fft.rfft(middle)) ** 2
+    strongest = power[20:].argmax() + 20  # in half Hz
+    assert strongest / 2 / f0_hz == pytest.approx(round(strongest / 2 / f0_hz), abs=0.02)
+    share = (1.0 - shares(0.0, HZ)[:208]).mean() * 208 / 257
+    assert (out[RATE : 3 * RATE] ** 2).mean() == pytest.approx(share, rel=0.25)
+
+
+def test_quiet_runs_are_clamped_and_others_left() -> None:
+    pace = np.linspace(0.8, 1.2, 12)
+    quiet = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 1, 0], dtype=np.bool_)
+    for mask in (quiet, ~quiet):
+        out = clamp_runs(pace, mask, 2.0)
+        assert out[~mask] == pytest.approx(pace[~mask])
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], mask, [0])).astype(int)))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            assert out[start:stop].sum() == pytest.approx(min(2.0, pace[start:stop].sum()))
