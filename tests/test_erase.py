@@ -125,6 +125,37 @@ def test_what_was_never_released_is_forgotten(place: Place) -> None:
     assert set().union(*(link.names for link in Linkage(place.links, place.key).links())) == place.files()
 
 
+def test_a_linkage_is_audited(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    def audited() -> int:
+        kept = ["--linkage", str(place.links), "--key-file", str(place.keyfile)]
+        return main(["audit", str(place.store), *kept])
+
+    assert audited() == 0
+    place.links.chmod(0o644)
+    assert audited() == 1
+    place.links.chmod(0o600)
+    links = list(Linkage(place.links, place.key).links())
+    sealed = place.links.read_bytes()
+    for change, said in (
+        (links[1:], "is linked to no source"),
+        ([*links, replace(links[0], names=("0" * 32 + ".wav",))], "in the linkage but not in the store"),
+        ([*links, links[0]], "more than one source"),
+    ):
+        place.links.unlink()
+        Linkage(place.links, place.key).add(change)
+        capsys.readouterr()
+        assert audited() == 1
+        out = capsys.readouterr().out
+        assert said in out
+        assert "call" not in out
+    place.links.write_bytes(sealed)
+    inside = place.links.rename(place.store / ".private" / "links")
+    place.links = inside
+    assert audited() == 1
+    inside.unlink()
+    assert audited() == 2
+
+
 def test_time_and_pseudonym_select(place: Place) -> None:
     before = place.names()
     assert place.erase("--older-than", "1d") == 1

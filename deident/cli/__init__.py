@@ -21,7 +21,7 @@ COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
     "demo": ("deident.cli.demo", "the same on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
-    "audit": ("deident.audit.command", "prove that a store holds what it promises, and nothing else"),
+    "audit": ("deident.cli.audit", "prove that a store holds what it promises, and nothing else"),
     "evaluate": ("deident.evaluation.command", "attack disguises, and say what they protect and cost"),
     "review": ("deident.cli.review", "deal snippets to the people who listen"),
     "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
