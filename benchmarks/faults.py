@@ -155,11 +155,15 @@ def killed_runs(place: Place, stops: int, moments: random.Random) -> Count:
     whole = finish(place.run())
     expected = len(list(place.store.glob("*.wav")))
     count = Count()
-    while count.stops < stops:
+    while count.stopped < stops and count.stops < 4 * stops:
         place.clear()
-        for _ in range(min(4, stops - count.stops)):
+        for _ in range(4):
             count.stops += 1
-            count.stopped += kill_at(place.run(), moments.uniform(0.1, 0.9) * whole)
+            if not kill_at(place.run(), moments.uniform(0.05, 1.0) * whole):
+                whole *= 0.9  # it had little left to do, or the machine is less busy than at first
+                break
+            count.stopped += 1
+            whole *= 1.03
         finish(place.run())
         judge(place, expected, count)
     return count
@@ -205,9 +209,9 @@ def killed_erasures(place: Place, stops: int, moments: random.Random) -> Count:
     return count
 
 
-def _names_of(place: Place, name: str) -> list[str]:
+def _names_of(place: Place, file: str) -> list[str]:
     links = Linkage(place.links, place.key()).links()
-    return [name for link in links if link.path.endswith(f"/{name}") for name in link.names]
+    return [name for link in links if link.path.endswith(f"/{file}") for name in link.names]
 
 
 def killed_reviews(place: Place, stops: int, moments: random.Random) -> Count:

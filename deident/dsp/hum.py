@@ -23,11 +23,11 @@ DRIFT = 0.5  # Hz to either side: more than any public grid leaves its nominal f
 SLOW = 16  # samples averaged into one: hum is looked for at 1 kHz
 LOOKED_AT = 8  # harmonics that decide whether there is hum
 HIGHEST = 2_400  # Hz; harmonics beyond are lost in everything else
-FRAME, HOP = RATE // 2, RATE // 4
-STEADY = 13  # frames, Hann-weighted: about the 1.5 s over which a line keeps its amplitude
+FRAME, HOP = RATE // 4, RATE // 8  # short enough to fit into a pause
+STEADY = 25  # frames, Hann-weighted: about the 1.5 s over which a line keeps its amplitude
 FOUND = 28.0  # coherence of all harmonics together; of noise and of speech that hums not it stays under 27
 SHOWS = 2.5  # coherence of one harmonic over the frames that are smoothed together; without a line about 1.3
-FEWEST = 3  # frames: in less than a second nothing can be told from a vowel
+FEWEST = 7  # frames: in less than a second nothing can be told from a vowel
 
 
 def without_hum(samples: Floats) -> Floats:
@@ -96,7 +96,8 @@ def subtract(samples: Floats, mains: float) -> Floats:
 def _quietness(frames: Floats) -> Floats:
     """(frames, 1) weights: the quieter a frame, the more it tells of what is always there."""
     power = np.einsum("ij,ij->i", frames, frames)
-    return (1.0 / (power + np.float32(0.02) * power.mean() + np.float32(1e-12)))[:, None]
+    weights: Floats = 1.0 / (power + np.float32(1e-3) * power.mean() + np.float32(1e-12))
+    return weights[:, None]
 
 
 def _tracks(frames: Floats, waves: Floats) -> Complexes:
@@ -111,13 +112,15 @@ def _waves(mains: float, count: int, size: int, rate: int) -> Floats:
     time = np.arange(size) / rate
     phase = 2.0 * np.pi * mains * np.outer(time, np.arange(1, count + 1))
     window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(size) / size)) * (4.0 / size)
-    return (np.hstack((np.cos(phase), np.sin(phase))) * window[:, None]).astype(np.float32)
+    waves: Floats = (np.hstack((np.cos(phase), np.sin(phase))) * window[:, None]).astype(np.float32)
+    return waves
 
 
 def _turns(mains: float, count: int, frames: int) -> Complexes:
     """(frames, count) what brings the phase at a frame's start back to that at the first frame's."""
     cycles = mains * HOP / RATE * np.outer(np.arange(frames), np.arange(1, count + 1))
-    return np.exp(-2j * np.pi * (cycles % 1.0)).astype(np.complex64)
+    turns: Complexes = np.exp(-2j * np.pi * (cycles % 1.0)).astype(np.complex64)
+    return turns
 
 
 def _smoothed(rows: Any) -> Any:

@@ -63,8 +63,8 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
     )
     floor, loud = np.percentile(level_db, (5, 95))
     open_ = level_db > min(max(floor + 3.0, loud - 30.0), loud - 18.0)
-    held = np.convolve(open_, np.ones(2 * HELD + 1), mode="same") > 0.5
-    gain = held.astype(np.float32)
+    held = np.convolve(open_, np.ones(2 * HELD + 1))[HELD : HELD + frames]
+    gain = (held > 0.5).astype(np.float32)
     ends = np.append(gain[1:], gain[-1])
     noise = np.frombuffer(rng.bytes(samples.size + 1), dtype=np.int8).astype(np.float32)
     out: Floats = (noise[1:] + noise[:-1]) * np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
