@@ -71,7 +71,7 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
     ramps = gain[:, None] + (ends - gain)[:, None] * _RAMP
     out[: rows.size] += (rows * ramps).ravel()
     out[rows.size :] += samples[rows.size :] * gain[-1]
-    return bend_peaks(out)
+    return out
 
 
 def fade(samples: Floats, length: int) -> Floats:
