@@ -11,15 +11,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from deident.errors import RecordingError, SettingError
+from deident.errors import SettingError
 from deident.pools import outcomes as outcomes_of
 from deident.sources import Recording, expand
-from deident.work import FINE, STATES, Outcome, state_of
+from deident.work import FINE, STATES, Outcome, refused, state_of
 
 if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
-    from deident.store import Entry, Link, Linkage, Store
+    from deident.store import Entry, Link, Linkage, Staged, Store
 
 
 @dataclass
@@ -98,6 +98,8 @@ def run(
     waiting = list(expand(recordings))
     links = Linkage(linkage, key) if linkage is not None and key is not None else None
     with Store(out, key=key) as store:
+        if links is not None:
+            links.forget_unreleased(store)
         todo = []
         for number, recording in enumerate(waiting):
             if _is_done(store, recording, policy, again):
@@ -136,8 +138,10 @@ def dry_run(
         try:
             tally = plan(recording.path, policy, recording.segments)
             outcome = Outcome(number, state_of(tally), tally)
-        except RecordingError as error:
-            outcome = Outcome(number, "refused", Tally(), error.code, str(error))
+        except (SettingError, MemoryError):
+            raise
+        except Exception as error:
+            outcome = refused(number, error, Tally())
         _tell(summary, outcome, recording, key, progress)
     summary.elapsed_seconds = time.monotonic() - started
     return summary
@@ -196,13 +200,7 @@ def _commit(
         for outcome in done
     ]
     if linkage is not None:
-        linkage.add(
-            [
-                _link(store, entry, outcome, recordings[outcome.number])
-                for entry, outcome in zip(entries, done, strict=True)
-                if outcome.snippets
-            ]
-        )
+        linkage.add(_links(store, entries, done, recordings, again))
     counts = store.commit(
         ((entry, outcome.snippets) for entry, outcome in zip(entries, done, strict=True)),
         spool=spool,
@@ -214,7 +212,22 @@ def _commit(
             outcome.message = "the same sound was released or erased before"
 
 
-def _link(store: Store, entry: Entry, outcome: Outcome, recording: Recording) -> Link:
+def _links(
+    store: Store, entries: list[Entry], done: list[Outcome], recordings: list[Recording], again: bool
+) -> list[Link]:
+    """What the linkage shall know: each source with speech, and the snippets that will be released of it."""
+    links, contents = [], set()
+    for entry, outcome in zip(entries, done, strict=True):
+        if outcome.snippets:
+            before = store.is_released(entry.content, again=again) or (
+                entry.content in contents and not again
+            )
+            contents.add(entry.content)
+            links.append(_link(store, entry, [] if before else outcome.snippets, recordings[outcome.number]))
+    return links
+
+
+def _link(store: Store, entry: Entry, snippets: list[Staged], recording: Recording) -> Link:
     from deident.store import Link, today
 
     return Link(
@@ -223,8 +236,9 @@ def _link(store: Store, entry: Entry, outcome: Outcome, recording: Recording) ->
         recording=pseudonym(store.key, recording.path),
         path=os.path.abspath(recording.path),
         speaker=recording.speaker,
-        names=tuple(snippet.name for snippet in outcome.snippets),
+        names=tuple(snippet.name for snippet in snippets),
         day=today(),
+        store=store.id,
     )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec.decoding import Source
-from deident.dsp.level import Pcm, fade, round_to_pcm, set_level
+from deident.dsp.hum import without_hum
+from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
@@ -183,7 +184,7 @@ class Chapters:
         self._size = joined.size - stop
         self._need = (need or 0) - stop + CHAPTER
         self.opening = self.opening or self.digest()
-        return Chapter(audio, segments, self.digest())
+        return Chapter(Audio(without_hum(audio.mono), RATE), segments, self.digest())
 
     def _boundary(self, audio: Audio, segments: list[Segment]) -> tuple[int, list[Segment]]:
         """Where the chapter ends, and the segments before that; a segment under way is left for the next."""
@@ -284,7 +285,10 @@ def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
     changed = policy.disguise.apply(piece.audio, draws.voice(piece)).mono
     if changed.size > policy.cutting.max_samples:
         return None
-    level = fade(set_level(changed), round(policy.cutting.fade_seconds * RATE))
+    level = set_level(changed)
+    if not getattr(policy.disguise, "replaces_quiet", False):
+        level = replace_quiet(level, draws.rng("comfort", *piece.mark))
+    level = fade(level, round(policy.cutting.fade_seconds * RATE))
     return Snippet(draws.name(piece), round_to_pcm(level, draws.rng("dither", *piece.mark)))
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import StoreError
+from deident.process import be_a_worker
 from deident.work import Outcome, process
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes with one numeric thread each: more would only wait for each other."""
     held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=be_a_worker)
     try:
         yield pool
     finally:

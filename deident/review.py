@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -24,6 +26,7 @@ from deident.store.disk import plain_errors
 
 PAGE = "review.html"
 LOG = "review-log.jsonl"
+UNFINISHED = ".part"
 
 
 @dataclass(frozen=True)
@@ -75,38 +78,49 @@ def deal(
 ) -> list[Batch]:
     """Batches for a round.
 
-    opted_out : paths or speakers whose recordings take no part.   heard : (reviewer, person) of earlier
-    rounds, where a person is what `person` says of a link."""
+    opted_out : paths, speakers or pseudonyms whose recordings take no part, wherever else the same sound
+    lies.   heard : (reviewer, mark) of earlier rounds, where marks are what `marks` says of a link."""
+    links = list(links)
     seen = set(heard)
-    pool = []
+    without = {link.content for link in links if {link.path, link.speaker, link.recording} & opted_out}
+    pool: list[tuple[str, frozenset[str]]] = []
+    known: set[str] = set()  # a record that a stop left may stand there twice
+    taken: Counter[str] = Counter()
     for link in links:
-        if {link.path, link.speaker, link.recording} & opted_out or not _drawn(person(link), programme, key):
+        if link.content in without or not _drawn(link, programme, key):
             continue
-        names = list(link.names)
+        names = sorted(set(link.names) - known)
+        known.update(names)
         secrets.SystemRandom().shuffle(names)
-        pool += [(name, person(link)) for name in names[: programme.max_per_recording]]
+        names = names[: programme.max_per_recording - taken[link.content]]
+        taken[link.content] += len(names)
+        pool += [(name, marks(link, key)) for name in names]
     secrets.SystemRandom().shuffle(pool)
     hands: dict[str, list[str]] = {reviewer: [] for reviewer in programme.reviewers}
     for name, whose in pool:
         free = [
             reviewer
             for reviewer, hand in hands.items()
-            if len(hand) < programme.per_reviewer and (reviewer, whose) not in seen
+            if len(hand) < programme.per_reviewer and not any((reviewer, mark) in seen for mark in whose)
         ]
         if not free:
             continue
         reviewer = min(free, key=lambda r: len(hands[r]))
         hands[reviewer].append(name)
-        seen.add((reviewer, whose))
+        seen.update((reviewer, mark) for mark in whose)
     return [
         Batch(reviewer, tuple((name, f"{secrets.token_hex(16)}{Path(name).suffix}") for name in hand))
         for reviewer, hand in hands.items()
     ]
 
 
-def person(link: Link) -> str:
-    """Who must not be heard twice by one reviewer: the speaker where known, else the recording."""
-    return f"speaker {link.speaker}" if link.speaker is not None else f"recording {link.content}"
+def marks(link: Link, key: Key) -> frozenset[str]:
+    """What one reviewer must not hear twice: a recording, by its sound and by its place, and a speaker where
+    one is known. Keyed, so that the history of a programme names nobody, erased or not."""
+    found = [("content", link.content), ("recording", link.recording)]
+    if link.speaker is not None:
+        found.append(("speaker", link.speaker))
+    return frozenset(key.pseudonym("heard", *mark) for mark in found)
 
 
 def hold_round(
@@ -121,40 +135,51 @@ def hold_round(
 ) -> list[Batch]:
     """Deal and write a round: a folder (or, with `pack`, a tar) a reviewer in `out`, and the log beside them.
 
-    Who heard whom is remembered under the key in the store's private part. Raises `StoreError` when `out`
-    holds this round already."""
+    Who heard whom is remembered under the key in the store's private part, before anything can be heard. A
+    round appears whole or not at all: one that was stopped is swept away by the next, and what it would have
+    let somebody hear counts as heard. Raises `StoreError` when `out` holds this round already."""
     disk = Disk()
     folder = out / programme.round
     with plain_errors("making the round's folder"):
         out.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             raise StoreError("this round was held already; name another with --round")
+        for left in out.glob(f".*{UNFINISHED}"):
+            shutil.rmtree(left)
     history = Sealed(store.history, key, "reviews")
-    heard = [(str(record["reviewer"]), str(record["person"])) for record in history.records()]
-    links = list(linkage.links())
-    whose = {name: person(link) for link in links for name in link.names}
+    heard = [(str(record["reviewer"]), str(mark)) for record in history.records() for mark in record["marks"]]
+    links = [link for link in linkage.links() if link.store == store.id]
+    whose = {name: sorted(marks(link, key)) for link in links for name in link.names}
     batches = deal(
         [_still_there(link, store) for link in links], programme, key, opted_out=opted_out, heard=heard
     )
-    history.add(
-        [{"reviewer": b.reviewer, "person": whose[name]} for b in batches for name, _ in b.names]
-    )  # before anything can be heard
-    disk.make_folder(folder)
+    history.add([{"reviewer": b.reviewer, "marks": whose[name]} for b in batches for name, _ in b.names])
+    unfinished = out / f".{programme.round}{UNFINISHED}"
+    disk.make_folder(unfinished)
     for batch in batches:
-        place = folder / batch.reviewer
+        place = unfinished / batch.reviewer
         disk.make_folder(place)
         _write_batch(store, batch, programme.round, place, disk)
         if pack:
             _pack(place, disk)
+    disk.rename(unfinished, folder)
+    disk.sync_folder(out)
+    day = time.strftime("%Y-%m-%d", time.gmtime())
     with plain_errors("writing the programme's log"), open(out / LOG, "a", encoding="utf-8") as log:
         for batch in batches:
-            row = {"round": programme.round, "reviewer": batch.reviewer, "snippets": len(batch.names)}
+            row = {
+                "day": day,
+                "round": programme.round,
+                "reviewer": batch.reviewer,
+                "snippets": len(batch.names),
+            }
             log.write(json.dumps(row) + "\n")
     return batches
 
 
-def _drawn(whose: str, programme: Programme, key: Key) -> bool:
+def _drawn(link: Link, programme: Programme, key: Key) -> bool:
     """By the key and the round, not by chance of the run: drawing again until somebody comes up is in vain."""
+    whose = f"speaker {link.speaker}" if link.speaker is not None else f"recording {link.content}"
     number = int.from_bytes(key.derive("draw", programme.round, whose)[:8], "big")
     return number < programme.share * 2**64
 

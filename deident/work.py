@@ -89,14 +89,10 @@ def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spo
                     labels=_labels(recording),
                 )
             )
-    except RecordingError as error:
-        return Outcome(number, "refused", tally, error.code, str(error))
     except (StoreError, SettingError, MemoryError):
         raise
     except Exception as error:
-        # Of an unforeseen failure only the type is told: its text may hold what it failed on.
-        where = "" if isinstance(error, DeidentError) else f" ({type(error).__name__})"
-        return Outcome(number, "refused", tally, "failed", f"processing failed unexpectedly{where}")
+        return refused(number, error, tally)
     outcome = Outcome(number, state_of(tally), tally, snippets=staged)
     if tally.partial:
         outcome.code, outcome.message = (
@@ -104,6 +100,15 @@ def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spo
             "the end of the recording is missing; kept what was read",
         )
     return outcome
+
+
+def refused(number: int, error: Exception, tally: Tally) -> Outcome:
+    """The end of a recording that cannot be used, or that made something fail."""
+    if isinstance(error, RecordingError):
+        return Outcome(number, "refused", tally, error.code, str(error))
+    # Of an unforeseen failure only the type is told: its text may hold what it failed on.
+    where = "" if isinstance(error, DeidentError) else f" ({type(error).__name__})"
+    return Outcome(number, "refused", tally, "failed", f"processing failed unexpectedly{where}")
 
 
 def _labels(recording: Recording) -> str:

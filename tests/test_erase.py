@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,73 @@ def test_a_speaker_is_erased(place: Place) -> None:
     before = place.names()
     assert place.erase("--speaker", "ann") == 0
     assert place.files() == before["meeting.flac"]
+
+
+def test_a_copy_is_the_same_person(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = place.names()
+    copy = tmp_path / "copy.wav"
+    copy.write_bytes(Path(place.recordings[0].path).read_bytes())
+    place.recordings.append(Recording(str(copy)))
+    assert place.run() == {"skipped": 4}
+    capsys.readouterr()
+    assert place.erase("--source", str(copy)) == 0
+    assert f"erased {len(before['call.wav'])} snippets of 2 recordings" in capsys.readouterr().out
+    assert place.files() == before["meeting.flac"] | before["reading.mp3"]
+
+
+def test_a_linkage_may_serve_two_stores(place: Place, tmp_path: Path) -> None:
+    first = place.store
+    place.store = tmp_path / "second"
+    place.run()
+    names = place.files()
+    assert place.erase("--speaker", "ann") == 0
+    anns = names - place.files()
+    assert anns
+    place.store = first
+    place.run()
+    assert place.erase("--speaker", "ann") == 0
+    assert {link.speaker for link in Linkage(place.links, place.key).links()} == {"bob"}
+    assert len(place.files()) == len(names) - len(anns)
+
+
+def test_what_was_never_released_is_forgotten(place: Place) -> None:
+    """A stop between the linkage's record and the ledger's commit."""
+    links = list(Linkage(place.links, place.key).links())
+    ghost = replace(links[0], names=("0" * 32 + ".wav",))
+    Linkage(place.links, place.key).add([ghost])
+    place.run()
+    assert set().union(*(link.names for link in Linkage(place.links, place.key).links())) == place.files()
+
+
+def test_a_linkage_is_audited(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    def audited() -> int:
+        kept = ["--linkage", str(place.links), "--key-file", str(place.keyfile)]
+        return main(["audit", str(place.store), *kept])
+
+    assert audited() == 0
+    place.links.chmod(0o644)
+    assert audited() == 1
+    place.links.chmod(0o600)
+    links = list(Linkage(place.links, place.key).links())
+    sealed = place.links.read_bytes()
+    for change, said in (
+        (links[1:], "is linked to no source"),
+        ([*links, replace(links[0], names=("0" * 32 + ".wav",))], "in the linkage but not in the store"),
+        ([*links, links[0]], "more than one source"),
+    ):
+        place.links.unlink()
+        Linkage(place.links, place.key).add(change)
+        capsys.readouterr()
+        assert audited() == 1
+        out = capsys.readouterr().out
+        assert said in out
+        assert "call" not in out
+    place.links.write_bytes(sealed)
+    inside = place.links.rename(place.store / ".private" / "links")
+    place.links = inside
+    assert audited() == 1
+    inside.unlink()
+    assert audited() == 2
 
 
 def test_time_and_pseudonym_select(place: Place) -> None:

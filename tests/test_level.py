@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deident.dsp.level import LEVEL_DB, bend_peaks, fade, rms, round_to_pcm, set_level
+from deident.dsp.level import LEVEL_DB, bend_peaks, fade, replace_quiet, rms, round_to_pcm, set_level
 
 RNG = np.random.default_rng(1)
 
@@ -60,3 +60,26 @@ def test_rounding_leaves_no_dc_and_no_distortion() -> None:
     assert rails.min() >= -32_768
     assert rails.max() <= 32_767
     assert abs(int(rails.max()) - 32_766) <= 1
+
+
+@pytest.mark.parametrize("room", [1e-5, 1e-3, 0.01])
+def test_quiet_parts_are_the_same_for_everybody(room: float) -> None:
+    """Whatever hums and hisses between two words, the same faint noise is left; the words stay."""
+    speech = np.zeros(48_000, np.float32)
+    speech[8_000:16_000] = 0.1 * RNG.standard_normal(8_000)
+    speech[30_000:40_000] = 0.1 * RNG.standard_normal(10_000)
+    spot = np.sin(np.arange(48_000) / 3.0).astype(np.float32)  # the room's own note
+    out = replace_quiet(speech + np.float32(room) * spot, np.random.default_rng(2))
+    gap = out[18_000:28_000]
+    assert 20 * np.log10(rms(gap)) == pytest.approx(-70.0, abs=0.3)
+    note = abs(np.dot(gap, np.exp(1j * np.arange(18_000, 28_000) / 3.0))) / np.linalg.norm(gap)
+    assert note < 4.0  # of 70 where nothing else sounds
+    assert np.abs(out - speech)[8_500:15_500].max() < 1.2 * room + 2e-3
+    assert np.abs(out[:8_000]).max() < 0.01 + room
+
+
+def test_a_snippet_without_pauses_keeps_its_sound() -> None:
+    for loud in (speechlike(0.1), np.zeros(1_000, np.float32), np.ones(200, np.float32) * np.float32(0.1)):
+        out = replace_quiet(loud, np.random.default_rng(2))
+        assert out.shape == loud.shape
+        assert rms(out - loud) < 0.05 * rms(loud) + 5e-4

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tarfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from deident.batch import run
 from deident.cli import main
 from deident.errors import SettingError
 from deident.policy import Policy
-from deident.review import Programme, deal, page, person
+from deident.review import Programme, deal, marks, page
 from deident.secret import Key
 from deident.sources import Recording
-from deident.store import Link
+from deident.store import Disk, Link, Linkage, Sealed
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -39,7 +40,7 @@ def links(recordings: int, snippets: int, speakers: int | None = None) -> list[L
 @pytest.mark.parametrize("most", [1, 3])
 def test_no_reviewer_hears_anybody_twice(speakers: int | None, most: int) -> None:
     made = links(60, 5, speakers)
-    whose = {name: person(link) for link in made for name in link.names}
+    whose = {name: marks(link, KEY) for link in made for name in link.names}
     of = {name: link.path for link in made for name in link.names}
     programme = Programme(("a", "b", "c"), per_reviewer=20, max_per_recording=most)
     batches = deal(made, programme, KEY)
@@ -48,7 +49,7 @@ def test_no_reviewer_hears_anybody_twice(speakers: int | None, most: int) -> Non
     assert max(Counter(of[name] for name in dealt).values()) <= most
     for batch in batches:
         assert len(batch.names) <= 20
-        assert max(Counter(whose[name] for name, _ in batch.names).values()) == 1
+        assert max(Counter(mark for name, _ in batch.names for mark in whose[name]).values()) == 1
     fresh = [new for batch in batches for _, new in batch.names]
     assert len(set(fresh)) == len(fresh)
     assert not set(fresh) & set(dealt)
@@ -56,10 +57,10 @@ def test_no_reviewer_hears_anybody_twice(speakers: int | None, most: int) -> Non
 
 def test_earlier_rounds_count() -> None:
     made = links(10, 5)
-    whose = {name: person(link) for link in made for name in link.names}
+    whose = {name: marks(link, KEY) for link in made for name in link.names}
     programme = Programme(("a",), per_reviewer=6)
     (first,) = deal(made, programme, KEY)
-    heard = [("a", whose[name]) for name, _ in first.names]
+    heard = [("a", mark) for name, _ in first.names for mark in whose[name]]
     (second,) = deal(made, programme, KEY, heard=heard)
     assert len(first.names) == 6
     assert len(second.names) == 4
@@ -86,6 +87,20 @@ def test_who_opted_out_takes_no_part() -> None:
     dealt = {n.split("-")[0] for n, _ in deal(made, Programme(("a", "b")), KEY, opted_out=out)[0].names}
     assert dealt
     assert not dealt & {"3", "13", "4", "5"}
+
+
+def test_one_recording_under_two_records_is_one_recording() -> None:
+    """Released again, with the speaker known only now; and from another place."""
+    (first,) = links(1, 4)
+    again = replace(first, place="ffff", speaker="ann", names=tuple(f"again-{n}.wav" for n in range(4)))
+    moved = replace(first, place="eeee", path="/copies/0.wav", recording="other", names=("moved.wav",))
+    for most in (1, 3):
+        batches = deal([first, again, moved], Programme(("a", "b", "c"), 9, most), KEY)
+        assert sorted(len(batch.names) for batch in batches) == sorted([1] * most + [0] * (3 - most))
+    twice = deal([first, first], Programme(("a", "b", "c"), 9, 9), KEY)
+    dealt = [name for batch in twice for name, _ in batch.names]
+    assert len(dealt) == len(set(dealt)) == 3
+    assert not deal([first, moved], Programme(("a",)), KEY, opted_out=frozenset({"/copies/0.wav"}))[0].names
 
 
 @pytest.mark.parametrize(
@@ -160,6 +175,36 @@ def test_a_tar_tells_nothing_of_its_making(store: Path, tmp_path: Path) -> None:
     assert [m.name for m in members] == sorted(m.name for m in members)
     assert {(m.uid, m.gid, m.mtime, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o600)}
     assert not (tmp_path / "rounds" / "r1" / "ann").exists()
+
+
+def test_a_stopped_round_leaves_nothing_and_counts_as_heard(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    rename = Disk.rename
+
+    def stopping(self: Disk, old: Path, new: Path) -> None:
+        calls.append(new)
+        if len(calls) > 4:
+            raise KeyboardInterrupt
+        rename(self, old, new)
+
+    monkeypatch.setattr(Disk, "rename", stopping)
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 130
+    assert not (tmp_path / "rounds" / "r1").exists()
+    monkeypatch.undo()
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
+    assert sorted(p.name for p in (tmp_path / "rounds").iterdir()) == ["r1", "review-log.jsonl"]
+    assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 1  # either round's three have been dealt
+
+
+def test_the_history_names_nobody(store: Path, tmp_path: Path) -> None:
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
+    history = Sealed(store / ".private" / "reviews", Key.read(tmp_path / "key"), "reviews")
+    text = json.dumps(list(history.records()))
+    assert text.count("reviewer-") == 3
+    for link in Linkage(tmp_path / "links", Key.read(tmp_path / "key")).links():
+        assert not any(secret in text for secret in (link.path, link.recording, link.content, *link.names))
 
 
 def test_without_linkage_it_refuses(store: Path, tmp_path: Path) -> None:

@@ -105,6 +105,27 @@ def test_a_store_remembers(tmp_path: Path) -> None:
         assert store.entry(store.place("b")) is None
 
 
+def test_a_manifest_is_written_when_something_changed_and_not_otherwise(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    with Store(out) as store:
+        add(store, "a")
+        store.recover()
+    made = (out / "manifest.jsonl").stat().st_ino
+    Store(out).close()
+    assert (out / "manifest.jsonl").stat().st_ino == made
+    with open(out / "manifest.jsonl", "a") as file:
+        file.write("more")
+    Store(out).close()
+    assert audit_store(out, max_seconds=10).clean
+    (out / "manifest.jsonl").unlink()
+    with Store(out) as store:
+        assert audit_store(out, max_seconds=10).clean
+        add(store, "b")
+    Store(out).close()
+    assert len(manifest(out)) == 6
+    assert audit_store(out, max_seconds=10).clean
+
+
 def test_the_second_run_at_a_time_is_refused(tmp_path: Path) -> None:
     with Store(tmp_path / "s"), pytest.raises(StoreError, match="another run") as caught:
         Store(tmp_path / "s")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 
 from deident import __version__
 from deident.errors import DeidentError, KeyMaterialError, SettingError, StoreError
+from deident.process import leave_no_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
     "demo": ("deident.cli.demo", "the same on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
-    "audit": ("deident.audit.command", "prove that a store holds what it promises, and nothing else"),
+    "audit": ("deident.cli.audit", "prove that a store holds what it promises, and nothing else"),
     "evaluate": ("deident.evaluation.command", "attack disguises, and say what they protect and cost"),
     "review": ("deident.cli.review", "deal snippets to the people who listen"),
     "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
@@ -44,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
+    leave_no_core()
     parser = _parser(next((a for a in arguments if not a.startswith("-")), None))
     args = parser.parse_args(arguments)
     if args.command is None:
@@ -70,8 +74,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"failed unexpectedly ({type(error).__name__}); DEIDENT_DEBUG=1 shows where", 1)
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors do not repeat what was typed: it may be a path, and errors end up in logs."""
+
+    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+        found, rest = self.parse_known_args(args)
+        if rest:
+            options = [word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z-]+(=.*)?", word)]
+            others = len(rest) - len(options)
+            more = [f"{others} arguments that belong to nothing"] if others else []
+            self.error(f"not understood: {', '.join([*options, *more])}")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        said, choices, possible = message.partition(" (choose from")
+        said = re.sub(r"(--[a-z-]+)=\S+", r"\1", re.sub(r"(: | )(['\"]).*\2", "", said))
+        super().error(said + choices + possible)
+
+
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="deident",
         description="De-identify speech recordings: short, disguised, clean snippets for people to listen to.",
         epilog=EXAMPLES,

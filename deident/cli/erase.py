@@ -45,10 +45,15 @@ def run(args: argparse.Namespace) -> int:
     wanted = _selector(args)
     linkage, key = linkage_of(args)
     with Store(args.store, key=key, create=False) as store:
-        links = [link for link in linkage.links() if wanted(link)]
+        linkage.forget_unreleased(store)
+        known = [link for link in linkage.links() if link.store == store.id]
+        links = {link for link in known if wanted(link)}
+        if args.older_than is None:  # the same sound from another place is the same person's
+            contents = {link.content for link in links}
+            links |= {link for link in known if link.content in contents}
         names = {name for link in links for name in link.names}
         store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
-        linkage.remove(wanted)
+        linkage.remove(links.__contains__)
     recordings = len({link.place for link in links})
     print(f"erased {len(names)} snippets of {recordings} recordings")  # noqa: T201
     return 0 if links else 1

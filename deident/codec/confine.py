@@ -12,9 +12,11 @@ import socket
 import sys
 import threading
 
+from deident.process import leave_no_core
+
 _statm: int | None = None
 
-_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 def for_good(link: socket.socket) -> None:
@@ -28,14 +30,13 @@ def for_good(link: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the link
     spare = os.dup(link.fileno())
     os.close(spare)
-    for limit, value in (("NOFILE", spare + 1), ("FSIZE", 0), ("CORE", 0)):
+    leave_no_core()
+    for limit, value in (("NOFILE", spare + 1), ("FSIZE", 0)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{limit}"), (value, value))
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            prctl = ctypes.CDLL(None).prctl
-            prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-            prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     threading.Thread(target=_die_with, args=(link.fileno(),), daemon=True).start()
 
 

@@ -13,10 +13,12 @@ _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A file format. `engine` is what decodes it: "sound" (ourselves and libsndfile) or "av"."""
+    """A file format. `engine` is what decodes it: "sound" (ourselves and libsndfile) or "av".
+    start : bytes in front of it that are none of it."""
 
     name: str
     engine: str
+    start: int = 0
 
 
 # Name, engine, and the bytes that must stand at the offsets.
@@ -58,12 +60,9 @@ def recognise(source: Bytes) -> Container:
         raise RefusedError("empty")
     offset = id3_bytes(source)
     head = source.at(offset, 64)
-    if offset and head.startswith(b"fLaC"):
-        return Container("flac", "sound")
-    if not offset:
-        for name, engine, marks in SIGNATURES:
-            if all(head[at : at + len(mark)] == mark for at, mark in marks):
-                return Container(name, engine)
+    for name, engine, marks in SIGNATURES:
+        if all(head[at : at + len(mark)] == mark for at, mark in marks):
+            return Container(name, engine, offset)
     if found := _mpeg(source.at(offset, _PADDING + 8192)):
         return found
     raise RefusedError("not-audio")

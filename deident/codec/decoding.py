@@ -183,7 +183,7 @@ def _from_file(
             memory_bytes=limits.memory_bytes,
             cpu_seconds=limits.cpu_seconds + limits.cpu_seconds_per_megabyte * content.size / 1e6,
             out_rate=out_rate,
-            start=start,
+            start=start + container.start,
         )
         if container.engine == "av" and not _has_av():
             raise RefusedError("needs-extra")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
+from typing import Any, Protocol
 
 
 class Bytes:
@@ -37,13 +37,21 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
 _TAG = 128  # at a pretended end, decoders look for an ID3v1 tag and must find room for one
 
 
+class Readable(Protocol):
+    """What a `File` is made of."""
+
+    size: int
+
+    def at(self, offset: int, count: int) -> bytes: ...
+
+
 class File(io.RawIOBase):
     """`Bytes` as a file object for a decoder, with some bytes replaced and a length of one's choice.
 
     patches : offset to the bytes that are seen there: sizes that a recorder never filled in.
     length : what the end is said to be, where a decoder derives a wrong duration from the true one."""
 
-    def __init__(self, source: Bytes, patches: dict[int, bytes] | None = None, length: int = 0) -> None:
+    def __init__(self, source: Readable, patches: dict[int, bytes] | None = None, length: int = 0) -> None:
         self._source = source
         self._patches = patches or {}
         self._length = length or source.size

@@ -51,9 +51,17 @@ def _chunks(source: Bytes, at: int, form: str, align: int) -> Iterator[Chunk]:
         kind, size = struct.unpack(form, head)
         yield Chunk(kind, at + header, size)
         at += header + size
-        at += -at % align
+        if at % align and not _lacks_padding(source, at):
+            at += -at % align
 
 
+def _lacks_padding(source: Bytes, end: int) -> bool:
+    """Whether a writer forgot the byte behind a chunk of odd size, and the next chunk follows at once."""
+    here = source.at(end, 5)
+    return len(here) == 5 and here[1:] not in _KINDS and all(32 <= byte < 127 for byte in here[:4])
+
+
+_KINDS = {b"fmt ", b"data", b"fact", b"LIST", b"COMM", b"SSND"}
 _RECORDINGS = {b"RIFF", b"RIFX", b"RF64", b"FORM", b"data", b"SSND"}
 
 

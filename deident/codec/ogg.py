@@ -5,6 +5,7 @@ carry cannot read FLAC in Ogg at all."""
 
 from __future__ import annotations
 
+import bisect
 import io
 import os
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from deident.codec.files import Bytes
 _HEAD = 27
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _RESYNC = 1 << 16
+_MAX_STREAMS = 64  # side by side
 _TOLERANCE = 4096  # bytes that are no page: tags and padding, not lost sound
 
 
@@ -85,12 +87,51 @@ def chain(source: Bytes) -> Chain:
     return Chain([source.window(a, b) for a, b in zip(starts, [*starts[1:], stop], strict=True)], ending)
 
 
-def codec(link: Bytes) -> str:
-    """What the first packet is: "vorbis", "opus", "flac" or "other"."""
-    page = next(pages(link), None)
-    mark = link.at(page.body, 8) if page else b""
-    known = {b"\x01vorbis": "vorbis", b"OpusHead": "opus", b"\x7fFLAC": "flac"}
-    return next((name for start, name in known.items() if mark.startswith(start)), "other")
+_CODECS = {b"\x01vorbis": "vorbis", b"OpusHead": "opus", b"\x7fFLAC": "flac", b"Speex   ": "speex"}
+
+
+class Stream:
+    """The pages of one serial number in a link, as if nothing lay between them. codec : "vorbis", "opus",
+    "flac", "speex" or "other", by its first packet."""
+
+    def __init__(self, link: Bytes, serial: int, codec: str) -> None:
+        self.serial, self.codec = serial, codec
+        self._link = link
+        self._pages: list[tuple[int, int]] = []  # where a page begins in the stream, and in the link
+        self.size = 0
+
+    def add(self, page: Page) -> None:
+        self._pages.append((self.size, page.start))
+        self.size += page.stop - page.start
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`; fewer at the end, none beyond it."""
+        count = min(count, self.size - offset)
+        pieces: list[bytes] = []
+        number = bisect.bisect_right(self._pages, (offset, self._link.size)) - 1
+        while count > 0 and offset >= 0:
+            begin, place = self._pages[number]
+            end = self._pages[number + 1][0] if number + 1 < len(self._pages) else self.size
+            piece = self._link.at(place + offset - begin, min(count, end - offset))
+            if not piece:
+                break
+            pieces.append(piece)
+            offset, count, number = offset + len(piece), count - len(piece), number + 1
+        return b"".join(pieces)
+
+
+def streams(link: Bytes) -> list[Stream]:
+    """What runs side by side in a link: one stream as a rule; a skeleton, a film or a second microphone beside
+    it now and then."""
+    found: dict[int, Stream] = {}
+    for page in pages(link):
+        if page.serial not in found and page.flags & _FIRST and len(found) < _MAX_STREAMS:
+            mark = link.at(page.body, 8)
+            codec = next((name for start, name in _CODECS.items() if mark.startswith(start)), "other")
+            found[page.serial] = Stream(link, page.serial, codec)
+        if page.serial in found and page.stop <= link.size:
+            found[page.serial].add(page)
+    return list(found.values())
 
 
 class FlacFile(io.RawIOBase):
@@ -100,8 +141,9 @@ class FlacFile(io.RawIOBase):
 
     _MAPPING = 9  # 0x7F "FLAC", version, header count: before the native stream (FLAC to Ogg mapping 1.0)
 
-    def __init__(self, link: Bytes) -> None:
+    def __init__(self, link: Bytes, serial: int) -> None:
         self._link = link
+        self._serial = serial
         self._length = link.size
         self._restart()
 
@@ -110,13 +152,11 @@ class FlacFile(io.RawIOBase):
         self._piece, self._from, self._position = b"", 0, 0
 
     def _bodies(self) -> Iterator[bytes]:
-        serial = None
+        skip = self._MAPPING
         for page in pages(self._link):
-            body = self._link.at(page.body, page.stop - page.body)
-            if serial is None:
-                serial, body = page.serial, body[self._MAPPING :]
-            if page.serial == serial:
-                yield body
+            if page.serial == self._serial:
+                yield self._link.at(page.body, page.stop - page.body)[skip:]
+                skip = 0
 
     def readable(self) -> bool:
         return True

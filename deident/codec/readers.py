@@ -126,13 +126,19 @@ class OggReader:
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         for link in self._chain.links:
-            kind = ogg.codec(link)
-            if kind == "other":
-                raise RefusedError("needs-extra")
-            decoder = Decoder(ogg.FlacFile(link) if kind == "flac" else File(link))
+            streams = ogg.streams(link)
+            voices = [stream for stream in streams if stream.codec != "other"]
+            if not voices or voices[0].codec == "speex":
+                raise RefusedError("needs-extra" if voices or streams else "undecodable")
+            is_flac = voices[0].codec == "flac"
+            decoder = Decoder(
+                ogg.FlacFile(link, voices[0].serial) if is_flac else File(voices[0] if streams[1:] else link)
+            )
             yield from decoder
-            if decoder.ending and kind != "flac":
+            if decoder.ending and not is_flac:
                 self.ending = self.ending or decoder.ending
+            if len(voices) > 1:  # another microphone, that is
+                self.ending = self.ending or "extra-data"
 
 
 class PlainReader:

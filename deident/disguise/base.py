@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,11 @@ class Disguise(Protocol[V]):
 
 
 class Method(Generic[V]):
-    """The base of the methods here: a frozen dataclass of settings that is also a plain callable."""
+    """The base of the methods here: a frozen dataclass of settings that is also a plain callable.
+
+    replaces_quiet : whether what lies between words is made anew. Where it is not, a run does that after it."""
+
+    replaces_quiet: ClassVar[bool] = False
 
     def draw(self, rng: np.random.Generator) -> V:
         raise NotImplementedError

@@ -32,6 +32,10 @@ class Chain(Method[tuple[Any, ...]]):
             product *= getattr(method, "stretch", 1.0)
         return product
 
+    @property
+    def replaces_quiet(self) -> bool:  # type: ignore[override]
+        return any(getattr(method, "replaces_quiet", False) for method in self.methods)
+
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return tuple(method.draw(rng) for method in self.methods)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -101,6 +102,8 @@ class Vocoder(Method[VocoderVoice]):
     sharpness : of the formants, 1 = as found after smoothing.   comfort_db : of what lies between words,
     below the speech. The output is never longer than the input.
     Raises `SettingError` for settings out of range."""
+
+    replaces_quiet: ClassVar[bool] = True
 
     order: int = 16
     mean: float = 1.0

@@ -10,6 +10,10 @@ Pcm = npt.NDArray[np.int16]
 
 LEVEL_DB = -26.0  # RMS of every released snippet, dB re full scale (ITU-T P.56 test material is kept there)
 SILENCE_DB = -75.0  # below this RMS there is nothing to raise
+QUIET_FRAME = 160  # samples, 10 ms
+HELD = 3  # frames before and after what is not quiet
+COMFORT = 10.0 ** (-70.0 / 20.0)  # RMS of the noise in place of quiet, re full scale: 44 dB below speech
+_RAMP = ((np.arange(QUIET_FRAME) + 0.5) / QUIET_FRAME).astype(np.float32)
 KNEE = 0.7  # full scale = 1; peaks above it are bent, not cut
 
 
@@ -41,6 +45,32 @@ def bend_peaks(samples: Floats) -> Floats:
     excess = np.abs(samples[loud]) - np.float32(KNEE)
     bent = KNEE + (1.0 - KNEE) * np.tanh(excess / (1.0 - KNEE))
     out[loud] = np.copysign(bent.astype(np.float32), samples[loud])
+    return out
+
+
+def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
+    """(samples,) whose quiet parts have given way to the same faint noise for everybody: what is heard between
+    words tells the room and the microphone.
+
+    What is 30 dB below the loud frames is quiet, and what is within 3 dB of the quietest, so that a noisy room
+    goes too (but nothing within 18 dB of the loud ones). Edges are kept for 30 ms and crossed in 10 ms."""
+    frames = samples.size // QUIET_FRAME
+    if frames < 2:
+        return samples
+    rows = samples[: frames * QUIET_FRAME].reshape(frames, QUIET_FRAME)
+    level_db = 10.0 * np.log10(
+        np.einsum("ij,ij->i", rows, rows) / np.float32(QUIET_FRAME) + np.float32(1e-12)
+    )
+    floor, loud = np.percentile(level_db, (5, 95))
+    open_ = level_db > min(max(floor + 3.0, loud - 30.0), loud - 18.0)
+    held = np.convolve(open_, np.ones(2 * HELD + 1))[HELD : HELD + frames]
+    gain = (held > 0.5).astype(np.float32)
+    ends = np.append(gain[1:], gain[-1])
+    noise = np.frombuffer(rng.bytes(samples.size + 1), dtype=np.int8).astype(np.float32)
+    out: Floats = (noise[1:] + noise[:-1]) * np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
+    ramps = gain[:, None] + (ends - gain)[:, None] * _RAMP
+    out[: rows.size] += (rows * ramps).ravel()
+    out[rows.size :] += samples[rows.size :] * gain[-1]
     return out
 
 

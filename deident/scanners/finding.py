@@ -7,6 +7,7 @@ from typing import Protocol
 
 VALUE_BYTES = 4096  # of a value are kept: enough to recognise it by
 MOST_FINDINGS = 10_000
+MOST_OPEN = 100_000  # ranges that a scan may put off: each takes memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deident.scanners.finding import Bytes, Notes
+from deident.scanners.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.scanners.reader import is_zero
 
 _INSIDE = {
@@ -40,6 +40,8 @@ def scan_matroska(source: Bytes, start: int, stop: int, notes: Notes) -> None:
         place, end = work.pop()
         while place < end:
             source.step()
+            if len(work) > MOST_OPEN:
+                raise ScanStop(f"more than {MOST_OPEN} pieces inside pieces")
             name, header = _number(source, place, keep=True)
             size, length = _number(source, place + header, keep=False)
             body = place + header + length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deident.scanners.finding import Bytes, Notes
+from deident.scanners.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.scanners.reader import is_zero, number
 
 FIRST = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot", b"uuid"}
@@ -34,6 +34,8 @@ def scan_mp4(source: Bytes, start: int, stop: int, notes: Notes) -> None:
         place, end, inside = work.pop()
         while place < end:
             source.step()
+            if len(work) > MOST_OPEN:
+                raise ScanStop(f"more than {MOST_OPEN} pieces inside pieces")
             head = source.read(place, 16)
             header, size = 8, number(head, 0, 4)
             if size == 1:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from deident.scanners.chunks import Chunk, Layout, add_claim, add_filler, walk
 from deident.scanners.finding import Bytes, Notes
+from deident.scanners.flac import scan_flac
 from deident.scanners.id3 import scan_id3
 from deident.scanners.mp3 import scan_mp3
+from deident.scanners.ogg import scan_ogg
 from deident.scanners.reader import number
 from deident.scanners.tails import scan_end, scan_front
 
@@ -64,6 +66,7 @@ INFO = {
     b"DTIM": "time", b"IAS1": "language",
 }  # fmt: skip
 _LISTS = {b"INFO": "riff.info", b"adtl": "riff.adtl"}
+_INNER = {b"OggS": scan_ogg, b"fLaC": scan_flac}  # by the first bytes of a data chunk
 _PLAIN, _EXTENSIBLE, _MPEG = 1, 0xFFFE, (0x50, 0x55)
 # What may follow the 16 bytes of a `fmt ` chunk, by format: IMA and Microsoft ADPCM, extensible, MPEG.
 _FORMAT_BYTES = {0x11: 20, 0x31: 20, 2: 50, _EXTENSIBLE: 40, 0x50: 40, 0x55: 30}
@@ -118,6 +121,8 @@ class _Wave:
                     stop = scan_end(self.source, chunk.body, chunk.stop, self.notes)
                     start = scan_front(self.source, chunk.body, stop, self.notes)
                     scan_mp3(self.source, start, stop, self.notes)
+                elif inner := _INNER.get(self.source.read(chunk.body, 4)):
+                    inner(self.source, chunk.body, chunk.stop, self.notes)
             elif chunk.name == b"fact" and first:
                 self.rest("riff.fact", chunk, 4)
             elif chunk.name == b"ds64" and first:

@@ -3,6 +3,7 @@
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
+from deident.store.proof import audit_linkage
 from deident.store.sealed import Sealed
 from deident.store.store import Store, is_store, new_spool
 
@@ -17,6 +18,7 @@ __all__ = [
     "Spool",
     "Staged",
     "Store",
+    "audit_linkage",
     "is_store",
     "new_spool",
     "today",

@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deident.secret import Key
 from deident.store.disk import Disk
 from deident.store.sealed import Sealed
+from deident.store.store import Store
 
 
 @dataclass(frozen=True, repr=False)
 class Link:
     """A source and its snippets. place, content : the ledger's digests, in hexadecimal digits.
-    recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run."""
+    recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run.
+    store : which store it is of, by `Store.id`.   names : none where the sound was released before, from
+    another place."""
 
     place: str
     content: str
@@ -29,6 +32,7 @@ class Link:
     speaker: str | None
     names: tuple[str, ...]
     day: int
+    store: str = ""
 
     def __repr__(self) -> str:
         return f"Link({len(self.names)} snippets)"
@@ -51,6 +55,18 @@ class Linkage:
     def remove(self, of: Callable[[Link], bool]) -> None:
         """Rewrite the file without some links."""
         self._file.replace([asdict(link) for link in self.links() if not of(link)])
+
+    def forget_unreleased(self, store: Store) -> None:
+        """Drop names that the store never released: a stop came between their record and their commit."""
+        links = list(self.links())
+        kept = [
+            replace(link, names=tuple(name for name in link.names if store.has(name)))
+            if link.store == store.id
+            else link
+            for link in links
+        ]
+        if kept != links:
+            self._file.replace([asdict(link) for link in kept])
 
 
 def today() -> int:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ from deident.store.ledger import Entry, Ledger, Staged
 
 MANIFEST = "manifest.jsonl"
 PRIVATE = ".private"
+LINES = 1000  # of the manifest, written at once
 WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
 
 
@@ -56,6 +58,7 @@ class Store:
         try:
             self._ledger = Ledger(self._private / "ledger.sqlite")
             self.key = self._ledger_key(key)
+            self.id = self._ledger.store_id()
             self.recover()
         except BaseException:
             self._release_lock()
@@ -83,6 +86,14 @@ class Store:
 
     def entry(self, place: bytes) -> Entry | None:
         return self._ledger.entry(place)
+
+    def is_released(self, content: bytes, *, again: bool = False) -> bool:
+        """Whether a sound was released (or erased, the one thing that `again` asks) and may not be once more."""
+        return self._ledger.is_released(content, again=again)
+
+    def has(self, name: str) -> bool:
+        """Whether this is the name of a released snippet."""
+        return self._ledger.has(name)
 
     def spool(self) -> Spool:
         return new_spool(self.staging, self._disk)
@@ -126,19 +137,31 @@ class Store:
 
     def write_manifest(self) -> None:
         """`manifest.jsonl`, one line a snippet, sorted by name, replaced as a whole."""
-        lines = (row.line(RATE, AUDIT_VERSION) for row in self._ledger.released())
+        rows = self._ledger.released()
+        size = 0
         beside = self.staging / "manifest.part"
         self._disk.unlink(beside)
         descriptor = self._disk.create(beside)
         try:
-            for line in lines:
-                self._disk.write(descriptor, line.encode())
+            while lines := "".join(row.line(RATE, AUDIT_VERSION) for row in islice(rows, LINES)).encode():
+                self._disk.write(descriptor, lines)
+                size += len(lines)
             self._disk.set_times(descriptor)
             self._disk.sync(descriptor)
         finally:
             self._disk.close(descriptor)
         self._disk.rename(beside, self.path / MANIFEST)
         self._disk.sync_folder(self.path)
+        self._ledger.set_manifest(size)
+
+    def _has_manifest(self) -> bool:
+        """Whether the manifest is as it was last written, and nothing came or went since."""
+        size = self._ledger.manifest()
+        try:
+            info = os.stat(self.path / MANIFEST, follow_symlinks=False)
+        except OSError:
+            return False
+        return size == info.st_size and info.st_mtime_ns == 0
 
     def recover(self) -> None:
         """Finish what is open: release what was committed, remove what was not. No worker may be at work."""
@@ -152,7 +175,8 @@ class Store:
         erasing = self._ledger.erasing()
         for name in erasing:
             self._disk.unlink(self.path / name)
-        self.write_manifest()
+        if not self._has_manifest():
+            self.write_manifest()
         if erasing:
             self._ledger.mark_erased()
 

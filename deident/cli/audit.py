@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
 
+from deident.cli.keys import add_key_argument, linkage_of
 from deident.errors import SettingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deident.audit import Problem
 
 EPILOG = """\
 examples:
   deident audit store
   deident audit store --max-seconds 8
+  deident audit store --linkage links --key-file key
   deident audit store --quick              names, modes, times, sizes and headers, without reading all sound
 
 exit codes: 0 every promise holds, 1 one is broken or cannot be proved, 2 wrong options"""
@@ -25,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-seconds", type=float, default=10.0, metavar="S", help="every snippet is shorter (default 10)"
     )
     parser.add_argument("--quick", action="store_true", help="do not read all sound, nor prove checksums")
+    parser.add_argument("--linkage", metavar="FILE", help="prove too that this and the store agree")
+    add_key_argument(parser)
     parser.add_argument("--json", action="store_true", help="the report as JSON on standard output")
 
 
@@ -35,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if not (args.max_seconds > 0 and math.isfinite(args.max_seconds)):
         raise SettingError("expected --max-seconds above 0")
     report = audit_store(args.store, max_seconds=args.max_seconds, deep=not args.quick)
+    if args.linkage is not None:
+        report = dataclasses.replace(report, problems=(*report.problems, *_of_linkage(args)))
     if args.json:
         problems = [
             {"code": p.code, "message": p.message, **({"name": p.name} if p.name else {})}
@@ -53,3 +64,10 @@ def run(args: argparse.Namespace) -> int:
         verdict = "every promise holds" if report.clean else f"{len(report.problems)} problems"
         sys.stdout.write(f"{report.files} snippets {proved}, {report.seconds:.1f} s of sound: {verdict}\n")
     return 0 if report.clean else 1
+
+
+def _of_linkage(args: argparse.Namespace) -> list[Problem]:
+    from deident.store import audit_linkage
+
+    _, key = linkage_of(args)
+    return audit_linkage(args.store, args.linkage, key)

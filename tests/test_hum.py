@@ -1,0 +1,86 @@
+"""Mains hum: found where it is, gone afterwards, and nobody's voice the worse for it."""
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Audio
+from deident.dsp.hum import find_hum, subtract, without_hum
+from deident.pipeline import deidentify
+from deident.policy import Policy, disguise_named
+from tests import voices
+
+HUM = {1: 1.0, 2: 0.5, 3: 0.7, 5: 0.3, 7: 0.2, 10: 0.1}  # harmonic: amplitude
+RNG = np.random.default_rng(5)
+
+
+def hum(seconds: float, mains: float, level: float = 0.01) -> np.ndarray:
+    """(samples,) the lines of `HUM`, drifting as a grid does by a few thousandths of a hertz."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    cycles = mains * time + 0.02 * np.sin(2 * np.pi * time / 40.0)
+    parts = [a * np.cos(2 * np.pi * k * cycles + k) for k, a in HUM.items()]
+    return (level * np.sum(parts, axis=0)).astype(np.float32)
+
+
+def talk(seconds: float, noise: float = 0.001) -> np.ndarray:
+    """(samples,) words of a second with pauses between, over a little noise."""
+    out = (noise * RNG.standard_normal(round(seconds * RATE))).astype(np.float32)
+    for number, start in enumerate(range(RATE // 2, out.size - 2 * RATE, 5 * RATE // 2)):
+        out[start : start + 2 * RATE] += voices.speech(seconds=2.0, seed=number)[: 2 * RATE]
+    return out
+
+
+def excess_db(samples: np.ndarray, frequency: float) -> float:
+    """How far the line at a frequency stands above its neighbourhood of 3 Hz to either side."""
+    window = np.hanning(samples.size)
+    power = np.abs(np.fft.rfft(samples * window, 2 * samples.size)) ** 2
+    step = RATE / (2 * samples.size)
+    middle, near, far = (round(f / step) for f in (frequency, 0.5, 3.0))
+    inside = power[middle - near // 4 : middle + near // 4 + 1].max()
+    around = np.concatenate((power[middle - far : middle - near], power[middle + near : middle + far]))
+    return float(10 * np.log10(inside / around.mean()))
+
+
+@pytest.mark.parametrize("mains", [49.8, 50.03, 59.98, 60.2])
+@pytest.mark.parametrize("seconds", [6.0, 20.0])
+def test_hum_is_found_and_gone(mains: float, seconds: float) -> None:
+    noise = (0.003 * RNG.standard_normal(round(seconds * RATE))).astype(np.float32)
+    sound = noise + hum(seconds, mains)
+    assert find_hum(sound) == pytest.approx(mains, abs=0.06 / seconds + 0.005)
+    assert find_hum(noise) is None
+    out = without_hum(sound)
+    for harmonic in HUM:
+        assert excess_db(sound, harmonic * mains) > 15
+        assert excess_db(out, harmonic * mains) < 9  # the most that chance makes of some dozens of bins
+    assert np.std(out - noise) < 0.25 * np.std(noise)
+
+
+def test_nothing_is_changed_where_nothing_hums() -> None:
+    for sound in (talk(20.0), np.zeros(RATE, np.float32), talk(20.0)[:100], np.zeros(0, np.float32)):
+        assert without_hum(sound) is sound
+
+
+def test_speech_is_left_as_it_was() -> None:
+    speech = talk(30.0)
+    out = without_hum(speech + hum(30.0, 50.03))
+    assert np.std(out - speech) < 0.05 * np.std(hum(30.0, 50.03))
+    assert np.std(subtract(speech, 50.03) - speech) < 0.01 * np.std(speech)
+
+
+@pytest.mark.parametrize("method", ["psola", "mcadams", "pitch_shift", "vocoder"])
+def test_no_method_passes_hum_on(method: str) -> None:
+    """However a disguise moves frequencies, what has no lines going in has none coming out."""
+    speech = talk(12.0)
+    clean, dirty = (
+        [s.samples for s in deidentify(Audio(sound, RATE), Policy(disguise=disguise_named(method)))]
+        for sound in (speech, speech + hum(12.0, 50.03, 0.02))
+    )
+    assert len(clean) == len(dirty) > 0
+
+    def lines(snippets: list[np.ndarray]) -> float:
+        spectrum = [np.abs(np.fft.rfft(s * np.hanning(s.size), 1 << 18)) ** 2 for s in snippets]
+        band = np.mean([s / s.sum() for s in spectrum], axis=0)[
+            round(20 * (1 << 18) / RATE) : round(90 * (1 << 18) / RATE)
+        ]
+        return float(band.max())
+
+    assert lines(dirty) < 4 * lines(clean) + 1e-6

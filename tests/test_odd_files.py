@@ -1,0 +1,107 @@
+"""Files that break a rule of their format, as real programs write them: read, or said to lack something."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+
+from deident.codec import decode
+from deident.codec.write import encode_wav
+from deident.scanners import scan
+from tests import dirty_parts as parts
+from tests.dirty import voice
+from tests.dirty_parts import chunk, id3, page
+
+ODD = b"odd"
+TAG = id3(parts.frame(b"TPE1", b"\0somebody"))
+
+
+def heard(data: bytes) -> tuple[int, str | None]:
+    """(samples, ending) of a file."""
+    with decode(io.BytesIO(data)) as decoding:
+        return sum(block.shape[1] for block in decoding), decoding.partial
+
+
+def unpadded(name: bytes, order: str) -> bytes:
+    return name + struct.pack(f"{order}I", len(ODD)) + ODD
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        parts.wave(voice(), unpadded(b"note", "<")),
+        parts.wave(voice(), chunk(b"junk", b"any", pad=b"z")),
+        parts.aiff(voice(), unpadded(b"NAME", ">") + chunk(b"AUTH", b"me", ">")),
+        TAG + parts.wave(voice()),
+        TAG + parts.aiff(voice()),
+        TAG + TAG + parts.caf(voice(), []),
+    ],
+    ids=[
+        "no padding",
+        "padding that is not zero",
+        "no padding in aiff",
+        "tag, wav",
+        "tag, aiff",
+        "tags, caf",
+    ],
+)
+def test_sound_is_found_behind_what_should_not_be_there(data: bytes) -> None:
+    assert heard(data) == (voice().size, None)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_a_skeleton_beside_a_stream_is_no_loss(subtype: str) -> None:
+    clean = parts.sound(voice(), "OGG", subtype)
+    second = clean.index(b"OggS", 4)
+    skeleton = page([b"fishead\0" + bytes(56)], 77, 0, 2), page([b"fisbone\0" + bytes(44)], 77, 1, 4)
+    with_skeleton = skeleton[0] + clean[:second] + skeleton[1] + clean[second:]
+    assert heard(with_skeleton) == heard(clean)
+    assert heard(TAG + clean) == heard(clean)
+
+
+def test_a_second_microphone_in_an_ogg_is_told() -> None:
+    one, other = (parts.sound(samples, "OGG", "VORBIS") for samples in (voice(), voice()[::-1].copy()))
+    a, b = one.index(b"OggS", 4), other.index(b"OggS", 4)
+    assert one[14:18] != other[14:18]
+    samples, ending = heard(one[:a] + other[:b] + one[a:] + other[b:])
+    assert samples == heard(one)[0]
+    assert ending == "extra-data"
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "FLAC"])
+def test_tags_of_a_container_in_a_container_are_found(subtype: str) -> None:
+    inner = (
+        parts.sound(voice(), "OGG", "VORBIS")
+        if subtype == "VORBIS"
+        else parts.flac(voice(), [(4, parts.comments("x", [b"A=b"]))])
+    )
+    form = struct.pack("<HHIIHHH", 0x674F, 1, 16_000, 32_000, 2, 16, 0)
+    body = b"WAVE" + chunk(b"fmt ", form) + chunk(b"data", inner)
+    found = {finding.kind for finding in scan(b"RIFF" + struct.pack("<I", len(body)) + body)}
+    assert any(kind.endswith((".vendor", ".comment")) for kind in found)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0\0\0\x08ftyp" + b"\0\0\0\x08moov" * 300_000,
+        b"\x1a\x45\xdf\xa3\x80" + b"\x18\x53\x80\x67\x80" * 300_000,
+    ],
+    ids=["mp4", "matroska"],
+)
+def test_pieces_inside_pieces_are_bounded(data: bytes) -> None:
+    assert [finding.kind for finding in scan(data)] == ["unscanned"]
+
+
+def test_every_cut_of_a_small_file_is_one_state() -> None:
+    from deident.errors import RecordingError
+
+    whole = parts.wave(np.tile(voice()[:200], 2), chunk(b"LIST", b"INFO" + chunk(b"IART", b"a\0")))
+    for stop in range(len(whole)):
+        try:
+            samples, _ = heard(whole[:stop])
+        except RecordingError:
+            continue
+        assert samples <= 400
+    assert heard(encode_wav(voice()))[0] == voice().size

@@ -1,0 +1,105 @@
+"""What processes leave behind: no worker, no traceback at Ctrl-C, no core, and no path in an error."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+linux_only = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+POOL = """
+import multiprocessing, sys, time
+from deident.pools import _pool
+if __name__ == "__main__":
+    with _pool(2) as pool:
+        tasks = [pool.submit(time.sleep, 60) for _ in range(4)]
+        while len(multiprocessing.active_children()) < 2: time.sleep(0.01)
+        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+        time.sleep(60)
+"""
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@linux_only
+def test_workers_do_not_outlive_a_killed_run() -> None:
+    with start(POOL) as run:
+        assert run.stdout is not None
+        workers = [int(word) for word in run.stdout.readline().split()]
+        assert len(workers) == 2
+        deadline = time.monotonic() + 20
+        for pid in workers:  # each has begun, and watches its parent by a thread
+            while len(list(Path(f"/proc/{pid}/task").iterdir())) < 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        os.kill(run.pid, signal.SIGKILL)
+        while any(map(running, workers)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(map(running, workers))
+
+
+def test_an_interrupted_run_says_one_line(recordings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "canary-folder"
+    folder.mkdir()
+    for number in range(70):
+        (folder / f"{number}.mp3").write_bytes((recordings / "reading.mp3").read_bytes())
+    code = "import sys; from deident.cli import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+    with start(code, "run", str(folder), "--out", str(tmp_path / "s"), "--jobs", "2", "--quiet") as run:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob("s/.private/staging/*.spool")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(run.pid, signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert errors == "deident: interrupted; the same command goes on where it stopped\n"
+
+
+@linux_only
+def test_there_is_no_core() -> None:
+    code = (
+        "import resource\nfrom deident.process import leave_no_core\nleave_no_core()\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    with start(code) as run:
+        out, _ = run.communicate(timeout=30)
+    assert out.splitlines()[0].startswith("(0, 0)")
+    assert out.splitlines()[1] == "0"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "canary.wav", "--ot", "canary"], ["audit", "s", "canary.wav"], ["run", "x", "--jobs", "canary"],
+     ["run", "x", "--scope=canary"], ["canary.wav"], ["run", "x", "--s=canary"], ["run", "x", "--quiet=canary"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_errors_of_use_do_not_repeat_what_was_typed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deident.cli import main
+
+    monkeypatch.setattr("deident.cli.leave_no_core", lambda: None)  # not for the process that tests
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "canary" not in said
+    assert "error: " in said
