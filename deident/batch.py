@@ -134,7 +134,7 @@ def dry_run(
     summary = Summary()
     for number, recording in enumerate(expand(recordings)):
         try:
-            tally = plan(recording.path, policy, recording.segments)
+            tally = plan(recording.path, policy, recording.segments, recording.turns, recording.mute)
             outcome = Outcome(number, state_of(tally), tally)
         except RecordingError as error:
             outcome = Outcome(number, "refused", Tally(), error.code, str(error))
@@ -146,8 +146,10 @@ def dry_run(
 def _check(policy: Policy, key: Key | None, linkage: object) -> None:
     if key is None and linkage is not None:
         raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
-    if key is None and (policy.repeatable or policy.scope == "speaker"):
-        raise SettingError("a repeatable run and scope=speaker need a key: make one with `deident keygen`")
+    if key is None and policy.needs_key:
+        raise SettingError(
+            "a repeatable run, scope=speaker and speakers to carry need a key: make one with `deident keygen`"
+        )
 
 
 def _place(store: Store, recording: Recording) -> bytes:
@@ -198,9 +200,9 @@ def _commit(
     if linkage is not None:
         linkage.add(
             [
-                _link(store, entry, outcome, recordings[outcome.number])
+                link
                 for entry, outcome in zip(entries, done, strict=True)
-                if outcome.snippets
+                for link in _links(store, entry, outcome, recordings[outcome.number])
             ]
         )
     counts = store.commit(
@@ -214,18 +216,27 @@ def _commit(
             outcome.message = "the same sound was released or erased before"
 
 
-def _link(store: Store, entry: Entry, outcome: Outcome, recording: Recording) -> Link:
+def _links(store: Store, entry: Entry, outcome: Outcome, recording: Recording) -> list[Link]:
+    """What a recording's snippets are to be found by: a link for each of its speakers."""
     from deident.store import Link, today
 
-    return Link(
-        place=entry.place.hex(),
-        content=entry.content.hex(),
-        recording=pseudonym(store.key, recording.path),
-        path=os.path.abspath(recording.path),
-        speaker=recording.speaker,
-        names=tuple(snippet.name for snippet in outcome.snippets),
-        day=today(),
-    )
+    whose: dict[str | None, list[tuple[str, str]]] = {}
+    for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
+        speaker = (turn and turn.speaker) or recording.speaker
+        whose.setdefault(speaker, []).append((snippet.name, turn.id if turn else ""))
+    return [
+        Link(
+            place=entry.place.hex(),
+            content=entry.content.hex(),
+            recording=pseudonym(store.key, recording.path),
+            path=os.path.abspath(recording.path),
+            speaker=speaker,
+            names=tuple(name for name, _ in own),
+            day=today(),
+            utterances=tuple(id for _, id in own) if any(id for _, id in own) else (),
+        )
+        for speaker, own in whose.items()
+    ]
 
 
 def pseudonym(key: Key, path: str) -> str:

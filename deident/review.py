@@ -76,28 +76,32 @@ def deal(
     """Batches for a round.
 
     opted_out : paths or speakers whose recordings take no part.   heard : (reviewer, person) of earlier
-    rounds, where a person is what `person` says of a link."""
+    rounds, where a person is one of what `people` says of a link."""
     seen = set(heard)
     pool = []
+    room: dict[str, int] = {}
     for link in links:
         if {link.path, link.speaker, link.recording} & opted_out or not _drawn(person(link), programme, key):
             continue
         names = list(link.names)
         secrets.SystemRandom().shuffle(names)
-        pool += [(name, person(link)) for name in names[: programme.max_per_recording]]
+        left = room.setdefault(link.content, programme.max_per_recording)
+        taken = names[:left]  # a recording with several speakers has several links
+        room[link.content] -= len(taken)
+        pool += [(name, people(link)) for name in taken]
     secrets.SystemRandom().shuffle(pool)
     hands: dict[str, list[str]] = {reviewer: [] for reviewer in programme.reviewers}
     for name, whose in pool:
         free = [
             reviewer
             for reviewer, hand in hands.items()
-            if len(hand) < programme.per_reviewer and (reviewer, whose) not in seen
+            if len(hand) < programme.per_reviewer and not any((reviewer, one) in seen for one in whose)
         ]
         if not free:
             continue
         reviewer = min(free, key=lambda r: len(hands[r]))
         hands[reviewer].append(name)
-        seen.add((reviewer, whose))
+        seen.update((reviewer, one) for one in whose)
     return [
         Batch(reviewer, tuple((name, f"{secrets.token_hex(16)}{Path(name).suffix}") for name in hand))
         for reviewer, hand in hands.items()
@@ -105,8 +109,13 @@ def deal(
 
 
 def person(link: Link) -> str:
-    """Who must not be heard twice by one reviewer: the speaker where known, else the recording."""
+    """Who is drawn or not: the speaker where known, else the recording."""
     return f"speaker {link.speaker}" if link.speaker is not None else f"recording {link.content}"
+
+
+def people(link: Link) -> set[str]:
+    """Who and what must not be heard twice by one reviewer: the speaker, and whoever spoke with them."""
+    return {person(link), f"recording {link.content}"}
 
 
 def hold_round(
@@ -132,12 +141,17 @@ def hold_round(
     history = Sealed(store.history, key, "reviews")
     heard = [(str(record["reviewer"]), str(record["person"])) for record in history.records()]
     links = list(linkage.links())
-    whose = {name: person(link) for link in links for name in link.names}
+    whose = {name: people(link) for link in links for name in link.names}
     batches = deal(
         [_still_there(link, store) for link in links], programme, key, opted_out=opted_out, heard=heard
     )
     history.add(
-        [{"reviewer": b.reviewer, "person": whose[name]} for b in batches for name, _ in b.names]
+        [
+            {"reviewer": b.reviewer, "person": one}
+            for b in batches
+            for name, _ in b.names
+            for one in sorted(whose[name])
+        ]
     )  # before anything can be heard
     disk.make_folder(folder)
     for batch in batches:
@@ -186,11 +200,16 @@ def page(files: Sequence[str], title: str) -> str:
     return text.replace("{{DATA}}", data)
 
 
-def label_studio(files: Sequence[str]) -> str:
-    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage."""
-    return (
-        json.dumps([{"data": {"audio": f"/data/local-files/?d={name}"}} for name in files], indent=1) + "\n"
-    )
+def label_studio(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
+    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage.
+
+    facts : what else each task shows."""
+    known = facts or [{}] * len(files)
+    tasks = [
+        {"data": {"audio": f"/data/local-files/?d={name}", **fact}}
+        for name, fact in zip(files, known, strict=True)
+    ]
+    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
 def _pack(folder: Path, disk: Disk) -> None:

@@ -14,6 +14,7 @@ from deident.errors import SettingError
 from deident.vad import FRAME, Speech, activity, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
+Overlap = Literal["refuse", "drop"]
 Reason = Literal["over_limit", "too_short"]
 MIN_PAUSE_FRAMES = 6  # 60 ms: longer than most stop closures' silence, shorter than a breath
 
@@ -25,12 +26,16 @@ class Cutting:
     max_seconds : every released snippet is shorter than this, after all processing.
     min_seconds : shorter ones are dropped.   over_limit : what happens to speech that has no pause to
     divide it at, "drop" or "split" at its quietest places.   fade_seconds : at both ends.
+    whole_turns : a turn over the limit is dropped, not divided.   overlap : a recording whose turns overlap is
+    refused, or what overlaps is left out ("drop").
     Raises `SettingError` outside the ranges."""
 
     max_seconds: float = 10.0
     min_seconds: float = 0.3
     over_limit: OverLimit = "drop"
     fade_seconds: float = 0.01
+    whole_turns: bool = False
+    overlap: Overlap = "refuse"
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.max_seconds <= 60.0:
@@ -39,6 +44,8 @@ class Cutting:
             raise SettingError(f"expected min_seconds from 0 to under max_seconds; got {self.min_seconds:g}")
         if self.over_limit not in ("drop", "split"):
             raise SettingError('expected over_limit "drop" or "split"')
+        if self.overlap not in ("refuse", "drop"):
+            raise SettingError('expected overlap "refuse" or "drop"')
         if not 0.0 <= self.fade_seconds <= 0.1:
             raise SettingError(f"expected fade_seconds between 0 and 0.1; got {self.fade_seconds:g}")
 
@@ -78,6 +85,9 @@ def cut(
     longest = int(cutting.max_samples / stretch)
     cuts: list[Cut] = []
     for segment in segments:
+        if cutting.whole_turns:
+            cuts.append(_judged(segment, cutting, longest))
+            continue
         for piece in divide(audio, segment, longest, speech):
             if len(piece) > longest and cutting.over_limit == "split":
                 cuts.extend(_judged(part, cutting, longest) for part in split(audio, piece, longest))

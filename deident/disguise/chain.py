@@ -32,6 +32,11 @@ class Chain(Method[tuple[Any, ...]]):
             product *= getattr(method, "stretch", 1.0)
         return product
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether what is said stays where it was."""
+        return all(getattr(method, "keeps_time", False) for method in self.methods)
+
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return tuple(method.draw(rng) for method in self.methods)
 

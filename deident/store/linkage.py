@@ -20,7 +20,8 @@ from deident.store.sealed import Sealed
 @dataclass(frozen=True, repr=False)
 class Link:
     """A source and its snippets. place, content : the ledger's digests, in hexadecimal digits.
-    recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run."""
+    recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run.
+    utterances : what the source calls each of them, where it calls them something."""
 
     place: str
     content: str
@@ -29,6 +30,7 @@ class Link:
     speaker: str | None
     names: tuple[str, ...]
     day: int
+    utterances: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Link({len(self.names)} snippets)"
@@ -46,7 +48,8 @@ class Linkage:
 
     def links(self) -> Iterator[Link]:
         for record in self._file.records():
-            yield Link(**{**record, "names": tuple(record["names"])})
+            lists = {name: tuple(record.get(name, ())) for name in ("names", "utterances")}
+            yield Link(**{**record, **lists})
 
     def remove(self, of: Callable[[Link], bool]) -> None:
         """Rewrite the file without some links."""
