@@ -100,10 +100,13 @@ def run(
     with Store(out, key=key) as store:
         todo = []
         for number, recording in enumerate(waiting):
-            if _is_done(store, recording, policy, again):
-                _tell(summary, _skipped(number), recording, store.key, progress)
-            else:
+            entry = store.entry(_place(store, recording))
+            if entry is None or not _is_done(entry, _settings(store, recording, policy), again):
                 todo.append((number, recording))
+            elif recording.mute and entry.policy.partition("-")[2] != _muted(store, recording, policy):
+                _tell(summary, _unmuted(number), recording, store.key, progress)
+            else:
+                _tell(summary, _skipped(number), recording, store.key, progress)
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         try:
             with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
@@ -160,20 +163,36 @@ def _place(store: Store, recording: Recording) -> bytes:
     return store.place(os.path.abspath(recording.path), info.st_size, info.st_mtime_ns)
 
 
-def _is_done(store: Store, recording: Recording, policy: Policy, again: bool) -> bool:
-    entry = store.entry(_place(store, recording))
-    if entry is None:
-        return False
+def _settings(store: Store, recording: Recording, policy: Policy) -> str:
+    """What a recording was worked on under."""
+    return "-".join(filter(None, (policy.fingerprint(), _muted(store, recording, policy))))
+
+
+def _muted(store: Store, recording: Recording, policy: Policy) -> str:
+    """Tells whether the same parts of a recording were muted."""
+    if not recording.mute:
+        return ""
+    return store.key.pseudonym("mute", repr(sorted(recording.mute)), repr(policy.mute.margin_seconds))[:16]
+
+
+def _is_done(entry: Entry, settings: str, again: bool) -> bool:
     if again:
         return entry.state == "erased"
     # What was released is never released again by accident; what held nothing may hold something for others.
-    return entry.state in ("released", "partial", "erased") or entry.policy == policy.fingerprint()
+    return entry.state in ("released", "partial", "erased") or entry.policy == settings
 
 
 def _skipped(number: int) -> Outcome:
     from deident.pipeline import Tally
 
     return Outcome(number, "skipped", Tally())
+
+
+def _unmuted(number: int) -> Outcome:
+    from deident.pipeline import Tally
+
+    why = "released before with other parts muted: erase what came from it, or begin a new store"
+    return Outcome(number, "refused", Tally(), "mute-changed", why)
 
 
 def _commit(
@@ -193,7 +212,7 @@ def _commit(
             _place(store, recordings[outcome.number]),
             store.content(outcome.tally.digest),
             outcome.state,
-            policy.fingerprint(),
+            _settings(store, recordings[outcome.number], policy),
         )
         for outcome in done
     ]

@@ -140,7 +140,7 @@ def test_overlaps_are_refused_or_left_out() -> None:
     ),
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool) -> None:
     turns = [Turn(Segment(1_000 * a, 1_000 * (a + n)), who) for a, n, who in drawn]
     try:
