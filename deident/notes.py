@@ -163,8 +163,6 @@ def _worded(recording: Recording, notes: list[Note]) -> Recording:
     turns = recording.turns or tuple(
         Turn(channel=channel) for channel in dict.fromkeys(channel for channel, _ in words)
     )
-    if not recording.turns and len(turns) > 1 and recording.speaker is not None:
-        turns = tuple(replace(turn, speaker=recording.speaker) for turn in turns)
     return replace(recording, turns=tuple(_own_words(turn, words) for turn in turns))
 
 

@@ -19,7 +19,7 @@ from deident.mute import Mute, Muting
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
 from deident.snippets import cut
-from deident.turns import Guide, Turn, Word, said
+from deident.turns import Guide, Turn, Word, mixed, said
 from deident.vad import ask, check_segments, find_speech, frame_energy_db
 
 CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
@@ -292,11 +292,13 @@ def _talkers(
     talkers = []
     for talker in range(decoding.talkers):
         channel = talker if policy.channels == "split" else policy.channels
-        own = [
+        own: Sequence[Turn] = [
             turn if "text" in policy.carry else replace(turn, text=None)
             for turn in turns
             if channel == "mix" or turn.channel in (None, channel)
         ]
+        if channel == "mix":
+            own = mixed(own)
         guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
         find = _finder(policy, guide.bounds if own else [] if turns else segments)
         talkers.append(Chapters(find, talker, _hold(policy), mute, guide))

@@ -127,6 +127,15 @@ def _joined(parts: list[Part]) -> list[Part]:
     return out
 
 
+def mixed(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns of channels that are mixed. Those that only say which words are where become one."""
+    if len(turns) < 2 or not all(turn.is_whole_recording and turn.text is None for turn in turns):
+        return turns
+    words = sorted((word for turn in turns for word in turn.words), key=lambda word: word.segment)
+    speakers = {turn.speaker for turn in turns}
+    return [Turn(speaker=speakers.pop() if len(speakers) == 1 else None, words=tuple(words))]
+
+
 class Guide:
     """The turns of one talker: where they bound the cut, and whose a piece is.
 

@@ -119,6 +119,18 @@ def test_channels_have_turns_of_their_own() -> None:
         out(two, [Turn(seconds(0, 2), text="of whom?")], split)
 
 
+def test_words_of_channels_that_are_mixed_come_in_order() -> None:
+    found = Policy(disguise=Sine(), finder=lambda s, r: [(r, 4 * r)], carry=("text",))
+    two = Audio(np.stack([noise(5).mono, noise(5).mono]), RATE)
+    turns = [
+        Turn(words=words(("you", 2, 2.5), ("gone", 0.2, 0.4)), channel=1),
+        Turn(words=words(("hello", 1.2, 1.5), ("too", 3, 3.5)), channel=0),
+    ]
+    assert [s.text for s in out(two, turns, found)] == ["hello you too"]
+    split = Policy(disguise=Sine(), channels="split", finder=found.finder, carry=("text",))
+    assert {s.text for s in out(two, turns, split)} == {"hello too", "you"}
+
+
 def test_overlaps_are_refused_or_left_out() -> None:
     turns = [
         Turn(seconds(0, 4), "a", "one"),
