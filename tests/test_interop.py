@@ -199,7 +199,7 @@ def test_round_trips_are_equal(store: Path, tmp_path: Path) -> None:
 def test_kaldi_is_sorted_and_whole(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     items = read_items(store)
-    export(items, "kaldi", "data/dev_anon")
+    export(items[::-1], "kaldi", "data/dev_anon")
     out = tmp_path / "data" / "dev_anon"
     for name in ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender", "ctm"):
         lines = (out / name).read_bytes().splitlines()
