@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_notes(path: str | os.PathLike[str]) -> list[Note]:
         raise SettingError(f"expected a file that ends in {', '.join(NOTES)}")
     notes = list(NOTES[suffix](path))
     if not notes:
-        raise SettingError("the file names no place in any recording")
+        raise SettingError("the file names no place in any recording: leave it out if that is so")
     return notes
 
 
@@ -159,16 +160,27 @@ def _worded(recording: Recording, notes: list[Note]) -> Recording:
         return recording
     if recording.segments is not None:
         raise SettingError("words belong to turns: give --turns in place of --segments")
-    words = [(note.channel, Word(note.segment, note.text or "")) for note in notes]
-    turns = recording.turns or tuple(
-        Turn(channel=channel) for channel in dict.fromkeys(channel for channel, _ in words)
+    notes = sorted(notes, key=_start)
+    longest = max(len(note.segment) for note in notes)
+    channels = dict.fromkeys(note.channel for note in notes)
+    turns = recording.turns or tuple(Turn(channel=channel) for channel in channels)
+    return replace(recording, turns=tuple(_own_words(turn, notes, longest) for turn in turns))
+
+
+def _own_words(turn: Turn, notes: list[Note], longest: int) -> Turn:
+    first = bisect_left(notes, turn.segment.start - longest, key=_start)
+    last = bisect_left(notes, turn.segment.stop, key=_start)
+    own = (
+        Word(note.segment, note.text or "")
+        for note in notes[first:last]
+        if turn.segment.overlap(note.segment)
+        and (turn.channel is None or note.channel in (None, turn.channel))
     )
-    return replace(recording, turns=tuple(_own_words(turn, words) for turn in turns))
+    return replace(turn, words=tuple(own))
 
 
-def _own_words(turn: Turn, words: list[tuple[int | None, Word]]) -> Turn:
-    own = (word for channel, word in words if turn.channel is None or channel in (None, turn.channel))
-    return replace(turn, words=tuple(word for word in own if turn.segment.overlap(word.segment)))
+def _start(note: Note) -> int:
+    return note.segment.start
 
 
 def with_mutes(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[Recording]:
@@ -184,23 +196,21 @@ def with_mutes(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[R
 
 
 def _dealt(recordings: Sequence[Recording], notes: Iterable[Note]) -> list[list[Note]]:
-    """The notes of each recording. Files speak of one by its id, path, file name or stem; the first that any
-    recording has counts. Raises `SettingError` for names that none has, or several."""
-    spellings: list[dict[str, list[int]]] = [{}, {}, {}, {}]
+    """The notes of each recording. Files speak of one by its id, path, file name or stem.
+    Raises `SettingError` for names that none has, or several."""
+    known: dict[str, set[int]] = {}
     for number, recording in enumerate(recordings):
         name = os.path.basename(recording.path)
-        for known, spelling in zip(
-            spellings, (recording.id, recording.path, name, name.rpartition(".")[0] or name), strict=True
-        ):
-            if spelling:
-                known.setdefault(spelling, []).append(number)
+        for spelling in (recording.id, recording.path, name, name.rpartition(".")[0]):
+            known.setdefault(spelling, set()).add(number)
+    known.pop("", None)
     own: list[list[Note]] = [[] for _ in recordings]
     unknown: set[str] = set()
     unclear: set[str] = set()
     for note in notes:
-        found = next((known[note.recording] for known in spellings if note.recording in known), [])
+        found = known.get(note.recording, set())
         if len(found) == 1:
-            own[found[0]].append(note)
+            own[next(iter(found))].append(note)
         else:
             (unclear if found else unknown).add(note.recording)
     if unknown:

@@ -331,7 +331,7 @@ def _pieces(
             if policy.mute.fill == "tone":
                 audio = Audio(chapters.mute.toned(audio.mono, where.start), RATE)
             turn = chapters.guide.turn(where)
-            text, words = said(turn, where, end=end, muted=chapters.mute.ranges) if turn else (None, ())
+            text, words = said(turn, where, end=end, muted=chapters.mute.within) if turn else (None, ())
             yield Piece(audio, mark, chapters.opening, turn, text, tuple(w.within(where) for w in words))
 
     for block in decoding:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -131,9 +131,9 @@ def mixed(turns: Sequence[Turn]) -> Sequence[Turn]:
     """The turns of channels that are mixed. Those that only say which words are where become one."""
     if len(turns) < 2 or not all(turn.is_whole_recording and turn.text is None for turn in turns):
         return turns
-    words = sorted((word for turn in turns for word in turn.words), key=lambda word: word.segment)
+    words = tuple(word for turn in turns for word in turn.words)
     speakers = {turn.speaker for turn in turns}
-    return [Turn(speaker=speakers.pop() if len(speakers) == 1 else None, words=tuple(words))]
+    return [Turn(speaker=speakers.pop() if len(speakers) == 1 else None, words=words)]
 
 
 class Guide:
@@ -142,6 +142,7 @@ class Guide:
     `bounds` are None where speech is to be found: no turns, or one that says nothing of where it is."""
 
     def __init__(self, turns: Sequence[Turn], *, drop: bool = False, whole: bool = False) -> None:
+        turns = [replace(turn, words=tuple(sorted(turn.words, key=_start))) for turn in turns]
         self._parts = apart(turns, drop=drop)
         only = turns[0] if len(turns) == 1 else None
         # Words say themselves where they are, and without text nothing has to be kept together.
@@ -168,20 +169,25 @@ def is_all_of(turn: Turn, piece: Segment, end: int | None) -> bool:
 
 
 def said(
-    turn: Turn, piece: Segment, *, end: int | None, muted: Sequence[Segment] = ()
+    turn: Turn, piece: Segment, *, end: int | None, muted: Callable[[Segment], object]
 ) -> tuple[str | None, tuple[Word, ...]]:
-    """What of a turn is said in a piece: its text, None when that cannot be told, and its words.
+    """What of a turn, its words in order, is said in a piece: its text, None when that cannot be told, and its
+    words.
 
     A text without word times is said in the whole turn or not at all. Words that reach out of the piece,
-    or into what is muted, are not among them.   muted : where the recording is silenced, in order."""
-    words = tuple(
-        word for word in turn.words if _is_inside(word, piece) and not _touched(word.segment, muted)
-    )
-    if turn.text is not None and is_all_of(turn, piece, end) and not _touched(turn.segment, muted):
+    or into what is muted, are not among them.   muted : whether anything of a segment is."""
+    first = bisect_left(turn.words, piece.start - WORD_SLACK, key=_start)
+    last = bisect_left(turn.words, piece.stop, key=_start)
+    words = tuple(w for w in turn.words[first:last] if _is_inside(w, piece) and not muted(w.segment))
+    if turn.text is not None and is_all_of(turn, piece, end) and not muted(turn.segment):
         return turn.text, words
     if turn.words:
         return " ".join(word.text for word in words), words
     return None, ()
+
+
+def _start(word: Word) -> int:
+    return word.segment.start
 
 
 def _is_inside(word: Word, piece: Segment) -> bool:
@@ -189,7 +195,3 @@ def _is_inside(word: Word, piece: Segment) -> bool:
     middle = (word.segment.start + word.segment.stop) // 2
     near = word.segment.start >= piece.start - WORD_SLACK and word.segment.stop <= piece.stop + WORD_SLACK
     return near and piece.start <= middle < piece.stop
-
-
-def _touched(segment: Segment, muted: Sequence[Segment]) -> bool:
-    return any(segment.overlap(other) for other in muted)

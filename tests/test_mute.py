@@ -268,7 +268,9 @@ def test_a_range_that_finds_no_recording_stops_the_run(tmp_path: Path) -> None:
     assert "canary" not in str(error.value)
     with pytest.raises(SettingError, match="use their paths"):
         with_mutes([Recording("/x/canary.wav"), Recording("/y/canary.flac")], notes)
-    found = with_mutes([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], notes)
+    with pytest.raises(SettingError, match="use their paths"):
+        with_mutes([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], notes)
+    found = with_mutes([Recording("/x/other.wav"), Recording("/y/1.flac", id="canary")], notes)
     assert [bool(r.mute) for r in found] == [False, True]
     with pytest.raises(SettingError, match="--turns"):
         with_words([Recording("/x/canary.wav", segments=(seconds(0, 1),))], notes)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from deident.audio import RATE, Audio, Segment
 from deident.errors import RecordingError
+from deident.notes import Note, with_words
 from deident.pipeline import Snippet, Tally, deidentify
 from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting
+from deident.sources import Recording
 from deident.turns import WHOLE, Turn, Word, apart, read_spelled, said, spelled
 from tests.methods import Sine
 
@@ -178,17 +180,30 @@ def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool
 
 
 def test_what_is_muted_is_not_in_the_text() -> None:
+    def heard(turn: Turn, *muted: Segment, end: int | None = None) -> str | None:
+        return said(turn, seconds(0, 4), end=end, muted=lambda s: [m for m in muted if m.overlap(s)])[0]
+
     turn = Turn(seconds(0, 4), text="call me anna please")
-    piece = seconds(0, 4)
-    assert said(turn, piece, end=None)[0] == turn.text
-    assert said(turn, piece, end=None, muted=[seconds(2, 3)]) == (None, ())
-    timed = Turn(
-        turn.segment,
-        text=turn.text,
-        words=words(("call", 0, 1), ("me", 1, 2), ("anna", 2, 3), ("please", 3, 4)),
-    )
-    assert said(timed, piece, end=None, muted=[seconds(2.2, 2.9)])[0] == "call me please"
-    assert said(Turn(WHOLE, text="all"), piece, end=piece.stop, muted=[seconds(1, 2)])[0] is None
+    assert heard(turn) == turn.text
+    assert heard(turn, seconds(2, 3)) is None
+    placed = words(("call", 0, 1), ("me", 1, 2), ("anna", 2, 3), ("please", 3, 4))
+    timed = Turn(turn.segment, text=turn.text, words=placed)
+    assert heard(timed, seconds(2.2, 2.9)) == "call me please"
+    assert heard(Turn(WHOLE, text="all"), end=4 * RATE) == "all"
+    assert heard(Turn(WHOLE, text="all"), seconds(1, 2), end=4 * RATE) is None
+
+
+def test_words_find_their_turns() -> None:
+    notes = [Note("a", seconds(at, at + 0.4), text=str(at)) for at in (5, 1, 3, 2)]
+    notes += [
+        Note("a", seconds(0.5, 5.5), text="long"),
+        Note("a", seconds(3.2, 3.4), channel=1, text="other"),
+    ]
+    turns = (Turn(seconds(1, 2.5), channel=0), Turn(seconds(2.9, 9)))
+    (recording,) = with_words([Recording("/x/a.wav", turns=turns)], notes)
+    assert [[w.text for w in t.words] for t in recording.turns] == [
+        ["long", "1", "2"], ["long", "3", "other", "5"],
+    ]  # fmt: skip
 
 
 def test_nothing_is_shown() -> None:
