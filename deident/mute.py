@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from deident.audio import RATE, Samples, Segment
+from deident.audio import RATE, Audio, Samples, Segment
 from deident.errors import RecordingError, SettingError
 
 TONE_HZ = 1_000.0
@@ -58,8 +58,13 @@ class Mute:
         for segment in self.ranges[bisect_right(self._stops, place.start) :]:
             if segment.start >= place.stop:
                 break
-            out.append(Segment(max(segment.start, place.start), min(segment.stop, place.stop)))
+            out.append(segment.within(place))
         return out
+
+    def of(self, audio: Audio, offset: int) -> list[Segment]:
+        """What of audio that begins at `offset` is silenced, in samples from its start."""
+        place = Segment(offset, offset + max(1, len(audio)))
+        return [segment.shift(-offset) for segment in self.within(place)]
 
     def silenced(self, samples: Samples, offset: int) -> Samples:
         """(samples,) that begin at `offset` of the recording, zero in the ranges: nothing of them is left."""

@@ -300,7 +300,7 @@ def _talkers(
         if channel == "mix":
             own = mixed(own)
         guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
-        find = _finder(policy, guide.bounds if own else [] if turns else segments)
+        find = _finder(policy, guide.bounds if own else [] if turns else segments, mute)
         talkers.append(Chapters(find, talker, _hold(policy), mute, guide))
     return talkers
 
@@ -316,6 +316,7 @@ def _pieces(
             policy.cutting,
             speech=policy.speech,
             stretch=getattr(policy.disguise, "stretch", 1.0),
+            muted=chapters.mute.of(chapter.audio, chapter.offset),
         ):
             if found.dropped:
                 tally.drop(found.dropped, found.segment.seconds())
@@ -376,12 +377,12 @@ def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
     )
 
 
-def _finder(policy: Policy, segments: Sequence[Segment] | None) -> Find:
+def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute) -> Find:
     if segments is not None:
         return partial(_given, sorted(segments))
     if policy.finder is not None:
         return lambda audio, _offset, finder=policy.finder: ask(finder, audio)  # type: ignore[misc]
-    return lambda audio, _offset: find_speech(audio, policy.speech)
+    return lambda audio, offset: find_speech(audio, policy.speech, muted=mute.of(audio, offset))
 
 
 def _given(segments: list[Segment], audio: Audio, offset: int) -> list[Segment]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,12 +74,14 @@ def cut(
     *,
     speech: Speech | None = None,
     stretch: float = 1.0,
+    muted: Sequence[Segment] = (),
 ) -> list[Cut]:
     """Divide segments of mono audio at 16 kHz into snippets, in order.
 
     A segment over the limit is divided at the pauses inside it, the longest first; a piece that is still
     over the limit is dropped, or split at its quietest places. No speech is in two pieces.
-    stretch : how much longer a disguise may make a snippet; the limit shrinks by as much."""
+    stretch : how much longer a disguise may make a snippet; the limit shrinks by as much.
+    muted : where the audio was silenced."""
     cutting = cutting or Cutting()
     speech = speech or Speech()
     longest = int(cutting.max_samples / stretch)
@@ -88,7 +90,7 @@ def cut(
         if cutting.whole_turns:
             cuts.append(_judged(segment, cutting, longest))
             continue
-        for piece in divide(audio, segment, longest, speech):
+        for piece in divide(audio, segment, longest, speech, muted):
             if len(piece) > longest and cutting.over_limit == "split":
                 cuts.extend(_judged(part, cutting, longest) for part in split(audio, piece, longest))
             else:
@@ -96,7 +98,9 @@ def cut(
     return cuts
 
 
-def divide(audio: Audio, segment: Segment, longest: int, speech: Speech) -> Iterator[Segment]:
+def divide(
+    audio: Audio, segment: Segment, longest: int, speech: Speech, muted: Sequence[Segment] = ()
+) -> Iterator[Segment]:
     """The segment, or its parts between pauses: divided at the longest pause until each part fits.
 
     A part that holds no pause comes out as it is, over the limit or not."""
@@ -104,9 +108,10 @@ def divide(audio: Audio, segment: Segment, longest: int, speech: Speech) -> Iter
         yield segment
         return
     samples = audio.mono[segment.start : segment.stop]
+    silent = [s.within(segment).shift(-segment.start) for s in muted if s.overlap(segment)]
     pauses = [
         pause.shift(segment.start)
-        for pause in segments_of(~activity(samples, speech), FRAME)
+        for pause in segments_of(~activity(samples, speech, silent), FRAME)
         if len(pause) >= MIN_PAUSE_FRAMES * FRAME
     ]
     padding = round(speech.padding_seconds * RATE)

@@ -28,8 +28,7 @@ class Word:
 
     def within(self, piece: Segment) -> Word:
         """The same with its place in the piece, cut off at the piece's ends."""
-        start, stop = max(self.segment.start, piece.start), min(self.segment.stop, piece.stop)
-        return Word(Segment(start, stop).shift(-piece.start), self.text)
+        return Word(self.segment.within(piece).shift(-piece.start), self.text)
 
     def __repr__(self) -> str:
         return "Word(hidden)"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deident.audio import RATE, Audio, Segment
+from deident.audio import RATE, Audio, Segment, mask_of
 from deident.batch import dry_run, run
 from deident.codec import read
 from deident.disguise import DISGUISES
@@ -23,6 +23,7 @@ from deident.secret import Key
 from deident.snippets import Cutting
 from deident.sources import Recording
 from deident.turns import Turn, Word
+from deident.vad import find_speech
 from tests.methods import Sine, frequency
 
 KEY = Key(bytes(32))
@@ -134,6 +135,23 @@ def test_a_tone_says_that_something_is_gone() -> None:
     assert frequency(piece[RATE : 2 * RATE]) == pytest.approx(TONE_HZ, abs=1)
     assert piece[RATE : 2 * RATE].std() == pytest.approx(0.05, rel=0.02)
     assert np.array_equal(piece[:RATE], sound.mono[:RATE])
+
+
+def test_muting_does_not_hide_the_noise_from_the_gate(reading: Audio) -> None:
+    """A fifth of the recording muted, and the noise in between is still no speech."""
+    noise = np.random.default_rng(4).standard_normal(len(reading)).astype(np.float32)
+    noisy = Audio(reading.mono + 0.007 * noise, RATE)
+    mute = Mute(
+        [Segment(at, at + 9_600) for at in range(8_000, len(reading) - RATE, 48_000)],
+        Muting(margin_seconds=0.0),
+    )
+    silent = Audio(mute.silenced(noisy.mono, 0), RATE)
+    heard = ~mask_of(mute.ranges, len(noisy))
+    before = mask_of(find_speech(noisy), len(noisy))[heard]
+    after = mask_of(find_speech(silent, muted=mute.of(silent, 0)), len(noisy))[heard]
+    assert 0.5 < before.mean() < 0.9
+    assert abs(after.mean() - before.mean()) < 0.05
+    assert mask_of(find_speech(silent), len(noisy))[heard].mean() > before.mean() + 0.1
 
 
 def test_a_snippet_of_nothing_else_is_dropped() -> None:
