@@ -4,6 +4,7 @@ https://kaldi-asr.org/doc/data_prep.html"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Folder:
     """recordings : the sound files, by recording.   utterances : in the order of utt2spk."""
 
     place: Path
-    recordings: dict[str, Path]
+    recordings: dict[str, str]
     utterances: list[Utterance]
 
     def __repr__(self) -> str:
@@ -57,7 +58,7 @@ def read_folder(place: Path) -> Folder:
     return Folder(place, recordings, list(_utterances(place, recordings, speakers)))
 
 
-def _utterances(place: Path, recordings: dict[str, Path], speakers: dict[str, str]) -> Iterator[Utterance]:
+def _utterances(place: Path, recordings: dict[str, str], speakers: dict[str, str]) -> Iterator[Utterance]:
     segments, texts = fields(place / "segments"), fields(place / "text")
     genders = fields(place / "spk2gender")
     for name, speaker in speakers.items():
@@ -77,9 +78,8 @@ def _utterances(place: Path, recordings: dict[str, Path], speakers: dict[str, st
         )
 
 
-def _located(place: Path, value: str) -> Path:
-    path = Path(value)
-    return path if path.is_absolute() or path.exists() else place / path
+def _located(place: Path, value: str) -> str:
+    return value if "://" in value or Path(value).exists() else os.fspath(place / value)
 
 
 def fields(path: Path) -> dict[str, str]:

@@ -100,3 +100,6 @@ class Mute:
                 " in seconds of this one",
                 "mute-range",
             )
+
+
+NOTHING = Mute((), Muting())  # is muted

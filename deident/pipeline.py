@@ -15,7 +15,7 @@ from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec.decoding import Source
 from deident.dsp.level import Pcm, fade, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
-from deident.mute import Mute, Muting
+from deident.mute import NOTHING, Mute
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
 from deident.snippets import cut
@@ -166,7 +166,7 @@ class Chapters:
         self, find: Find, talker: int, hold: int, mute: Mute | None = None, guide: Guide | None = None
     ) -> None:
         self.talker = talker
-        self.mute = mute or Mute((), Muting())
+        self.mute = mute or NOTHING
         self.guide = guide or Guide(())
         self.count = 0  # pieces so far
         self.opening = b""  # digest of the first chapter
@@ -199,15 +199,16 @@ class Chapters:
         return self._hash.digest()
 
     def _close(self, joined: Samples, need: int | None) -> Chapter:
-        audio = Audio(self.mute.silenced(joined[:need], self._offset), RATE)
+        heard = self.mute.silenced(joined[:need], self._offset)
+        audio = Audio(heard, RATE)
         segments = self._find(audio, self._offset)
         stop = len(audio)
         if need is not None:
             stop, segments = self._boundary(audio, segments)
-            audio = audio[Segment(0, stop)]
+            audio = Audio(heard[:stop], RATE)
         steps = slice(-self._offset % DIGEST_STEP, stop, DIGEST_STEP)
         self._hash.update(joined[steps].tobytes())
-        self._heard.update(audio.mono[steps].tobytes())
+        self._heard.update(heard[steps].tobytes())
         self._offset += stop
         self._waiting = [joined[stop:]]
         self._size = joined.size - stop
@@ -377,7 +378,7 @@ def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
     )
 
 
-def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute) -> Find:
+def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute = NOTHING) -> Find:
     if segments is not None:
         return partial(_given, sorted(segments))
     if policy.finder is not None:

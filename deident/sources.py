@@ -98,7 +98,8 @@ def gather(turns: Iterable[tuple[str, str, Turn]]) -> list[Recording]:
     Raises `SettingError` when there are none."""
     found: dict[str, tuple[str, list[Turn]]] = {}
     for id, path, turn in turns:
-        found.setdefault(os.path.normpath(path), (id, []))[1].append(turn)
+        same = path if "://" in path else os.path.normpath(path)
+        found.setdefault(same, (id, []))[1].append(turn)
     if not found:
         raise SettingError("the data set has no entries")
     return [Recording(path, turns=tuple(own), id=id) for path, (id, own) in found.items()]

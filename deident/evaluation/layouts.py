@@ -113,7 +113,7 @@ def _kaldi(place: Path) -> Iterable[Utterance]:
         yield Utterance(
             name,
             utterance.speaker,
-            File(folder.recordings[utterance.recording], utterance.start, utterance.stop),
+            File(Path(folder.recordings[utterance.recording]), utterance.start, utterance.stop),
             SEXES.get(utterance.gender, ""),
             utterance.text or "",
             _recording_of(name) if utterance.stop is None else utterance.recording,

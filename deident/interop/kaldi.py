@@ -23,7 +23,7 @@ def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recor
     return gather(
         (
             utterance.recording,
-            os.fspath(folder.recordings[utterance.recording]),
+            folder.recordings[utterance.recording],
             Turn(
                 WHOLE if utterance.stop is None else segment_of(utterance.start, utterance.stop),
                 utterance.speaker,

@@ -14,7 +14,7 @@ from deident.errors import SettingError
 
 def located(path: str, base: Path) -> str:
     """A path in a manifest: as it is, or from the manifest's folder where there is nothing otherwise."""
-    return path if os.path.isabs(path) or os.path.exists(path) else os.fspath(base / path)
+    return path if "://" in path or os.path.exists(path) else os.fspath(base / path)
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
