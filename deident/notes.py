@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,9 +135,10 @@ NOTES: dict[str, Callable[[str | os.PathLike[str]], Iterator[Note]]] = {
 
 
 def with_turns(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[Recording]:
-    """The recordings, each with its turns. One that the notes do not name is taken to hold no speech.
+    """The recordings, each with its turns. One that the notes do not name is taken to hold no speech. Where they
+    name one recording and there is one, the name does not matter.
     Raises `SettingError` when one that they name is not there."""
-    own = _dealt(recordings, notes)
+    own = _dealt(recordings, notes, lone=True)
     return [
         replace(
             recording,
@@ -151,7 +152,7 @@ def with_turns(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[R
 def with_words(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[Recording]:
     """The recordings with their words in their turns; where a recording has none, speech is to be found.
     Raises `SettingError` when one that they name is not there, or has segments without turns."""
-    own = _dealt(recordings, notes)
+    own = _dealt(recordings, notes, lone=True)
     return [_worded(recording, mine) for recording, mine in zip(recordings, own, strict=True)]
 
 
@@ -186,8 +187,8 @@ def _start(note: Note) -> int:
 def with_mutes(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[Recording]:
     """The recordings with what is to be muted in them, on all channels.
 
-    Raises `SettingError` when a recording that the notes name is not among them: a name that is muted
-    nowhere would be heard."""
+    Raises `SettingError` when a recording that the notes name is not among them, even if there is but one:
+    a name that is muted in another recording's place would be heard."""
     own = _dealt(recordings, notes)
     return [
         replace(recording, mute=recording.mute + tuple(note.segment for note in mine)) if mine else recording
@@ -195,9 +196,11 @@ def with_mutes(recordings: Sequence[Recording], notes: Sequence[Note]) -> list[R
     ]
 
 
-def _dealt(recordings: Sequence[Recording], notes: Iterable[Note]) -> list[list[Note]]:
+def _dealt(recordings: Sequence[Recording], notes: Sequence[Note], *, lone: bool = False) -> list[list[Note]]:
     """The notes of each recording. Files speak of one by its id, path, file name or stem.
     Raises `SettingError` for names that none has, or several."""
+    if lone and len(recordings) == 1 and len({note.recording for note in notes}) == 1:
+        return [list(notes)]
     known: dict[str, set[int]] = {}
     for number, recording in enumerate(recordings):
         name = os.path.basename(recording.path)

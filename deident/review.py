@@ -206,7 +206,7 @@ def label_studio(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) 
     facts : what else each task shows."""
     known = facts or [{}] * len(files)
     tasks = [
-        {"data": {"audio": f"/data/local-files/?d={name}", **fact}}
+        {"data": {**fact, "audio": f"/data/local-files/?d={name}"}}
         for name, fact in zip(files, known, strict=True)
     ]
     return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deident.audio import RATE, Audio, Segment
-from deident.errors import RecordingError
-from deident.notes import Note, with_words
+from deident.errors import RecordingError, SettingError
+from deident.notes import Note, with_mutes, with_turns, with_words
 from deident.pipeline import Snippet, Tally, deidentify
 from deident.policy import Policy
 from deident.secret import Key
@@ -191,6 +191,18 @@ def test_what_is_muted_is_not_in_the_text() -> None:
     assert heard(timed, seconds(2.2, 2.9)) == "call me please"
     assert heard(Turn(WHOLE, text="all"), end=4 * RATE) == "all"
     assert heard(Turn(WHOLE, text="all"), seconds(1, 2), end=4 * RATE) is None
+
+
+def test_one_recording_needs_no_name() -> None:
+    notes = [Note("b", seconds(1, 2), speaker="x"), Note("b", seconds(3, 4), text="y")]
+    (alone,) = with_turns([Recording("/x/a.wav")], notes)
+    assert [(t.speaker, t.text) for t in alone.turns] == [("x", None), (None, "y")]
+    with pytest.raises(SettingError, match="not in this run"):
+        with_turns([Recording("/x/a.wav"), Recording("/x/c.wav")], notes)
+    with pytest.raises(SettingError, match="not in this run"):
+        with_mutes([Recording("/x/a.wav")], notes)
+    silent, spoken = with_turns([Recording("/x/a.wav"), Recording("/x/b.wav")], notes)
+    assert (silent.turns, silent.segments, len(spoken.turns)) == ((), (), 2)
 
 
 def test_words_find_their_turns() -> None:

@@ -56,7 +56,7 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
         "utt2spk": [f"{id} {speaker}" for id, speaker in speakers.items()],
         "spk2utt": [f"{speaker} {' '.join(ids)}" for speaker, ids in sorted(spoken.items())],
         "utt2dur": [f"{item.id} {item.seconds}" for item in found],
-        "text": [f"{item.id} {one_line(item.text)}" for item in found if item.text is not None],
+        "text": [f"{item.id} {one_line(item.text)}".rstrip() for item in found if item.text is not None],
         "spk2gender": [f"{speaker} {gender}" for speaker, gender in sorted(genders.items())],
         "ctm": [
             f"{item.id} 1 {start:.3f} {stop - start:.3f} {one_line(word)}"

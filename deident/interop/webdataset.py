@@ -35,7 +35,7 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
 
 
 def _parts(item: Item) -> Iterable[tuple[str, bytes]]:
-    facts: dict[str, object] = {"seconds": item.seconds, "sample_rate": item.rate, **item.labels}
+    facts: dict[str, object] = {**item.labels, "seconds": item.seconds, "sample_rate": item.rate}
     if item.speaker is not None:
         facts["speaker"] = item.speaker
     if item.words:
