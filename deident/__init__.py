@@ -11,6 +11,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audio": "audio",
     "Segment": "segment",
+    "Turn": "turns",
+    "Word": "turns",
+    "Muting": "mute",
     "Key": "secret",
     "DISGUISES": "disguise",
     "Chain": "disguise",
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from deident.errors import RecordingError as RecordingError
     from deident.errors import SettingError as SettingError
     from deident.errors import StoreError as StoreError
+    from deident.mute import Muting as Muting
     from deident.pipeline import Snippet as Snippet
     from deident.pipeline import Tally as Tally
     from deident.pipeline import deidentify as deidentify
@@ -63,6 +67,8 @@ if TYPE_CHECKING:
     from deident.snippets import Cutting as Cutting
     from deident.snippets import cut as cut
     from deident.sources import Recording as Recording
+    from deident.turns import Turn as Turn
+    from deident.turns import Word as Word
     from deident.vad import Speech as Speech
     from deident.vad import find_speech as find_speech
     from deident.work import Outcome as Outcome

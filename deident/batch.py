@@ -19,7 +19,7 @@ from deident.work import FINE, STATES, Outcome, refused, state_of
 if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
-    from deident.store import Entry, Link, Linkage, Staged, Store
+    from deident.store import Entry, Link, Linkage, Store
 
 
 @dataclass
@@ -102,10 +102,13 @@ def run(
             links.forget_unreleased(store)
         todo = []
         for number, recording in enumerate(waiting):
-            if _is_done(store, recording, policy, again):
-                _tell(summary, _skipped(number), recording, store.key, progress)
-            else:
+            entry = store.entry(_place(store, recording))
+            if entry is None or not _is_done(entry, _settings(store, recording, policy), again):
                 todo.append((number, recording))
+            elif recording.mute and entry.policy.partition("-")[2] != _muted(store, recording, policy):
+                _tell(summary, _unmuted(number), recording, store.key, progress)
+            else:
+                _tell(summary, _skipped(number), recording, store.key, progress)
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         try:
             with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
@@ -136,7 +139,7 @@ def dry_run(
     summary = Summary()
     for number, recording in enumerate(expand(recordings)):
         try:
-            tally = plan(recording.path, policy, recording.segments)
+            tally = plan(recording.path, policy, recording.segments, recording.turns, recording.mute)
             outcome = Outcome(number, state_of(tally), tally)
         except (SettingError, MemoryError):
             raise
@@ -150,8 +153,10 @@ def dry_run(
 def _check(policy: Policy, key: Key | None, linkage: object) -> None:
     if key is None and linkage is not None:
         raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
-    if key is None and (policy.repeatable or policy.scope == "speaker"):
-        raise SettingError("a repeatable run and scope=speaker need a key: make one with `deident keygen`")
+    if key is None and policy.needs_key:
+        raise SettingError(
+            "a repeatable run, scope=speaker and speakers to carry need a key: make one with `deident keygen`"
+        )
 
 
 def _place(store: Store, recording: Recording) -> bytes:
@@ -162,20 +167,36 @@ def _place(store: Store, recording: Recording) -> bytes:
     return store.place(os.path.abspath(recording.path), info.st_size, info.st_mtime_ns)
 
 
-def _is_done(store: Store, recording: Recording, policy: Policy, again: bool) -> bool:
-    entry = store.entry(_place(store, recording))
-    if entry is None:
-        return False
+def _settings(store: Store, recording: Recording, policy: Policy) -> str:
+    """What a recording was worked on under."""
+    return "-".join(filter(None, (policy.fingerprint(), _muted(store, recording, policy))))
+
+
+def _muted(store: Store, recording: Recording, policy: Policy) -> str:
+    """Tells whether the same parts of a recording were muted."""
+    if not recording.mute:
+        return ""
+    return store.key.pseudonym("mute", repr(sorted(recording.mute)), repr(policy.mute.margin_seconds))[:16]
+
+
+def _is_done(entry: Entry, settings: str, again: bool) -> bool:
     if again:
         return entry.state == "erased"
     # What was released is never released again by accident; what held nothing may hold something for others.
-    return entry.state in ("released", "partial", "erased") or entry.policy == policy.fingerprint()
+    return entry.state in ("released", "partial", "erased") or entry.policy == settings
 
 
 def _skipped(number: int) -> Outcome:
     from deident.pipeline import Tally
 
     return Outcome(number, "skipped", Tally())
+
+
+def _unmuted(number: int) -> Outcome:
+    from deident.pipeline import Tally
+
+    why = "released before with other parts muted: erase what came from it, or begin a new store"
+    return Outcome(number, "refused", Tally(), "mute-changed", why)
 
 
 def _commit(
@@ -195,7 +216,7 @@ def _commit(
             _place(store, recordings[outcome.number]),
             store.content(outcome.tally.digest),
             outcome.state,
-            policy.fingerprint(),
+            _settings(store, recordings[outcome.number], policy),
         )
         for outcome in done
     ]
@@ -216,30 +237,42 @@ def _links(
     store: Store, entries: list[Entry], done: list[Outcome], recordings: list[Recording], again: bool
 ) -> list[Link]:
     """What the linkage shall know: each source with speech, and the snippets that will be released of it."""
-    links, contents = [], set()
+    links: list[Link] = []
+    contents = set()
     for entry, outcome in zip(entries, done, strict=True):
         if outcome.snippets:
             before = store.is_released(entry.content, again=again) or (
                 entry.content in contents and not again
             )
             contents.add(entry.content)
-            links.append(_link(store, entry, [] if before else outcome.snippets, recordings[outcome.number]))
+            links += _by_speaker(store, entry, outcome, recordings[outcome.number], released=not before)
     return links
 
 
-def _link(store: Store, entry: Entry, snippets: list[Staged], recording: Recording) -> Link:
+def _by_speaker(
+    store: Store, entry: Entry, outcome: Outcome, recording: Recording, *, released: bool
+) -> list[Link]:
+    """What a recording's snippets are to be found by: a link for each of its speakers."""
     from deident.store import Link, today
 
-    return Link(
-        place=entry.place.hex(),
-        content=entry.content.hex(),
-        recording=pseudonym(store.key, recording.path),
-        path=os.path.abspath(recording.path),
-        speaker=recording.speaker,
-        names=tuple(snippet.name for snippet in snippets),
-        day=today(),
-        store=store.id,
-    )
+    whose: dict[str | None, list[tuple[str, str]]] = {}
+    for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
+        speaker = (turn and turn.speaker) or recording.speaker
+        whose.setdefault(speaker, []).append((snippet.name, turn.id if turn else ""))
+    return [
+        Link(
+            place=entry.place.hex(),
+            content=entry.content.hex(),
+            recording=pseudonym(store.key, recording.path),
+            path=os.path.abspath(recording.path),
+            speaker=speaker,
+            names=tuple(name for name, _ in own) if released else (),
+            day=today(),
+            store=store.id,
+            utterances=tuple(id for _, id in own) if released and any(id for _, id in own) else (),
+        )
+        for speaker, own in whose.items()
+    ]
 
 
 def pseudonym(key: Key, path: str) -> str:

@@ -15,7 +15,9 @@ from typing import Any, Literal
 from deident.disguise import DISGUISES, Chain, Disguise, Method
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError
+from deident.mute import Muting
 from deident.snippets import Cutting
+from deident.turns import CARRIED
 from deident.vad import Finder, Speech
 
 Scope = Literal["snippet", "recording", "speaker"]
@@ -37,6 +39,10 @@ class Policy:
     channels : "mix" them, "split" them (every channel is a talker of its own), or a number to take one.
     speech, cutting : settings of `find_speech` and `cut`.   finder : somebody else's speech detector.
     max_per_recording : release at most so many snippets of a recording, chosen at random.
+    mute : how the ranges are silenced that a recording comes with.
+    carry : what the manifest shows of each snippet besides labels: its "text", its "words" with their times,
+    a keyed pseudonym of its "speaker" (needs a key; always shown where the scope is "speaker"). All of it may
+    tell who speaks.
     container : "wav" or "flac".
     nonfinite : "refuse" recordings with NaN or infinities, or make them "zero".
     strict : refuse a recording whose end is missing, instead of keeping what was read.
@@ -51,6 +57,8 @@ class Policy:
     cutting: Cutting = field(default_factory=Cutting)
     finder: Finder | None = None
     max_per_recording: int | None = None
+    mute: Muting = field(default_factory=Muting)
+    carry: tuple[str, ...] = ()
     container: Literal["wav", "flac"] = "wav"
     nonfinite: Literal["refuse", "zero"] = "refuse"
     strict: bool = False
@@ -62,6 +70,8 @@ class Policy:
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
+        for name in self.carry:
+            _one_of("carry", name, CARRIED)
         if isinstance(self.channels, bool) or not (
             self.channels in ("mix", "split") or (isinstance(self.channels, int) and 0 <= self.channels < 64)
         ):
@@ -90,6 +100,10 @@ class Policy:
             settings["speech"] = _build(Speech, settings["speech"], "speech")
         if "cutting" in settings:
             settings["cutting"] = _build(Cutting, settings["cutting"], "cutting")
+        if "mute" in settings:
+            settings["mute"] = _build(Muting, settings["mute"], "mute")
+        if isinstance(settings.get("carry"), list):
+            settings["carry"] = tuple(settings["carry"])
         return cls.preset(preset, **settings)
 
     @classmethod
@@ -108,19 +122,29 @@ class Policy:
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("disguise", "speech", "cutting", "finder")
+            if f.name not in ("disguise", "speech", "cutting", "mute", "finder")
         }
         return {
             "disguise": _disguise_to(self.disguise),
             **plain,
             "speech": dataclasses.asdict(self.speech),
             "cutting": dataclasses.asdict(self.cutting),
+            "mute": dataclasses.asdict(self.mute),
             **(
                 {"finder": getattr(self.finder, "__qualname__", type(self.finder).__name__)}
                 if self.finder
                 else {}
             ),
         }
+
+    @property
+    def needs_key(self) -> bool:
+        return self.repeatable or self.tells_speakers
+
+    @property
+    def tells_speakers(self) -> bool:
+        """Whether the manifest shows which snippets are of one speaker."""
+        return self.scope == "speaker" or "speaker" in self.carry
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ when any setting differs."""

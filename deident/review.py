@@ -211,11 +211,16 @@ def page(files: Sequence[str], title: str) -> str:
     return text.replace("{{DATA}}", data)
 
 
-def label_studio(files: Sequence[str]) -> str:
-    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage."""
-    return (
-        json.dumps([{"data": {"audio": f"/data/local-files/?d={name}"}} for name in files], indent=1) + "\n"
-    )
+def label_studio(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
+    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage.
+
+    facts : what else each task shows."""
+    known = facts or [{}] * len(files)
+    tasks = [
+        {"data": {**fact, "audio": f"/data/local-files/?d={name}"}}
+        for name, fact in zip(files, known, strict=True)
+    ]
+    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
 def _pack(folder: Path, disk: Disk) -> None:

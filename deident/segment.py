@@ -31,6 +31,10 @@ class Segment:
         """Longer by `samples` on both sides, within 0 and `stop`."""
         return Segment(max(0, self.start - samples), min(stop, self.stop + samples))
 
+    def within(self, other: Segment) -> Segment:
+        """The part that both hold. Raises `ValueError` when there is none."""
+        return Segment(max(self.start, other.start), min(self.stop, other.stop))
+
     def overlap(self, other: Segment) -> int:
         """Samples that both hold."""
         return max(0, min(self.stop, other.stop) - max(self.start, other.start))

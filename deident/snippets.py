@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from deident.errors import SettingError
 from deident.vad import FRAME, Speech, activity, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
+Overlap = Literal["refuse", "drop"]
 Reason = Literal["over_limit", "too_short"]
 MIN_PAUSE_FRAMES = 6  # 60 ms: longer than most stop closures' silence, shorter than a breath
 
@@ -25,12 +26,16 @@ class Cutting:
     max_seconds : every released snippet is shorter than this, after all processing.
     min_seconds : shorter ones are dropped.   over_limit : what happens to speech that has no pause to
     divide it at, "drop" or "split" at its quietest places.   fade_seconds : at both ends.
+    whole_turns : a turn over the limit is dropped, not divided.   overlap : a recording whose turns overlap is
+    refused, or what overlaps is left out ("drop").
     Raises `SettingError` outside the ranges."""
 
     max_seconds: float = 10.0
     min_seconds: float = 0.3
     over_limit: OverLimit = "drop"
     fade_seconds: float = 0.01
+    whole_turns: bool = False
+    overlap: Overlap = "refuse"
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.max_seconds <= 60.0:
@@ -39,6 +44,8 @@ class Cutting:
             raise SettingError(f"expected min_seconds from 0 to under max_seconds; got {self.min_seconds:g}")
         if self.over_limit not in ("drop", "split"):
             raise SettingError('expected over_limit "drop" or "split"')
+        if self.overlap not in ("refuse", "drop"):
+            raise SettingError('expected overlap "refuse" or "drop"')
         if not 0.0 <= self.fade_seconds <= 0.1:
             raise SettingError(f"expected fade_seconds between 0 and 0.1; got {self.fade_seconds:g}")
 
@@ -67,18 +74,23 @@ def cut(
     *,
     speech: Speech | None = None,
     stretch: float = 1.0,
+    muted: Sequence[Segment] = (),
 ) -> list[Cut]:
     """Divide segments of mono audio at 16 kHz into snippets, in order.
 
     A segment over the limit is divided at the pauses inside it, the longest first; a piece that is still
     over the limit is dropped, or split at its quietest places. No speech is in two pieces.
-    stretch : how much longer a disguise may make a snippet; the limit shrinks by as much."""
+    stretch : how much longer a disguise may make a snippet; the limit shrinks by as much.
+    muted : where the audio was silenced."""
     cutting = cutting or Cutting()
     speech = speech or Speech()
     longest = int(cutting.max_samples / stretch)
     cuts: list[Cut] = []
     for segment in segments:
-        for piece in divide(audio, segment, longest, speech):
+        if cutting.whole_turns:
+            cuts.append(_judged(segment, cutting, longest))
+            continue
+        for piece in divide(audio, segment, longest, speech, muted):
             if len(piece) > longest and cutting.over_limit == "split":
                 cuts.extend(_judged(part, cutting, longest) for part in split(audio, piece, longest))
             else:
@@ -86,7 +98,9 @@ def cut(
     return cuts
 
 
-def divide(audio: Audio, segment: Segment, longest: int, speech: Speech) -> Iterator[Segment]:
+def divide(
+    audio: Audio, segment: Segment, longest: int, speech: Speech, muted: Sequence[Segment] = ()
+) -> Iterator[Segment]:
     """The segment, or its parts between pauses: divided at the longest pause until each part fits.
 
     A part that holds no pause comes out as it is, over the limit or not."""
@@ -94,9 +108,10 @@ def divide(audio: Audio, segment: Segment, longest: int, speech: Speech) -> Iter
         yield segment
         return
     samples = audio.mono[segment.start : segment.stop]
+    silent = [s.within(segment).shift(-segment.start) for s in muted if s.overlap(segment)]
     pauses = [
         pause.shift(segment.start)
-        for pause in segments_of(~activity(samples, speech), FRAME)
+        for pause in segments_of(~activity(samples, speech, silent), FRAME)
         if len(pause) >= MIN_PAUSE_FRAMES * FRAME
     ]
     padding = round(speech.padding_seconds * RATE)

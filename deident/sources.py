@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from deident.errors import SettingError
 from deident.segment import RATE, Segment
+from deident.turns import WHOLE, Turn
 
 _SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
 _AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"
@@ -23,12 +26,17 @@ class Recording:
     """A recording to be read, with what is known of it.
 
     path : where it lies.   speaker : who speaks.   segments : where speech is, (start, stop) in samples at
-    16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest."""
+    16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest.
+    turns : in place of segments, where who says what.   mute : what nobody may hear, in samples at 16 kHz.
+    id : what other files call it, where that is not its file's name."""
 
     path: str
     speaker: str | None = None
     segments: tuple[Segment, ...] | None = None
     labels: Labels = field(default_factory=dict)
+    turns: tuple[Turn, ...] = ()
+    mute: tuple[Segment, ...] = ()
+    id: str = ""
 
     def __repr__(self) -> str:
         return "Recording(hidden)"
@@ -59,10 +67,13 @@ def _walk(folder: str) -> Iterator[str]:
 def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
     """Recordings from a CSV or TSV with the columns `path` (relative to the table) and, if wanted, `speaker`.
 
+    With a column `text`, or `start` and `stop` in seconds, every row is a turn of its recording.
     carry : columns whose values go into the manifest with every snippet. What they say is then public:
     nothing in them may tell who speaks.   Raises `SettingError` for a table without these columns."""
-    rows = _rows(path, {"path", *carry})
+    rows = rows_of(path, {"path", *carry})
     base = Path(path).parent
+    if rows and {"text", "start"} & rows[0].keys():
+        return gather(("", str(base / row["path"]), _turn(row, carry)) for row in rows)
     return [
         Recording(
             str(base / row["path"]),
@@ -71,6 +82,46 @@ def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[
         )
         for row in rows
     ]
+
+
+def _turn(row: Mapping[str, str], carry: Sequence[str]) -> Turn:
+    where = segment_of(row["start"], row.get("stop") or row.get("end")) if row.get("start") else WHOLE
+    labels = {name: row[name] for name in carry}
+    return Turn(
+        where, row.get("speaker") or None, row.get("text") or None, labels=labels, id=row.get("id", "")
+    )
+
+
+def gather(turns: Iterable[tuple[str, str, Turn]]) -> list[Recording]:
+    """Recordings, in the order of their first turns, from (id of the recording, path, turn).
+
+    Raises `SettingError` when there are none."""
+    found: dict[str, tuple[str, list[Turn]]] = {}
+    for id, path, turn in turns:
+        same = path if "://" in path else os.path.normpath(path)
+        found.setdefault(same, (id, []))[1].append(turn)
+    if not found:
+        raise SettingError("the data set has no entries")
+    return [Recording(path, turns=tuple(own), id=id) for path, (id, own) in found.items()]
+
+
+def chosen(known: Mapping[str, Any], carry: Sequence[str]) -> Labels:
+    """The labels to carry, of those that an entry has."""
+    return {
+        name: value if isinstance(value, str) else repr(value)
+        for name in carry
+        if isinstance(value := known.get(name), str | int | float) and value != ""
+    }
+
+
+def segment_of(start: Any, stop: Any) -> Segment:
+    """From seconds, as text or numbers. Raises `SettingError`."""
+    try:
+        if isinstance(start, bool) or isinstance(stop, bool):
+            raise ValueError
+        return Segment(round(float(start) * RATE), round(float(stop) * RATE))
+    except (TypeError, ValueError, OverflowError):
+        raise SettingError("expected a start before its stop, from 0 on, both in seconds") from None
 
 
 def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str]) -> list[Recording]:
@@ -109,10 +160,10 @@ def read_segments(path: str | os.PathLike[str]) -> Mapping[str, list[Segment]]:
 def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]]:
     suffix = Path(path).suffix.lower()
     if suffix in (".csv", ".tsv"):
-        for row in _rows(path, {"recording", "start", "stop"}):
+        for row in rows_of(path, {"recording", "start", "stop"}):
             yield row["recording"], row["start"], row["stop"]
         return
-    for line in _text(path).splitlines():
+    for line in text_of(path).splitlines():
         parts = line.split()
         if not parts or line.startswith(("#", ";;")):
             continue
@@ -131,17 +182,19 @@ def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]
             )
 
 
-def _rows(path: str | os.PathLike[str], needed: set[str]) -> list[dict[str, str]]:
-    text = _text(path)
+def rows_of(path: str | os.PathLike[str], needed: set[str]) -> list[dict[str, str]]:
+    """The rows of a CSV or TSV. Raises `SettingError` when it cannot be read or lacks a column."""
+    text = text_of(path)
     tab = Path(path).suffix.lower() == ".tsv" or "\t" in text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(), delimiter="\t" if tab else ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if tab else ",")
     missing = needed - set(reader.fieldnames or ())
     if missing:
         raise SettingError(f"the table lacks the column {', '.join(sorted(missing))}")
     return [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def text_of(path: str | os.PathLike[str]) -> str:
+    """The text of a table. Raises `SettingError` when it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -58,13 +58,16 @@ class Speech:
                 raise SettingError(f"expected {name} between {low:g} and {high:g}; got {getattr(self, name)}")
 
 
-def find_speech(audio: Audio, speech: Speech | None = None) -> list[Segment]:
+def find_speech(
+    audio: Audio, speech: Speech | None = None, *, muted: Sequence[Segment] = ()
+) -> list[Segment]:
     """The segments of speech in mono audio at 16 kHz, in order, apart from each other.
 
     Bursts and pauses shorter than the settings allow are smoothed away; segments are padded. On the AMI
-    meetings of `benchmarks vad` this finds 94 % of the speech and 29 % of what is none."""
+    meetings of `benchmarks vad` this finds 94 % of the speech and 29 % of what is none.
+    muted : where the recording was silenced, which says nothing of its noise."""
     speech = speech or Speech()
-    active = segments_of(activity(audio.mono, speech), FRAME)
+    active = segments_of(activity(audio.mono, speech, muted), FRAME)
     return join(
         (s for s in join(active, _samples(speech.min_silence_seconds))
          if len(s) >= _samples(speech.min_speech_seconds)),
@@ -73,7 +76,7 @@ def find_speech(audio: Audio, speech: Speech | None = None) -> list[Segment]:
     )  # fmt: skip
 
 
-def activity(samples: Samples, speech: Speech) -> Mask:
+def activity(samples: Samples, speech: Speech, muted: Sequence[Segment] = ()) -> Mask:
     """(samples // 160,) bool: the frames of (samples,) at 16 kHz that sound like speech, unsmoothed.
 
     Whatever webrtcvad hears in noise at full level, steady noise does not rise above its own floor."""
@@ -81,12 +84,24 @@ def activity(samples: Samples, speech: Speech) -> Mask:
     if not frames:
         return np.zeros(0, dtype=np.bool_)
     energy = frame_energy_db(samples)
-    gate = np.maximum(noise_floor_db(energy) + speech.gate_db, energy.max() - speech.range_db)
+    heard = _heard(muted, frames)
+    floor = np.full(frames, np.inf, dtype=np.float32)
+    floor[heard] = noise_floor_db(energy[heard])
+    gate = np.maximum(floor + speech.gate_db, energy.max() - speech.range_db)
     loud: Mask = energy > gate
     if not loud.any():
         return loud
     gain = 10.0 ** (max(0.0, HEARD_DB - float(np.percentile(energy, 90))) / 20.0)
     return loud & _webrtc_decisions(samples, min(gain, MAX_GAIN), speech.aggressiveness, frames)
+
+
+def _heard(muted: Sequence[Segment], frames: int) -> Mask:
+    """(frames,) False where anything is muted, or its silence reaches by smoothing."""
+    heard = np.ones(frames, dtype=np.bool_)
+    reach = SMOOTH_FRAMES // 2 + 1
+    for segment in muted:
+        heard[max(0, segment.start // FRAME - reach) : segment.stop // FRAME + reach] = False
+    return heard
 
 
 def frame_energy_db(samples: Samples) -> npt.NDArray[np.float32]:
@@ -111,6 +126,8 @@ def frame_energy_db(samples: Samples) -> npt.NDArray[np.float32]:
 
 def noise_floor_db(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """(frames,) the level that the quiet tenth of the surrounding 30 s stays below."""
+    if not energy.size:
+        return energy
     if energy.size <= FLOOR_FRAMES:
         return np.full(energy.size, np.percentile(energy, 10), dtype=np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(energy, FLOOR_FRAMES)[::FLOOR_STEP]

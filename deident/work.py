@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from deident.errors import DeidentError, RecordingError, SettingError, StoreError
+from deident.turns import CARRIED, spelled
 
 if TYPE_CHECKING:
-    from deident.pipeline import Tally
+    from deident.pipeline import Snippet, Tally
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
     from deident.store import Spool, Staged
+    from deident.turns import Turn
 
 # released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
 # but the recording's end was missing.   refused: nothing could be used.   skipped: done by an earlier run.
@@ -26,7 +28,8 @@ FINE = frozenset({"released", "no-speech", "skipped"})
 @dataclass
 class Outcome:
     """How one recording ended. `number` is its place in the input; `code` and `message` say why it is not fine;
-    `id` speaks of it without naming it (`pseudonym`)."""
+    `id` speaks of it without naming it (`pseudonym`). turns : of each snippet, the one it was cut from, for the
+    linkage alone."""
 
     number: int
     state: str
@@ -35,6 +38,7 @@ class Outcome:
     message: str = ""
     snippets: list[Staged] = field(default_factory=list)
     id: str = ""
+    turns: list[Turn | None] = field(default_factory=list)
 
 
 def process(
@@ -67,6 +71,7 @@ def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spo
 
     tally = Tally()
     staged = []
+    turns: list[Turn | None] = []
     try:
         for snippet in deidentify(
             recording.path,
@@ -74,6 +79,8 @@ def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spo
             key=key,
             speaker=recording.speaker,
             segments=recording.segments,
+            turns=recording.turns,
+            mute=recording.mute,
             tally=tally,
         ):
             data = snippet.encode(policy.container)
@@ -86,14 +93,15 @@ def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spo
                     size=len(data),
                     seconds=round(found.seconds, 6),
                     sha256=hashlib.sha256(data).hexdigest(),
-                    labels=_labels(recording),
+                    labels=_labels(snippet, recording, policy, key),
                 )
             )
+            turns.append(snippet.turn and replace(snippet.turn, text=None, words=(), labels={}))
     except (StoreError, SettingError, MemoryError):
         raise
     except Exception as error:
         return refused(number, error, tally)
-    outcome = Outcome(number, state_of(tally), tally, snippets=staged)
+    outcome = Outcome(number, state_of(tally), tally, snippets=staged, turns=turns)
     if tally.partial:
         outcome.code, outcome.message = (
             tally.partial,
@@ -111,8 +119,19 @@ def refused(number: int, error: Exception, tally: Tally) -> Outcome:
     return Outcome(number, "refused", tally, "failed", f"processing failed unexpectedly{where}")
 
 
-def _labels(recording: Recording) -> str:
-    return json.dumps(recording.labels, sort_keys=True, ensure_ascii=False)
+def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | None) -> str:
+    """What the manifest shows of a snippet besides the sound, as the policy allows."""
+    labels: dict[str, str] = {**recording.labels, **(snippet.turn.labels if snippet.turn else {})}
+    if labels.keys() & set(CARRIED):
+        raise SettingError(f"no label may be called {', '.join(CARRIED)}: the policy's carry is for those")
+    if "text" in policy.carry and snippet.text is not None:
+        labels["text"] = snippet.text
+    if "words" in policy.carry and snippet.words:
+        labels["words"] = spelled(snippet.words)
+    speaker = (snippet.turn and snippet.turn.speaker) or recording.speaker
+    if policy.tells_speakers and speaker is not None and key is not None:
+        labels["speaker"] = key.pseudonym("speaker", speaker)
+    return json.dumps(labels, sort_keys=True, ensure_ascii=False)
 
 
 def state_of(tally: Tally) -> str:

@@ -31,6 +31,9 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / "examples" / "recordings", tmp_path / name)
     rows = ["path\tspeaker\tlanguage", *(f"calls/{n}\t{n}\ten" for n in ("call.wav", "reading.mp3"))]
     (tmp_path / "corpus.tsv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "words.ctm").write_text("reading 1 1.0 0.4 hello\nreading 1 9.0 0.4 there\n")
+    (tmp_path / "names.json").write_text('{"call.wav": [[12.3, 12.9]], "reading": [[0.9, 1.5]]}\n')
+    (tmp_path / "meeting.rttm").write_text("SPEAKER meeting 1 1.0 4.0 <NA> <NA> anna <NA> <NA>\n")
     return tmp_path
 
 

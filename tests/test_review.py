@@ -225,3 +225,19 @@ def test_the_page_works_in_a_browser(store: Path, tmp_path: Path) -> None:
     ).stdout  # fmt: skip
     assert dump.count("<audio") == 3
     assert "0 of 3 labelled" in dump
+
+
+def test_several_speakers_of_one_recording_are_not_heard_by_one_reviewer() -> None:
+    made = [
+        Link(f"{r}", f"{r}", f"id{r}", f"/m/{r}.wav", f"s{(r + n) % 7}", (f"{r}-{n}.wav",), 20_000)
+        for r in range(20)
+        for n in range(3)
+    ]
+    (batch,) = deal(made, Programme(("a",), max_per_recording=3), KEY)
+    of = {name: (link.path, link.speaker) for link in made for name in link.names}
+    dealt = [of[name] for name, _ in batch.names]
+    assert len(dealt) > 3
+    assert len({path for path, _ in dealt}) == len({speaker for _, speaker in dealt}) == len(dealt)
+    everyone = deal(made, Programme(tuple("abcdefg"), max_per_recording=2), KEY)
+    counts = Counter(of[name][0] for one in everyone for name, _ in one.names)
+    assert max(counts.values()) <= 2

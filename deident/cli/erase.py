@@ -48,15 +48,22 @@ def run(args: argparse.Namespace) -> int:
         linkage.forget_unreleased(store)
         known = [link for link in linkage.links() if link.store == store.id]
         links = {link for link in known if wanted(link)}
-        if args.older_than is None:  # the same sound from another place is the same person's
-            contents = {link.content for link in links}
-            links |= {link for link in known if link.content in contents}
+        if args.older_than is None:
+            links |= _elsewhere(known, links)
         names = {name for link in links for name in link.names}
         store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
         linkage.remove(links.__contains__)
     recordings = len({link.place for link in links})
     print(f"erased {len(names)} snippets of {recordings} recordings")  # noqa: T201
     return 0 if links else 1
+
+
+def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
+    """The same sound from other places, which is the same person's: but not of those who spoke with them."""
+    contents = {link.content for link in wanted}
+    places = {link.place for link in wanted}
+    others = {link.speaker for link in known if link.place in places and link not in wanted}
+    return {link for link in known if link.content in contents and link.speaker not in others}
 
 
 def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:

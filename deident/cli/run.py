@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from deident.cli.inputs import add_input_arguments, carried_of, recordings_of
 from deident.cli.keys import add_key_argument, key_of
 from deident.errors import SettingError
 
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deident.batch import Summary
-    from deident.sources import Recording
 
 EPILOG = """\
 examples:
   deident run calls/ --out store
   deident run call.wav --out store --channels split
   deident run --table corpus.tsv --carry language --scope speaker --key-file key --out store
+  deident run calls/ --out store --mute names.json --words words.ctm --carry text
+  deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
 
 Messages speak of a recording by a pseudonym; `deident which` tells which it was."""
@@ -31,13 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("recordings", nargs="*", metavar="RECORDING", help="files, and folders to look through")
     add("--out", metavar="STORE", help="the store: a new folder, or one of an earlier run to go on with")
-    what = parser.add_argument_group("what to read")
-    what.add_argument("--table", metavar="FILE", help="CSV or TSV with a column path, and speaker if known")
-    what.add_argument("--carry", metavar="COLUMN,...", help="columns of the table to show in the manifest")
-    what.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
-    what.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
-    what.add_argument("--strict", action="store_true", help="refuse a recording whose end is missing")
-    what.add_argument("--zero-nonfinite", action="store_true", help="read NaN and infinities as silence")
+    add_input_arguments(parser)
     how = parser.add_argument_group("what to make of it")
     how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options here come on top")
     how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
@@ -51,6 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--repeatable", action="store_true", help="same key and input, same bytes; needs a key")
     how.add_argument("--again", action="store_true", help="release anew what was released before")
     how.add_argument("--linkage", metavar="FILE", help="remember, sealed under the key, what came from where")
+    how.add_argument(
+        "--carry",
+        metavar="NAME,...",
+        help="show in the manifest: text, words, speaker (a pseudonym), and labels of the table or data set",
+    )
+    how.add_argument("--to-kaldi", metavar="DIR", help="then write the store as a Kaldi data folder too")
+    how.add_argument(
+        "--keep-ids",
+        action="store_true",
+        help="there, under the ids and speakers of the source: for trials; gives everybody away",
+    )
     add_key_argument(how)
     doing = parser.add_argument_group("how to go about it")
     doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
@@ -63,13 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from deident.batch import dry_run
     from deident.batch import run as run_batch
+    from deident.cli.export import check_kaldi, to_kaldi
     from deident.cli.progress import Progress
 
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
-    recordings = _recordings(args)
+    check_kaldi(args)
+    recordings = recordings_of(args)
     policy = policy_of(args)
     progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
     try:
@@ -83,21 +92,9 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.finish()
     _print(summary, progress.problems, args)
+    if args.to_kaldi:
+        to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
     return 0 if summary.fine else 1
-
-
-def _recordings(args: argparse.Namespace) -> list[Recording]:
-    from deident.sources import expand, read_table, with_segments
-
-    carry = [name for name in (args.carry or "").split(",") if name]
-    if carry and not args.table:
-        raise SettingError("--carry names columns of a --table")
-    found = list(expand(args.recordings))
-    if args.table:
-        found += read_table(args.table, carry)
-    if not found:
-        raise SettingError("expected recordings: files, folders that hold some, or --table FILE")
-    return with_segments(found, args.segments) if args.segments else found
 
 
 def policy_of(args: argparse.Namespace) -> Any:
@@ -128,6 +125,14 @@ def policy_of(args: argparse.Namespace) -> Any:
         for name in ("max_seconds", "min_seconds", "over_limit")
         if getattr(args, name) is not None
     }
+    if args.whole_turns or args.keep_ids:
+        lengths["whole_turns"] = True
+    if args.drop_overlap:
+        lengths["overlap"] = "drop"
+    if carried := carried_of(args)[0]:
+        changes["carry"] = tuple(dict.fromkeys((*policy.carry, *carried)))
+    if args.mute_fill:
+        changes["mute"] = dataclasses.replace(policy.mute, fill=args.mute_fill)
     if lengths:
         changes["cutting"] = dataclasses.replace(policy.cutting, **lengths)
     return dataclasses.replace(policy, **changes)

@@ -36,6 +36,11 @@ class Chain(Method[tuple[Any, ...]]):
     def replaces_quiet(self) -> bool:  # type: ignore[override]
         return any(getattr(method, "replaces_quiet", False) for method in self.methods)
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether what is said stays where it was."""
+        return all(getattr(method, "keeps_time", False) for method in self.methods)
+
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return tuple(method.draw(rng) for method in self.methods)
 

@@ -36,6 +36,7 @@ class McAdams(Method[McAdamsVoice]):
     B2 leaves out the first and the last 10 ms and divides by the peak; this keeps both ends, and divides only
     where the peak would pass full scale. Raises `SettingError` for a range outside 0.3 to 0.95."""
 
+    keeps_time = True  # what is said stays where it was
     alpha: tuple[float, float] = (0.5, 0.9)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ class PitchShift(Method[PitchShiftVoice]):
     The weakest method here, for comparison: one number undoes it. Speech is stretched with its pitch in
     place, then played faster. Raises `SettingError` for a range that cannot work."""
 
+    keeps_time = True  # what is said stays where it was
     semitones: tuple[float, float] = (3.0, 5.0)
 
     def __post_init__(self) -> None:

@@ -31,6 +31,7 @@ class Psola(Method[PsolaVoice]):
     Speech is joined anew between its pulses, at another pace, and then played faster or slower by the same
     factor, which moves all formants alike. Raises `SettingError` for ranges that cannot work."""
 
+    keeps_time = True  # what is said stays where it was
     semitones: tuple[float, float] = (2.5, 5.0)
     formant_ratio: tuple[float, float] = (1.1, 1.22)
 

@@ -84,8 +84,9 @@ def subtract(samples: Floats, mains: float) -> Floats:
     tracks = _tracks(frames, waves) * turns
     weight = _quietness(frames)
     weight[[0, -1]] *= np.float32(1e-3)  # half of them is not there
-    steady = _smoothed(tracks * weight) / _smoothed(weight)
-    together = np.abs(_smoothed(tracks * weight)) ** 2 / _smoothed(weight**2 * np.abs(tracks) ** 2)
+    summed, tiny = _smoothed(tracks * weight), np.float32(1e-20)
+    steady = summed / (_smoothed(weight) + tiny)
+    together = np.abs(summed) ** 2 / (_smoothed(weight**2 * np.abs(tracks) ** 2) + tiny)
     shows = np.mean(together, axis=0) > SHOWS
     steady *= np.where(shows, np.conj(turns), np.complex64(0.0))
     hum = np.hstack((steady.real, -steady.imag)) @ waves.T
@@ -97,9 +98,11 @@ def subtract(samples: Floats, mains: float) -> Floats:
 
 
 def _quietness(frames: Floats) -> Floats:
-    """(frames, 1) weights: the quieter a frame, the more it tells of what is always there."""
+    """(frames, 1) weights: the quieter a frame, the more it tells of what is always there. One of zeros was cut
+    out of the recording and tells nothing."""
     power = np.einsum("ij,ij->i", frames, frames)
-    weights: Floats = 1.0 / (power + np.float32(1e-3) * power.mean() + np.float32(1e-12))
+    floor = np.float32(1e-3) * power.mean() + np.float32(1e-12)
+    weights: Floats = np.where(power > 0.0, floor / (power + floor), np.float32(0.0))
     return weights[:, None]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deident import codec
+from deident import codec, kaldi
 from deident.audio import RATE, Audio, Segment
 from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus, Utterance
@@ -101,38 +101,24 @@ def _sounds(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND and path.is_file())
 
 
-def _fields(path: Path) -> dict[str, str]:
-    """A Kaldi text file: a name, white space, the rest."""
-    if not path.exists():
-        return {}
-    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
-    return {line[0]: line[1].strip() if len(line) > 1 else "" for line in lines if line}
-
-
 def _kaldi(place: Path) -> Iterable[Utterance]:
-    """wav.scp, utt2spk, and segments, spk2gender, text, VoicePrivacy's enrolls and trials where present."""
-    recordings, speakers = _fields(place / "wav.scp"), _fields(place / "utt2spk")
-    if any(value.endswith("|") for value in recordings.values()):
-        raise SettingError("wav.scp holds commands (lines ending in |): write the sound files out first")
-    if not speakers:
-        raise SettingError("a Kaldi data folder needs utt2spk beside wav.scp")
-    segments = {name: value.split() for name, value in _fields(place / "segments").items()}
-    sexes, texts = _fields(place / "spk2gender"), _fields(place / "text")
-    enrols = set(_fields(place / "enrolls"))
+    """A Kaldi data folder, with VoicePrivacy's enrolls and trials where present."""
+    folder = kaldi.read_folder(place)
+    enrols = set(kaldi.fields(place / "enrolls"))
     trials = place / "trials"
     lines = trials.read_text(encoding="utf-8").splitlines() if trials.exists() else []
     tried = {line.split()[1] for line in lines if line.strip()}
-    for name, speaker in speakers.items():
-        recording, *times = segments.get(name, [name])
-        if recording not in recordings:
-            continue
-        start, stop = (float(times[0]), float(times[1])) if times else (0.0, None)
-        role = "enrol" if name in enrols else "trial" if name in tried else ""
-        path = place / recordings[recording]  # an absolute path stays what it is
+    for utterance in folder.utterances:
+        name = utterance.id
         yield Utterance(
-            name, speaker, File(path, start, stop), SEXES.get(sexes.get(speaker, "").lower(), ""),
-            texts.get(name, ""), recording if times else _recording_of(name), role,
-        )  # fmt: skip
+            name,
+            utterance.speaker,
+            File(Path(folder.recordings[utterance.recording]), utterance.start, utterance.stop),
+            SEXES.get(utterance.gender, ""),
+            utterance.text or "",
+            _recording_of(name) if utterance.stop is None else utterance.recording,
+            "enrol" if name in enrols else "trial" if name in tried else "",
+        )
 
 
 def _librispeech(place: Path) -> Iterable[Utterance]:
@@ -148,7 +134,7 @@ def _librispeech(place: Path) -> Iterable[Utterance]:
                 sexes[cells[0]] = SEXES.get(cells[1].lower(), "")
     texts: dict[str, str] = {}
     for file in place.rglob("*.trans.txt"):
-        texts |= _fields(file)
+        texts |= kaldi.fields(file)
     for path in _sounds(place):
         parts = path.stem.split("-")
         if len(parts) == 3:

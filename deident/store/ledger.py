@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deident.errors import StoreError
@@ -43,7 +43,7 @@ class Staged:
     size: int
     seconds: float
     sha256: str
-    labels: str = "{}"
+    labels: str = field(default="{}", repr=False)
 
 
 @dataclass(frozen=True)

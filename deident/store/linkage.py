@@ -23,7 +23,7 @@ class Link:
     """A source and its snippets. place, content : the ledger's digests, in hexadecimal digits.
     recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run.
     store : which store it is of, by `Store.id`.   names : none where the sound was released before, from
-    another place."""
+    another place.   utterances : what the source calls each of them, where it calls them something."""
 
     place: str
     content: str
@@ -33,6 +33,7 @@ class Link:
     names: tuple[str, ...]
     day: int
     store: str = ""
+    utterances: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Link({len(self.names)} snippets)"
@@ -50,7 +51,8 @@ class Linkage:
 
     def links(self) -> Iterator[Link]:
         for record in self._file.records():
-            yield Link(**{**record, "names": tuple(record["names"])})
+            lists = {name: tuple(record.get(name, ())) for name in ("names", "utterances")}
+            yield Link(**{**record, **lists})
 
     def remove(self, of: Callable[[Link], bool]) -> None:
         """Rewrite the file without some links."""
@@ -59,14 +61,19 @@ class Linkage:
     def forget_unreleased(self, store: Store) -> None:
         """Drop names that the store never released: a stop came between their record and their commit."""
         links = list(self.links())
-        kept = [
-            replace(link, names=tuple(name for name in link.names if store.has(name)))
-            if link.store == store.id
-            else link
-            for link in links
-        ]
+        kept = [_released(link, store) if link.store == store.id else link for link in links]
         if kept != links:
             self._file.replace([asdict(link) for link in kept])
+
+
+def _released(link: Link, store: Store) -> Link:
+    there = [at for at, name in enumerate(link.names) if store.has(name)]
+    called = link.utterances
+    return replace(
+        link,
+        names=tuple(link.names[at] for at in there),
+        utterances=tuple(called[at] for at in there) if called else (),
+    )
 
 
 def today() -> int:

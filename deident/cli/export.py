@@ -1,0 +1,79 @@
+"""`deident export`: what a store holds, as the data set that other tools open."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deident.cli.keys import add_key_argument, linkage_of
+from deident.errors import SettingError, StoreError
+
+FORMATS = ("kaldi", "lhotse", "parquet", "webdataset", "nemo", "label-studio")
+
+EPILOG = """\
+examples:
+  deident export store --to parquet --out dataset
+  deident export store --to kaldi --out data/train_anon
+  deident export store --to kaldi --out data/dev_anon --keep-ids --linkage links --key-file key
+
+The text, words, speakers and labels in it are those that `deident run --carry` put into the manifest."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("store")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="a new folder")
+    parser.add_argument(
+        "--keep-ids",
+        action="store_true",
+        help="kaldi: under the ids and speakers of the source, for trials that name them; gives everybody away",
+    )
+    parser.add_argument("--linkage", metavar="FILE", help="for --keep-ids: what `run --linkage` wrote")
+    add_key_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.interop import export, read_items
+    from deident.interop.items import with_ids
+
+    items = read_items(args.store)
+    if args.keep_ids:
+        if args.to != "kaldi" or not args.linkage:
+            raise SettingError("--keep-ids is for --to kaldi, and needs the --linkage of the run")
+        linkage, _ = linkage_of(args)
+        items = with_ids(items, linkage.links())
+    count = export(items, args.to, args.out)
+    sys.stdout.write(f"{count} snippets\n")
+    return 0 if count else 1
+
+
+def check_kaldi(args: argparse.Namespace) -> None:
+    """Before a run: whether its --to-kaldi can work out."""
+    from pathlib import Path
+
+    if args.keep_ids and not (args.to_kaldi and args.linkage):
+        raise SettingError("--keep-ids is for --to-kaldi, and needs a --linkage to know the ids by")
+    if args.to_kaldi and args.dry_run:
+        raise SettingError("a dry run writes nothing; drop --to-kaldi")
+    if args.to_kaldi and Path(args.to_kaldi).is_dir() and any(Path(args.to_kaldi).iterdir()):
+        raise StoreError("there is something at the place of --to-kaldi: expected a new or empty folder")
+
+
+def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
+    """After a run: its store as a Kaldi folder. asked : the ids of the utterances that were read."""
+    from pathlib import Path
+
+    from deident.interop import kaldi, read_items
+    from deident.interop.items import with_ids
+
+    items = read_items(args.out)
+    lists = {}
+    if args.keep_ids:
+        items = with_ids(items, linkage_of(args)[0].links())
+        lists = kaldi.read_lists(args.kaldi) if args.kaldi else {}
+    kaldi.write(items, Path(args.to_kaldi), lists)
+    missing = len(asked - {item.id for item in items}) if args.keep_ids else 0
+    if not args.quiet:
+        lost = f"; {missing} of the {len(asked)} that were read are missing" if missing else ""
+        sys.stderr.write(f"deident: {len(items)} utterances in the Kaldi folder{lost}\n")

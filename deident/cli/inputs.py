@@ -1,0 +1,77 @@
+"""What `deident run` reads: files and folders, tables and data sets, and what other files say of them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from deident.errors import SettingError
+from deident.turns import CARRIED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deident.sources import Recording
+
+DATA_SETS = ("kaldi", "lhotse", "nemo")
+
+
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what to read")
+    what.add_argument(
+        "--table", metavar="FILE", help="CSV or TSV with a column path; speaker, text, start, stop if known"
+    )
+    what.add_argument("--kaldi", metavar="DIR", help="a Kaldi data folder, VoicePrivacy's too")
+    what.add_argument(
+        "--lhotse", metavar="PATH", help="a folder of recordings and supervisions, or a file of cuts"
+    )
+    what.add_argument("--nemo", metavar="FILE", help="a NeMo manifest")
+    what.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
+    what.add_argument(
+        "--turns", metavar="FILE", help="who speaks where: RTTM, or CSV, TSV or JSON with text too"
+    )
+    what.add_argument("--words", metavar="FILE", help="which word is where: CTM, or CSV, TSV or JSON")
+    what.add_argument(
+        "--mute", metavar="FILE", help="what nobody may hear or read: JSON, CSV, TSV, CTM or RTTM"
+    )
+    what.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
+    what.add_argument("--strict", action="store_true", help="refuse a recording whose end is missing")
+    what.add_argument("--zero-nonfinite", action="store_true", help="read NaN and infinities as silence")
+    what.add_argument(
+        "--drop-overlap", action="store_true", help="leave out where two turns overlap, instead of refusing"
+    )
+    what.add_argument(
+        "--whole-turns", action="store_true", help="drop a turn over the limit, instead of dividing it"
+    )
+    what.add_argument(
+        "--mute-fill", choices=("silence", "tone"), help="what is in its place (default silence)"
+    )
+
+
+def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """What --carry names: of text, words and speaker, and labels."""
+    names = [name for name in (args.carry or "").split(",") if name]
+    return [n for n in names if n in CARRIED], [n for n in names if n not in CARRIED]
+
+
+def recordings_of(args: argparse.Namespace) -> list[Recording]:
+    """The recordings that the options name, with all that is known of them."""
+    from deident.notes import read_notes, with_mutes, with_turns, with_words
+    from deident.sources import expand, read_table, with_segments
+
+    labels = carried_of(args)[1]
+    if labels and not any(getattr(args, name) for name in ("table", *DATA_SETS)):
+        raise SettingError("--carry names columns of a --table or data set")
+    found = list(expand(args.recordings))
+    if args.table:
+        found += read_table(args.table, labels)
+    for name in DATA_SETS:
+        if getattr(args, name):
+            found += importlib.import_module(f"deident.interop.{name}").read(getattr(args, name), labels)
+    if not found:
+        raise SettingError("expected recordings: files, folders that hold some, --table or a data set")
+    if args.segments:
+        found = with_segments(found, args.segments)
+    for name, attach in (("turns", with_turns), ("words", with_words), ("mute", with_mutes)):
+        if getattr(args, name):
+            found = attach(found, read_notes(getattr(args, name)))
+    return found

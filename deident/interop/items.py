@@ -1,0 +1,128 @@
+"""What a store holds, snippet by snippet, with what was carried along."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from deident.errors import SettingError, StoreError
+from deident.store import Link
+from deident.turns import CARRIED, read_spelled
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True, repr=False)
+class Item:
+    """A snippet in a store.
+
+    id : what data sets call it: its speaker's pseudonym, if there is one, and its name.   name : its file's.
+    rate : Hz.   text, speaker : None when they were not carried.   words : (start, stop, text), in seconds.
+    labels : the rest."""
+
+    id: str
+    name: str
+    path: Path
+    seconds: float
+    rate: int
+    sha256: str
+    text: str | None = None
+    speaker: str | None = None
+    words: tuple[tuple[float, float, str], ...] = ()
+    labels: dict[str, Value] = field(default_factory=dict)
+
+    def read(self) -> bytes:
+        """The file. Raises `StoreError` unless it is what the manifest says."""
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"a snippet of the store cannot be read: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise StoreError("a snippet is not what the manifest says; run `deident audit` on the store")
+        return data
+
+    @property
+    def suffix(self) -> str:
+        return self.name.rpartition(".")[2]
+
+    def __repr__(self) -> str:
+        return "Item(hidden)"
+
+
+def read_items(store: str | os.PathLike[str]) -> list[Item]:
+    """The snippets of a store, sorted by id. Raises `StoreError` when there is no store."""
+    from deident.store.store import MANIFEST, is_store
+
+    place = Path(store)
+    try:
+        if not is_store(place):
+            raise StoreError("expected a store that `deident run` made; there is none at that place")
+        lines = (place / MANIFEST).read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise StoreError(f"the manifest cannot be read: {error.strerror}") from None
+    return sorted((_item(place, line) for line in lines if line), key=lambda item: item.id)
+
+
+def _item(place: Path, line: str) -> Item:
+    try:
+        row = json.loads(line)
+        labels: dict[str, Value] = row.get("labels", {})
+        text, words, speaker = (labels.get(name) for name in CARRIED)
+        stem = row["name"].rpartition(".")[0]
+        return Item(
+            id=f"{speaker}-{stem}" if speaker is not None else stem,
+            name=row["name"],
+            path=place / os.path.basename(row["name"]),
+            seconds=row["seconds"],
+            rate=row["sample_rate"],
+            sha256=row["sha256"],
+            text=None if text is None else str(text),
+            speaker=None if speaker is None else str(speaker),
+            words=tuple(read_spelled(str(words))) if words is not None else (),
+            labels={name: value for name, value in labels.items() if name not in CARRIED},
+        )
+    except (ValueError, KeyError, TypeError):
+        raise StoreError("a line of the manifest is not one; run `deident audit` on the store") from None
+
+
+def with_ids(items: Iterable[Item], links: Iterable[Link]) -> list[Item]:
+    """The snippets that are all of an utterance, under its own id and its own speaker's, sorted.
+
+    Who reads this knows everybody's name. Raises `SettingError` when the linkage has no ids, one is not fit
+    for a file's name, or two snippets have one."""
+    known = {
+        name: (id, link.speaker)
+        for link in links
+        for name, id in zip(link.names, link.utterances, strict=False)
+        if id
+    }
+    named = [
+        replace(item, id=known[item.name][0], speaker=known[item.name][1] or known[item.name][0])
+        for item in items
+        if item.name in known
+    ]
+    if not named:
+        raise SettingError(
+            "the linkage tells no ids of utterances: run with --linkage on a data set that has ids, such as --kaldi"
+        )
+    if len({item.id for item in named}) < len(named):
+        raise SettingError(
+            "an utterance was cut into several snippets: run with --whole-turns to keep its id"
+        )
+    for item in named:
+        if not all(
+            word and not word.startswith(".") and word.isprintable() for word in (item.id, item.speaker)
+        ):
+            raise SettingError("an id begins with a dot, or is not printable: it cannot be a file's name")
+        if "/" in item.id or any(c.isspace() for c in item.id + str(item.speaker)):
+            raise SettingError("an id has a slash or white space: it cannot be a file's name")
+    return sorted(named, key=lambda item: item.id)
+
+
+def one_line(text: str) -> str:
+    """With single spaces, as formats need that have an entry a line."""
+    return " ".join(text.split())

@@ -1,0 +1,46 @@
+"""WebDataset shards: tar files in which what belongs to a sample has one stem.
+
+https://github.com/webdataset/webdataset"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from deident.interop.items import Item
+from deident.interop.package import package
+
+SHARD = 5_000  # snippets; about a gigabyte
+
+
+def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
+    """shard-000000.tar and on, sorted by id: the sound as .wav or .flac, the text as .txt, the rest as .json.
+
+    Owner and times are 0 throughout."""
+    found = sorted(items, key=lambda item: item.id)
+    with package(out) as folder:
+        for first in range(0, len(found), shard):
+            name = f"shard-{first // shard:06}.tar"
+            with tarfile.open(folder.path(name), "w", format=tarfile.USTAR_FORMAT) as archive:
+                for item in found[first : first + shard]:
+                    for suffix, data in _parts(item):
+                        info = tarfile.TarInfo(f"{item.id}.{suffix}")
+                        info.size, info.mode = len(data), 0o600
+                        archive.addfile(info, io.BytesIO(data))
+            folder.finish(name)
+    return len(found)
+
+
+def _parts(item: Item) -> Iterable[tuple[str, bytes]]:
+    facts: dict[str, object] = {**item.labels, "seconds": item.seconds, "sample_rate": item.rate}
+    if item.speaker is not None:
+        facts["speaker"] = item.speaker
+    if item.words:
+        facts["words"] = item.words
+    yield item.suffix, item.read()
+    yield "json", json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
+    if item.text is not None:
+        yield "txt", item.text.encode()

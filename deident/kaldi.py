@@ -1,0 +1,99 @@
+"""Kaldi data folders, as their text files say it. Nothing that is named in them is run or opened.
+
+https://kaldi-asr.org/doc/data_prep.html"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deident.errors import SettingError
+
+
+@dataclass(frozen=True, repr=False)
+class Utterance:
+    """start, stop : seconds in its recording; 0 and None for all of it.   text : None when there is none."""
+
+    id: str
+    recording: str
+    start: float
+    stop: float | None
+    speaker: str
+    text: str | None
+    gender: str
+
+    def __repr__(self) -> str:
+        return "Utterance(hidden)"
+
+
+@dataclass(frozen=True, repr=False)
+class Folder:
+    """recordings : the sound files, by recording.   utterances : in the order of utt2spk."""
+
+    place: Path
+    recordings: dict[str, str]
+    utterances: list[Utterance]
+
+    def __repr__(self) -> str:
+        return f"Folder({len(self.recordings)} recordings, {len(self.utterances)} utterances)"
+
+
+def read_folder(place: Path) -> Folder:
+    """wav.scp and utt2spk, with segments, text and spk2gender where they are there.
+
+    Paths in wav.scp are relative to where the program runs, as Kaldi takes them, or else to the folder.
+    Raises `SettingError` for commands in wav.scp, and for what is missing or not as Kaldi writes it."""
+    sounds = fields(place / "wav.scp")
+    speakers = fields(place / "utt2spk")
+    if any(value.endswith("|") or value.startswith("|") for value in sounds.values()):
+        raise SettingError(
+            "wav.scp holds commands (with a |), and they are never run: write the sound files out first, and"
+            " name them in wav.scp"
+        )
+    if not sounds or not speakers:
+        raise SettingError("a Kaldi data folder has a wav.scp and a utt2spk with something in them")
+    recordings = {name: _located(place, value) for name, value in sounds.items()}
+    return Folder(place, recordings, list(_utterances(place, recordings, speakers)))
+
+
+def _utterances(place: Path, recordings: dict[str, str], speakers: dict[str, str]) -> Iterator[Utterance]:
+    segments, texts = fields(place / "segments"), fields(place / "text")
+    genders = fields(place / "spk2gender")
+    for name, speaker in speakers.items():
+        recording, start, stop = name, 0.0, None
+        if segments:
+            try:
+                recording, *times = segments.get(name, "").split()[:3]
+                start, stop = (float(time) for time in times)
+            except ValueError:
+                raise SettingError(
+                    "an utterance of utt2spk is not in segments with its recording, start and stop in seconds"
+                ) from None
+        if recording not in recordings:
+            raise SettingError("an utterance is of a recording that wav.scp does not have")
+        yield Utterance(
+            name, recording, start, stop, speaker, texts.get(name), genders.get(speaker, "").lower()
+        )
+
+
+def _located(place: Path, value: str) -> str:
+    return value if "://" in value or Path(value).exists() else os.fspath(place / value)
+
+
+def fields(path: Path) -> dict[str, str]:
+    """A Kaldi text file: a name, white space, the rest. Empty when the file is not there."""
+    if not path.exists():
+        return {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise SettingError(f"a file of the Kaldi folder cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingError("a file of the Kaldi folder is not UTF-8 text") from None
+    rows = [line.split(maxsplit=1) for line in lines if line.strip()]
+    found = {row[0]: row[1].strip() if len(row) > 1 else "" for row in rows}
+    if len(found) < len(rows):
+        raise SettingError("a file of the Kaldi folder has a name twice")
+    return found

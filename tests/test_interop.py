@@ -1,0 +1,472 @@
+"""Data sets in and out: what goes in comes back, and nothing of the source with it."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from deident.audio import RATE
+from deident.batch import run
+from deident.cli import main
+from deident.cli.export import FORMATS as NAMED
+from deident.codec import read
+from deident.errors import SettingError, StoreError
+from deident.evaluation.layouts import read_corpus
+from deident.interop import FORMATS, Item, export, kaldi, lhotse, nemo, read_items
+from deident.interop.huggingface import MapBatch
+from deident.policy import Policy
+from deident.secret import Key
+from deident.sources import Recording, read_table
+from deident.turns import Word
+from tests.methods import Sine
+
+KEY = Key(bytes(32))
+TEXTS = {
+    "anna-1": "hello there",
+    "anna-2": "more words",
+    "bob-1": "and so",
+    "bob-2": 'a "good" day\u2028für dich',
+}
+CANARIES = ("anna", "bob", "rec1", "rec2", "1970-01-01T")
+
+
+@pytest.fixture(scope="module")
+def folder(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Kaldi data folder of two recordings, two speakers and four utterances."""
+    place = tmp_path_factory.mktemp("data") / "dev"
+    place.mkdir()
+    audio = read(recordings / "reading.mp3").mono
+    soundfile.write(place / "rec1.flac", audio[: 12 * RATE], RATE)
+    soundfile.write(place / "rec2.wav", audio[12 * RATE : 20 * RATE], RATE)
+    files = {
+        "wav.scp": "rec1 rec1.flac\nrec2 rec2.wav\n",
+        "segments": "anna-1 rec1 0.0 4.0\nanna-2 rec1 4.0 7.5\nbob-1 rec2 0.5 4\nbob-2 rec2 4.1 7\n",
+        "utt2spk": "anna-1 anna\nanna-2 anna\nbob-1 bob\nbob-2 bob\n",
+        "text": "".join(f"{id} {text}\n" for id, text in TEXTS.items()),
+        "spk2gender": "anna f\nbob m\n",
+        "trials": "anna bob-1 nontarget\nanna anna-2 target\n",
+        "enrolls": "anna-1\n",
+    }
+    for name, text in files.items():
+        (place / name).write_text(text, encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("store") / "s"
+    policy = Policy(disguise=Timed(), scope="speaker", carry=("text", "words"), repeatable=True)
+    recordings = [with_first_word(recording) for recording in kaldi.read(folder, ["gender"])]
+    run(recordings, place, policy, key=KEY, jobs=1)
+    return place
+
+
+class Timed(Sine):
+    keeps_time = True
+
+
+def with_first_word(recording: Recording) -> Recording:
+    from dataclasses import replace
+
+    turns = (
+        replace(
+            turn, words=(Word(turn.segment.__class__(turn.segment.start, turn.segment.start + 8_000), "one"),)
+        )
+        for turn in recording.turns
+    )
+    return replace(recording, turns=tuple(turns))
+
+
+def spread(items: list[Item]) -> set[tuple[object, ...]]:
+    return {(i.id, i.text, i.speaker, i.labels.get("gender"), round(i.seconds, 6)) for i in items}
+
+
+def turns(recordings: list[Recording]) -> set[tuple[object, ...]]:
+    """The same of what was read back."""
+    return {
+        (turn.id, turn.text, turn.speaker, turn.labels.get("gender"), round(len(read(r.path)) / RATE, 6))
+        for r in recordings
+        for turn in r.turns
+    }
+
+
+def test_a_kaldi_folder_is_read(folder: Path) -> None:
+    one, two = kaldi.read(folder, ["gender"])
+    assert (one.id, two.id) == ("rec1", "rec2")
+    assert Path(one.path) == folder / "rec1.flac"
+    assert [(t.id, t.speaker, t.text, t.labels) for t in one.turns] == [
+        ("anna-1", "anna", "hello there", {"gender": "f"}),
+        ("anna-2", "anna", "more words", {"gender": "f"}),
+    ]
+    assert two.turns[0].segment.start == RATE // 2
+    assert "anna" not in repr(one)
+    assert kaldi.read(folder)[0].turns[0].labels == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("wav.scp", "rec1 sox a.wav -t wav - |\nrec2 rec2.wav\n", "never run"),
+        ("wav.scp", "rec1 | touch ran\nrec2 rec2.wav\n", "never run"),
+        ("wav.scp", "rec1 rec1.flac\n", "wav.scp does not have"),
+        ("wav.scp", "", "something in them"),
+        ("segments", "anna-1 rec1 0.0 4.0\n", "not in segments"),
+        (
+            "segments",
+            "anna-1 rec1 4.0 zero\nanna-2 rec1 4.0 7.5\nbob-1 rec2 0.5 4\nbob-2 rec2 4.1 7\n",
+            "segments",
+        ),
+        ("utt2spk", "anna-1 anna\nanna-1 bob\n", "twice"),
+    ],
+)
+def test_folders_that_are_not_right_are_refused(
+    name: str, text: str, why: str, folder: Path, tmp_path: Path
+) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingError, match=why) as error:
+        kaldi.read(tmp_path)
+    assert "anna" not in str(error.value)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_store_tells_texts_and_pseudonyms_only(store: Path) -> None:
+    items = read_items(store)
+    assert {i.text for i in items} == set(TEXTS.values())
+    assert {i.speaker for i in items} == {KEY.pseudonym("speaker", who) for who in ("anna", "bob")}
+    assert all(item.words[0] == (0.0, 0.5, "one") for item in items)
+    manifest = (store / "manifest.jsonl").read_text()
+    assert not any(canary in manifest for canary in CANARIES)
+    from deident.audit import audit_store
+
+    assert audit_store(store, max_seconds=10).clean
+
+
+@pytest.mark.parametrize("to", [f for f in FORMATS if f != "parquet"])
+def test_what_is_written_is_plain_and_the_same_again(to: str, store: Path, tmp_path: Path) -> None:
+    assert tuple(FORMATS) == NAMED
+    out = tmp_path / "out"
+    made = []
+    for _ in range(2):
+        assert export(read_items(store), to, out) == 4
+        files = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+        for path in out.rglob("*"):
+            if path.is_file():
+                assert (path.stat().st_mtime, path.stat().st_mode & 0o777) == (0, 0o600)
+        made.append(files)
+        assert not [p for p in tmp_path.iterdir() if p != out]
+        with pytest.raises(StoreError, match="new or empty"):
+            export(read_items(store), to, out)
+        for path in sorted(out.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+    assert made[0] == made[1]
+    everything = b"".join(
+        name.encode() + (gzip.decompress(data) if name.endswith(".gz") else data)
+        for name, data in made[0].items()
+    )
+    assert b"hello there" in everything
+    assert not any(canary.encode() in everything for canary in CANARIES)
+    assert os.fspath(store).encode() not in everything
+
+
+def test_round_trips_are_equal(store: Path, tmp_path: Path) -> None:
+    items = read_items(store)
+    lines = {(id, " ".join(str(text).split()), *rest) for id, text, *rest in spread(items)}
+    for name, module in (("kaldi", kaldi), ("lhotse", lhotse)):
+        export(items, name, tmp_path / name)
+        assert turns(module.read(tmp_path / name, ["gender"])) == lines
+    cuts = lhotse.read(tmp_path / "lhotse" / "cuts.jsonl.gz", ["gender"])
+    assert turns(cuts) == lines
+    assert all(t.words == (Word(t.words[0].segment, "one"),) for r in cuts for t in r.turns)
+    export(items, "nemo", tmp_path / "nemo")
+    back = nemo.read(tmp_path / "nemo" / "manifest.json", ["gender", "duration"])
+    assert {(Path(r.path).stem, t.text, t.speaker, t.labels["gender"]) for r in back for t in r.turns} == {
+        row[:4] for row in lines
+    }
+    # and once more through the whole of it: what was written is a data set like any other
+    again = Policy(disguise=Sine(), scope="speaker", carry=("text",))
+    run(kaldi.read(tmp_path / "kaldi"), tmp_path / "again", again, key=KEY, jobs=1)
+    assert {i.text for i in read_items(tmp_path / "again")} == {row[1] for row in lines}
+
+
+def test_kaldi_is_sorted_and_whole(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    items = read_items(store)
+    export(items[::-1], "kaldi", "data/dev_anon")
+    out = tmp_path / "data" / "dev_anon"
+    for name in ("wav.scp", "utt2spk", "spk2utt", "utt2dur", "text", "spk2gender", "ctm"):
+        lines = (out / name).read_bytes().splitlines()
+        assert lines == sorted(lines)
+    utterances = kaldi.read_folder(out).utterances
+    assert all(u.id.startswith(f"{u.speaker}-") for u in utterances)
+    assert (out / "wav.scp").read_text().split()[1].startswith("data/dev_anon/wav/")
+    corpus = read_corpus(out)  # the evaluation reads it too
+    assert {u.transcript for u in corpus.utterances} == {" ".join(t.split()) for t in TEXTS.values()}
+    assert {u.sex for u in corpus.utterances} == {"F", "M"}
+
+
+def test_a_snippet_that_changed_is_not_passed_on(store: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    items = [replace(item, sha256="0" * 64) for item in read_items(store)]
+    with pytest.raises(StoreError, match="audit"):
+        export(items, "nemo", tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(StoreError, match="store"):
+        read_items(tmp_path)
+
+
+def deident(*arguments: str | Path) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_voiceprivacy_folder_is_one_command(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    KEY.write(tmp_path / "key")
+    common = (
+        "run",
+        "--kaldi",
+        folder,
+        "--disguise",
+        "mcadams",
+        "--key-file",
+        tmp_path / "key",
+        "--jobs",
+        "1",
+    )
+    anon = tmp_path / "data" / "dev_anon"
+    assert (
+        deident(*common, "--scope", "speaker", "--carry", "text", "--out", tmp_path / "s", "--to-kaldi", anon)
+        == 0
+    )
+    speakers = {KEY.pseudonym("speaker", who) for who in ("anna", "bob")}
+    assert {u.speaker for u in kaldi.read_folder(anon).utterances} == speakers
+    everything = b"".join(p.read_bytes() for p in anon.rglob("*") if p.is_file())
+    assert not any(canary.encode() in everything for canary in CANARIES)
+    assert deident(*common, "--out", tmp_path / "s", "--to-kaldi", anon) == 4  # before anything is done
+    kept = tmp_path / "data" / "dev_kept"
+    ids = ("--keep-ids", "--linkage", tmp_path / "links")
+    assert deident(*common, "--carry", "text,gender", "--out", tmp_path / "t", "--to-kaldi", kept, *ids) == 0
+    assert "missing" not in capsys.readouterr().err
+    back = kaldi.read_folder(kept)
+    assert {u.id: u.text for u in back.utterances} == {id: " ".join(t.split()) for id, t in TEXTS.items()}
+    assert (kept / "trials").read_bytes() == (folder / "trials").read_bytes()
+    assert (kept / "spk2gender").read_text() == "anna f\nbob m\n"
+    assert {u.role for u in read_corpus(kept).utterances} == {"enrol", "trial", ""}
+    manifest = (tmp_path / "t" / "manifest.jsonl").read_text()
+    assert not any(canary in manifest for canary in CANARIES)
+    short = (
+        *common,
+        "--out",
+        tmp_path / "u",
+        "--max-seconds",
+        "3.6",
+        "--to-kaldi",
+        tmp_path / "few",
+        *ids[:1],
+    )
+    assert deident(*short, "--linkage", tmp_path / "links2") in (0, 1)
+    assert "1 of the 4 that were read are missing" in capsys.readouterr().err
+    assert deident(*common, "--out", tmp_path / "v", "--keep-ids") == 2
+    exported = ("export", tmp_path / "t", "--to", "kaldi", "--out", tmp_path / "w", *ids)
+    assert deident(*exported, "--key-file", tmp_path / "key") == 0
+    assert (tmp_path / "w" / "text").read_bytes() == (kept / "text").read_bytes()
+
+
+def test_ids_that_could_go_elsewhere_are_refused(store: Path) -> None:
+    from deident.interop.items import with_ids
+    from deident.store import Link
+
+    def link(*ids: str) -> Link:
+        return Link(
+            "", "", "", "", "anna", tuple(i.name for i in read_items(store)[: len(ids)]), 0, utterances=ids
+        )
+
+    assert [i.id for i in with_ids(read_items(store), [link("u2", "u1")])] == ["u1", "u2"]
+    for bad in (("../x",), (".x",), ("a b",), ("a\n",), ("same", "same")):
+        with pytest.raises(SettingError):
+            with_ids(read_items(store), [link(*bad)])
+    with pytest.raises(SettingError, match="no ids"):
+        with_ids(read_items(store), [link()])
+
+
+def test_lhotse_takes_files_only(folder: Path, tmp_path: Path) -> None:
+    recording = {
+        "id": "r", "sources": [{"type": "file", "channels": [0], "source": str(folder / "rec1.flac")}],
+        "sampling_rate": RATE, "num_samples": 12 * RATE, "duration": 12.0,
+    }  # fmt: skip
+    row = {
+        "id": "s1", "recording_id": "r", "start": 1.0, "duration": 2.0, "channel": 0, "text": "one two",
+        "speaker": "anna", "language": "en", "custom": {"snr": 3.5},
+        "alignment": {"word": [["one", 3.1, 0.4, None], ["two", 3.6, 0.0, 0.9]]},
+    }  # fmt: skip
+    cut = {
+        "id": "c", "start": 2.0, "duration": 4.0, "channel": 0, "type": "MonoCut", "recording": recording,
+        "supervisions": [row, {**row, "id": "s2", "start": 3.5, "alignment": None}],
+    }  # fmt: skip
+
+    def cuts(*rows: dict[str, object]) -> Path:
+        path = tmp_path / "cuts.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    (only,) = lhotse.read(cuts(cut), ["language", "snr"])
+    one, two = only.turns
+    assert (one.segment.start, one.segment.stop, one.text) == (3 * RATE, 5 * RATE, "one two")
+    assert [w.text for w in one.words] == ["one", "two"]  # counted from the recording's start, as Lhotse does
+    assert one.labels == {"language": "en", "snr": "3.5"}
+    assert (two.segment.stop, two.text) == (6 * RATE, None)  # the cut ends within it
+    for change in (
+        {"sources": [{"type": "command", "channels": [0], "source": "touch ran"}]},
+        {"sources": [{"type": "url", "channels": [0], "source": "http://localhost/x"}]},
+        {"transforms": [{"name": "Speed", "kwargs": {"factor": 1.1}}]},
+    ):
+        with pytest.raises(SettingError, match="never run"):
+            lhotse.read(cuts({**cut, "recording": {**recording, **change}}))
+    with pytest.raises(SettingError, match="MonoCut"):
+        lhotse.read(cuts({**cut, "type": "MixedCut"}))
+    with pytest.raises(SettingError, match="lacks"):
+        lhotse.read(cuts({**cut, "recording": {"id": "r"}}))
+    with pytest.raises(SettingError, match="one file of"):
+        lhotse.read(tmp_path)
+
+
+def test_nemo_entries_are_turns(folder: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.json"
+    rows = [
+        {
+            "audio_filepath": str(folder / "rec1.flac"),
+            "offset": 1.0,
+            "duration": 2.0,
+            "text": "one",
+            "speaker": 7,
+        },
+        {
+            "audio_filepath": str(folder / "rec1.flac"),
+            "offset": 4.0,
+            "duration": 2.0,
+            "text": "two",
+            "lang": "en",
+        },
+        {"audio_filepath": "near.wav", "duration": 2.0, "text": "three"},
+    ]
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    one, two = nemo.read(manifest, ["lang"])
+    assert [(t.text, t.speaker, t.labels) for t in one.turns] == [
+        ("one", "7", {}),
+        ("two", None, {"lang": "en"}),
+    ]
+    assert (two.path, two.turns[0].is_whole_recording) == (str(tmp_path / "near.wav"), True)
+    for bad in ('{"text": "x"}', "[1]", "no", '{"audio_filepath": "x", "offset": 1}'):
+        manifest.write_text(bad)
+        with pytest.raises(SettingError):
+            nemo.read(manifest)
+
+
+def test_tables_may_have_turns(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('path,start,stop,speaker,text,lang\na.wav,1,2,x,"one\nline",en\na.wav,3,4,y,two,de\n')
+    (only,) = read_table(table, ["lang"])
+    assert [(t.speaker, t.text, t.labels["lang"]) for t in only.turns] == [
+        ("x", "one\nline", "en"), ("y", "two", "de"),
+    ]  # fmt: skip
+    table.write_text("path,text\na.wav,all of it\nb.wav,\n")
+    assert [(r.turns[0].text, r.turns[0].is_whole_recording) for r in read_table(table)] == [
+        ("all of it", True), (None, True),
+    ]  # fmt: skip
+
+
+def test_a_speaker_is_erased_from_a_recording_of_several(folder: Path, tmp_path: Path) -> None:
+    KEY.write(tmp_path / "key")
+    (tmp_path / "who.rttm").write_text(
+        "SPEAKER rec1 1 0.5 3 <NA> <NA> anna <NA> <NA>\nSPEAKER rec1 1 4 3 <NA> <NA> bob <NA> <NA>\n"
+        "SPEAKER rec1 1 6.5 3 <NA> <NA> anna <NA> <NA>\n"
+    )
+    key, links, who = (
+        ("--key-file", tmp_path / "key"),
+        ("--linkage", tmp_path / "links"),
+        tmp_path / "who.rttm",
+    )
+    spoken = ("run", folder / "rec1.flac", "--turns", who, "--carry", "speaker", "--jobs", "1", "--out")
+    assert deident(*spoken, tmp_path / "t", *key) == 1  # half a second of both
+    assert deident(*spoken, tmp_path / "s", *key, *links, "--drop-overlap", "--disguise", "mcadams") == 0
+    counts = sorted((item.speaker, round(item.seconds, 3)) for item in read_items(tmp_path / "s"))
+    anna, bob = (KEY.pseudonym("speaker", name) for name in ("anna", "bob"))
+    assert counts == sorted([(anna, 3.0), (bob, 2.5), (anna, 2.5)])
+    assert deident("erase", tmp_path / "s", *links, *key, "--speaker", "anna") == 0
+    assert {item.speaker for item in read_items(tmp_path / "s")} == {bob}
+
+
+def test_a_speaker_is_never_a_label(folder: Path, tmp_path: Path) -> None:
+    named = Recording(str(folder / "rec2.wav"), labels={"speaker": "anna"})
+    with pytest.raises(SettingError, match="carry"):
+        run([named], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    with pytest.raises(SettingError, match="key"):
+        run([named], tmp_path / "s", Policy(disguise=Sine(), carry=("speaker",)), jobs=1)
+    with pytest.raises(SettingError, match="carry"):
+        Policy(carry=("names",))
+
+
+def test_webdataset_samples_have_one_stem(store: Path, tmp_path: Path) -> None:
+    from deident.interop import webdataset
+
+    assert webdataset.write(read_items(store), tmp_path / "w", shard=3) == 4
+    shards = sorted(p.name for p in (tmp_path / "w").iterdir())
+    assert shards == ["shard-000000.tar", "shard-000001.tar"]
+    with tarfile.open(tmp_path / "w" / shards[0]) as archive:
+        members = archive.getmembers()
+    assert {(m.uid, m.gid, m.mtime, m.uname, m.gname) for m in members} == {(0, 0, 0, "", "")}
+    stems = [m.name.partition(".")[0] for m in members]
+    assert stems == sorted(stems)
+    assert [m.name.partition(".")[2] for m in members[:3]] == ["wav", "json", "txt"]
+
+
+def test_map_batch_turns_recordings_into_snippets(folder: Path) -> None:
+    samples = read(folder / "rec2.wav").mono
+    data = (folder / "rec2.wav").read_bytes()
+    batch = {
+        "audio": [
+            {"array": samples[: 3 * RATE], "sampling_rate": RATE, "path": "anna.wav"},
+            {"bytes": data, "path": "bob.wav"},
+            {"bytes": None, "path": str(folder / "rec2.wav")},
+        ],
+        "speaker": ["anna", "bob", "bob"],
+        "text": ["short", None, None],
+        "session": [1, 2, 3],
+    }
+    policy = Policy(disguise=Sine(), scope="speaker", carry=("text",))
+    out = MapBatch(policy, KEY)(batch)
+    assert set(out) == {"audio", "text", "speaker"}
+    assert len({len(column) for column in out.values()}) == 1
+    assert len(out["audio"]) >= 4  # one row to many
+    assert out["text"].count("short") == 1
+    assert set(out["speaker"]) == {KEY.pseudonym("speaker", who) for who in ("anna", "bob")}
+    paths = [audio["path"] for audio in out["audio"]]
+    assert paths == sorted(paths)
+    assert all(audio["bytes"][:4] == b"RIFF" for audio in out["audio"])
+    with pytest.raises(SettingError, match="audio="):
+        MapBatch()({"sound": []})
+    with pytest.raises(SettingError, match="array, bytes or path"):
+        MapBatch()({"audio": [None]})
+
+
+def test_commands_of_kaldi_are_never_run(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    place.mkdir()
+    (place / "wav.scp").write_text(f"u1 touch {tmp_path / 'ran'} |\n")
+    (place / "utt2spk").write_text("u1 anna\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "deident", "run", "--kaldi", place, "--out", tmp_path / "s"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "write the sound files out first" in result.stderr
+    assert not (tmp_path / "ran").exists()

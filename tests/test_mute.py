@@ -1,0 +1,334 @@
+"""What is muted: nothing of it is heard, read, or can be told from what is released."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deident.audio import RATE, Audio, Segment, mask_of
+from deident.batch import dry_run, run
+from deident.codec import read
+from deident.disguise import DISGUISES
+from deident.errors import RecordingError, SettingError
+from deident.mute import TONE_HZ, Mute, Muting
+from deident.notes import read_notes, with_mutes, with_words
+from deident.pipeline import CHAPTER, Snippet, Tally, deidentify, plan
+from deident.policy import Policy
+from deident.secret import Key
+from deident.snippets import Cutting
+from deident.sources import Recording
+from deident.turns import Turn, Word
+from deident.vad import find_speech
+from tests.methods import Sine, frequency
+
+KEY = Key(bytes(32))
+
+
+def seconds(start: float, stop: float) -> Segment:
+    return Segment(round(start * RATE), round(stop * RATE))
+
+
+@pytest.fixture(scope="module")
+def reading(recordings: Path) -> Audio:
+    return read(recordings / "reading.mp3")
+
+
+def otherwise(audio: Audio, where: list[Segment], kind: str) -> Audio:
+    """The recording with something else in these places."""
+    samples = np.array(audio.mono)
+    for segment in where:
+        here = samples[segment.start : segment.stop]
+        here[:] = {
+            "silence": np.zeros_like(here),
+            "loud": np.random.default_rng(5).uniform(-1, 1, here.size),
+            "backwards": here[::-1],
+        }[kind]
+    return Audio(samples, audio.rate)
+
+
+def released(audio: Audio, mute: list[Segment], policy: Policy, **more: object) -> list[tuple[str, bytes]]:
+    return [(s.name, s.encode()) for s in deidentify(audio, policy, key=KEY, mute=mute, **more)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fill", ["silence", "tone"])
+@pytest.mark.parametrize("method", ["vocoder", "psola"])
+def test_what_is_muted_changes_nothing_that_is_released(reading: Audio, method: str, fill: str) -> None:
+    """Names, number, lengths and every byte are the same whatever was said there: none of it comes through."""
+    policy = Policy(disguise=DISGUISES[method](), mute=Muting(fill, 0.0), repeatable=True)  # type: ignore[arg-type]
+    short = reading[seconds(0, 12)]
+    mute = [seconds(1.0, 1.7), seconds(5, 7.2)]
+    assert short.mono[mute[0].start : mute[0].stop].std() > 0.01  # there was something
+    reference = released(short, mute, policy)
+    assert reference
+    for kind in ("silence", "loud", "backwards"):
+        assert released(otherwise(short, mute, kind), mute, policy) == reference
+    assert released(otherwise(short, mute, "loud"), [], policy) != reference
+
+
+def test_at_any_rate_nothing_comes_through_the_filter(reading: Audio) -> None:
+    """Resampling spreads sound by some milliseconds over the edges of a range; the margin covers that."""
+    import soxr
+
+    policy = Policy(disguise=Sine(), repeatable=True)
+    for rate in (8_000, 44_100):
+        sound = Audio(soxr.resample(reading.mono[: 8 * RATE], RATE, rate), rate)
+        where = Segment(round(2.0 * rate), round(3.5 * rate))
+        quiet, loud = (otherwise(sound, [where], kind) for kind in ("silence", "loud"))
+        assert released(loud, [seconds(2, 3.5)], policy) == released(quiet, [seconds(2, 3.5)], policy)
+
+
+def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deident.pipeline.without_hum", lambda samples: samples)  # the reading hums
+    long = Audio(np.tile(reading.mono, 9), RATE)
+    assert len(long) > 2 * CHAPTER
+    rng = np.random.default_rng(1)
+    mute = [
+        Segment(int(at), int(at) + int(rng.integers(800, 40_000))) for at in rng.integers(0, len(long), 30)
+    ]
+    mute += [Segment(CHAPTER - 9_000, CHAPTER + 9_000)]
+    mute = [s for s in mute if s.stop < len(long)]
+    policy = Policy(disguise=Echo(), mute=Muting(margin_seconds=0.02), cutting=Cutting(fade_seconds=0.0))
+    everything = Mute(mute, policy.mute)
+    whole = Mute(mute, policy.mute).silenced(long.mono, 0)
+    assert not whole[np.concatenate([np.arange(s.start, s.stop) for s in mute])].any()
+    heard = list(deidentify(long, policy, mute=mute, key=KEY))
+    assert len(heard) > 20
+    at = 0
+    for piece in Echo.heard:
+        at = _place(whole, piece, at)
+        assert at >= 0
+        inside = everything.within(Segment(at, at + piece.size))
+        assert not any(piece[s.start - at : s.stop - at].any() for s in inside)
+
+
+def _place(whole: np.ndarray, piece: np.ndarray, after: int) -> int:
+    """Where a piece is in the whole."""
+    key = piece[np.flatnonzero(piece)[0] :][:64]
+    for start in np.flatnonzero(whole[after:] == key[0]) + after:
+        first = start - int(np.flatnonzero(piece)[0])
+        if np.array_equal(whole[first : first + piece.size], piece):
+            return int(first)
+    return -1
+
+
+class Echo(Sine):
+    """Remembers what it was given."""
+
+    heard: list[np.ndarray] = []  # noqa: RUF012
+
+    def apply(self, audio: Audio, voice: float) -> Audio:
+        Echo.heard.append(np.array(audio.mono))
+        return audio
+
+
+def test_a_tone_says_that_something_is_gone() -> None:
+    sound = Audio(0.05 * np.random.default_rng(2).standard_normal(4 * RATE), RATE)
+    Echo.heard.clear()
+    turns = [Turn(seconds(0, 4))]
+    policy = Policy(disguise=Echo(), mute=Muting("tone", 0.0))
+    list(deidentify(sound, policy, turns=turns, mute=[seconds(1, 2)]))
+    (piece,) = Echo.heard
+    assert frequency(piece[RATE : 2 * RATE]) == pytest.approx(TONE_HZ, abs=1)
+    assert piece[RATE : 2 * RATE].std() == pytest.approx(0.05, rel=0.02)
+    assert np.array_equal(piece[:RATE], sound.mono[:RATE])
+
+
+def test_muting_does_not_hide_the_noise_from_the_gate(reading: Audio) -> None:
+    """A fifth of the recording muted, and the noise in between is still no speech."""
+    noise = np.random.default_rng(4).standard_normal(len(reading)).astype(np.float32)
+    noisy = Audio(reading.mono + 0.007 * noise, RATE)
+    mute = Mute(
+        [Segment(at, at + 9_600) for at in range(8_000, len(reading) - RATE, 48_000)],
+        Muting(margin_seconds=0.0),
+    )
+    silent = Audio(mute.silenced(noisy.mono, 0), RATE)
+    heard = ~mask_of(mute.ranges, len(noisy))
+    before = mask_of(find_speech(noisy), len(noisy))[heard]
+    after = mask_of(find_speech(silent, muted=mute.of(silent, 0)), len(noisy))[heard]
+    assert 0.5 < before.mean() < 0.9
+    assert abs(after.mean() - before.mean()) < 0.05
+    assert mask_of(find_speech(silent), len(noisy))[heard].mean() > before.mean() + 0.1
+
+
+def test_a_snippet_of_nothing_else_is_dropped() -> None:
+    sound = Audio(0.05 * np.random.default_rng(2).standard_normal(6 * RATE), RATE)
+    tally = Tally()
+    turns = [Turn(seconds(0, 2)), Turn(seconds(3, 5))]
+    kept = list(
+        deidentify(sound, Policy(disguise=Sine()), turns=turns, mute=[seconds(0.1, 1.9)], tally=tally)
+    )
+    assert [s.seconds for s in kept] == [2.0]
+    assert tally.dropped_seconds == {"muted": 2.0}
+    assert plan(sound, Policy(disguise=Sine()), turns=turns, mute=[seconds(0.1, 1.9)]).snippets == 1
+
+
+def test_words_that_are_muted_are_not_read() -> None:
+    sound = Audio(0.05 * np.random.default_rng(2).standard_normal(6 * RATE), RATE)
+    words = tuple(
+        Word(seconds(n, n + 1), text) for n, text in enumerate(["i", "am", "anna", "smith", "of", "here"])
+    )
+    policy = Policy(disguise=DISGUISES["psola"](), carry=("text", "words"))
+
+    def text(turn: Turn) -> list[Snippet]:
+        return list(deidentify(sound, policy, turns=[turn], mute=[seconds(2.0, 3.8)]))
+
+    (snippet,) = text(Turn(seconds(0, 6), text="i am anna smith of here", words=words))
+    # "am" ends where the range begins: its end is muted with the margin, so the word is not there to read
+    assert snippet.text == "i of here"
+    assert [word.text for word in snippet.words] == ["i", "of", "here"]
+    (untimed,) = text(Turn(seconds(0, 6), text="i am anna smith of here"))
+    assert untimed.text is None
+
+
+def test_ranges_of_another_recording_are_refused(reading: Audio, tmp_path: Path) -> None:
+    sound = reading[seconds(0, 8)]
+    for mute in ([seconds(7.9, 8.4)], [seconds(1, 2)]):
+        assert list(deidentify(sound, Policy(disguise=Sine()), mute=mute))
+    with pytest.raises(RecordingError, match="past the end"):
+        list(deidentify(sound, Policy(disguise=Sine()), mute=[seconds(1, 2), seconds(9, 10)]))
+    with pytest.raises(RecordingError, match="past the end"):
+        plan(sound, Policy(disguise=Sine()), mute=[seconds(7, 10)])
+    soundfile.write(tmp_path / "r.wav", sound.mono, RATE)
+    wrong = Recording(str(tmp_path / "r.wav"), mute=(seconds(9, 10),))
+    summary = run([wrong], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    assert (summary.states["refused"], summary.codes) == (1, {"mute-range": 1})
+    assert not list((tmp_path / "s").glob("*.wav"))
+    assert dry_run([wrong], Policy(disguise=Sine())).states["refused"] == 1
+
+
+def test_what_was_released_unmuted_is_told(reading: Audio, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
+    plain = Recording(str(tmp_path / "r.wav"))
+    muted = Recording(plain.path, mute=(seconds(1, 2),))
+    other = Recording(plain.path, mute=(seconds(1, 3),))
+    policy = Policy(disguise=Sine())
+
+    def states(recording: Recording, store: str) -> tuple[dict[str, int], dict[str, int]]:
+        summary = run([recording], tmp_path / store, policy, jobs=1)
+        return {k: v for k, v in summary.states.items() if v}, summary.codes
+
+    assert states(plain, "a") == ({"released": 1}, {})
+    assert states(muted, "a") == ({"refused": 1}, {"mute-changed": 1})
+    assert states(plain, "a") == ({"skipped": 1}, {})
+    assert states(muted, "b") == ({"released": 1}, {})
+    assert states(muted, "b") == ({"skipped": 1}, {})
+    assert states(other, "b") == ({"refused": 1}, {"mute-changed": 1})
+    # the same sound under another name is known, muted or not
+    (tmp_path / "r.wav").rename(tmp_path / "moved.wav")
+    assert states(Recording(str(tmp_path / "moved.wav"), mute=other.mute), "a")[0] == {"skipped": 1}
+
+
+FILES = {
+    "m.json": json.dumps({"a.wav": [[1, 2.5], [4, 5]], "b": [[0.25, 1]]}),
+    "list.json": json.dumps(
+        [
+            {"recording": "a", "start": 1, "end": 2.5},
+            {"recording": "a.wav", "start": "4", "stop": 5.0, "text": "anna"},
+            {"recording": "b.wav", "start": 0.25, "end": 1},
+        ]
+    ),
+    "m.csv": "recording,start,end,why\na,1,2.5,name\na,4,5,name\nb,0.25,1,place\n",
+    "m.tsv": "recording\tstart\tstop\na\t1\t2.5\na\t4\t5\nb\t0.25\t1\n",
+    "m.ctm": ";; names\na 1 1.0 1.5 anna 0.9\na 1 4 1 smith\nb A 0.25 0.75 berlin\n",
+    "m.rttm": "SPEAKER a 1 1 1.5 <NA> <NA> x <NA> <NA>\nSPEAKER a 1 4 1 <NA> <NA> x\n"
+    "SPEAKER b 1 .25 .75 <NA> <NA> x\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ranges_come_in_many_files(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(FILES[name])
+    a, b, c = with_mutes(
+        [Recording("/x/a.wav"), Recording("/x/b.wav"), Recording("/x/c.wav")], read_notes(tmp_path / name)
+    )
+    assert a.mute == (seconds(1, 2.5), seconds(4, 5))
+    assert b.mute == (seconds(0.25, 1),)
+    assert c.mute == ()
+
+
+def bad_files() -> Iterator[tuple[str, str, str]]:
+    yield "m.json", '{"a": [[1, 2]], "a": [[3, 4]]}', "twice"  # all but the last would be heard
+    yield "m.json", '{"a": [[2, 1]]}', "start before its stop"
+    yield "m.json", '{"a": [[1]]}', "pairs"
+    yield "m.json", '{"a": [["x", 2]]}', "seconds"
+    yield "m.json", '[{"recording": "a", "start": 1}]', "stop or end"
+    yield "m.json", '[{"recording": 7, "start": 1, "end": 2}]', "expected recording"
+    yield "m.json", "nothing", "not JSON"
+    yield "m.json", "{}", "no place"
+    yield "m.csv", "recording,start,end\na,1\n", "seconds"
+    yield "m.csv", "recording;start;end\na;1;2\n", "column"
+    yield "m.ctm", "a 1 1.0\n", "five fields"
+    yield "m.ctm", "a 1 one 1 anna\n", "seconds"
+    yield "m.ctm", "a 1 2 -1 anna\n", "seconds"
+    yield "m.rttm", "SPEAKER a 1 1 2\n", "eight fields"
+    yield "m.csv", "recording,start,end\na,nan,inf\n", "seconds"
+    yield "m.txt", "a 1 2\n", "ends in"
+
+
+@pytest.mark.parametrize(("name", "text", "why"), list(bad_files()))
+def test_a_range_that_is_not_understood_stops_the_run(name: str, text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingError, match=why):
+        read_notes(tmp_path / name)
+    with pytest.raises(SettingError, match="read"):
+        read_notes(tmp_path / "missing.json")
+
+
+def test_a_range_that_finds_no_recording_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"canary": [[1, 2]]}')
+    notes = read_notes(tmp_path / "m.json")
+    with pytest.raises(SettingError, match="1 recordings that are not in this run") as error:
+        with_mutes([Recording("/x/other.wav")], notes)
+    assert "canary" not in str(error.value)
+    with pytest.raises(SettingError, match="use their paths"):
+        with_mutes([Recording("/x/canary.wav"), Recording("/y/canary.flac")], notes)
+    with pytest.raises(SettingError, match="use their paths"):
+        with_mutes([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], notes)
+    found = with_mutes([Recording("/x/other.wav"), Recording("/y/1.flac", id="canary")], notes)
+    assert [bool(r.mute) for r in found] == [False, True]
+    with pytest.raises(SettingError, match="--turns"):
+        with_words([Recording("/x/canary.wav", segments=(seconds(0, 1),))], notes)
+
+
+def test_the_command_mutes(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.json").write_text('{"reading": [[0, 6]]}')
+    (tmp_path / "words.ctm").write_text("reading 1 1 0.5 anna\nreading 1 7 0.5 gone\n")
+    result = subprocess.run(
+        [
+            sys.executable, "-m", "deident", "run", recordings / "reading.mp3", "--out", tmp_path / "s",
+            "--mute", tmp_path / "names.json", "--mute-fill", "tone", "--words", tmp_path / "words.ctm",
+            "--carry", "text", "--jobs", "1",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    manifest = (tmp_path / "s" / "manifest.jsonl").read_text()
+    assert "gone" in manifest
+    assert "anna" not in manifest
+    (tmp_path / "names.json").write_text('{"canary": [[0, 6]]}')
+    result = subprocess.run(
+        [
+            sys.executable, "-m", "deident", "run", recordings / "reading.mp3", "--out", tmp_path / "t",
+            "--mute", tmp_path / "names.json",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "not in this run" in result.stderr
+    assert "canary" not in result.stderr
+    assert not (tmp_path / "t").exists()
+
+
+def test_settings_have_ranges() -> None:
+    with pytest.raises(SettingError, match="margin"):
+        Muting(margin_seconds=-1)
+    with pytest.raises(SettingError, match="fill"):
+        Muting("noise")  # type: ignore[arg-type]
+    policy = Policy.from_mapping({"mute": {"fill": "tone", "margin_seconds": 0.2}, "carry": ["text"]})
+    assert policy.mute == Muting("tone", 0.2)
+    assert Policy.from_mapping(policy.to_mapping()).fingerprint() == policy.fingerprint()

@@ -1,0 +1,223 @@
+"""Who says what where, and what of it a piece may claim."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deident.audio import RATE, Audio, Segment
+from deident.errors import RecordingError, SettingError
+from deident.notes import Note, with_mutes, with_turns, with_words
+from deident.pipeline import Snippet, Tally, deidentify
+from deident.policy import Policy
+from deident.secret import Key
+from deident.snippets import Cutting
+from deident.sources import Recording
+from deident.turns import WHOLE, Turn, Word, apart, read_spelled, said, spelled
+from tests.methods import Sine
+
+KEY = Key(bytes(32))
+TEXT = Policy(disguise=Sine(), carry=("text", "words"))
+
+
+def seconds(start: float, stop: float) -> Segment:
+    return Segment(round(start * RATE), round(stop * RATE))
+
+
+def noise(length: float) -> Audio:
+    return Audio(0.1 * np.random.default_rng(3).standard_normal(round(length * RATE)), RATE)
+
+
+def out(audio: Audio, turns: list[Turn], policy: Policy = TEXT, **more: object) -> list[Snippet]:
+    return list(deidentify(audio, policy, turns=turns, **more))  # type: ignore[arg-type]
+
+
+def words(*placed: tuple[str, float, float]) -> tuple[Word, ...]:
+    return tuple(Word(seconds(start, stop), text) for text, start, stop in placed)
+
+
+def test_every_turn_is_a_snippet_with_its_text() -> None:
+    turns = [Turn(seconds(1, 3), "a", "one"), Turn(seconds(3, 5.5), "b", "two"), Turn(seconds(6, 7), "a")]
+    snippets = out(noise(9), turns)
+    assert [(s.text, s.pcm.size) for s in snippets] == [
+        ("one", 2 * RATE), ("two", 5 * RATE // 2), (None, RATE),
+    ]  # fmt: skip
+    assert [s.turn.speaker for s in snippets if s.turn] == ["a", "b", "a"]
+    silent = out(noise(9), turns, Policy(disguise=Sine()))
+    assert [s.text for s in silent] == [None, None, None]
+
+
+def test_a_text_is_said_in_all_of_its_turn_or_not_at_all() -> None:
+    gaps = np.array(noise(9).mono)
+    gaps[4 * RATE : 5 * RATE] *= 1e-4
+    short = Policy(disguise=Sine(), carry=("text",), cutting=Cutting(max_seconds=6))
+    divided = out(Audio(gaps, RATE), [Turn(seconds(0, 9), text="all of it")], short)
+    assert len(divided) == 2
+    assert [s.text for s in divided] == [None, None]
+    by_word = Turn(
+        seconds(0, 9), text="all of it", words=words(("all", 1, 2), ("of", 3.9, 5.1), ("it", 6, 7))
+    )
+    assert [s.text for s in out(Audio(gaps, RATE), [by_word], short)] == ["all", "it"]  # "of" is in neither
+    whole = Policy(disguise=Sine(), carry=("text",), cutting=Cutting(max_seconds=6, whole_turns=True))
+    tally = Tally()
+    assert out(Audio(gaps, RATE), [by_word], whole, tally=tally) == []
+    assert tally.dropped_seconds == {"over_limit": 9.0}
+
+
+def test_a_turn_past_the_end_has_no_text() -> None:
+    turn = Turn(seconds(1, 5), text="longer than there is")
+    assert [s.text for s in out(noise(4), [turn])] == [None]
+    assert [s.text for s in out(noise(4.9), [turn])] == [turn.text]
+
+
+def test_a_whole_recording_is_one_turn() -> None:
+    assert [(s.text, s.pcm.size) for s in out(noise(4), [Turn(text="all")])] == [("all", 4 * RATE)]
+    audio = np.array(noise(6).mono)
+    audio[: 2 * RATE] *= 1e-4
+    audio[4 * RATE :] *= 1e-4
+    found = Policy(disguise=Sine(), finder=lambda s, r: [(2 * r, 4 * r)], carry=("text", "words"))
+    said_when = words(("quiet", 0.5, 1), ("loud", 2.5, 3))
+    (only,) = out(Audio(audio, RATE), [Turn(words=said_when)], found)
+    assert (only.text, only.pcm.size) == ("loud", 2 * RATE)
+
+
+def test_words_have_places_where_the_disguise_keeps_them() -> None:
+    from deident.disguise import DISGUISES
+
+    turn = Turn(seconds(1, 3), words=words(("one", 1.25, 1.5), ("two", 2, 3.02)))
+    psola = Policy(disguise=DISGUISES["psola"](), carry=("text", "words"))
+    (snippet,) = out(noise(4), [turn], psola)
+    assert snippet.text == "one two"
+    assert [(w.text, w.segment) for w in snippet.words] == [
+        ("one", seconds(0.25, 0.5)), ("two", seconds(1, 2)),
+    ]  # fmt: skip
+    assert read_spelled(spelled(snippet.words)) == [(0.25, 0.5, "one"), (1.0, 2.0, "two")]
+    (moved,) = out(noise(4), [turn], Policy(disguise=DISGUISES["vocoder"](), carry=("text", "words")))
+    assert (moved.text, moved.words) == ("one two", ())
+
+
+def test_every_speaker_has_a_voice() -> None:
+    from tests.methods import frequency
+
+    turns = [Turn(seconds(at, at + 2), "ab"[at % 4 // 2]) for at in (0, 2, 4, 6)]
+    policy = Policy(disguise=Sine(), scope="speaker")
+    a, b, again, other = (round(frequency(s.samples), -1) for s in out(noise(9), turns, policy, key=KEY))
+    assert (a, b) == (again, other)
+    assert a != b
+    with pytest.raises(RecordingError, match="who speaks"):
+        out(noise(9), [Turn(seconds(0, 2))], policy, key=KEY)
+
+
+def test_channels_have_turns_of_their_own() -> None:
+    two = Audio(np.stack([noise(4).mono, 0.5 * noise(4).mono]), RATE)
+    turns = [Turn(seconds(0, 2), text="left", channel=0), Turn(seconds(0, 3), text="right", channel=1)]
+    split = Policy(disguise=Sine(), channels="split", carry=("text",))
+    assert {(s.text, s.seconds) for s in out(two, turns, split)} == {("left", 2.0), ("right", 3.0)}
+    assert [s.text for s in out(two, turns, Policy(disguise=Sine(), channels=1, carry=("text",)))] == [
+        "right"
+    ]
+    assert [s.text for s in out(two, turns[:1], split)] == ["left"]
+    with pytest.raises(RecordingError, match="channel"):
+        out(two, [Turn(seconds(0, 2), text="of whom?")], split)
+
+
+def test_words_of_channels_that_are_mixed_come_in_order() -> None:
+    found = Policy(disguise=Sine(), finder=lambda s, r: [(r, 4 * r)], carry=("text",))
+    two = Audio(np.stack([noise(5).mono, noise(5).mono]), RATE)
+    turns = [
+        Turn(words=words(("you", 2, 2.5), ("gone", 0.2, 0.4)), channel=1),
+        Turn(words=words(("hello", 1.2, 1.5), ("too", 3, 3.5)), channel=0),
+    ]
+    assert [s.text for s in out(two, turns, found)] == ["hello you too"]
+    split = Policy(disguise=Sine(), channels="split", finder=found.finder, carry=("text",))
+    assert {s.text for s in out(two, turns, split)} == {"hello too", "you"}
+
+
+def test_overlaps_are_refused_or_left_out() -> None:
+    turns = [
+        Turn(seconds(0, 4), "a", "one"),
+        Turn(seconds(3, 6), "b", "two"),
+        Turn(seconds(7, 8), "a", "three"),
+    ]
+    with pytest.raises(RecordingError, match="drop-overlap"):
+        out(noise(9), turns)
+    drop = Policy(disguise=Sine(), carry=("text",), cutting=Cutting(overlap="drop"))
+    snippets = out(noise(9), turns, drop)
+    assert [(s.seconds, s.text) for s in snippets] == [(3.0, None), (2.0, None), (1.0, "three")]
+    padded = [Turn(seconds(0, 4.1), "a", "one"), Turn(seconds(3.9, 6), "a", "two")]
+    assert [(s.seconds, s.text) for s in out(noise(9), padded)] == [(4.0, "one"), (2.0, "two")]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 90), st.integers(1, 40), st.sampled_from("abc")), min_size=1, max_size=8
+    ),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool) -> None:
+    turns = [Turn(Segment(1_000 * a, 1_000 * (a + n)), who) for a, n, who in drawn]
+    try:
+        parts = apart(turns, drop=drop)
+    except RecordingError:
+        assert not drop
+        return
+    owner = [-1] * 140
+    for number, part in enumerate(parts):
+        assert part.turn.segment.overlap(part.segment) == len(part.segment)
+        for at in range(part.segment.start // 1_000, -(-part.segment.stop // 1_000)):
+            middle = 1_000 * at + 250
+            if part.segment.start <= middle < part.segment.stop:
+                assert owner[at] == -1
+                owner[at] = number
+    for at, number in enumerate(owner):
+        inside = [t for t in turns if t.segment.start <= 1_000 * at + 250 < t.segment.stop]
+        if len(inside) == 1:
+            assert number >= 0
+            assert parts[number].turn is inside[0]
+        if drop and len({t.speaker for t in inside}) > 1:
+            assert number == -1
+
+
+def test_what_is_muted_is_not_in_the_text() -> None:
+    def heard(turn: Turn, *muted: Segment, end: int | None = None) -> str | None:
+        return said(turn, seconds(0, 4), end=end, muted=lambda s: [m for m in muted if m.overlap(s)])[0]
+
+    turn = Turn(seconds(0, 4), text="call me anna please")
+    assert heard(turn) == turn.text
+    assert heard(turn, seconds(2, 3)) is None
+    placed = words(("call", 0, 1), ("me", 1, 2), ("anna", 2, 3), ("please", 3, 4))
+    timed = Turn(turn.segment, text=turn.text, words=placed)
+    assert heard(timed, seconds(2.2, 2.9)) == "call me please"
+    assert heard(Turn(WHOLE, text="all"), end=4 * RATE) == "all"
+    assert heard(Turn(WHOLE, text="all"), seconds(1, 2), end=4 * RATE) is None
+
+
+def test_one_recording_needs_no_name() -> None:
+    notes = [Note("b", seconds(1, 2), speaker="x"), Note("b", seconds(3, 4), text="y")]
+    (alone,) = with_turns([Recording("/x/a.wav")], notes)
+    assert [(t.speaker, t.text) for t in alone.turns] == [("x", None), (None, "y")]
+    with pytest.raises(SettingError, match="not in this run"):
+        with_turns([Recording("/x/a.wav"), Recording("/x/c.wav")], notes)
+    with pytest.raises(SettingError, match="not in this run"):
+        with_mutes([Recording("/x/a.wav")], notes)
+    silent, spoken = with_turns([Recording("/x/a.wav"), Recording("/x/b.wav")], notes)
+    assert (silent.turns, silent.segments, len(spoken.turns)) == ((), (), 2)
+
+
+def test_words_find_their_turns() -> None:
+    notes = [Note("a", seconds(at, at + 0.4), text=str(at)) for at in (5, 1, 3, 2)]
+    notes += [
+        Note("a", seconds(0.5, 5.5), text="long"),
+        Note("a", seconds(3.2, 3.4), channel=1, text="other"),
+    ]
+    turns = (Turn(seconds(1, 2.5), channel=0), Turn(seconds(2.9, 9)))
+    (recording,) = with_words([Recording("/x/a.wav", turns=turns)], notes)
+    assert [[w.text for w in t.words] for t in recording.turns] == [
+        ["long", "1", "2"], ["long", "3", "other", "5"],
+    ]  # fmt: skip
+
+
+def test_nothing_is_shown() -> None:
+    assert "anna" not in repr(Turn(speaker="anna", text="anna", words=words(("anna", 0, 1))))
+    assert "anna" not in repr(words(("anna", 0, 1)))
