@@ -17,6 +17,8 @@ from deident.sources import Recording, expand
 from deident.work import FINE, STATES, Outcome, state_of
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from deident.policy import Policy
     from deident.secret import Key
     from deident.store import Entry, Link, Linkage, Store
@@ -73,7 +75,7 @@ def run(
     *,
     key: Key | None = None,
     jobs: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Client | None = None,
     again: bool = False,
     linkage: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,

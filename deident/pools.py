@@ -14,6 +14,8 @@ from deident.errors import StoreError
 from deident.work import Outcome, process
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
@@ -29,9 +31,13 @@ def outcomes(
     key: Key | None,
     staging: str,
     jobs: int | None,
-    executor: Executor | None,
+    executor: Executor | Client | None,
 ) -> Generator[tuple[list[Outcome], str | None]]:
     chunks = _chunks(todo)
+    if executor is not None and not isinstance(executor, Executor):
+        from deident.cluster import outcomes as clustered
+
+        return clustered(executor, chunks, policy, key, staging)
     if executor is not None:
         return _windowed(executor, chunks, 64, policy, key, staging)
     jobs = min(jobs or available_cores(), max(1, len(todo)))

@@ -92,6 +92,10 @@ class Store:
     ) -> list[bool]:
         """See `Ledger.commit`. `spool` holds their snippets. Publishes when the window is full."""
         rows = list(done)
+        if spool is not None and not (self.staging / spool).exists():
+            raise StoreError(
+                "the workers do not share the store's file system: give the store as a URI", "unshared"
+            )
         counts = self._ledger.commit(rows, again=again)
         self._waiting += len(rows)
         if spool is not None:

@@ -1,0 +1,204 @@
+"""Chunks of recordings over a Dask cluster.
+
+What a task says (paths, speakers, the key) is sealed under a key of the run that workers hold in a plugin: the
+graph, its keys, the dashboard and the logs show a random name and a hidden value. Whoever controls the scheduler
+could still read both; between machines, use TLS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self
+
+from deident import __version__
+from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
+from deident.work import Outcome, process
+
+try:
+    import cloudpickle
+    from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+except ImportError:
+    raise ExtraMissingError.of("dask", "a cluster") from None
+
+if TYPE_CHECKING:
+    from deident.policy import Policy
+    from deident.secret import Key
+    from deident.sources import Recording
+
+Chunk = list[tuple[int, "Recording"]]
+Result = tuple[list[Outcome], str | None]
+
+FIRST_WORKER_SECONDS = 60
+RETRIES = 2  # of a chunk whose worker could not write
+_NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D)
+
+
+@dataclass(frozen=True, repr=False)
+class Letter:
+    """What a task is given: words that only the workers of its run can read."""
+
+    run: str
+    sealed: bytes
+
+    def __repr__(self) -> str:
+        return "Letter(sealed)"
+
+
+class Seal(WorkerPlugin):  # type: ignore[misc]
+    """Opens the letters of one run. Lives in every worker while the run lasts."""
+
+    def __init__(self) -> None:
+        self.name = f"deident-{os.urandom(8).hex()}"
+        self._key = os.urandom(32)
+
+    def close(self, words: object) -> Letter:
+        nonce = os.urandom(_NONCE_BYTES)
+        plain = cloudpickle.dumps((__version__, words))
+        return Letter(self.name, nonce + self._cipher().encrypt(nonce, plain, self.name.encode()))
+
+    def open(self, letter: Letter) -> Any:
+        nonce, sealed = letter.sealed[:_NONCE_BYTES], letter.sealed[_NONCE_BYTES:]
+        version, words = cloudpickle.loads(self._cipher().decrypt(nonce, sealed, letter.run.encode()))
+        if version != __version__:
+            raise StoreError(
+                "the workers run another version of deident: install the client's on all of them"
+            )
+        return words
+
+    def _cipher(self) -> Any:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
+
+    def __repr__(self) -> str:
+        return "Seal(hidden)"
+
+
+def outcomes(
+    client: Client, chunks: Iterable[Chunk], policy: Policy, key: Key | None, staging: str
+) -> Generator[Result]:
+    """The chunks' results as they come. A chunk whose worker is lost is done again by another; one that kills
+    its workers is taken apart, and the recording at fault refused.
+
+    Raises `StoreError` when workers cannot write to the store, or the cluster goes away."""
+    with _Run(client, (policy, key, staging)) as run:
+        yield from run.windowed(chunks)
+        yield from run.one_by_one()
+
+
+class _Run:
+    """The tasks of one run on a cluster; none is left behind on leaving."""
+
+    def __init__(self, client: Client, settings: tuple[Policy, Key | None, str]) -> None:
+        self._client = client
+        self._settings = settings
+        self._seal = Seal()
+        self._pending: dict[Future, Chunk] = {}
+        self._suspects: Chunk = []
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        _await_workers(self._client)
+        try:
+            self._client.register_plugin(self._seal, self._seal.name)
+        except ImportError:
+            raise StoreError("deident is not installed on the scheduler and every worker") from None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.cancel(list(self._pending), force=True)
+        self._pending.clear()
+        if self._client.status == "running":
+            self._client.unregister_worker_plugin(self._seal.name)
+
+    def windowed(self, chunks: Iterable[Chunk]) -> Iterator[Result]:
+        """With a bounded number of tasks in the scheduler, however many chunks there are."""
+        source = iter(chunks)
+        completed = as_completed(loop=self._client.loop)
+        while True:
+            for chunk in islice(source, max(0, self._window() - len(self._pending))):
+                completed.add(self._submit(chunk))
+            if not self._pending:
+                return
+            future = next(completed)
+            result = self._result(future)
+            if result is not None:
+                yield result
+
+    def one_by_one(self) -> Iterator[Result]:
+        """What was under way when workers died, one at a time, so that a death has one cause."""
+        from deident.pipeline import Tally
+
+        suspects, self._suspects = self._suspects, []
+        for number, recording in suspects:
+            result = self._result(self._submit([(number, recording)]))
+            if result is None:
+                why = "the process that read it died, again and again"
+                result = [Outcome(number, "refused", Tally(), "worker-died", why)], None
+            yield result
+
+    def _window(self) -> int:
+        """Two chunks a thread, so that none waits for the next. Asked anew each time: clusters grow and shrink."""
+        return max(4, 2 * sum(self._client.nthreads().values()))
+
+    def _submit(self, chunk: Chunk) -> Future:
+        here = [
+            (number, replace(recording, path=os.path.abspath(recording.path))) for number, recording in chunk
+        ]
+        future = self._client.submit(
+            open_and_process,
+            self._seal.close((here, *self._settings)),
+            key=f"{self._seal.name}-{self._count}",
+            pure=False,
+            retries=RETRIES,
+        )
+        self._count += 1
+        self._pending[future] = chunk
+        return future
+
+    def _result(self, future: Future) -> Result | None:
+        """None for a chunk that kills its workers; it is put with the suspects."""
+        try:
+            result: Result = future.result()
+        except KilledWorker:
+            self._suspects += self._pending.pop(future)
+            return None
+        except DeidentError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"the cluster went away ({type(error).__name__}); the same command goes on where it stopped",
+                "cluster",
+            ) from None
+        del self._pending[future]
+        return result
+
+
+def open_and_process(letter: Letter) -> Result:
+    """The task: runs in a worker. What fails unforeseen is told by its type, for its text may hold a path."""
+    from threadpoolctl import threadpool_limits
+
+    try:
+        words = get_worker().plugins[letter.run].open(letter)
+        with threadpool_limits(1):
+            return process(*words)
+    except (DeidentError, MemoryError):
+        raise
+    except Exception as error:
+        raise StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker") from None
+
+
+def _await_workers(client: Client) -> None:
+    if not isinstance(client, Client):
+        raise SettingError("expected as executor a concurrent.futures.Executor or a distributed.Client")
+    try:
+        client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
+    except TimeoutError:
+        raise StoreError(f"no worker joined the cluster within {FIRST_WORKER_SECONDS} s", "cluster") from None
+
+
+def connect(address: str, jobs: int | None) -> Client:
+    """A client of the cluster at an address, or of one made here for "local"."""
+    raise NotImplementedError
