@@ -7,7 +7,9 @@ could still read both; between machines, use TLS."""
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import re
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
@@ -31,7 +33,9 @@ Chunk = list[tuple[int, "Recording"]]
 Result = tuple[list[Outcome], str | None]
 
 FIRST_WORKER_SECONDS = 60
+CONNECT_SECONDS = 30
 RETRIES = 2  # of a chunk whose worker could not write
+_ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://.")
 _NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D)
 
 
@@ -141,7 +145,7 @@ class _Run:
 
     def _window(self) -> int:
         """Two chunks a thread, so that none waits for the next. Asked anew each time: clusters grow and shrink."""
-        return max(4, 2 * sum(self._client.nthreads().values()))
+        return max(4, 2 * int(sum(self._client.nthreads().values())))
 
     def _submit(self, chunk: Chunk) -> Future:
         here = [
@@ -199,6 +203,31 @@ def _await_workers(client: Client) -> None:
         raise StoreError(f"no worker joined the cluster within {FIRST_WORKER_SECONDS} s", "cluster") from None
 
 
-def connect(address: str, jobs: int | None) -> Client:
-    """A client of the cluster at an address, or of one made here for "local"."""
-    raise NotImplementedError
+@contextmanager
+def connected(address: str, jobs: int) -> Iterator[Client]:
+    """A client of the cluster whose scheduler is at an address, or for "local" of one made here for as long: `jobs`
+    processes of one thread each, that talk to each other under TLS, for other users of this machine could listen.
+
+    Raises `SettingError` for what is not an address, `StoreError` where no scheduler answers."""
+    if address != "local" and not _ADDRESS.match(address):
+        raise SettingError("expected --dask local, or a scheduler's address such as tls://scheduler:8786")
+    with ExitStack() as stack:
+        if address == "local":
+            place: Any = stack.enter_context(
+                LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    security=True,
+                    protocol="tls://",
+                )
+            )
+        else:
+            place = address
+        try:
+            client = stack.enter_context(Client(place, timeout=CONNECT_SECONDS))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"no scheduler answers at that address ({type(error).__name__})", "cluster"
+            ) from None
+        yield client
