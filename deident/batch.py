@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import RecordingError, SettingError
 from deident.pools import outcomes as outcomes_of
+from deident.remote import location
 from deident.sources import Recording, expand
 from deident.work import FINE, STATES, Outcome, state_of
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
     from deident.store import Entry, Link, Linkage, Store
+    from deident.store.remote import RemoteStore
 
 
 @dataclass
@@ -82,16 +84,17 @@ def run(
 ) -> Summary:
     """De-identify recordings into a store.
 
-    recordings : files and folders, or `Recording`s.   out : the store, made if need be.
-    jobs : processes, by default one a core.   executor : yours instead, of any kind; it must share the file
-    system.   again : release anew what was released before, under another voice; two versions of one
-    snippet tell more than one.   linkage : a sealed file, apart from the store, that remembers which snippets
+    recordings : files and folders, or URIs of such, or `Recording`s.   out : the store, a folder or a URI,
+    made if need be.   jobs : processes, by default one a core.   executor : yours instead, of any kind, or a
+    `distributed.Client`; its workers must see the recordings and the store.   again : release anew what was
+    released before, under another voice; two versions of one snippet tell more than one.
+    linkage : a sealed file, apart from the store, that remembers which snippets
     came from which recording, so that they can be erased; needs the key.
     progress : called with every outcome as it comes.
     A recording that fails ends as `refused` and never ends the run. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
     from deident.policy import Policy
-    from deident.store import Linkage, Store
+    from deident.store import Linkage, open_store
 
     policy = policy or Policy()
     _check(policy, key, linkage)
@@ -99,7 +102,7 @@ def run(
     summary = Summary()
     waiting = list(expand(recordings))
     links = Linkage(linkage, key) if linkage is not None and key is not None else None
-    with Store(out, key=key) as store:
+    with open_store(out, key=key) as store:
         todo = []
         for number, recording in enumerate(waiting):
             if _is_done(store, recording, policy, again):
@@ -152,15 +155,17 @@ def _check(policy: Policy, key: Key | None, linkage: object) -> None:
         raise SettingError("a repeatable run and scope=speaker need a key: make one with `deident keygen`")
 
 
-def _place(store: Store, recording: Recording) -> bytes:
+def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
+    if recording.size is not None:
+        return store.place(location(recording.path), recording.size, recording.version)
     try:
         info = os.stat(recording.path)
     except OSError:
-        return store.place(os.path.abspath(recording.path))
-    return store.place(os.path.abspath(recording.path), info.st_size, info.st_mtime_ns)
+        return store.place(location(recording.path))
+    return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
 
 
-def _is_done(store: Store, recording: Recording, policy: Policy, again: bool) -> bool:
+def _is_done(store: Store | RemoteStore, recording: Recording, policy: Policy, again: bool) -> bool:
     entry = store.entry(_place(store, recording))
     if entry is None:
         return False
@@ -177,7 +182,7 @@ def _skipped(number: int) -> Outcome:
 
 
 def _commit(
-    store: Store,
+    store: Store | RemoteStore,
     outcomes: list[Outcome],
     spool: str | None,
     recordings: list[Recording],
@@ -216,14 +221,14 @@ def _commit(
             outcome.message = "the same sound was released or erased before"
 
 
-def _link(store: Store, entry: Entry, outcome: Outcome, recording: Recording) -> Link:
+def _link(store: Store | RemoteStore, entry: Entry, outcome: Outcome, recording: Recording) -> Link:
     from deident.store import Link, today
 
     return Link(
         place=entry.place.hex(),
         content=entry.content.hex(),
         recording=pseudonym(store.key, recording.path),
-        path=os.path.abspath(recording.path),
+        path=location(recording.path),
         speaker=recording.speaker,
         names=tuple(snippet.name for snippet in outcome.snippets),
         day=today(),
@@ -232,7 +237,7 @@ def _link(store: Store, entry: Entry, outcome: Outcome, recording: Recording) ->
 
 def pseudonym(key: Key, path: str) -> str:
     """How messages speak of a recording: 12 hexadecimal digits that only the key leads back from."""
-    return key.pseudonym("recording", os.path.abspath(path))[:12]
+    return key.pseudonym("recording", location(path))[:12]
 
 
 def _tell(

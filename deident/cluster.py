@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
+from deident.remote import location
 from deident.work import Outcome, process
 
 try:
@@ -148,9 +149,7 @@ class _Run:
         return max(4, 2 * int(sum(self._client.nthreads().values())))
 
     def _submit(self, chunk: Chunk) -> Future:
-        here = [
-            (number, replace(recording, path=os.path.abspath(recording.path))) for number, recording in chunk
-        ]
+        here = [(number, replace(recording, path=location(recording.path))) for number, recording in chunk]
         future = self._client.submit(
             open_and_process,
             self._seal.close((here, *self._settings)),

@@ -166,6 +166,8 @@ def available_cores() -> int:
 
 
 def _size(recording: Recording) -> int:
+    if recording.size is not None:
+        return recording.size
     try:
         return os.stat(recording.path).st_size
     except OSError:

@@ -3,6 +3,7 @@
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
+from deident.store.opening import open_spool, open_store
 from deident.store.sealed import Sealed
 from deident.store.store import Store, is_store, new_spool
 
@@ -19,5 +20,7 @@ __all__ = [
     "Store",
     "is_store",
     "new_spool",
+    "open_spool",
+    "open_store",
     "today",
 ]

@@ -10,7 +10,8 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import islice
 from pathlib import Path
 
 from deident.errors import StoreError
@@ -149,6 +150,26 @@ class Ledger:
                     [(s.name, s.spool, s.start, s.size, s.seconds, s.sha256, s.labels) for s in snippets],
                 )
         return counts
+
+    def load(self, entries: Iterable[Entry], staged: Iterable[Staged], released: Iterable[Released]) -> None:
+        """Take in what a log says; what is released is no longer staged."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?, ?)", map(astuple, entries))
+            db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, staged))
+            for row in released:
+                db.execute("INSERT OR REPLACE INTO released VALUES (?, ?, ?, ?)", astuple(row))
+                db.execute("DELETE FROM staged WHERE name = ?", (row.name,))
+
+    def pieces(self, rows: int) -> Iterator[tuple[list[Entry], list[Released]]]:
+        """All recordings and all released snippets, at most `rows` of each at a time; at least one piece."""
+        recordings = self._db.execute("SELECT * FROM recordings ORDER BY place")
+        released = self.released()
+        while True:
+            entries = [Entry(*row) for row in recordings.fetchmany(rows)]
+            snippets = list(islice(released, rows))
+            yield entries, snippets
+            if len(entries) < rows and len(snippets) < rows:
+                return
 
     def staged(self) -> list[Staged]:
         return [Staged(*row) for row in self._db.execute("SELECT * FROM staged")]
