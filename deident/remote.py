@@ -172,6 +172,12 @@ class Folder:
                 return []
         return [name for path in found if (name := path.rstrip("/").rpartition("/")[2])]
 
+    def sizes(self) -> dict[str, int]:
+        """Of everything directly in this folder, in bytes; 0 for folders."""
+        with plain_errors("listing the store"):
+            found = self._fs.ls(self._root, detail=True)
+        return {info["name"].rstrip("/").rpartition("/")[2]: int(info.get("size") or 0) for info in found}
+
     def has(self, name: str) -> bool:
         with plain_errors("looking into the store"):
             return bool(self._fs.exists(self._at(name)))
