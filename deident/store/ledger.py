@@ -80,13 +80,16 @@ class Entry:
 
 
 class Ledger:
-    def __init__(self, path: Path) -> None:
+    """The file at `path`, made if need be. durable : every commit outlives the power; not needed for an index
+    that is made anew from a log."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         with _plain():
             if not path.exists():
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(f"PRAGMA journal_mode={'WAL' if durable else 'MEMORY'}")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
             self._db.execute("PRAGMA secure_delete=ON")  # which snippets were staged together is wiped
             self._db.executescript(_SCHEMA)
         found = self.meta("version")

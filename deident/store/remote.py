@@ -60,7 +60,7 @@ class RemoteStore:
         self._scratch = tempfile.TemporaryDirectory(prefix="deident-")
         try:
             self.key = self._store_key(key)
-            self._ledger = Ledger(Path(self._scratch.name) / "ledger.sqlite")
+            self._ledger = Ledger(Path(self._scratch.name) / "ledger.sqlite", durable=False)
             self._log = Log(self._folder, self.key)
             self._replay()
             self.recover()
