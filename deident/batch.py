@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import RecordingError, SettingError
 from deident.pools import outcomes as outcomes_of
+from deident.pools import releaser as releaser_of
 from deident.remote import location
 from deident.sources import Recording, expand
 from deident.work import FINE, STATES, Outcome, state_of
@@ -102,7 +103,7 @@ def run(
     summary = Summary()
     waiting = list(expand(recordings))
     links = Linkage(linkage, key) if linkage is not None and key is not None else None
-    with open_store(out, key=key) as store:
+    with open_store(out, key=key, spread=releaser_of(executor)) as store:
         todo = []
         for number, recording in enumerate(waiting):
             if _is_done(store, recording, policy, again):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
+    from deident.store import Staged
 
 Chunk = list[tuple[int, "Recording"]]
 Result = tuple[list[Outcome], str | None]
@@ -81,6 +82,81 @@ class Seal(WorkerPlugin):  # type: ignore[misc]
         return "Seal(hidden)"
 
 
+class Desk:
+    """Sends sealed tasks to a cluster; none is left behind on leaving."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._seal = Seal()
+        self._count = 0
+        self._sent: set[Future] = set()
+
+    def __enter__(self) -> Self:
+        _await_workers(self._client)
+        try:
+            self._client.register_plugin(self._seal, self._seal.name)
+        except ImportError:
+            raise StoreError(
+                "deident is not installed on the scheduler and every worker", "cluster"
+            ) from None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.cancel(list(self._sent), force=True)
+        self._sent.clear()
+        if self._client.status == "running":
+            self._client.unregister_worker_plugin(self._seal.name)
+
+    def threads(self) -> int:
+        """Of all workers now: clusters grow and shrink."""
+        return int(sum(self._client.nthreads().values()))
+
+    def send(self, do: Callable[..., Any], *words: object, priority: int = 0) -> Future:
+        future = self._client.submit(
+            open_and_do,
+            self._seal.close((do, words)),
+            key=f"{self._seal.name}-{self._count}",
+            pure=False,
+            retries=RETRIES,
+            priority=priority,
+        )
+        self._count += 1
+        self._sent.add(future)
+        return future
+
+    def as_completed(self) -> Any:
+        return as_completed(loop=self._client.loop)
+
+    def result(self, future: Future) -> Any:
+        """Raises `KilledWorker` for a task that did so again and again, `StoreError` when the cluster is gone."""
+        self._sent.discard(future)
+        try:
+            return future.result()
+        except (KilledWorker, DeidentError):
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"the cluster went away ({type(error).__name__}); the same command goes on where it stopped",
+                "cluster",
+            ) from None
+        finally:
+            future.release()
+
+
+def open_and_do(letter: Letter) -> Any:
+    """The task: runs in a worker. What fails unforeseen is told by its type, for its text may hold a path."""
+    from threadpoolctl import threadpool_limits
+
+    try:
+        do, words = get_worker().plugins[letter.run].open(letter)
+        with threadpool_limits(1):
+            return do(*words)
+    except (DeidentError, MemoryError):
+        raise
+    except Exception as error:
+        raise StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker") from None
+
+
 def outcomes(
     client: Client, chunks: Iterable[Chunk], policy: Policy, key: Key | None, staging: str
 ) -> Generator[Result]:
@@ -88,109 +164,68 @@ def outcomes(
     its workers is taken apart, and the recording at fault refused.
 
     Raises `StoreError` when workers cannot write to the store, or the cluster goes away."""
-    with _Run(client, (policy, key, staging)) as run:
-        yield from run.windowed(chunks)
-        yield from run.one_by_one()
 
+    def send(chunk: Chunk) -> Future:
+        here = [(number, replace(recording, path=location(recording.path))) for number, recording in chunk]
+        return desk.send(process, here, policy, key, staging)
 
-class _Run:
-    """The tasks of one run on a cluster; none is left behind on leaving."""
-
-    def __init__(self, client: Client, settings: tuple[Policy, Key | None, str]) -> None:
-        self._client = client
-        self._settings = settings
-        self._seal = Seal()
-        self._pending: dict[Future, Chunk] = {}
-        self._suspects: Chunk = []
-        self._count = 0
-
-    def __enter__(self) -> Self:
-        _await_workers(self._client)
-        try:
-            self._client.register_plugin(self._seal, self._seal.name)
-        except ImportError:
-            raise StoreError("deident is not installed on the scheduler and every worker") from None
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._client.cancel(list(self._pending), force=True)
-        self._pending.clear()
-        if self._client.status == "running":
-            self._client.unregister_worker_plugin(self._seal.name)
-
-    def windowed(self, chunks: Iterable[Chunk]) -> Iterator[Result]:
-        """With a bounded number of tasks in the scheduler, however many chunks there are."""
-        source = iter(chunks)
-        completed = as_completed(loop=self._client.loop)
-        while True:
-            for chunk in islice(source, max(0, self._window() - len(self._pending))):
-                completed.add(self._submit(chunk))
-            if not self._pending:
-                return
-            future = next(completed)
-            result = self._result(future)
-            if result is not None:
-                yield result
-
-    def one_by_one(self) -> Iterator[Result]:
-        """What was under way when workers died, one at a time, so that a death has one cause."""
-        from deident.pipeline import Tally
-
-        suspects, self._suspects = self._suspects, []
-        for number, recording in suspects:
-            result = self._result(self._submit([(number, recording)]))
-            if result is None:
-                why = "the process that read it died, again and again"
-                result = [Outcome(number, "refused", Tally(), "worker-died", why)], None
+    suspects: Chunk = []
+    with Desk(client) as desk:
+        yield from _windowed(desk, send, chunks, suspects)
+        for numbered in suspects:  # one at a time, so that a death has one cause
+            try:
+                result: Result = desk.result(send([numbered]))
+            except KilledWorker:
+                result = [_refused(numbered[0])], None
             yield result
 
-    def _window(self) -> int:
-        """Two chunks a thread, so that none waits for the next. Asked anew each time: clusters grow and shrink."""
-        return max(4, 2 * int(sum(self._client.nthreads().values())))
 
-    def _submit(self, chunk: Chunk) -> Future:
-        here = [(number, replace(recording, path=location(recording.path))) for number, recording in chunk]
-        future = self._client.submit(
-            open_and_process,
-            self._seal.close((here, *self._settings)),
-            key=f"{self._seal.name}-{self._count}",
-            pure=False,
-            retries=RETRIES,
-        )
-        self._count += 1
-        self._pending[future] = chunk
-        return future
-
-    def _result(self, future: Future) -> Result | None:
-        """None for a chunk that kills its workers; it is put with the suspects."""
+def _windowed(
+    desk: Desk, send: Callable[[Chunk], Future], chunks: Iterable[Chunk], suspects: Chunk
+) -> Iterator[Result]:
+    """With two chunks a thread in the scheduler, however many there are. `suspects` gets those that were under way
+    when workers died."""
+    source, completed = iter(chunks), desk.as_completed()
+    pending: dict[Future, Chunk] = {}
+    while True:
+        window = max(4, 2 * desk.threads())
+        for chunk in islice(source, max(0, window - len(pending))):
+            future = send(chunk)
+            pending[future] = chunk
+            completed.add(future)
+        if not pending:
+            return
+        future = next(completed)
+        chunk = pending.pop(future)
         try:
-            result: Result = future.result()
+            result: Result = desk.result(future)
         except KilledWorker:
-            self._suspects += self._pending.pop(future)
-            return None
-        except DeidentError:
-            raise
-        except Exception as error:
-            raise StoreError(
-                f"the cluster went away ({type(error).__name__}); the same command goes on where it stopped",
-                "cluster",
-            ) from None
-        del self._pending[future]
-        return result
+            suspects += chunk
+        else:
+            yield result
 
 
-def open_and_process(letter: Letter) -> Result:
-    """The task: runs in a worker. What fails unforeseen is told by its type, for its text may hold a path."""
-    from threadpoolctl import threadpool_limits
+def _refused(number: int) -> Outcome:
+    from deident.pipeline import Tally
 
-    try:
-        words = get_worker().plugins[letter.run].open(letter)
-        with threadpool_limits(1):
-            return process(*words)
-    except (DeidentError, MemoryError):
-        raise
-    except Exception as error:
-        raise StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker") from None
+    return Outcome(
+        number, "refused", Tally(), "worker-died", "the process that read it died, again and again"
+    )
+
+
+def releaser(client: Client) -> Callable[[str, Sequence[Sequence[Staged]]], None]:
+    """Releases slices of snippets of a `RemoteStore` by the workers, so that no sound passes through the client."""
+    from deident.store.remote import release
+
+    def spread(uri: str, slices: Sequence[Sequence[Staged]]) -> None:
+        with Desk(client) as desk:
+            for future in [desk.send(release, uri, list(snippets), priority=1) for snippets in slices]:
+                try:
+                    desk.result(future)
+                except KilledWorker:
+                    raise StoreError("workers died releasing snippets", "worker-died") from None
+
+    return spread
 
 
 def _await_workers(client: Client) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
+    from deident.store.remote import Release
 
 CHUNK_BYTES = 4 << 20
 CHUNK_RECORDINGS = 32
@@ -44,6 +45,15 @@ def outcomes(
     if jobs == 1:
         return _here(chunks, policy, key, staging)
     return _pooled(chunks, jobs, policy, key, staging)
+
+
+def releaser(executor: Executor | Client | None) -> Release | None:
+    """What releases the snippets of a store at a URI: the workers of a cluster, or (None) this process."""
+    if executor is None or isinstance(executor, Executor):
+        return None
+    from deident.cluster import releaser as clustered
+
+    return clustered(executor)
 
 
 def _here(

@@ -96,7 +96,7 @@ def test_nothing_shows_the_key_or_a_path(
         with pytest.raises(StoreError):
             run([many], tmp_path / "t", Policy(disguise=_Unpicklable()), executor=client)
     shown = b"\n".join([*seen, caplog.text.encode()])
-    assert b"open_and_process" in shown  # the tasks were there to be seen
+    assert b"open_and_do" in shown  # the tasks were there to be seen
     forms = [MATERIAL, MATERIAL.hex().encode(), base64.b64encode(MATERIAL), base64.b32encode(MATERIAL)]
     for secret in [*forms, *(repr(f).encode() for f in forms), b"canary", str(many).encode()]:
         assert secret not in shown
@@ -151,3 +151,31 @@ def test_a_task_that_cannot_write_ends_the_run_and_leaves_nothing(
 def test_only_executors_and_clients_are_taken(many: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="Executor or a"):
         run([many], tmp_path / "s", POLICY, key=KEY, executor=Future())  # type: ignore[arg-type]
+
+
+def test_a_cluster_reads_and_writes_places_with_a_uri(
+    many: Path, client: Any, small_chunks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sound goes from the source to a worker to the store; tasks of both kinds are sealed."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for path in many.iterdir():
+        memory.pipe_file(f"/canary-bucket/{path.name}", path.read_bytes())
+    monkeypatch.setattr("deident.store.remote.WINDOW", 4)
+    here = run([many], tmp_path / "here", POLICY, key=KEY, jobs=1)
+    seen: list[bytes] = []
+    there = run(
+        ["memory://canary-bucket"], "memory://canary-store", POLICY, key=KEY, executor=client,
+        progress=lambda o, r: seen.append(_everything_shown(client)),
+    )  # fmt: skip
+    assert there.states == here.states
+    names = {path.rpartition("/")[2] for path in memory.ls("/canary-store", detail=False)}
+    assert {name for name in names if name.endswith(".wav")} == set(snippets(tmp_path / "here"))
+    assert audit_store("memory://canary-store", max_seconds=10).clean
+    assert all(word not in shown for shown in seen for word in (b"canary", MATERIAL, MATERIAL.hex().encode()))
+    assert (
+        run(["memory://canary-bucket"], "memory://canary-store", POLICY, key=KEY, executor=client).states[
+            "skipped"
+        ]
+        == 13
+    )
+    memory.store.clear()

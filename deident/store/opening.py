@@ -12,17 +12,21 @@ from deident.store.disk import Spool
 from deident.store.store import Store, new_spool
 
 if TYPE_CHECKING:
-    from deident.store.remote import RemoteSpool, RemoteStore
+    from deident.store.remote import Release, RemoteSpool, RemoteStore
 
 
 def open_store(
-    place: str | os.PathLike[str], *, key: Key | None = None, create: bool = True
+    place: str | os.PathLike[str],
+    *,
+    key: Key | None = None,
+    create: bool = True,
+    spread: Release | None = None,
 ) -> Store | RemoteStore:
-    """The store in a folder, or at a URI. Raises as `Store` and `RemoteStore` do."""
+    """The store in a folder, or at a URI. spread : see `RemoteStore`. Raises as `Store` and `RemoteStore` do."""
     if isinstance(place, str) and is_uri(place):
         from deident.store.remote import RemoteStore
 
-        return RemoteStore(place, key=key, create=create)
+        return RemoteStore(place, key=key, create=create, spread=spread)
     return Store(place, key=key, create=create)
 
 

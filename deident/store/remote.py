@@ -47,11 +47,17 @@ class RemoteStore:
     Raises `StoreError` when another run is at work in it, `KeyMaterialError` for a wrong key."""
 
     def __init__(
-        self, uri: str, *, key: Key | None = None, create: bool = True, lease_seconds: float = LEASE_SECONDS
+        self,
+        uri: str,
+        *,
+        key: Key | None = None,
+        create: bool = True,
+        spread: Release | None = None,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._folder = Folder(uri)
         self.staging = self._folder.uri
-        self.spread: Release = release_here
+        self._spread = spread or release_here
         self._open: dict[str, list[Entry]] = {}  # chunk records whose snippets are not released yet
         self._is_compact = True
         self._is_sound = True
@@ -119,7 +125,7 @@ class RemoteStore:
         staged = self._ledger.staged()
         secrets.SystemRandom().shuffle(staged)
         self._lease.check()
-        self.spread(self.staging, [staged[at : at + SLICE] for at in range(0, len(staged), SLICE)])
+        self._spread(self.staging, [staged[at : at + SLICE] for at in range(0, len(staged), SLICE)])
         released = sorted(
             (Released(s.name, s.seconds, s.sha256, s.labels) for s in staged), key=lambda r: r.name
         )
