@@ -99,6 +99,7 @@ def run(
 
     policy = policy or Policy()
     _check(policy, key, linkage)
+    fingerprint = policy.fingerprint()
     started = time.monotonic()
     summary = Summary()
     waiting = list(expand(recordings))
@@ -106,7 +107,7 @@ def run(
     with open_store(out, key=key, spread=releaser_of(executor)) as store:
         todo = []
         for number, recording in enumerate(waiting):
-            if _is_done(store, recording, policy, again):
+            if _is_done(store, recording, fingerprint, again):
                 _tell(summary, _skipped(number), recording, store.key, progress)
             else:
                 todo.append((number, recording))
@@ -114,7 +115,7 @@ def run(
         try:
             with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
                 for outcomes, spool in results:
-                    _commit(store, outcomes, spool, waiting, policy, again, links)
+                    _commit(store, outcomes, spool, waiting, fingerprint, again, links)
                     for outcome in outcomes:
                         _tell(summary, outcome, waiting[outcome.number], store.key, progress)
         finally:  # no worker is at work any more
@@ -166,14 +167,14 @@ def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
     return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
 
 
-def _is_done(store: Store | RemoteStore, recording: Recording, policy: Policy, again: bool) -> bool:
+def _is_done(store: Store | RemoteStore, recording: Recording, fingerprint: str, again: bool) -> bool:
     entry = store.entry(_place(store, recording))
     if entry is None:
         return False
     if again:
         return entry.state == "erased"
     # What was released is never released again by accident; what held nothing may hold something for others.
-    return entry.state in ("released", "partial", "erased") or entry.policy == policy.fingerprint()
+    return entry.state in ("released", "partial", "erased") or entry.policy == fingerprint
 
 
 def _skipped(number: int) -> Outcome:
@@ -187,7 +188,7 @@ def _commit(
     outcomes: list[Outcome],
     spool: str | None,
     recordings: list[Recording],
-    policy: Policy,
+    fingerprint: str,
     again: bool,
     linkage: Linkage | None,
 ) -> None:
@@ -199,7 +200,7 @@ def _commit(
             _place(store, recordings[outcome.number]),
             store.content(outcome.tally.digest),
             outcome.state,
-            policy.fingerprint(),
+            fingerprint,
         )
         for outcome in done
     ]
