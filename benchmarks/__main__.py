@@ -13,6 +13,7 @@ BENCHMARKS = {
     "strength": "benchmarks.strength",
     "whole": "benchmarks.whole",
     "mutations": "benchmarks.mutations",
+    "scale": "benchmarks.scale",
 }
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):

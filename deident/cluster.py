@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
 from deident.remote import location
+from deident.store import WINDOW
+from deident.store.remote import Slices, release
 from deident.work import Outcome, process
 
 try:
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
-    from deident.store import Staged
 
 Chunk = list[tuple[int, "Recording"]]
 Result = tuple[list[Outcome], str | None]
 
 FIRST_WORKER_SECONDS = 60
 CONNECT_SECONDS = 30
+RELEASED_A_THREAD = 4
 RETRIES = 2  # of a chunk whose worker could not write
 _ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://.")
 _NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D)
@@ -108,8 +110,7 @@ class Desk:
             self._client.unregister_worker_plugin(self._seal.name)
 
     def threads(self) -> int:
-        """Of all workers now: clusters grow and shrink."""
-        return int(sum(self._client.nthreads().values()))
+        return _threads(self._client)
 
     def send(self, do: Callable[..., Any], *words: object, priority: int = 0) -> Future:
         future = self._client.submit(
@@ -158,11 +159,12 @@ def open_and_do(letter: Letter) -> Any:
 
 
 def outcomes(
-    client: Client, chunks: Iterable[Chunk], policy: Policy, key: Key | None, staging: str
+    client: Client, chunks: Callable[[int], Iterable[Chunk]], policy: Policy, key: Key | None, staging: str
 ) -> Generator[Result]:
-    """The chunks' results as they come. A chunk whose worker is lost is done again by another; one that kills
-    its workers is taken apart, and the recording at fault refused.
+    """The results as they come. chunks : for so many threads.
 
+    A chunk whose worker is lost is done again by another; one that kills its workers is taken apart, and the
+    recording at fault refused.
     Raises `StoreError` when workers cannot write to the store, or the cluster goes away."""
 
     def send(chunk: Chunk) -> Future:
@@ -171,7 +173,7 @@ def outcomes(
 
     suspects: Chunk = []
     with Desk(client) as desk:
-        yield from _windowed(desk, send, chunks, suspects)
+        yield from _windowed(desk, send, chunks(desk.threads()), suspects)
         for numbered in suspects:  # one at a time, so that a death has one cause
             try:
                 result: Result = desk.result(send([numbered]))
@@ -213,19 +215,29 @@ def _refused(number: int) -> Outcome:
     )
 
 
-def releaser(client: Client) -> Callable[[str, Sequence[Sequence[Staged]]], None]:
-    """Releases slices of snippets of a `RemoteStore` by the workers, so that no sound passes through the client."""
-    from deident.store.remote import release
+class Releaser:
+    """Releases snippets of a `RemoteStore` by the workers, so that no sound passes through the client."""
 
-    def spread(uri: str, slices: Sequence[Sequence[Staged]]) -> None:
-        with Desk(client) as desk:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def window(self) -> int:
+        """Several recordings a thread: releasing waits for the chunks that are under way."""
+        return max(WINDOW, RELEASED_A_THREAD * _threads(self._client))
+
+    def __call__(self, uri: str, slices: Slices) -> None:
+        with Desk(self._client) as desk:
             for future in [desk.send(release, uri, list(snippets), priority=1) for snippets in slices]:
                 try:
                     desk.result(future)
                 except KilledWorker:
                     raise StoreError("workers died releasing snippets", "worker-died") from None
 
-    return spread
+
+def _threads(client: Client) -> int:
+    """Of all workers now: clusters grow and shrink."""
+    return int(sum(client.nthreads().values()))
 
 
 def _await_workers(client: Client) -> None:

@@ -160,7 +160,7 @@ def test_a_cluster_reads_and_writes_places_with_a_uri(
     memory = pytest.importorskip("fsspec").filesystem("memory")
     for path in many.iterdir():
         memory.pipe_file(f"/canary-bucket/{path.name}", path.read_bytes())
-    monkeypatch.setattr("deident.store.remote.WINDOW", 4)
+    monkeypatch.setattr("deident.cluster.Releaser.window", 4)
     here = run([many], tmp_path / "here", POLICY, key=KEY, jobs=1)
     seen: list[bytes] = []
     there = run(

@@ -5,9 +5,10 @@ from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
 from deident.store.opening import open_spool, open_store
 from deident.store.sealed import Sealed
-from deident.store.store import Store, is_store, new_spool
+from deident.store.store import WINDOW, Store, is_store, new_spool
 
 __all__ = [
+    "WINDOW",
     "Disk",
     "Entry",
     "Labels",

@@ -10,9 +10,10 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from deident.errors import StoreError
 
@@ -77,6 +78,11 @@ class Entry:
     content: bytes
     state: str
     policy: str
+
+
+def values(row: Staged | Released | Entry) -> tuple[Any, ...]:
+    """In the order of the columns. (`dataclasses.astuple` copies each value deeply: fifty times slower.)"""
+    return tuple(vars(row).values())
 
 
 class Ledger:
@@ -157,10 +163,10 @@ class Ledger:
     def load(self, entries: Iterable[Entry], staged: Iterable[Staged], released: Iterable[Released]) -> None:
         """Take in what a log says; what is released is no longer staged."""
         with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?, ?)", map(astuple, entries))
-            db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, staged))
+            db.executemany("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?, ?)", map(values, entries))
+            db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)", map(values, staged))
             for row in released:
-                db.execute("INSERT OR REPLACE INTO released VALUES (?, ?, ?, ?)", astuple(row))
+                db.execute("INSERT OR REPLACE INTO released VALUES (?, ?, ?, ?)", values(row))
                 db.execute("DELETE FROM staged WHERE name = ?", (row.name,))
 
     def pieces(self, rows: int) -> Iterator[tuple[list[Entry], list[Released]]]:

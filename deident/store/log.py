@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from deident.errors import StoreError
 from deident.remote import PRIVATE, Folder
 from deident.secret import Key
-from deident.store.ledger import Entry, Released, Staged
+from deident.store.ledger import Entry, Released, Staged, values
 
 _NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
 _FETCHED_TOGETHER = 32
@@ -34,10 +34,10 @@ class Record:
 
     def to_bytes(self) -> bytes:
         rows: dict[str, Any] = {
-            **asdict(self),
-            "entries": [astuple(entry) for entry in self.entries],
-            "staged": [astuple(snippet) for snippet in self.staged],
-            "released": [astuple(row) for row in self.released],
+            **vars(self),
+            "entries": [values(entry) for entry in self.entries],
+            "staged": [values(snippet) for snippet in self.staged],
+            "released": [values(row) for row in self.released],
         }
         return json.dumps(rows, separators=(",", ":"), default=bytes.hex).encode()
 

@@ -13,10 +13,10 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
@@ -36,7 +36,17 @@ SLICE = 64  # snippets: a task's worth of releasing, and of memory
 ROWS_A_RECORD = 50_000
 SPOOL_IN_MEMORY = 32 << 20
 
-Release = Callable[[str, Sequence[Sequence[Staged]]], None]
+Slices = Sequence[Sequence[Staged]]
+
+
+class Release(Protocol):
+    """Releases the snippets of a store, slice by slice, somewhere. window : how many recordings' snippets together;
+    as many as keep all that releases busy, or else workers wait for it."""
+
+    @property
+    def window(self) -> int: ...
+
+    def __call__(self, uri: str, slices: Slices) -> None: ...
 
 
 class RemoteStore:
@@ -57,7 +67,7 @@ class RemoteStore:
     ) -> None:
         self._folder = Folder(uri)
         self.staging = self._folder.uri
-        self._spread = spread or release_here
+        self._spread = spread or ReleaseHere()
         self._open: dict[str, list[Entry]] = {}  # chunk records whose snippets are not released yet
         self._is_compact = True
         self._is_sound = True
@@ -114,7 +124,7 @@ class RemoteStore:
             entries = [entry for entry, _ in counted]
             staged = [snippet for _, snippets in counted for snippet in snippets]
             self._open[self._put(Record("chunk", entries=entries, staged=staged))] = entries
-        if sum(map(len, self._open.values())) >= WINDOW:
+        if sum(map(len, self._open.values())) >= self._spread.window:
             self.publish()
         return counts
 
@@ -237,9 +247,14 @@ class RemoteStore:
         return ledger
 
 
-def release_here(uri: str, slices: Sequence[Sequence[Staged]]) -> None:
-    for snippets in slices:
-        release(uri, snippets)
+class ReleaseHere:
+    @property
+    def window(self) -> int:
+        return WINDOW
+
+    def __call__(self, uri: str, slices: Slices) -> None:
+        for snippets in slices:
+            release(uri, snippets)
 
 
 def release(uri: str, snippets: Sequence[Staged]) -> None:
