@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
@@ -104,10 +104,11 @@ class Desk:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._client.cancel(list(self._sent), force=True)
-        self._sent.clear()
         if self._client.status == "running":
-            self._client.unregister_worker_plugin(self._seal.name)
+            with suppress(Exception):  # of a cluster that goes away now: what ended the run matters more
+                self._client.cancel(list(self._sent), force=True)
+                self._client.unregister_worker_plugin(self._seal.name)
+        self._sent.clear()
 
     def threads(self) -> int:
         return _threads(self._client)
@@ -136,10 +137,7 @@ class Desk:
         except (KilledWorker, DeidentError):
             raise
         except Exception as error:
-            raise StoreError(
-                f"the cluster went away ({type(error).__name__}); the same command goes on where it stopped",
-                "cluster",
-            ) from None
+            raise _gone(type(error).__name__) from None
         finally:
             future.release()
 
@@ -243,10 +241,18 @@ def _threads(client: Client) -> int:
 def _await_workers(client: Client) -> None:
     if not isinstance(client, Client):
         raise SettingError("expected as executor a concurrent.futures.Executor or a distributed.Client")
+    if client.status != "running":
+        raise _gone(client.status)
     try:
         client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
     except TimeoutError:
         raise StoreError(f"no worker joined the cluster within {FIRST_WORKER_SECONDS} s", "cluster") from None
+    except Exception as error:
+        raise _gone(type(error).__name__) from None
+
+
+def _gone(how: str) -> StoreError:
+    return StoreError(f"the cluster went away ({how}); the same command goes on where it stopped", "cluster")
 
 
 @contextmanager

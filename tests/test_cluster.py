@@ -3,6 +3,7 @@
 import base64
 import logging
 import pickle
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -14,6 +15,7 @@ import soundfile
 
 from deident.audit import audit_store
 from deident.batch import run
+from deident.cli import main
 from deident.codec import read
 from deident.errors import SettingError, StoreError
 from deident.policy import Policy
@@ -179,3 +181,24 @@ def test_a_cluster_reads_and_writes_places_with_a_uri(
         == 13
     )
     memory.store.clear()
+
+
+def test_without_the_package_its_extra_is_named(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "deident.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["run", str(many), "--out", str(tmp_path / "s"), "--dask", "local"]) == 1
+    assert "deident[dask]" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--dask", "scheduler"], "address"), (["--dask", "tcp://127.0.0.1:1", "--jobs", "2"], "start more")],
+)
+def test_wrong_options_are_told(
+    options: list[str], message: str, many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(many), "--out", str(tmp_path / "s"), *options]) == 2
+    assert message in capsys.readouterr().err

@@ -114,6 +114,33 @@ def test_a_run_killed_on_a_cluster_goes_on(many: Path, tmp_path: Path) -> None:
     assert len(list(out.glob("*.wav"))) == once.snippets
 
 
+def test_a_scheduler_that_dies_ends_the_run_and_the_next_goes_on(many: Path, tmp_path: Path) -> None:
+    port = "18786"
+    started = [_start(f"dask scheduler --host 127.0.0.1 --port {port} --no-dashboard", tmp_path)]
+    started.append(_start(f"dask worker tcp://127.0.0.1:{port} --nthreads 1 --no-dashboard", tmp_path))
+    out, options = f"file://{tmp_path}/s", ["--disguise", "psola", "--quiet"]
+    command = [sys.executable, "-m", "deident", "run", str(many), "--out", out, *options]
+    try:
+        process = subprocess.Popen(
+            [*command, "--dask", f"tcp://127.0.0.1:{port}"], env=environment(), cwd=tmp_path,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "s").glob(".private/log/*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        started[0].kill()
+        _, said = process.communicate(timeout=120)
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+    assert process.returncode == 4, said
+    assert "the cluster went away" in said
+    assert str(many) not in said.replace(str(tmp_path), "")
+    subprocess.run([*command, "--jobs", "1"], env=environment(), cwd=tmp_path, check=True)
+    assert audit_store(tmp_path / "s", max_seconds=10).clean
+
+
 def environment() -> dict[str, str]:
     folder = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     return {**os.environ, "PATH": folder, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}

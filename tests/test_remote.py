@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -83,6 +84,16 @@ def test_a_recording_at_a_uri_sounds_the_same(bucket: str, recordings: Path, tmp
     (recording,) = expand([f"file://{tmp_path}/link.wav"])
     summary = run([recording], tmp_path / "s", POLICY, key=KEY, jobs=1)
     assert summary.codes == {"symlink": 1}  # file:// is guarded as the path is
+
+
+def test_recordings_are_read_out_of_an_archive(recordings: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(recordings / "call.wav", "in/call.wav")
+        archive.writestr("in/notes.txt", "no recording")
+    found = list(expand([f"zip://in::file://{tmp_path}/a.zip"]))
+    assert [r.path for r in found] == [f"zip://in/call.wav::file://{tmp_path}/a.zip"]
+    assert np.array_equal(read(found[0].path).samples, read(recordings / "call.wav").samples)
+    assert len(list(expand([f"zip://::file://{tmp_path}/a.zip"]))) == 1
 
 
 def test_a_place_that_is_not_there_is_refused_without_its_name(bucket: str) -> None:

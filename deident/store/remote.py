@@ -213,10 +213,11 @@ class RemoteStore:
         self._is_compact = True
 
     def _check(self, create: bool) -> None:
-        found = self._folder.names()
-        if not create and PRIVATE not in found:
+        if self._folder.has(FORMAT):
+            return
+        if not create:
             raise StoreError("expected a store that an earlier run made; there is none at that place")
-        if found and PRIVATE not in found:
+        if set(self._folder.names()) - {PRIVATE}:
             raise StoreError("expected an empty or new place, or a store; got one with other files in it")
         self._folder.prepare(PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER)
 
