@@ -19,6 +19,7 @@ from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreE
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 PRIVATE = ".private"  # what is not released, in a store
+FORMAT = f"{PRIVATE}/format.json"  # what only a store at a URI has
 PART = ".part"
 _COPY_BLOCK = 1 << 20
 _READ_BLOCK = 8 << 20
@@ -236,8 +237,21 @@ class Folder:
             os.fsync(there.fileno())
         os.replace(beside, self._at(name))
 
+    def remove_together(self, names: Sequence[str]) -> None:
+        """In no order, many in one request where there is one for that."""
+        if self._is_local:
+            self.remove(names)
+            return
+        with plain_errors("removing from the store"):
+            try:
+                self._fs.rm([self._at(name) for name in names])
+                return
+            except FileNotFoundError:
+                pass  # an earlier run removed some
+        self.remove(names)
+
     def remove(self, names: Sequence[str]) -> None:
-        """Those that are there."""
+        """Those that are there, one after another."""
         with plain_errors("removing from the store"):
             for name in names:
                 with contextlib.suppress(FileNotFoundError):

@@ -139,9 +139,15 @@ def test_private_files_tell_nothing(bucket: str, place: str) -> None:
         assert text.encode() not in private
 
 
-def test_a_local_store_of_the_same_place_looks_right(bucket: str, tmp_path: Path) -> None:
+def test_a_store_is_opened_as_it_was_made(bucket: str, tmp_path: Path) -> None:
     run([bucket], f"file://{tmp_path}/s", POLICY, key=KEY, jobs=1)
     assert audit_store(tmp_path / "s", max_seconds=10).clean  # modes and times too
+    run([bucket], tmp_path / "t", POLICY, key=KEY, jobs=1)
+    before = files(f"file://{tmp_path}")
+    for other in (tmp_path / "s", f"file://{tmp_path}/t"):
+        with pytest.raises(StoreError, match=r"made (at a URI:|by its path)"):
+            run([bucket], other, POLICY, key=KEY, jobs=1)
+    assert files(f"file://{tmp_path}") == before
 
 
 def test_the_same_sound_is_not_released_twice(bucket: str, place: str) -> None:
@@ -266,6 +272,9 @@ class StoppingFolder(Folder):
     def remove(self, names: Sequence[str]) -> None:
         for name in names:
             self._counted(super().remove, [name])
+
+    def remove_together(self, names: Sequence[str]) -> None:
+        self.remove(names)
 
     def _counted(self, call: Any, *args: object) -> None:
         kind = StoppingFolder

@@ -39,7 +39,9 @@ class Lease:
 
     def check(self) -> None:
         """Raises `StoreError` when the lease ran out unrenewed: another run may have begun."""
-        if time.monotonic() - self._renewed > self._seconds:
+        if (
+            time.time() > self._until
+        ):  # the clock that the other run goes by; it goes on while a machine sleeps
             raise StoreError("this run lost its hold of the store: it could not be renewed in time", "locked")
 
     def release(self) -> None:
@@ -49,9 +51,9 @@ class Lease:
             self._folder.remove([self._name])
 
     def _renew(self) -> None:
-        begun = time.monotonic()
-        self._folder.put({self._name: str(time.time() + self._seconds).encode()})
-        self._renewed = begun
+        until = time.time() + self._seconds
+        self._folder.put({self._name: str(until).encode()})
+        self._until = until
 
     def _beat(self) -> None:
         while not self._ended.wait(self._seconds / _BEATS):

@@ -21,16 +21,15 @@ from typing import Protocol, Self
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import KeyMaterialError, StoreError
-from deident.remote import PART, PRIVATE, Folder
+from deident.remote import FORMAT, PART, PRIVATE, Folder
 from deident.secret import KEY_BYTES, Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
 from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
 from deident.store.log import Log, Record
-from deident.store.store import MANIFEST, WINDOW
+from deident.store.store import LEDGER, MANIFEST, WINDOW
 
 STAGING = f"{PRIVATE}/staging"
-FORMAT = f"{PRIVATE}/format.json"
 OWN_KEY = f"{PRIVATE}/key"
 SLICE = 64  # snippets: a task's worth of releasing, and of memory
 ROWS_A_RECORD = 50_000
@@ -76,7 +75,7 @@ class RemoteStore:
         self._scratch = tempfile.TemporaryDirectory(prefix="deident-")
         try:
             self.key = self._store_key(key)
-            self._ledger = Ledger(Path(self._scratch.name) / "ledger.sqlite", durable=False)
+            self._ledger = Ledger(Path(self._scratch.name) / LEDGER, durable=False)
             self._log = Log(self._folder, self.key)
             self._replay()
             self.recover()
@@ -143,8 +142,8 @@ class RemoteStore:
         chunks = sorted(self._open)
         self._put(Record("window", entries=entries, released=released, replaces=chunks))
         self._ledger.mark_released()
-        self._log.remove(chunks)
-        self._folder.remove(sorted({f"{STAGING}/{snippet.spool}" for snippet in staged}))
+        done = [*(f"{Log.FOLDER}/{name}" for name in chunks), *{f"{STAGING}/{s.spool}" for s in staged}]
+        self._folder.remove_together(done)
         self._open.clear()
 
     def recover(self) -> None:
@@ -157,8 +156,8 @@ class RemoteStore:
         self.publish()
         parts = [name for name in self._folder.names(PRIVATE) if name.endswith(PART)]
         self._folder.remove([f"{PRIVATE}/{name}" for name in parts])
-        self._folder.remove([f"{STAGING}/{name}" for name in self._folder.names(STAGING)])
-        self._folder.remove(self._ledger.erasing())
+        self._folder.remove_together([f"{STAGING}/{name}" for name in self._folder.names(STAGING)])
+        self._folder.remove_together(self._ledger.erasing())
         self.write_manifest()
         self._compact()
         self._ledger.mark_erased()
@@ -217,8 +216,10 @@ class RemoteStore:
             return
         if not create:
             raise StoreError("expected a store that an earlier run made; there is none at that place")
-        if set(self._folder.names()) - {PRIVATE}:
-            raise StoreError("expected an empty or new place, or a store; got one with other files in it")
+        if set(self._folder.names()) - {PRIVATE} or self._folder.has(f"{PRIVATE}/{LEDGER}"):
+            raise StoreError(
+                "expected an empty or new place, or a store made at a URI; got other files, or a store made by its path"
+            )
         self._folder.prepare(PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER)
 
     def _store_key(self, key: Key | None) -> Key:

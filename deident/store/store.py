@@ -20,12 +20,13 @@ from typing import Self
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import KeyMaterialError, StoreError
+from deident.remote import FORMAT, PRIVATE
 from deident.secret import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import Entry, Ledger, Staged
 
 MANIFEST = "manifest.jsonl"
-PRIVATE = ".private"
+LEDGER = "ledger.sqlite"
 SYNCED_TOGETHER = 64  # files open at a time
 WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
 
@@ -56,7 +57,7 @@ class Store:
         self._folders(create)
         self._lock = self._take_lock()
         try:
-            self._ledger = Ledger(self._private / "ledger.sqlite")
+            self._ledger = Ledger(self._private / LEDGER)
             self.key = self._ledger_key(key)
             self.recover()
         except BaseException:
@@ -205,6 +206,8 @@ class Store:
         with plain_errors("looking at the store"):
             if not create and not is_store(self.path):
                 raise StoreError("expected a store that an earlier run made; there is none at that place")
+            if (self.path / FORMAT).exists():
+                raise StoreError("this store was made at a URI: give it as file:// and its full path")
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
                 raise StoreError("the store must be a folder, and not a link to one")
             if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):
