@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 4 << 20
 CHUNK_RECORDINGS = 32
-CHUNKS_A_WORKER = 4  # at least, so that none is left with the last large one
+CHUNKS_A_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 

@@ -19,6 +19,7 @@ from deident.cli import main
 from deident.codec import read
 from deident.errors import SettingError, StoreError
 from deident.policy import Policy
+from deident.pools import CHUNK_BYTES, CHUNK_RECORDINGS, _chunks
 from deident.secret import Key
 from deident.sources import Recording
 from deident.work import Outcome
@@ -68,9 +69,14 @@ def snippets(store: Path) -> dict[str, bytes]:
 def test_a_cluster_makes_the_same_store(many: Path, client: Any, small_chunks: None, tmp_path: Path) -> None:
     seen: list[Outcome] = []
     here = run([many], tmp_path / "here", POLICY, key=KEY, jobs=1)
-    there = run(
-        [many], tmp_path / "there", POLICY, key=KEY, executor=client, progress=lambda o, r: seen.append(o)
-    )
+    waiting = []
+
+    def look(outcome: Outcome, recording: Recording) -> None:
+        seen.append(outcome)
+        waiting.append(len(client.futures))
+
+    there = run([many], tmp_path / "there", POLICY, key=KEY, executor=client, progress=look)
+    assert max(waiting) <= 2 * 2  # two chunks a thread, of fourteen
     assert there.states == here.states
     assert there.states["released"] == 12
     assert there.states["refused"] == 1
@@ -80,6 +86,19 @@ def test_a_cluster_makes_the_same_store(many: Path, client: Any, small_chunks: N
     assert not list((tmp_path / "there" / ".private" / "staging").iterdir())
     again = run([many], tmp_path / "there", POLICY, key=KEY, executor=client)
     assert again.states["skipped"] == 13
+
+
+@pytest.mark.parametrize("workers", [1, 2, 50])
+def test_chunks_keep_all_workers_busy_to_the_end(workers: int) -> None:
+    sizes = [1 << 16] * 300 + [1 << 24] * 3 + [100] * 1_000
+    todo = [(number, Recording("s3://a/b", size=size)) for number, size in enumerate(sizes)]
+    chunks = list(_chunks(todo, workers))
+    assert [numbered for chunk in chunks for numbered in chunk] == todo
+    assert len(chunks) >= 3 * workers
+    for chunk in chunks:
+        *most, _ = [sizes[number] for number, _ in chunk]
+        assert len(chunk) <= CHUNK_RECORDINGS
+        assert sum(most) < CHUNK_BYTES
 
 
 def test_nothing_shows_the_key_or_a_path(

@@ -158,7 +158,8 @@ class RemoteStore:
         self._folder.remove([f"{PRIVATE}/{name}" for name in parts])
         self._folder.remove_together([f"{STAGING}/{name}" for name in self._folder.names(STAGING)])
         self._folder.remove_together(self._ledger.erasing())
-        self.write_manifest()
+        if not self._is_compact or not self._folder.has(MANIFEST):  # else it says what the log says
+            self.write_manifest()
         self._compact()
         self._ledger.mark_erased()
 
@@ -187,17 +188,18 @@ class RemoteStore:
 
     def _replay(self) -> None:
         """Rebuild the ledger from the log, in the order in which it was written."""
-        replaced = []
+        found, replaced = [], set()
         for name, record in self._log.records():
+            found.append(name)
             self._is_compact = self._is_compact and record.kind == "piece"
             self._ledger.load(record.entries, record.staged, record.released)
             self._ledger.erase(record.erased, record.names)
             for old in record.replaces:
                 self._open.pop(old, None)
-                replaced.append(old)
+                replaced.add(old)
             if record.kind == "chunk":
                 self._open[name] = record.entries
-        self._log.remove(replaced)
+        self._log.remove([name for name in found if name in replaced])
 
     def _compact(self) -> None:
         """A short log in place of a long one, ordered by random digests: what came together is forgotten."""
