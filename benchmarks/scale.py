@@ -115,7 +115,7 @@ def _cluster(workers: int, recording: str, policy: Any) -> Any:
         from distributed import Client, LocalCluster
 
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
             Client(cluster) as client,
             tempfile.TemporaryDirectory() as scratch,
         ):

@@ -269,7 +269,7 @@ def connected(address: str, jobs: int) -> Iterator[Client]:
                 LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                     security=True,
                     protocol="tls://",
                 )

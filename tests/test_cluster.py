@@ -50,7 +50,7 @@ def client() -> Iterator[Any]:
     """A cluster inside this process: a scheduler, and a worker with two threads."""
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as found,
     ):

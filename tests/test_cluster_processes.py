@@ -47,7 +47,9 @@ def many(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client() -> Iterator[Any]:
     """Two worker processes of one thread, each with a nanny that starts another when it dies."""
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         distributed.Client(cluster) as found,
     ):
         yield found
