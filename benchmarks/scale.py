@@ -55,13 +55,19 @@ def make_recordings(folder: Path, count: int, seconds: float) -> None:
 
 
 def measure(mode: str, folder: Path, count: int) -> dict[str, Any]:
-    """One mode in a process of its own."""
+    """One mode in a process of its own. cpu : processor seconds, start-up and decoders included."""
     command = [sys.executable, "-m", "benchmarks.scale", "--one", mode, str(folder), str(count)]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as process:
+        assert process.stdout is not None
+        answer = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{mode} failed with code {process.returncode}")
+    found: dict[str, Any] = json.loads(answer.splitlines()[-1])
+    return {**found, "cpu": used.ru_utime + used.ru_stime}
 
 
 def one(mode: str, folder: Path, count: int) -> dict[str, Any]:
@@ -190,30 +196,22 @@ def workers(folder: Path, count: int, rounds: int) -> dict[str, Any]:
 def overhead(folder: Path, count: int, rounds: int) -> dict[str, Any]:
     """Of tiny recordings: per recording, by count; and what the client of a cluster spends on each."""
     few, rows = max(1, count // 4), {}
-    print(
-        f"\nrecordings of {TINY_SECONDS} s\n{'':<10}{'run ms':>8}{'kernel ms':>11}{'overhead ms':>13}{'peak MB':>9}"
-    )
+    columns = ("run_ms", "kernel_ms", "overhead_ms", "overhead_cpu_ms", "peak_mb")
+    print(f"\nrecordings of {TINY_SECONDS} s; bar: {BARS['overhead_ms']} ms")
+    print(f"{'':<10}" + "".join(f"{name.replace('_', ' '):>17}" for name in columns), flush=True)
     for number in (few, count):
         turns = [
             (measure("jobs1", folder, number), measure("kernel", folder, number))
             for _ in range(rounds if number == few else 1)
         ]
-        a_run, kernel, more = (
-            1000 * median(values) / number
-            for values in (
-                [r["seconds"] for r, _ in turns],
-                [k["seconds"] for _, k in turns],
-                [r["seconds"] - k["seconds"] for r, k in turns],
-            )
-        )
-        peak = max(r["peak_mb"] for r, _ in turns)
-        print(f"{number:<10}{a_run:>8.2f}{kernel:>11.2f}{more:>13.2f}{peak:>9.0f}")
-        rows[str(number)] = {
-            "run_ms": round(a_run, 2),
-            "kernel_ms": round(kernel, 2),
-            "overhead_ms": round(more, 2),
-            "peak_mb": round(peak),
+        rows[str(number)] = row = {
+            "run_ms": round(1000 * median(r["seconds"] for r, _ in turns) / number, 2),
+            "kernel_ms": round(1000 * median(k["seconds"] for _, k in turns) / number, 2),
+            "overhead_ms": round(1000 * median(r["seconds"] - k["seconds"] for r, k in turns) / number, 2),
+            "overhead_cpu_ms": round(1000 * median(r["cpu"] - k["cpu"] for r, k in turns) / number, 2),
+            "peak_mb": round(max(r["peak_mb"] for r, _ in turns)),
         }
+        print(f"{number:<10}" + "".join(f"{row[name]:>17}" for name in columns), flush=True)
     client = {}
     for mode in ("dask2", "bucket2"):
         found = measure(mode, folder, few)
