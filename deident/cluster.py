@@ -94,7 +94,7 @@ class Seal(WorkerPlugin):  # type: ignore[misc]
 
 def _set_malloc(trim_bytes: int, map_bytes: int) -> None:
     """How much freed memory the C library keeps. Dask makes its workers give back all above 64 kB, which then is
-    faulted in again for every block of sound, and costs half as much again as all our work. Does nothing where the
+    faulted in again for every block of sound, and costs a quarter as much again as all our work. Does nothing where the
     library is not glibc."""
     import ctypes
 
