@@ -14,6 +14,7 @@ BENCHMARKS = {
     "whole": "benchmarks.whole",
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",
+    "scale": "benchmarks.scale",
 }
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):

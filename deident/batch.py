@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError
 from deident.pools import outcomes as outcomes_of
+from deident.pools import releaser as releaser_of
+from deident.remote import location
 from deident.sources import Recording, expand
 from deident.work import FINE, STATES, Outcome, refused, state_of
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from deident.policy import Policy
     from deident.secret import Key
     from deident.store import Entry, Link, Linkage, Store
+    from deident.store.remote import RemoteStore
 
 
 @dataclass
@@ -73,37 +78,43 @@ def run(
     *,
     key: Key | None = None,
     jobs: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Client | None = None,
     again: bool = False,
     linkage: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """De-identify recordings into a store.
 
-    recordings : files and folders, or `Recording`s.   out : the store, made if need be.
-    jobs : processes, by default one a core.   executor : yours instead, of any kind; it must share the file
-    system.   again : release anew what was released before, under another voice; two versions of one
-    snippet tell more than one.   linkage : a sealed file, apart from the store, that remembers which snippets
+    recordings : files and folders, or URIs of such, or `Recording`s.   out : the store, a folder or a URI,
+    made if need be.   jobs : processes, by default one a core.   executor : yours instead, of any kind, or a
+    `distributed.Client`; its workers must see the recordings and the store.   again : release anew what was
+    released before, under another voice; two versions of one snippet tell more than one.
+    linkage : a sealed file, apart from the store, that remembers which snippets
     came from which recording, so that they can be erased; needs the key.
     progress : called with every outcome as it comes.
     A recording that fails ends as `refused` and never ends the run. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
     from deident.policy import Policy
-    from deident.store import Linkage, Store
+    from deident.store import Linkage, open_store
 
     policy = policy or Policy()
     _check(policy, key, linkage)
+    fingerprint = policy.fingerprint()  # once: it is a digest of everything
     started = time.monotonic()
     summary = Summary()
     waiting = list(expand(recordings))
     links = Linkage(linkage, key) if linkage is not None and key is not None else None
-    with Store(out, key=key) as store:
+    with open_store(out, key=key, spread=releaser_of(executor)) as store:
         if links is not None:
             links.forget_unreleased(store)
         todo = []
+
+        def settings(recording: Recording) -> str:
+            return "-".join(filter(None, (fingerprint, _muted(store, recording, policy))))
+
         for number, recording in enumerate(waiting):
             entry = store.entry(_place(store, recording))
-            if entry is None or not _is_done(entry, _settings(store, recording, policy), again):
+            if entry is None or not _is_done(entry, settings(recording), again):
                 todo.append((number, recording))
             elif recording.mute and entry.policy.partition("-")[2] != _muted(store, recording, policy):
                 _tell(summary, _unmuted(number), recording, store.key, progress)
@@ -113,7 +124,7 @@ def run(
         try:
             with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
                 for outcomes, spool in results:
-                    _commit(store, outcomes, spool, waiting, policy, again, links)
+                    _commit(store, outcomes, spool, waiting, settings, again, links)
                     for outcome in outcomes:
                         _tell(summary, outcome, waiting[outcome.number], store.key, progress)
         finally:  # no worker is at work any more
@@ -159,20 +170,17 @@ def _check(policy: Policy, key: Key | None, linkage: object) -> None:
         )
 
 
-def _place(store: Store, recording: Recording) -> bytes:
+def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
+    if recording.size is not None:
+        return store.place(location(recording.path), recording.size, recording.version)
     try:
         info = os.stat(recording.path)
     except OSError:
-        return store.place(os.path.abspath(recording.path))
-    return store.place(os.path.abspath(recording.path), info.st_size, info.st_mtime_ns)
+        return store.place(location(recording.path))
+    return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
 
 
-def _settings(store: Store, recording: Recording, policy: Policy) -> str:
-    """What a recording was worked on under."""
-    return "-".join(filter(None, (policy.fingerprint(), _muted(store, recording, policy))))
-
-
-def _muted(store: Store, recording: Recording, policy: Policy) -> str:
+def _muted(store: Store | RemoteStore, recording: Recording, policy: Policy) -> str:
     """Tells whether the same parts of a recording were muted."""
     if not recording.mute:
         return ""
@@ -200,11 +208,11 @@ def _unmuted(number: int) -> Outcome:
 
 
 def _commit(
-    store: Store,
+    store: Store | RemoteStore,
     outcomes: list[Outcome],
     spool: str | None,
     recordings: list[Recording],
-    policy: Policy,
+    settings: Callable[[Recording], str],
     again: bool,
     linkage: Linkage | None,
 ) -> None:
@@ -216,7 +224,7 @@ def _commit(
             _place(store, recordings[outcome.number]),
             store.content(outcome.tally.digest),
             outcome.state,
-            _settings(store, recordings[outcome.number], policy),
+            settings(recordings[outcome.number]),
         )
         for outcome in done
     ]
@@ -234,7 +242,11 @@ def _commit(
 
 
 def _links(
-    store: Store, entries: list[Entry], done: list[Outcome], recordings: list[Recording], again: bool
+    store: Store | RemoteStore,
+    entries: list[Entry],
+    done: list[Outcome],
+    recordings: list[Recording],
+    again: bool,
 ) -> list[Link]:
     """What the linkage shall know: each source with speech, and the snippets that will be released of it."""
     links: list[Link] = []
@@ -250,7 +262,7 @@ def _links(
 
 
 def _by_speaker(
-    store: Store, entry: Entry, outcome: Outcome, recording: Recording, *, released: bool
+    store: Store | RemoteStore, entry: Entry, outcome: Outcome, recording: Recording, *, released: bool
 ) -> list[Link]:
     """What a recording's snippets are to be found by: a link for each of its speakers."""
     from deident.store import Link, today
@@ -264,7 +276,7 @@ def _by_speaker(
             place=entry.place.hex(),
             content=entry.content.hex(),
             recording=pseudonym(store.key, recording.path),
-            path=os.path.abspath(recording.path),
+            path=location(recording.path),
             speaker=speaker,
             names=tuple(name for name, _ in own) if released else (),
             day=today(),
@@ -277,7 +289,7 @@ def _by_speaker(
 
 def pseudonym(key: Key, path: str) -> str:
     """How messages speak of a recording: 12 hexadecimal digits that only the key leads back from."""
-    return key.pseudonym("recording", os.path.abspath(path))[:12]
+    return key.pseudonym("recording", location(path))[:12]
 
 
 def _tell(

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import StoreError
@@ -15,12 +16,16 @@ from deident.process import be_a_worker
 from deident.work import Outcome, process
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
+    from deident.store.remote import Release
 
 CHUNK_BYTES = 4 << 20
 CHUNK_RECORDINGS = 32
+CHUNKS_A_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -30,15 +35,28 @@ def outcomes(
     key: Key | None,
     staging: str,
     jobs: int | None,
-    executor: Executor | None,
+    executor: Executor | Client | None,
 ) -> Generator[tuple[list[Outcome], str | None]]:
-    chunks = _chunks(todo)
+    if executor is not None and not isinstance(executor, Executor):
+        from deident.cluster import outcomes as clustered
+
+        return clustered(executor, partial(_chunks, todo), policy, key, staging)
     if executor is not None:
-        return _windowed(executor, chunks, 64, policy, key, staging)
+        return _windowed(executor, _chunks(todo, available_cores()), 64, policy, key, staging)
     jobs = min(jobs or available_cores(), max(1, len(todo)))
+    chunks = _chunks(todo, jobs)
     if jobs == 1:
         return _here(chunks, policy, key, staging)
     return _pooled(chunks, jobs, policy, key, staging)
+
+
+def releaser(executor: Executor | Client | None) -> Release | None:
+    """What releases the snippets of a store at a URI: the workers of a cluster, or (None) this process."""
+    if executor is None or isinstance(executor, Executor):
+        return None
+    from deident.cluster import Releaser
+
+    return Releaser(executor)
 
 
 def _here(
@@ -53,16 +71,19 @@ def _here(
         yield result
 
 
-def _chunks(todo: Sequence[tuple[int, Recording]]) -> Iterator[list[tuple[int, Recording]]]:
-    """Small recordings together, so that a task is worth its way."""
+def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[list[tuple[int, Recording]]]:
+    """Small recordings together, so that a task is worth its way; not so many that workers wait for the last."""
+    sizes = [_size(recording) for _, recording in todo]
+    parts = CHUNKS_A_WORKER * workers
+    most, most_bytes = min(CHUNK_RECORDINGS, len(todo) / parts), min(CHUNK_BYTES, sum(sizes) / parts)
     chunk: list[tuple[int, Recording]] = []
-    size = 0
-    for number, recording in todo:
-        chunk.append((number, recording))
-        size += _size(recording)
-        if size >= CHUNK_BYTES or len(chunk) >= CHUNK_RECORDINGS:
+    held = 0
+    for numbered, size in zip(todo, sizes, strict=True):
+        chunk.append(numbered)
+        held += size
+        if held >= most_bytes or len(chunk) >= most:
             yield chunk
-            chunk, size = [], 0
+            chunk, held = [], 0
     if chunk:
         yield chunk
 
@@ -161,6 +182,8 @@ def available_cores() -> int:
 
 
 def _size(recording: Recording) -> int:
+    if recording.size is not None:
+        return recording.size
     try:
         return os.stat(recording.path).st_size
     except OSError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from deident import remote
 from deident.errors import SettingError
 from deident.segment import RATE, Segment
 from deident.turns import WHOLE, Turn
@@ -28,7 +29,8 @@ class Recording:
     path : where it lies.   speaker : who speaks.   segments : where speech is, (start, stop) in samples at
     16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest.
     turns : in place of segments, where who says what.   mute : what nobody may hear, in samples at 16 kHz.
-    id : what other files call it, where that is not its file's name."""
+    id : what other files call it, where that is not its file's name.
+    size, version : bytes, and what changes when they do, where `path` is a URI; found by `expand`."""
 
     path: str
     speaker: str | None = None
@@ -37,21 +39,49 @@ class Recording:
     turns: tuple[Turn, ...] = ()
     mute: tuple[Segment, ...] = ()
     id: str = ""
+    size: int | None = None
+    version: str = ""
 
     def __repr__(self) -> str:
         return "Recording(hidden)"
 
 
 def expand(paths: Iterable[str | os.PathLike[str] | Recording]) -> Iterator[Recording]:
-    """Recordings from files and folders. Of a folder, the files below it with a sound file's suffix, sorted;
-    links and hidden files in it are passed over. A named file is taken whatever its suffix."""
+    """Recordings from files and folders, or URIs of such. Of a folder, the files below it with a sound file's
+    suffix, sorted; links and hidden files in it are passed over. A named file is taken whatever its suffix."""
     for path in paths:
         if isinstance(path, Recording):
-            yield path
-        elif Path(path).is_dir():
-            yield from (Recording(found) for found in _walk(os.fspath(path)))
+            yield _looked_at(replace(path, path=remote.local_path(path.path)))
+            continue
+        place = remote.local_path(path)
+        if remote.is_uri(place):
+            yield from _below(place)
+        elif Path(place).is_dir():
+            yield from (Recording(found) for found in _walk(place))
         else:
-            yield Recording(os.fspath(path))
+            yield Recording(place)
+
+
+def _below(uri: str) -> Iterator[Recording]:
+    found = remote.find(uri)
+    if not found:
+        yield Recording(uri, size=0)  # reading it will tell that it is missing
+    for item in found:
+        inner = item.uri.partition("::")[0][len(uri.partition("::")[0]) :]
+        if item.uri == uri or (_has_sound(inner) and "/." not in f"/{inner.lstrip('/')}"):
+            yield Recording(item.uri, size=item.size, version=item.version)
+
+
+def _looked_at(recording: Recording) -> Recording:
+    """With the size and version of what a URI leads to."""
+    if recording.size is not None or not remote.is_uri(recording.path):
+        return recording
+    found = remote.look(recording.path)
+    return replace(recording, size=found.size if found else 0, version=found.version if found else "")
+
+
+def _has_sound(name: str) -> bool:
+    return name.rpartition(".")[2].lower() in SUFFIXES
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -59,28 +89,28 @@ def _walk(folder: str) -> Iterator[str]:
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(files):
             path = os.path.join(place, name)
-            suffix = name.rpartition(".")[2].lower()
-            if suffix in SUFFIXES and not name.startswith(".") and not os.path.islink(path):
+            if _has_sound(name) and not name.startswith(".") and not os.path.islink(path):
                 yield path
 
 
 def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
-    """Recordings from a CSV or TSV with the columns `path` (relative to the table) and, if wanted, `speaker`.
+    """Recordings from a CSV or TSV with the columns `path` (relative to the table, or a URI) and, if wanted, `speaker`.
 
     With a column `text`, or `start` and `stop` in seconds, every row is a turn of its recording.
     carry : columns whose values go into the manifest with every snippet. What they say is then public:
     nothing in them may tell who speaks.   Raises `SettingError` for a table without these columns."""
     rows = rows_of(path, {"path", *carry})
     base = Path(path).parent
+    places = [row["path"] if remote.is_uri(row["path"]) else str(base / row["path"]) for row in rows]
     if rows and {"text", "start"} & rows[0].keys():
-        return gather(("", str(base / row["path"]), _turn(row, carry)) for row in rows)
+        return gather(("", place, _turn(row, carry)) for place, row in zip(places, rows, strict=True))
     return [
         Recording(
-            str(base / row["path"]),
+            place,
             speaker=row.get("speaker") or None,
             labels={name: row[name] for name in carry},
         )
-        for row in rows
+        for place, row in zip(places, rows, strict=True)
     ]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deident.secret import Key
     from deident.sources import Recording
     from deident.store import Spool, Staged
+    from deident.store.remote import RemoteSpool
     from deident.turns import Turn
 
 # released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
@@ -47,11 +48,9 @@ def process(
     """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task.
 
     Runs in a worker; returns rows, not sound."""
-    from pathlib import Path
+    from deident.store import open_spool
 
-    from deident.store import new_spool
-
-    spool = new_spool(Path(staging))
+    spool = open_spool(staging)
     try:
         outcomes = [_one(number, recording, policy, key, spool) for number, recording in chunk]
         if not any(outcome.snippets for outcome in outcomes):
@@ -61,10 +60,14 @@ def process(
     except BaseException:
         spool.discard()
         raise
+    for outcome in outcomes:
+        outcome.snippets = [replace(snippet, spool=spool.name) for snippet in outcome.snippets]
     return outcomes, spool.name
 
 
-def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spool: Spool) -> Outcome:
+def _one(
+    number: int, recording: Recording, policy: Policy, key: Key | None, spool: Spool | RemoteSpool
+) -> Outcome:
     from deident.audit import inspect
     from deident.pipeline import Tally, deidentify
     from deident.store import Staged
@@ -88,7 +91,7 @@ def _one(number: int, recording: Recording, policy: Policy, key: Key | None, spo
             staged.append(
                 Staged(
                     name=f"{snippet.name}.{policy.container}",
-                    spool=spool.name,
+                    spool="",  # has its name when it is whole
                     start=spool.append(data),
                     size=len(data),
                     seconds=round(found.seconds, 6),

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,6 +198,7 @@ class StoppingDisk(Disk):
 
     def __init__(self, stop_at: int, how: str) -> None:
         self.calls = 0
+        self._lock = threading.Lock()
         self._stop_at = stop_at
         self._how = how
 
@@ -207,13 +209,15 @@ class StoppingDisk(Disk):
         return lambda *args: self._counted(name, value, *args)
 
     def _counted(self, name: str, call: Callable[..., object], *args: object) -> object:
-        self.calls += 1
-        if self._how == "full" and self.calls >= self._stop_at and name in ("create", "write", "make_folder"):
+        with self._lock:  # syncs come from several threads
+            self.calls += 1
+            number = self.calls
+        if self._how == "full" and number >= self._stop_at and name in ("create", "write", "make_folder"):
             raise StoreError("writing to the store failed: No space left on device", "disk-full")
-        if self.calls == self._stop_at and self._how == "before":
+        if number == self._stop_at and self._how == "before":
             raise Stopped
         result = call(*args)
-        if self.calls == self._stop_at and self._how == "after":
+        if number == self._stop_at and self._how == "after":
             raise Stopped
         return result
 

@@ -19,7 +19,6 @@ from deident.audit.snippet import WAV_HEADER, check_duration, inspect, wav_sampl
 
 MANIFEST = "manifest.jsonl"
 PRIVATE = ".private"
-LONGEST_SECONDS = 600.0  # where no limit is given: nothing longer is called a snippet, or read into memory
 SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
 
 # Attributes that a file system sets of itself, on every file alike. All others have been put there.
@@ -58,22 +57,14 @@ class AuditReport:
         return not self.problems
 
 
-def audit_store(
-    path: str | os.PathLike[str], *, max_seconds: float | None = None, deep: bool = True
-) -> AuditReport:
-    """Prove a store: its files, their bytes, names, modes, times, links and attributes, and its manifest.
+class StoreAudit:
+    """Of a folder. max_seconds : every snippet must be shorter.   deep : read every byte."""
 
-    max_seconds : every snippet must be shorter; without it, shorter than ten minutes.
-    deep : read every byte, prove each snippet and its checksum. Otherwise trust what the first bytes say.
-    Whatever cannot be read is a problem. Raises nothing for anything a store may hold."""
-    return _Audit(LONGEST_SECONDS if max_seconds is None else max_seconds, deep).of(path)
-
-
-class _Audit:
     def __init__(self, max_seconds: float, deep: bool) -> None:
         self.max_seconds, self.deep = max_seconds, deep
         self.problems: list[Problem] = []
         self.files, self.samples = 0, 0
+        self._descriptor = -1  # of the store's folder
 
     def of(self, path: str | os.PathLike[str]) -> AuditReport:
         try:
@@ -82,11 +73,15 @@ class _Audit:
             self.broken("store", "the store is not a folder that can be read")
         else:
             try:
+                self._descriptor = folder
                 self.everything(folder)
             except OSError as error:
                 self.broken("unreadable", f"the store cannot be read to its end: {error.strerror}")
             finally:
                 os.close(folder)
+        return self.report()
+
+    def report(self) -> AuditReport:
         return AuditReport(self.files, self.samples / RATE, tuple(self.problems))
 
     def broken(self, code: str, message: str, name: str = "") -> None:
@@ -104,7 +99,7 @@ class _Audit:
             self.broken("manifest", "the manifest is missing or cannot be read")
         else:
             rows = read_rows(manifest, self.broken)
-        self.paired(folder, names, rows)
+        self.paired(names, rows)
 
     def snippets(self, folder: int) -> Iterator[str]:
         """The names of snippets; anything else but the manifest and the private folder is a problem."""
@@ -119,27 +114,27 @@ class _Audit:
                 elif entry.name != MANIFEST:
                     self.broken("stray", f"a stray {_kind(entry)} is in the store; its name is not shown")
 
-    def paired(self, folder: int, names: list[str], rows: Iterator[Row]) -> None:
+    def paired(self, names: list[str], rows: Iterator[Row]) -> None:
         """Walk files and lines side by side; both are sorted, so neither has to be kept."""
         place = 0
         for row in rows:
             while place < len(names) and names[place] < row.name:
-                self.unlisted(folder, names[place])
+                self.unlisted(names[place])
                 place += 1
             if place < len(names) and names[place] == row.name:
-                self.snippet(folder, row.name, row)
+                self.snippet(row.name, row)
                 place += 1
             else:
                 self.broken("missing", "is in the manifest but not in the store", row.name)
         for name in names[place:]:
-            self.unlisted(folder, name)
+            self.unlisted(name)
 
-    def unlisted(self, folder: int, name: str) -> None:
+    def unlisted(self, name: str) -> None:
         self.broken("unlisted", "is in the store but not in its place in the manifest", name)
-        self.snippet(folder, name, None)
+        self.snippet(name, None)
 
-    def snippet(self, folder: int, name: str, row: Row | None) -> None:
-        descriptor = self.opened(folder, name, name)
+    def snippet(self, name: str, row: Row | None) -> None:
+        descriptor = self.opened(self._descriptor, name, name)
         if descriptor is None:
             self.broken("unreadable", "is not a file that can be read", name)
             return

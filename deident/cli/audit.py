@@ -27,7 +27,7 @@ exit codes: 0 every promise holds, 1 one is broken or cannot be proved, 2 wrong 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("store", metavar="STORE", help="the folder that `deident run` made")
+    parser.add_argument("store", metavar="STORE", help="the folder that `deident run` made, or its URI")
     parser.add_argument(
         "--max-seconds", type=float, default=10.0, metavar="S", help="every snippet is shorter (default 10)"
     )
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Audit and print; returns the exit code."""
-    from deident.audit.store import audit_store
+    from deident.audit.place import audit_store
 
     if not (args.max_seconds > 0 and math.isfinite(args.max_seconds)):
         raise SettingError("expected --max-seconds above 0")

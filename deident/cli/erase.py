@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 
 from deident.cli.keys import add_key_argument, linkage_of
@@ -40,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.store import Store
+    from deident.store import open_store
 
     wanted = _selector(args)
     linkage, key = linkage_of(args)
-    with Store(args.store, key=key, create=False) as store:
+    with open_store(args.store, key=key, create=False) as store:
         linkage.forget_unreleased(store)
         known = [link for link in linkage.links() if link.store == store.id]
         links = {link for link in known if wanted(link)}
@@ -67,6 +66,7 @@ def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
 
 
 def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
+    from deident.remote import location
     from deident.store import today
 
     if args.speaker is not None:
@@ -77,5 +77,5 @@ def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
             raise SettingError("expected --older-than as a number of days, such as 30d")
         last = today() - int(days[1])
         return lambda link: link.day <= last
-    path = os.path.abspath(args.source)
+    path = location(args.source)
     return lambda link: args.source == link.recording or path == link.path

@@ -24,6 +24,7 @@ examples:
   deident run calls/ --out store --mute names.json --words words.ctm --carry text
   deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
+  deident run s3://bucket/calls --out s3://bucket/store --dask tls://scheduler:8786
 
 Messages speak of a recording by a pseudonym; `deident which` tells which it was."""
 
@@ -61,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_key_argument(how)
     doing = parser.add_argument_group("how to go about it")
     doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    doing.add_argument(
+        "--dask", metavar="WHERE", help="local, or the address of a scheduler: see docs/cluster.md"
+    )
     doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
     doing.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
     doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
@@ -85,16 +89,32 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run:
             summary = dry_run(recordings, policy, progress=progress)
         else:
-            summary = run_batch(
-                recordings, args.out, policy,
-                key=key_of(args), jobs=args.jobs, again=args.again, linkage=args.linkage, progress=progress,
-            )  # fmt: skip
+            with _executor(args) as executor:
+                summary = run_batch(
+                    recordings, args.out, policy, key=key_of(args), jobs=args.jobs, executor=executor,
+                    again=args.again, linkage=args.linkage, progress=progress,
+                )  # fmt: skip
     finally:
         progress.finish()
     _print(summary, progress.problems, args)
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
     return 0 if summary.fine else 1
+
+
+def _executor(args: argparse.Namespace) -> Any:
+    """A context with the cluster of --dask, or with None."""
+    from contextlib import nullcontext
+
+    from deident.pools import available_cores
+
+    if not args.dask:
+        return nullcontext()
+    if args.dask != "local" and args.jobs:
+        raise SettingError("--jobs is for this machine: on a cluster, start more workers")
+    from deident.cluster import connected
+
+    return connected(args.dask, args.jobs or available_cores())
 
 
 def policy_of(args: argparse.Namespace) -> Any:

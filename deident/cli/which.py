@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from deident.batch import pseudonym
     from deident.sources import expand
-    from deident.store import Store
+    from deident.store import open_store
 
-    with Store(args.store, key=key_of(args), create=False) as store:
+    with open_store(args.store, key=key_of(args), create=False) as store:
         key = store.key
     found = [r.path for r in expand(args.recordings) if pseudonym(key, r.path) == args.id]
     for path in found:

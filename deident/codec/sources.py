@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from deident import remote
 from deident.codec.problems import RefusedError
+from deident.errors import DeidentError
 
 _PIECE = 1 << 20
 _IN_MEMORY = 64 << 20  # beyond it a copied source goes to an unnamed file on disk
@@ -22,7 +24,9 @@ def descriptor_of(
     source: str | os.PathLike[str] | BinaryIO, *, follow_links: bool, spool_bytes: int
 ) -> Iterator[tuple[int, int]]:
     """(descriptor, where the recording starts in it), closed on leaving. Raises `RefusedError`."""
-    if isinstance(source, str | bytes | os.PathLike):
+    if isinstance(source, str) and remote.is_uri(source := remote.local_path(source)):
+        descriptor, start = _fetch(source, spool_bytes), 0
+    elif isinstance(source, str | bytes | os.PathLike):
         descriptor, start = _open(os.fspath(source), follow_links), 0
     elif (own := _own_descriptor(source)) is not None:
         descriptor, start = _reopen(own), source.tell()
@@ -82,6 +86,18 @@ def _reopen(descriptor: int) -> int:
         return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return os.dup(descriptor)
+
+
+def _fetch(uri: str, most: int) -> int:
+    try:
+        with remote.opened(uri) as file:
+            return _spool(file, most)
+    except FileNotFoundError:
+        raise RefusedError("missing") from None
+    except (RefusedError, DeidentError):
+        raise
+    except Exception:  # each kind of place has errors of its own, and they tell of it
+        raise RefusedError("unreadable") from None
 
 
 def _spool(file: BinaryIO, most: int) -> int:

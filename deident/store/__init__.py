@@ -3,11 +3,13 @@
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
+from deident.store.opening import open_spool, open_store
 from deident.store.proof import audit_linkage
 from deident.store.sealed import Sealed
-from deident.store.store import Store, is_store, new_spool
+from deident.store.store import WINDOW, Store, is_store, new_spool
 
 __all__ = [
+    "WINDOW",
     "Disk",
     "Entry",
     "Labels",
@@ -21,5 +23,7 @@ __all__ = [
     "audit_linkage",
     "is_store",
     "new_spool",
+    "open_spool",
+    "open_store",
     "today",
 ]

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deident.errors import StoreError
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+SYNC_THREADS = 16
 
 
 @contextlib.contextmanager
@@ -53,6 +55,11 @@ class Disk:
     def sync(self, descriptor: int) -> None:
         with plain_errors("syncing a file of the store"):
             os.fsync(descriptor)
+
+    def sync_all(self, descriptors: Sequence[int]) -> None:
+        """All of them at a time: a file system writes its journal once for those that wait."""
+        with ThreadPoolExecutor(SYNC_THREADS) as threads:
+            list(threads.map(self.sync, descriptors))
 
     def set_times(self, descriptor: int) -> None:
         """Access and modification time to 1970-01-01T00:00:00Z: time links what was written together."""

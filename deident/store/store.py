@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +21,14 @@ from typing import Self
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import KeyMaterialError, StoreError
+from deident.remote import FORMAT, PRIVATE
 from deident.secret import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import Entry, Ledger, Staged
 
 MANIFEST = "manifest.jsonl"
-PRIVATE = ".private"
+LEDGER = "ledger.sqlite"
+SYNCED_TOGETHER = 64  # files open at a time
 LINES = 1000  # of the manifest, written at once
 WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
 
@@ -56,7 +59,7 @@ class Store:
         self._folders(create)
         self._lock = self._take_lock()
         try:
-            self._ledger = Ledger(self._private / "ledger.sqlite")
+            self._ledger = Ledger(self._private / LEDGER)
             self.key = self._ledger_key(key)
             self.id = self._ledger.store_id()
             self.recover()
@@ -103,6 +106,10 @@ class Store:
     ) -> list[bool]:
         """See `Ledger.commit`. `spool` holds their snippets. Publishes when the window is full."""
         rows = list(done)
+        if spool is not None and not (self.staging / spool).exists():
+            raise StoreError(
+                "the workers do not share the store's file system: give the store as a URI", "unshared"
+            )
         counts = self._ledger.commit(rows, again=again)
         self._waiting += len(rows)
         if spool is not None:
@@ -123,7 +130,8 @@ class Store:
                         spools[snippet.spool] = os.open(
                             self.staging / snippet.spool, os.O_RDONLY | os.O_CLOEXEC
                         )
-                self._release(snippet, spools[snippet.spool])
+            for at in range(0, len(staged), SYNCED_TOGETHER):
+                self._release(staged[at : at + SYNCED_TOGETHER], spools)
         finally:
             for descriptor in spools.values():
                 os.close(descriptor)
@@ -186,19 +194,44 @@ class Store:
         self._ledger.erase(sources, names)
         self.recover()
 
-    def _release(self, snippet: Staged, spool: int) -> None:
+    def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:
+        """Write beside, sync, rename. The syncs wait for the disk together: one after another, they would cost more
+        than all else that a short recording needs."""
+        with ExitStack() as stack:
+            parts = []
+            for snippet in snippets:
+                part = self._write_part(snippet, spools[snippet.spool])
+                stack.callback(self._disk.close, part)
+                parts.append(part)
+            self._disk.sync_all(parts)
+        for snippet in snippets:
+            self._disk.rename(self._part(snippet), self.path / snippet.name)
+
+    def _write_part(self, snippet: Staged, spool: int) -> int:
+        """The open descriptor of the whole file."""
         with plain_errors("reading what is to be released"):
             data = os.pread(spool, snippet.size, snippet.start)
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
             raise AuditError("a finished snippet changed before it was released; nothing more is released")
-        part = self.staging / f"{snippet.name}.part"
-        self._disk.unlink(part)
-        self._disk.write_whole(self.path / snippet.name, data, part)
+        self._disk.unlink(self._part(snippet))
+        descriptor = self._disk.create(self._part(snippet))
+        try:
+            self._disk.write(descriptor, data)
+            self._disk.set_times(descriptor)
+        except BaseException:
+            self._disk.close(descriptor)
+            raise
+        return descriptor
+
+    def _part(self, snippet: Staged) -> Path:
+        return self.staging / f"{snippet.name}.part"
 
     def _folders(self, create: bool) -> None:
         with plain_errors("looking at the store"):
             if not create and not is_store(self.path):
                 raise StoreError("expected a store that an earlier run made; there is none at that place")
+            if (self.path / FORMAT).exists():
+                raise StoreError("this store was made at a URI: give it as file:// and its full path")
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
                 raise StoreError("the store must be a folder, and not a link to one")
             if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):

@@ -1,0 +1,305 @@
+"""Chunks of recordings over a Dask cluster.
+
+What a task says (paths, speakers, the key) is sealed under a key of the run that workers hold in a plugin: the
+graph, its keys, the dashboard and the logs show a random name and a hidden value. Whoever controls the scheduler
+could still read both; between machines, use TLS."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self
+
+from deident import __version__
+from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
+from deident.remote import location
+from deident.store import WINDOW
+from deident.store.remote import Slices, release
+from deident.work import Outcome, process
+
+try:
+    import cloudpickle
+    from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+except ImportError:
+    raise ExtraMissingError.of("dask", "a cluster") from None
+
+if TYPE_CHECKING:
+    from deident.policy import Policy
+    from deident.secret import Key
+    from deident.sources import Recording
+
+Chunk = list[tuple[int, "Recording"]]
+Result = tuple[list[Outcome], str | None]
+
+FIRST_WORKER_SECONDS = 60
+CONNECT_SECONDS = 30
+RELEASED_A_THREAD = 4
+RETRIES = 2  # of a chunk whose worker could not write
+KEPT_BYTES, MALLOC_BYTES = 1 << 28, 1 << 17  # of freed memory: while we work, and glibc's own
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://.")
+_NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D)
+
+
+@dataclass(frozen=True, repr=False)
+class Letter:
+    """What a task is given: words that only the workers of its run can read."""
+
+    run: str
+    sealed: bytes
+
+    def __repr__(self) -> str:
+        return "Letter(sealed)"
+
+
+class Seal(WorkerPlugin):  # type: ignore[misc]
+    """Opens the letters of one run. Lives in every worker while the run lasts."""
+
+    def __init__(self) -> None:
+        self.name = f"deident-{os.urandom(8).hex()}"
+        self._key = os.urandom(32)
+
+    def setup(self, worker: object) -> None:
+        _set_malloc(KEPT_BYTES, KEPT_BYTES)
+
+    def teardown(self, worker: object) -> None:
+        _set_malloc(int(os.environ.get("MALLOC_TRIM_THRESHOLD_", MALLOC_BYTES)), MALLOC_BYTES)
+
+    def close(self, words: object) -> Letter:
+        nonce = os.urandom(_NONCE_BYTES)
+        plain = cloudpickle.dumps((__version__, words))
+        return Letter(self.name, nonce + self._cipher().encrypt(nonce, plain, self.name.encode()))
+
+    def open(self, letter: Letter) -> Any:
+        nonce, sealed = letter.sealed[:_NONCE_BYTES], letter.sealed[_NONCE_BYTES:]
+        version, words = cloudpickle.loads(self._cipher().decrypt(nonce, sealed, letter.run.encode()))
+        if version != __version__:
+            raise StoreError(
+                "the workers run another version of deident: install the client's on all of them"
+            )
+        return words
+
+    def _cipher(self) -> Any:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
+
+    def __repr__(self) -> str:
+        return "Seal(hidden)"
+
+
+def _set_malloc(trim_bytes: int, map_bytes: int) -> None:
+    """How much freed memory the C library keeps. Dask makes its workers give back all above 64 kB, which then is
+    faulted in again for every block of sound, and costs a quarter as much again as all our work. Does nothing where the
+    library is not glibc."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, trim_bytes)
+        mallopt(_M_MMAP_THRESHOLD, map_bytes)
+
+
+class Desk:
+    """Sends sealed tasks to a cluster; none is left behind on leaving."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._seal = Seal()
+        self._count = 0
+        self._sent: set[Future] = set()
+
+    def __enter__(self) -> Self:
+        _await_workers(self._client)
+        try:
+            self._client.register_plugin(self._seal, self._seal.name)
+        except ImportError:
+            raise StoreError(
+                "deident is not installed on the scheduler and every worker", "cluster"
+            ) from None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._client.status == "running":
+            with suppress(Exception):  # of a cluster that goes away now: what ended the run matters more
+                self._client.cancel(list(self._sent), force=True)
+                self._client.unregister_worker_plugin(self._seal.name)
+        self._sent.clear()
+
+    def threads(self) -> int:
+        return _threads(self._client)
+
+    def send(self, do: Callable[..., Any], *words: object, priority: int = 0) -> Future:
+        future = self._client.submit(
+            open_and_do,
+            self._seal.close((do, words)),
+            key=f"{self._seal.name}-{self._count}",
+            pure=False,
+            retries=RETRIES,
+            priority=priority,
+        )
+        self._count += 1
+        self._sent.add(future)
+        return future
+
+    def as_completed(self) -> Any:
+        return as_completed(loop=self._client.loop)
+
+    def result(self, future: Future) -> Any:
+        """Raises `KilledWorker` for a task that did so again and again, `StoreError` when the cluster is gone."""
+        self._sent.discard(future)
+        try:
+            return future.result()
+        except (KilledWorker, DeidentError):
+            raise
+        except Exception as error:
+            raise _gone(type(error).__name__) from None
+        finally:
+            future.release()
+
+
+def open_and_do(letter: Letter) -> Any:
+    """The task: runs in a worker. What fails unforeseen is told by its type, for its text may hold a path."""
+    from threadpoolctl import threadpool_limits
+
+    try:
+        do, words = get_worker().plugins[letter.run].open(letter)
+        with threadpool_limits(1):
+            return do(*words)
+    except (DeidentError, MemoryError):
+        raise
+    except Exception as error:
+        raise StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker") from None
+
+
+def outcomes(
+    client: Client, chunks: Callable[[int], Iterable[Chunk]], policy: Policy, key: Key | None, staging: str
+) -> Generator[Result]:
+    """The results as they come. chunks : for so many threads.
+
+    A chunk whose worker is lost is done again by another; one that kills its workers is taken apart, and the
+    recording at fault refused.
+    Raises `StoreError` when workers cannot write to the store, or the cluster goes away."""
+
+    def send(chunk: Chunk) -> Future:
+        here = [(number, replace(recording, path=location(recording.path))) for number, recording in chunk]
+        return desk.send(process, here, policy, key, staging)
+
+    suspects: Chunk = []
+    with Desk(client) as desk:
+        yield from _windowed(desk, send, chunks(desk.threads()), suspects)
+        for numbered in suspects:  # one at a time, so that a death has one cause
+            try:
+                result: Result = desk.result(send([numbered]))
+            except KilledWorker:
+                result = [_refused(numbered[0])], None
+            yield result
+
+
+def _windowed(
+    desk: Desk, send: Callable[[Chunk], Future], chunks: Iterable[Chunk], suspects: Chunk
+) -> Iterator[Result]:
+    """With two chunks a thread in the scheduler, however many there are. `suspects` gets those that were under way
+    when workers died."""
+    source, completed = iter(chunks), desk.as_completed()
+    pending: dict[Future, Chunk] = {}
+    while True:
+        window = max(4, 2 * desk.threads())
+        for chunk in islice(source, max(0, window - len(pending))):
+            future = send(chunk)
+            pending[future] = chunk
+            completed.add(future)
+        if not pending:
+            return
+        future = next(completed)
+        chunk = pending.pop(future)
+        try:
+            result: Result = desk.result(future)
+        except KilledWorker:
+            suspects += chunk
+        else:
+            yield result
+
+
+def _refused(number: int) -> Outcome:
+    from deident.pipeline import Tally
+
+    return Outcome(
+        number, "refused", Tally(), "worker-died", "the process that read it died, again and again"
+    )
+
+
+class Releaser:
+    """Releases snippets of a `RemoteStore` by the workers, so that no sound passes through the client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def window(self) -> int:
+        """Several recordings a thread: releasing waits for the chunks that are under way."""
+        return max(WINDOW, RELEASED_A_THREAD * _threads(self._client))
+
+    def __call__(self, uri: str, slices: Slices) -> None:
+        with Desk(self._client) as desk:
+            for future in [desk.send(release, uri, list(snippets), priority=1) for snippets in slices]:
+                try:
+                    desk.result(future)
+                except KilledWorker:
+                    raise StoreError("workers died releasing snippets", "worker-died") from None
+
+
+def _threads(client: Client) -> int:
+    """Of all workers now: clusters grow and shrink."""
+    return int(sum(client.nthreads().values()))
+
+
+def _await_workers(client: Client) -> None:
+    if not isinstance(client, Client):
+        raise SettingError("expected as executor a concurrent.futures.Executor or a distributed.Client")
+    if client.status != "running":
+        raise _gone(client.status)
+    try:
+        client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
+    except TimeoutError:
+        raise StoreError(f"no worker joined the cluster within {FIRST_WORKER_SECONDS} s", "cluster") from None
+    except Exception as error:
+        raise _gone(type(error).__name__) from None
+
+
+def _gone(how: str) -> StoreError:
+    return StoreError(f"the cluster went away ({how}); the same command goes on where it stopped", "cluster")
+
+
+@contextmanager
+def connected(address: str, jobs: int) -> Iterator[Client]:
+    """A client of the cluster whose scheduler is at an address, or for "local" of one made here for as long: `jobs`
+    processes of one thread each, that talk to each other under TLS, for other users of this machine could listen.
+
+    Raises `SettingError` for what is not an address, `StoreError` where no scheduler answers."""
+    if address != "local" and not _ADDRESS.match(address):
+        raise SettingError("expected --dask local, or a scheduler's address such as tls://scheduler:8786")
+    with ExitStack() as stack:
+        if address == "local":
+            place: Any = stack.enter_context(
+                LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                    security=True,
+                    protocol="tls://",
+                )
+            )
+        else:
+            place = address
+        try:
+            client = stack.enter_context(Client(place, timeout=CONNECT_SECONDS))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"no scheduler answers at that address ({type(error).__name__})", "cluster"
+            ) from None
+        yield client

@@ -1,0 +1,79 @@
+"""One run at a time, where there are no locks: a lease that ends by itself when its run is dead.
+
+Every run puts a lease of its own and then looks for others. Object stores list what was put before (S3, GCS
+and Azure all do since 2020), so of two runs that start together at least one sees the other, and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from typing import ClassVar
+
+from deident.errors import StoreError
+from deident.remote import PRIVATE, Folder
+
+LEASE_SECONDS = 120.0
+_BEATS = 4  # a lease is renewed so often before it would end
+
+
+class Lease:
+    """Held from here to `release`, renewed by a thread. Clocks of machines may differ by a part of `seconds`."""
+
+    FOLDER: ClassVar[str] = f"{PRIVATE}/lease"
+
+    def __init__(self, folder: Folder, seconds: float) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._name = f"{self.FOLDER}/{secrets.token_hex(16)}"
+        self._ended = threading.Event()
+        self._renew()
+        try:
+            self._refuse_second()
+        except BaseException:
+            folder.remove([self._name])
+            raise
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="deident-lease")
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises `StoreError` when the lease ran out unrenewed: another run may have begun."""
+        if (
+            time.time() > self._until
+        ):  # the clock that the other run goes by; it goes on while a machine sleeps
+            raise StoreError("this run lost its hold of the store: it could not be renewed in time", "locked")
+
+    def release(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        with contextlib.suppress(StoreError):
+            self._folder.remove([self._name])
+
+    def _renew(self) -> None:
+        until = time.time() + self._seconds
+        self._folder.put({self._name: str(until).encode()})
+        self._until = until
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._seconds / _BEATS):
+            with contextlib.suppress(
+                StoreError
+            ):  # the next beat tries again; `check` tells when it is too late
+                self._renew()
+
+    def _refuse_second(self) -> None:
+        ended = []
+        for name in self._folder.names(self.FOLDER):
+            path = f"{self.FOLDER}/{name}"
+            until = self._folder.get(path)
+            if path == self._name or until is None:
+                continue
+            if float(until) > time.time():
+                raise StoreError(
+                    "another run is at work in this store; wait for it, or choose another. One that was killed"
+                    f" holds it for {self._seconds:.0f} s",
+                    "locked",
+                )
+            ended.append(path)
+        self._folder.remove(ended)

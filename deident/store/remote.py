@@ -1,0 +1,311 @@
+"""A store in a bucket: the same promises where nothing can be renamed and nothing is locked.
+
+Workers put their finished snippets, many in one object that is named by its content, below `.private/staging`.
+What counts is a record in `.private/log`, put by the client alone: one for every chunk of recordings. Putting it
+is the point of no return; what no record names is swept away. When some recordings are together, their snippets
+are released in one shuffled order, and one record takes the place of the chunks'. While a run lasts, a ledger on
+the client's disk is the log's index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from deident.audio import RATE
+from deident.audit import AUDIT_VERSION, AuditError
+from deident.errors import KeyMaterialError, StoreError
+from deident.remote import FORMAT, PART, PRIVATE, Folder
+from deident.secret import KEY_BYTES, Key
+from deident.store.disk import plain_errors
+from deident.store.lease import LEASE_SECONDS, Lease
+from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
+from deident.store.log import Log, Record
+from deident.store.store import LEDGER, MANIFEST, WINDOW
+
+STAGING = f"{PRIVATE}/staging"
+OWN_KEY = f"{PRIVATE}/key"
+SLICE = 64  # snippets: a task's worth of releasing, and of memory
+ROWS_A_RECORD = 50_000
+SPOOL_IN_MEMORY = 32 << 20
+
+Slices = Sequence[Sequence[Staged]]
+
+
+class Release(Protocol):
+    """Releases the snippets of a store, slice by slice, somewhere. window : how many recordings' snippets together;
+    as many as keep all that releases busy, or else workers wait for it."""
+
+    @property
+    def window(self) -> int: ...
+
+    def __call__(self, uri: str, slices: Slices) -> None: ...
+
+
+class RemoteStore:
+    """What `Store` is for a folder, for a URI of any file system that fsspec knows.
+
+    key : seals the log; without one the store keeps a key of its own beside it.
+    spread : releases slices of snippets, in this process by default; a cluster lets its workers do it.
+    Raises `StoreError` when another run is at work in it, `KeyMaterialError` for a wrong key."""
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        key: Key | None = None,
+        create: bool = True,
+        spread: Release | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self._folder = Folder(uri)
+        self.staging = self._folder.uri
+        self._spread = spread or ReleaseHere()
+        self._open: dict[str, list[Entry]] = {}  # chunk records whose snippets are not released yet
+        self._is_compact = True
+        self._is_sound = True
+        self._check(create)
+        self._lease = Lease(self._folder, lease_seconds)
+        self._scratch = tempfile.TemporaryDirectory(prefix="deident-")
+        try:
+            self.key = self._store_key(key)
+            self._ledger = Ledger(Path(self._scratch.name) / LEDGER, durable=False)
+            self._log = Log(self._folder, self.key)
+            self._replay()
+            self.recover()
+        except BaseException:
+            self._scratch.cleanup()
+            self._lease.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._scratch.cleanup()
+        self._lease.release()
+
+    def place(self, *parts: str | int) -> bytes:
+        """See `Store.place`."""
+        return self.key.derive("place", *parts)
+
+    def content(self, digest: str) -> bytes:
+        """See `Store.content`."""
+        return self.key.derive("content", digest)
+
+    def entry(self, place: bytes) -> Entry | None:
+        return self._ledger.entry(place)
+
+    def is_released(self, content: bytes, *, again: bool = False) -> bool:
+        """See `Store.is_released`."""
+        return self._ledger.is_released(content, again=again)
+
+    def has(self, name: str) -> bool:
+        """See `Store.has`."""
+        return self._ledger.has(name)
+
+    def commit(
+        self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
+    ) -> list[bool]:
+        """See `Ledger.commit`. Releases when the window is full."""
+        rows = list(done)
+        if spool is not None and not self._folder.has(f"{STAGING}/{spool}"):
+            raise StoreError(
+                "the workers put their snippets where this process does not see them", "unshared"
+            )
+        counts = self._ledger.commit(rows, again=again)
+        counted = [row for row, counts_too in zip(rows, counts, strict=True) if counts_too]
+        if counted:
+            entries = [entry for entry, _ in counted]
+            staged = [snippet for _, snippets in counted for snippet in snippets]
+            self._open[self._put(Record("chunk", entries=entries, staged=staged))] = entries
+        if sum(map(len, self._open.values())) >= self._spread.window:
+            self.publish()
+        return counts
+
+    def publish(self) -> None:
+        """Release everything committed, in an order that tells nothing, and let one record say so."""
+        if not self._open:
+            return
+        staged = self._ledger.staged()
+        secrets.SystemRandom().shuffle(staged)
+        self._lease.check()
+        self._spread(self.staging, [staged[at : at + SLICE] for at in range(0, len(staged), SLICE)])
+        released = sorted(
+            (Released(s.name, s.seconds, s.sha256, s.labels) for s in staged), key=lambda r: r.name
+        )
+        entries = sorted((e for open_ in self._open.values() for e in open_), key=lambda e: e.place)
+        chunks = sorted(self._open)
+        self._put(Record("window", entries=entries, released=released, replaces=chunks))
+        self._ledger.mark_released()
+        done = [*(f"{Log.FOLDER}/{name}" for name in chunks), *{f"{STAGING}/{s.spool}" for s in staged}]
+        self._folder.remove_together(done)
+        self._open.clear()
+
+    def recover(self) -> None:
+        """Finish what is open: release what was committed, sweep what was not. No worker may be at work.
+
+        After a record that may or may not have been put, that is left to the next opening."""
+        if not self._is_sound:
+            return
+        self._lease.check()
+        self.publish()
+        parts = [name for name in self._folder.names(PRIVATE) if name.endswith(PART)]
+        self._folder.remove([f"{PRIVATE}/{name}" for name in parts])
+        self._folder.remove_together([f"{STAGING}/{name}" for name in self._folder.names(STAGING)])
+        self._folder.remove_together(self._ledger.erasing())
+        if not self._is_compact or not self._folder.has(MANIFEST):  # else it says what the log says
+            self.write_manifest()
+        self._compact()
+        self._ledger.mark_erased()
+
+    def write_manifest(self) -> None:
+        """See `Store.write_manifest`."""
+        path = os.path.join(self._scratch.name, MANIFEST)
+        with plain_errors("writing the manifest"), open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(row.line(RATE, AUDIT_VERSION) for row in self._ledger.released())
+        self._folder.put_file(MANIFEST, path)
+
+    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+        """See `Store.erase`."""
+        record = Record("erase", erased=list(sources), names=list(names))
+        self._put(record)
+        self._ledger.erase(record.erased, record.names)
+        self.recover()
+
+    def _put(self, record: Record) -> str:
+        self._lease.check()
+        self._is_compact = self._is_compact and record.kind == "piece"
+        try:
+            return self._log.put(record)
+        except BaseException:
+            self._is_sound = False
+            raise
+
+    def _replay(self) -> None:
+        """Rebuild the ledger from the log, in the order in which it was written."""
+        found, replaced = [], set()
+        for name, record in self._log.records():
+            found.append(name)
+            self._is_compact = self._is_compact and record.kind == "piece"
+            self._ledger.load(record.entries, record.staged, record.released)
+            self._ledger.erase(record.erased, record.names)
+            for old in record.replaces:
+                self._open.pop(old, None)
+                replaced.add(old)
+            if record.kind == "chunk":
+                self._open[name] = record.entries
+        self._log.remove([name for name in found if name in replaced])
+
+    def _compact(self) -> None:
+        """A short log in place of a long one, ordered by random digests: what came together is forgotten."""
+        if self._is_compact:
+            return
+        old = self._log.names()
+        *pieces, last = self._ledger.pieces(ROWS_A_RECORD)
+        for entries, released in pieces:
+            self._put(Record("piece", entries=entries, released=released))
+        self._put(Record("piece", entries=last[0], released=last[1], replaces=old))
+        self._log.remove(old)
+        self._is_compact = True
+
+    def _check(self, create: bool) -> None:
+        if self._folder.has(FORMAT):
+            return
+        if not create:
+            raise StoreError("expected a store that an earlier run made; there is none at that place")
+        if set(self._folder.names()) - {PRIVATE} or self._folder.has(f"{PRIVATE}/{LEDGER}"):
+            raise StoreError(
+                "expected an empty or new place, or a store made at a URI; got other files, or a store made by its path"
+            )
+        self._folder.prepare(PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER)
+
+    def _store_key(self, key: Key | None) -> Key:
+        own, known = self._folder.get(OWN_KEY), self._folder.get(FORMAT)
+        if own is not None:
+            key = Key.from_hex(own.decode("ascii", "replace"))
+        elif known is None and key is None:
+            material = os.urandom(KEY_BYTES)
+            self._folder.put({OWN_KEY: material.hex().encode()})
+            key = Key(material)
+        elif key is None:
+            raise KeyMaterialError("this store was made with a key; give the same one with --key-file")
+        ledger = key.subkey("ledger")
+        if known is None:
+            self.id = secrets.token_hex(16)
+            made = {"version": LEDGER_VERSION, "key": ledger.fingerprint(), "id": self.id}
+            self._folder.put({FORMAT: json.dumps(made).encode()})
+            return ledger
+        try:
+            found = json.loads(known)
+            version, fingerprint, self.id = str(found["version"]), found["key"], str(found["id"])
+        except (ValueError, KeyError, TypeError):
+            raise StoreError("the store's format cannot be read: it is damaged") from None
+        if version != LEDGER_VERSION:
+            raise StoreError(f"expected a store of version {LEDGER_VERSION}; got version {version[:8]}")
+        if fingerprint != ledger.fingerprint():
+            raise KeyMaterialError("this is not the key that the store was made with")
+        return ledger
+
+
+class ReleaseHere:
+    @property
+    def window(self) -> int:
+        return WINDOW
+
+    def __call__(self, uri: str, slices: Slices) -> None:
+        for snippets in slices:
+            release(uri, snippets)
+
+
+def release(uri: str, snippets: Sequence[Staged]) -> None:
+    """From their spools to files of their own: the same again gives the same."""
+    folder = Folder(uri)
+    sounds = folder.get_ranges([(f"{STAGING}/{s.spool}", s.start, s.start + s.size) for s in snippets])
+    for snippet, data in zip(snippets, sounds, strict=True):
+        if hashlib.sha256(data).hexdigest() != snippet.sha256:
+            raise AuditError("a finished snippet changed before it was released; nothing more is released")
+    folder.put({snippet.name: data for snippet, data in zip(snippets, sounds, strict=True)})
+
+
+class RemoteSpool:
+    """What `Spool` is for a folder: collected in memory, or beyond some size in a file without a name, then put
+    as one object that is named by its content. The same chunk with the same voices gives the same object."""
+
+    def __init__(self, uri: str) -> None:
+        self.name = ""
+        self._folder = Folder(uri)
+        self._hash = hashlib.sha256()
+        self._at = 0
+        self._file = tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY)  # noqa: SIM115
+
+    def append(self, data: bytes) -> int:
+        """Where it starts."""
+        start = self._at
+        with plain_errors("writing finished snippets"):
+            self._file.write(data)
+        self._hash.update(data)
+        self._at += len(data)
+        return start
+
+    def close(self) -> None:
+        """Put it where it is durable; its name is known from here on."""
+        self.name = f"{self._hash.hexdigest()}.spool"
+        with self._file:
+            self._file.seek(0)
+            self._folder.put_open_file(f"{STAGING}/{self.name}", self._file)
+
+    def discard(self) -> None:
+        self._file.close()

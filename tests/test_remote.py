@@ -1,0 +1,380 @@
+"""Places with a URI: recordings are read from them, and a store in one keeps the promises of a folder's."""
+
+import hashlib
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pytest
+
+from deident import remote
+from deident.audit import audit_store
+from deident.batch import dry_run, run
+from deident.cli import main
+from deident.codec import encode_wav, read
+from deident.errors import ExtraMissingError, KeyMaterialError, RecordingError, SettingError, StoreError
+from deident.policy import Policy
+from deident.remote import Folder
+from deident.secret import Key, fresh_name
+from deident.sources import Recording, expand, read_table
+from deident.store import Entry, Staged
+from deident.store import remote as remote_module
+from deident.store.lease import Lease
+from deident.store.remote import RemoteSpool, RemoteStore
+from tests.methods import Sine
+
+fsspec = pytest.importorskip("fsspec")
+
+KEY = Key(bytes(32))
+POLICY = Policy(disguise=Sine(), repeatable=True)
+NAMES = ("call.wav", "meeting.flac", "reading.mp3")
+
+
+@pytest.fixture(params=["memory", "file"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty place, as a URI."""
+    name = uuid.uuid4().hex
+    if request.param == "file":
+        yield f"file://{tmp_path}/{name}"
+        return
+    yield f"memory://{name}"
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def bucket(recordings: Path) -> Iterator[str]:
+    """Three recordings, one of them further below, and what is none."""
+    memory, name = fsspec.filesystem("memory"), uuid.uuid4().hex
+    for recording, where in zip(NAMES, ("", "", "deep/er/"), strict=True):
+        memory.pipe_file(f"/{name}/{where}{recording}", (recordings / recording).read_bytes())
+    memory.pipe_file(f"/{name}/README.txt", b"not a recording")
+    memory.pipe_file(f"/{name}/.hidden/x.wav", b"not to be looked at")
+    yield f"memory://{name}"
+    memory.store.clear()
+
+
+def files(place: str) -> dict[str, bytes]:
+    fs, root = fsspec.core.url_to_fs(place)
+    return {path[len(root) :].lstrip("/"): fs.cat_file(path) for path in fs.find(root)}
+
+
+def snippets(place: str) -> dict[str, bytes]:
+    return {name: data for name, data in files(place).items() if name.endswith(".wav")}
+
+
+def test_a_folder_at_a_uri_holds_its_recordings(bucket: str) -> None:
+    found = list(expand([bucket]))
+    assert [r.path for r in found] == [
+        f"{bucket}/{n}" for n in ("call.wav", "deep/er/reading.mp3", "meeting.flac")
+    ]
+    assert all(r.size and r.version for r in found)
+    (one,) = expand([f"{bucket}/README.txt"])  # named, so taken
+    assert one.size == len(b"not a recording")
+
+
+def test_a_recording_at_a_uri_sounds_the_same(bucket: str, recordings: Path, tmp_path: Path) -> None:
+    for uri in (f"{bucket}/call.wav", f"file://{recordings}/call.wav"):
+        assert np.array_equal(read(uri).samples, read(recordings / "call.wav").samples)
+    (tmp_path / "link.wav").symlink_to(recordings / "call.wav")
+    (recording,) = expand([f"file://{tmp_path}/link.wav"])
+    summary = run([recording], tmp_path / "s", POLICY, key=KEY, jobs=1)
+    assert summary.codes == {"symlink": 1}  # file:// is guarded as the path is
+
+
+def test_recordings_are_read_out_of_an_archive(recordings: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(recordings / "call.wav", "in/call.wav")
+        archive.writestr("in/notes.txt", "no recording")
+    found = list(expand([f"zip://in::file://{tmp_path}/a.zip"]))
+    assert [r.path for r in found] == [f"zip://in/call.wav::file://{tmp_path}/a.zip"]
+    assert np.array_equal(read(found[0].path).samples, read(recordings / "call.wav").samples)
+    assert len(list(expand([f"zip://::file://{tmp_path}/a.zip"]))) == 1
+
+
+def test_a_place_that_is_not_there_is_refused_without_its_name(bucket: str) -> None:
+    with pytest.raises(RecordingError) as caught:
+        read(f"{bucket}/canary.wav")
+    assert caught.value.code == "missing"
+    assert "canary" not in str(caught.value)
+    assert dry_run([f"{bucket}/canary.wav"], POLICY).codes == {"missing": 1}
+
+
+def test_a_table_may_name_uris(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"path,speaker\n{bucket}/call.wav,a\nlocal.wav,b\n")
+    found = list(expand(read_table(tmp_path / "t.csv")))
+    assert [r.path for r in found] == [f"{bucket}/call.wav", str(tmp_path / "local.wav")]
+    assert found[0].size
+    assert found[1].size is None
+
+
+def test_a_store_at_a_uri_is_the_store_of_a_folder(
+    bucket: str, place: str, tmp_path: Path, recordings: Path
+) -> None:
+    here = run([recordings], tmp_path / "here", POLICY, key=KEY, jobs=1)
+    there = run([bucket], place, POLICY, key=KEY, jobs=1)
+    assert there.states == here.states
+    assert there.states["released"] == 3
+    assert snippets(place) == {p.name: p.read_bytes() for p in (tmp_path / "here").glob("*.wav")}
+    assert files(place)["manifest.jsonl"] == (tmp_path / "here" / "manifest.jsonl").read_bytes()
+    assert audit_store(place, max_seconds=10).clean
+    left = [name for name in files(place) if name.startswith(".private/")]
+    assert len(left) == 2  # its format, and one record
+    before = files(place)
+    assert run([bucket], place, POLICY, key=KEY, jobs=1).states["skipped"] == 3
+    assert files(place) == before
+
+
+def test_private_files_tell_nothing(bucket: str, place: str) -> None:
+    labels = {"language": "canary"}
+    recording = Recording(f"{bucket}/call.wav", speaker="canary", labels=labels)
+    run([recording], place, POLICY, key=KEY, jobs=1)
+    names = [name.removesuffix(".wav") for name in snippets(place)]
+    private = b"".join(data for name, data in files(place).items() if name.startswith(".private"))
+    for text in ("canary", "call", bucket, *names):
+        assert text.encode() not in private
+
+
+def test_a_store_is_opened_as_it_was_made(bucket: str, tmp_path: Path) -> None:
+    run([bucket], f"file://{tmp_path}/s", POLICY, key=KEY, jobs=1)
+    assert audit_store(tmp_path / "s", max_seconds=10).clean  # modes and times too
+    run([bucket], tmp_path / "t", POLICY, key=KEY, jobs=1)
+    before = files(f"file://{tmp_path}")
+    for other in (tmp_path / "s", f"file://{tmp_path}/t"):
+        with pytest.raises(StoreError, match=r"made (at a URI:|by its path)"):
+            run([bucket], other, POLICY, key=KEY, jobs=1)
+    assert files(f"file://{tmp_path}") == before
+
+
+def test_the_same_sound_is_not_released_twice(bucket: str, place: str) -> None:
+    memory = fsspec.filesystem("memory")
+    run([f"{bucket}/call.wav"], place, POLICY, key=KEY, jobs=1)
+    first = snippets(place)
+    memory.copy(f"{bucket}/call.wav", f"{bucket}/copy.wav")
+    again = run([f"{bucket}/copy.wav"], place, Policy(disguise=Sine()), key=KEY, jobs=1)
+    assert again.states["skipped"] == 1
+    assert snippets(place) == first
+    other = run([f"{bucket}/copy.wav"], place, Policy(disguise=Sine()), key=KEY, jobs=1, again=True)
+    assert other.states["released"] == 1
+    assert len(snippets(place)) == 2 * len(first)
+
+
+def test_erasing_forgets(bucket: str, place: str, tmp_path: Path) -> None:
+    key, linkage = tmp_path / "key", tmp_path / "links"
+    KEY.write(key)
+    run([bucket], place, POLICY, key=KEY, jobs=1, linkage=linkage)
+    before = snippets(place)
+    options = ["--linkage", str(linkage), "--key-file", str(key)]
+    assert main(["erase", place, *options, "--source", f"{bucket}/call.wav"]) == 0
+    after = snippets(place)
+    assert 0 < len(after) < len(before)
+    assert audit_store(place, max_seconds=10).clean
+    assert run([bucket], place, POLICY, key=KEY, jobs=1, again=False).states["skipped"] == 3
+    assert snippets(place) == after
+
+
+def test_keys_must_match(place: str) -> None:
+    RemoteStore(place, key=KEY).close()
+    with pytest.raises(KeyMaterialError, match="not the key"):
+        RemoteStore(place, key=Key.fresh())
+    with pytest.raises(KeyMaterialError, match="give the same"):
+        RemoteStore(place)
+    RemoteStore(f"{place}/own").close()
+    RemoteStore(f"{place}/own", key=KEY).close()  # its own key goes on serving it
+
+
+def test_foreign_places_are_refused(bucket: str) -> None:
+    before = files(bucket)
+    with pytest.raises(StoreError, match="other files"):
+        RemoteStore(bucket)
+    with pytest.raises(StoreError, match="earlier run"):
+        RemoteStore(f"{bucket}/new", create=False)
+    assert files(bucket) == before
+
+
+def test_the_second_run_at_a_time_is_refused(place: str) -> None:
+    with RemoteStore(place), pytest.raises(StoreError, match="another run") as caught:
+        RemoteStore(place)
+    assert caught.value.code == "locked"
+    RemoteStore(place).close()
+
+
+def test_the_lease_of_a_dead_run_ends(place: str) -> None:
+    folder = Folder(place)
+    folder.prepare(".private", Lease.FOLDER)
+    folder.put({f"{Lease.FOLDER}/dead": str(time.time() + 0.2).encode()})
+    with pytest.raises(StoreError, match="another run"):
+        Lease(folder, 1.0)
+    time.sleep(0.3)
+    lease = Lease(folder, 0.4)
+    time.sleep(0.6)
+    lease.check()  # renewed meanwhile
+    lease.release()
+    assert not folder.names(Lease.FOLDER)
+
+
+def test_a_lost_lease_stops_the_run(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RemoteStore(place, lease_seconds=0.4) as store:
+        monkeypatch.setattr(Lease, "_renew", lambda self: None)  # the network is down
+        time.sleep(0.8)
+        with pytest.raises(StoreError, match="lost its hold"):
+            store.commit([(entry(store, "a"), [])])
+
+
+def test_the_audit_of_a_uri_sees_what_is_wrong(bucket: str) -> None:
+    out = f"{bucket}-out"
+    run([f"{bucket}/call.wav"], out, POLICY, key=KEY, jobs=1)
+    memory = fsspec.filesystem("memory")
+    first, second, *_ = sorted(snippets(out))
+    data = memory.cat_file(f"{out}/{first}")
+    memory.pipe_file(f"{out}/{first}", data + b"tail")
+    memory.rm_file(f"{out}/{second}")
+    memory.pipe_file(f"{out}/canary.txt", b"x")
+    memory.pipe_file(f"{out}/{'0' * 32}.wav", data)
+    report = audit_store(out, max_seconds=10)
+    assert {p.code for p in report.problems} == {"bytes", "missing", "stray", "unlisted"}
+    assert "canary" not in str(report.problems)
+    assert not audit_store(f"{bucket}-nowhere").clean
+
+
+def test_missing_packages_and_unknown_schemes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingError, match="scheme"):
+        Folder("nosuchscheme://bucket")
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    with pytest.raises(ExtraMissingError, match=r"deident\[dask\]"):
+        Folder("s3://bucket")
+    assert not remote.is_uri("/a/b")
+    assert not remote.is_uri("c:/a//b")
+
+
+class Stopped(BaseException):
+    """The program ends here, as by kill -9."""
+
+
+class StoppingFolder(Folder):
+    """Stops at the n-th change, before or after it; or there and ever after the network is down."""
+
+    calls = 0
+    stop_at = -1
+    how = ""
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            self._counted(super().put, {name: data})
+
+    def put_open_file(self, name: str, file: IO[bytes]) -> None:
+        self._counted(super().put_open_file, name, file)
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._counted(super().remove, [name])
+
+    def remove_together(self, names: Sequence[str]) -> None:
+        self.remove(names)
+
+    def _counted(self, call: Any, *args: object) -> None:
+        kind = StoppingFolder
+        kind.calls += 1
+        if kind.how == "down" and kind.calls >= kind.stop_at:
+            raise StoreError("writing to the store failed: ConnectionError")
+        if kind.how == "lost" and kind.calls == kind.stop_at:  # done, but the answer did not come
+            call(*args)
+            raise StoreError("writing to the store failed: TimeoutError")
+        if kind.calls == kind.stop_at and kind.how == "before":
+            raise Stopped
+        call(*args)
+        if kind.calls == kind.stop_at and kind.how == "after":
+            raise Stopped
+
+
+class NoLease:
+    FOLDER = Lease.FOLDER
+
+    def __init__(self, folder: Folder, seconds: float) -> None: ...
+
+    def check(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+def entry(store: RemoteStore, name: str) -> Entry:
+    return Entry(store.place(name), store.content(name), "released", "policy")
+
+
+def small_run(place: str) -> None:
+    """Three recordings, as a run does them, the first two released together. Goes on where a run stopped."""
+    with RemoteStore(place, key=KEY) as store:
+        try:
+            for name in ("a", "b", "c"):
+                if store.entry(store.place(name)) is not None:
+                    continue
+                spool = RemoteSpool(store.staging)
+                data = encode_wav(np.full(8_000, ord(name), dtype=np.int16))
+                starts = [spool.append(data) for _ in range(2)]
+                spool.close()
+                digest = hashlib.sha256(data).hexdigest()
+                staged = [
+                    Staged(f"{fresh_name()}.wav", spool.name, s, len(data), 0.5, digest) for s in starts
+                ]
+                store.commit([(entry(store, name), staged)], spool=spool.name)
+        finally:
+            store.recover()
+
+
+@pytest.mark.parametrize("how", ["before", "after", "down", "lost"])
+def test_a_stop_at_any_change_loses_nothing_and_doubles_nothing(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_module, "Folder", StoppingFolder)
+    monkeypatch.setattr(remote_module, "Lease", NoLease)
+    monkeypatch.setattr(remote_module, "WINDOW", 2)
+    monkeypatch.setattr(StoppingFolder, "how", how)
+    base = f"memory://{uuid.uuid4().hex}"
+    monkeypatch.setattr(StoppingFolder, "calls", 0)
+    monkeypatch.setattr(StoppingFolder, "stop_at", 1 << 30)
+    small_run(f"{base}/whole")
+    changes = StoppingFolder.calls
+    assert changes > 20
+    for stop_at in range(1, changes + 1):
+        place = f"{base}/{stop_at}"
+        StoppingFolder.calls = 0
+        monkeypatch.setattr(StoppingFolder, "stop_at", stop_at)
+        with pytest.raises((Stopped, StoreError)):
+            small_run(place)
+        monkeypatch.setattr(StoppingFolder, "stop_at", 1 << 30)
+        small_run(place)
+        contents = list(snippets(place).values())
+        assert sorted(contents.count(c) for c in contents) == [2] * 6, f"stopped {how} change {stop_at}"
+        assert len(json_lines(place)) == 6
+        assert audit_store(place, max_seconds=10).clean
+        private = [name for name in files(place) if name.startswith(".private/")]
+        assert len(private) == 2, f"stopped {how} change {stop_at}: {private}"
+    fsspec.filesystem("memory").store.clear()
+
+
+def json_lines(place: str) -> list[Any]:
+    return [json.loads(line) for line in files(place)["manifest.jsonl"].splitlines()]
+
+
+def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
+    with RemoteStore(place, key=KEY) as store:
+        spool = RemoteSpool(store.staging)
+        data = encode_wav(np.full(8_000, 1, dtype=np.int16))
+        staged = [Staged("0" * 32 + ".wav", "", spool.append(data), len(data), 0.5, "0" * 64)]
+        spool.close()
+        staged = [Staged(**{**vars(staged[0]), "spool": spool.name})]
+        store.commit([(entry(store, "a"), staged)], spool=spool.name)
+        with pytest.raises(StoreError, match="changed before"):
+            store.publish()
+    assert not snippets(place)
+    folder = Folder(place)
+    (name,) = folder.names(".private/log")
+    raw = bytearray(folder.get(f".private/log/{name}") or b"")
+    raw[-1] ^= 1
+    folder.put({f".private/log/{name}": bytes(raw)})
+    with pytest.raises(StoreError, match="was changed"):
+        RemoteStore(place, key=KEY)
