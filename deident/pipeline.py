@@ -17,7 +17,7 @@ from deident.dsp.level import Pcm, fade, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
-from deident.snippets import cut
+from deident.snippets import Cut, cut
 from deident.vad import ask, check_segments, find_speech, frame_energy_db
 
 CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
@@ -99,17 +99,16 @@ def deidentify(
     Raises `RecordingError` when the recording cannot be used, `SettingError` when key or speaker lack."""
     policy = policy or Policy()
     tally = tally if tally is not None else Tally()
-    draws = _Draws(policy, key, speaker)
-    find = _finder(policy, segments)
+    draws = Draws(policy, key, speaker)
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
+        talkers = talkers_of(decoding, policy, segments)
         kept = _pieces(decoding, talkers, policy, tally)
         if policy.max_per_recording is not None:
             kept = _sample(kept, policy.max_per_recording, draws, tally)
         for piece in kept:
-            snippet = _revoice(piece, policy, draws)
+            snippet = revoice(piece, policy, draws)
             if snippet is None:
                 tally.drop("over_limit", piece.audio.seconds)
                 continue
@@ -202,7 +201,7 @@ class Chapters:
         return cut_at, [Segment(last.start, cut_at)]
 
 
-class _Draws:
+class Draws:
     """Voices, dither and names: from the operating system, or from the key where that was asked for."""
 
     def __init__(self, policy: Policy, key: Key | None, speaker: str | None) -> None:
@@ -241,13 +240,7 @@ def _pieces(
 ) -> Iterator[Piece]:
     def pieces(chapters: Chapters, chapter: Chapter) -> Iterator[Piece]:
         tally.speech_seconds += sum(len(s) for s in chapter.segments) / RATE
-        for found in cut(
-            chapter.audio,
-            chapter.segments,
-            policy.cutting,
-            speech=policy.speech,
-            stretch=getattr(policy.disguise, "stretch", 1.0),
-        ):
+        for found in cuts_of(chapter, policy):
             if found.dropped:
                 tally.drop(found.dropped, found.segment.seconds())
                 continue
@@ -264,7 +257,7 @@ def _pieces(
             yield from pieces(chapters, chapter)
 
 
-def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> Iterator[Piece]:
+def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> Iterator[Piece]:
     """`most` of the pieces, each as likely as any other (reservoir sampling; Vitter, 1985)."""
     kept: list[Piece] = []
     for count, piece in enumerate(pieces):
@@ -279,13 +272,32 @@ def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> 
     yield from kept
 
 
-def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
+def revoice(piece: Piece, policy: Policy, draws: Draws) -> Snippet | None:
     """The piece in a drawn voice, finished; None when the disguise made it too long to leave."""
     changed = policy.disguise.apply(piece.audio, draws.voice(piece)).mono
     if changed.size > policy.cutting.max_samples:
         return None
     level = fade(set_level(changed), round(policy.cutting.fade_seconds * RATE))
     return Snippet(draws.name(piece), round_to_pcm(level, draws.rng("dither", *piece.mark)))
+
+
+def talkers_of(
+    decoding: codec.Decoding, policy: Policy, segments: Sequence[Segment] | None
+) -> list[Chapters]:
+    """What cuts the sound of each talker of a recording."""
+    find = _finder(policy, segments)
+    return [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
+
+
+def cuts_of(chapter: Chapter, policy: Policy) -> list[Cut]:
+    """The pieces of a chapter's speech, kept and dropped, in order."""
+    return cut(
+        chapter.audio,
+        chapter.segments,
+        policy.cutting,
+        speech=policy.speech,
+        stretch=getattr(policy.disguise, "stretch", 1.0),
+    )
 
 
 def _finder(policy: Policy, segments: Sequence[Segment] | None) -> Find:
@@ -314,11 +326,10 @@ def _hold(policy: Policy) -> int:
 def plan(recording: Source, policy: Policy, segments: Sequence[Segment] | None = None) -> Tally:
     """What `deidentify` would release of a recording, without disguising or writing anything."""
     tally = Tally()
-    find = _finder(policy, segments)
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
+        talkers = talkers_of(decoding, policy, segments)
         for piece in _pieces(decoding, talkers, policy, tally):
             tally.snippets += 1
             tally.released_seconds += piece.audio.seconds

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
+    "preview": ("deident.cli.preview", "make a page of one recording, to see and hear what a run would do"),
     "demo": ("deident.cli.demo", "the same on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
     "audit": ("deident.audit.command", "prove that a store holds what it promises, and nothing else"),
