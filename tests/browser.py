@@ -58,6 +58,8 @@ class Page:
                 return answer["result"]
 
     def open(self, place: Path) -> None:
+        self.complaints.clear()
+        self.fetched.clear()
         self.call("Page.navigate", url=place.as_uri())
         self.until("document.readyState === 'complete'")
 

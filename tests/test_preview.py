@@ -5,7 +5,6 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from deident.cli import main
 from deident.pages import data_slot, write_page
 from deident.pipeline import plan
 from deident.preview import Part, preview
-from tests.browser import CHROMIUM, Page, browser
+from tests.browser import Page
 from tests.test_layers import PACKAGE
 
 SHORT = Policy(channels="split", cutting=Cutting(max_seconds=1.8, min_seconds=1.2))
@@ -40,14 +39,6 @@ def page_file(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     place = tmp_path_factory.mktemp("preview") / "page.html"
     write_page(place, preview(recordings / "call.wav", SHORT, include_original=True).html)
     return place
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with browser(tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 def test_a_browser_draws_and_plays_the_page(page_file: Path, chromium: Page) -> None:
@@ -124,7 +115,6 @@ def test_what_the_policy_of_the_page_does_not_know_does_not_run(
     chromium.open(tmp_path / "changed.html")
     assert chromium.ask("document.title") == "Preview of a recording"
     assert sum("Content Security Policy" in said for said in chromium.complaints) == 2
-    chromium.complaints.clear()
 
 
 def test_it_shows_what_a_run_would_keep_and_drop(recordings: Path) -> None:

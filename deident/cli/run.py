@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deident.batch import Summary
+    from deident.policy import Policy
     from deident.sources import Recording
 
 EPILOG = """\
@@ -21,6 +22,7 @@ examples:
   deident run calls/ --out store
   deident run call.wav --out store --channels split
   deident run --table corpus.tsv --carry language --scope speaker --key-file key --out store
+  deident run calls/ --out store --report run.html
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
 
 Messages speak of a recording by a pseudonym; `deident which` tells which it was."""
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     doing = parser.add_argument_group("how to go about it")
     doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
     doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
+    doing.add_argument("--report", metavar="FILE.html", help="audit the store, and write a page on the run")
     doing.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
     doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
     doing.add_argument("--show-paths", action="store_true", help="name recordings by their paths in messages")
@@ -69,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
+    _check_report(args)
     recordings = _recordings(args)
     policy = policy_of(args)
     progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
@@ -83,7 +87,28 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.finish()
     _print(summary, progress.problems, args)
-    return 0 if summary.fine else 1
+    proved = _report(summary, policy, args) if args.report else True
+    return 0 if summary.fine and proved else 1
+
+
+def _check_report(args: argparse.Namespace) -> None:
+    from deident.pages import check_place
+
+    if args.report and args.dry_run:
+        raise SettingError("--report tells what a run released; a dry run releases nothing")
+    if args.report:
+        check_place(args.report)
+
+
+def _report(summary: Summary, policy: Policy, args: argparse.Namespace) -> bool:
+    """Write the run's page; whether the audit for it found nothing."""
+    from deident.audit import audit_store
+    from deident.pages import check_place, write_page
+    from deident.run_report import page
+
+    audit = audit_store(args.out, max_seconds=policy.cutting.max_seconds)
+    write_page(check_place(args.report), page(summary, policy, audit))
+    return audit.clean
 
 
 def _recordings(args: argparse.Namespace) -> list[Recording]:
@@ -100,7 +125,7 @@ def _recordings(args: argparse.Namespace) -> list[Recording]:
     return with_segments(found, args.segments) if args.segments else found
 
 
-def policy_of(args: argparse.Namespace) -> Any:
+def policy_of(args: argparse.Namespace) -> Policy:
     """The policy of the file and preset, with the options on top."""
     import dataclasses
 
