@@ -93,4 +93,4 @@ def test_every_example_is_tested_and_says_how_to_run_it() -> None:
     assert [int(script.name[:2]) for script in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
     for script in SCRIPTS:
         assert f'"{script.name}"' in tests
-        assert f"\npython examples/{script.name}" in script.read_text(encoding="utf-8")
+        assert f"python examples/{script.name}" in script.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from deident.errors import DeidentError, KeyMaterialError, SettingError, StoreEr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
@@ -25,6 +25,7 @@ COMMANDS = {
     "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
     "keygen": ("deident.cli.keygen", "make a key"),
     "which": ("deident.cli.which", "find the recording that a message spoke of"),
+    "completion": ("deident.cli.completion", "let your shell complete commands and options"),
 }
 
 EXAMPLES = """\
@@ -33,6 +34,7 @@ examples:
   deident run calls/ --out store                   every recording below a folder
   deident run call.wav --out store --channels split --format flac
   deident run meetings/ --out store --dry-run      what would come out
+  deident preview call.wav                         see and hear it before
   deident scan interview.mp3                       what it would have leaked
   deident audit store                              prove the result
 
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
-    parser = _parser(next((a for a in arguments if not a.startswith("-")), None))
+    parser = parser_of([a for a in arguments if not a.startswith("-")][:1])
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
@@ -71,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"failed unexpectedly ({type(error).__name__}); DEIDENT_DEBUG=1 shows where", 1)
 
 
-def _parser(chosen: str | None) -> argparse.ArgumentParser:
+def parser_of(chosen: Collection[str]) -> argparse.ArgumentParser:
+    """The parser of the command line. Only the chosen commands know their arguments: loading all takes time."""
     parser = argparse.ArgumentParser(
         prog="deident",
         description="De-identify speech recordings: short, disguised, clean snippets for people to listen to.",
@@ -85,7 +88,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        if name == chosen:
+        if name in chosen:
             importlib.import_module(module).add_arguments(command)
     return parser
 
