@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   deident preview call.wav --channels split
-  deident preview meeting.flac --out meeting.html --disguises vocoder,psola
+  deident preview meeting.flac --out meeting.html --disguises vocoder,psola:semitones=2..4,mine:Robot
   deident preview meeting.flac --start 600 --seconds 120
   deident preview call.wav --include-original            to compare before and after; keep the page safe
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("recording", metavar="RECORDING")
     add("--out", default="preview.html", metavar="FILE", help="the page (default preview.html), mode 0600")
-    add("--disguises", metavar="NAME,...", help="methods or presets (default vocoder,psola,mcadams)")
+    add("--disguises", metavar="NAME,...", help="as `evaluate` takes them (default vocoder,psola,mcadams)")
     add("--include-original", action="store_true", help="put the original voice in, to compare with")
     what = parser.add_argument_group("which part")
     what.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds into the recording")
@@ -86,14 +86,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _disguises(args: argparse.Namespace, own: Disguise[Any]) -> dict[str, Disguise[Any]]:
     """By the names in the page; the policy's own comes first where a policy was given."""
-    from deident.disguise.presets import PRESETS
-    from deident.policy import disguise_named
+    from deident.evaluation.naming import disguise_named
     from deident.preview import METHODS
 
     names = args.disguises.split(",") if args.disguises else METHODS
     if len(names) > 8:
         raise SettingError(f"expected at most 8 disguises to compare; got {len(names)}")
-    chosen = {name: PRESETS[name].disguise if name in PRESETS else disguise_named(name) for name in names}
+    chosen = {name: disguise_named(name) for name in names}
     if args.policy:
         return {"policy": own, **{name: disguise for name, disguise in chosen.items() if disguise != own}}
     return chosen
