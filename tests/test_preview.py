@@ -261,9 +261,12 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 
 def test_data_cannot_leave_its_script() -> None:
-    text = data_slot({"title": "</script><!-- <script>"})
+    title = "</script><!-- <script>{{POLICY}}{{STYLE}}{{DATA}}"
+    text = data_slot({"title": title})
     assert "<" not in text
-    assert json.loads(text) == {"title": "</script><!-- <script>"}
+    assert json.loads(text) == {"title": title}
+    samples = np.zeros(16_000)
+    assert data_of(preview((samples, 16_000), title=title).html)["title"] == title
 
 
 def test_templates_fetch_nothing() -> None:

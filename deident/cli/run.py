@@ -175,6 +175,8 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
         return
     else:
         text = describe(summary, dry=args.dry_run)
+        if summary.snippets and not args.dry_run:
+            text += f"\n{'next':<14}deident audit {args.out}"
     sys.stdout.write(text + "\n")
 
 
