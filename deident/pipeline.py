@@ -17,7 +17,7 @@ from deident.dsp.level import Pcm, fade, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
-from deident.snippets import Cut, cut
+from deident.snippets import cut
 from deident.vad import ask, check_segments, find_speech, frame_energy_db
 
 CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
@@ -99,16 +99,17 @@ def deidentify(
     Raises `RecordingError` when the recording cannot be used, `SettingError` when key or speaker lack."""
     policy = policy or Policy()
     tally = tally if tally is not None else Tally()
-    draws = Draws(policy, key, speaker)
+    draws = _Draws(policy, key, speaker)
+    find = _finder(policy, segments)
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = talkers_of(decoding, policy, segments)
+        talkers = [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
         kept = _pieces(decoding, talkers, policy, tally)
         if policy.max_per_recording is not None:
             kept = _sample(kept, policy.max_per_recording, draws, tally)
         for piece in kept:
-            snippet = revoice(piece, policy, draws)
+            snippet = _revoice(piece, policy, draws)
             if snippet is None:
                 tally.drop("over_limit", piece.audio.seconds)
                 continue
@@ -201,7 +202,7 @@ class Chapters:
         return cut_at, [Segment(last.start, cut_at)]
 
 
-class Draws:
+class _Draws:
     """Voices, dither and names: from the operating system, or from the key where that was asked for."""
 
     def __init__(self, policy: Policy, key: Key | None, speaker: str | None) -> None:
@@ -240,7 +241,13 @@ def _pieces(
 ) -> Iterator[Piece]:
     def pieces(chapters: Chapters, chapter: Chapter) -> Iterator[Piece]:
         tally.speech_seconds += sum(len(s) for s in chapter.segments) / RATE
-        for found in cuts_of(chapter, policy):
+        for found in cut(
+            chapter.audio,
+            chapter.segments,
+            policy.cutting,
+            speech=policy.speech,
+            stretch=getattr(policy.disguise, "stretch", 1.0),
+        ):
             if found.dropped:
                 tally.drop(found.dropped, found.segment.seconds())
                 continue
@@ -257,7 +264,7 @@ def _pieces(
             yield from pieces(chapters, chapter)
 
 
-def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> Iterator[Piece]:
+def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> Iterator[Piece]:
     """`most` of the pieces, each as likely as any other (reservoir sampling; Vitter, 1985)."""
     kept: list[Piece] = []
     for count, piece in enumerate(pieces):
@@ -272,32 +279,13 @@ def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> I
     yield from kept
 
 
-def revoice(piece: Piece, policy: Policy, draws: Draws) -> Snippet | None:
+def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
     """The piece in a drawn voice, finished; None when the disguise made it too long to leave."""
     changed = policy.disguise.apply(piece.audio, draws.voice(piece)).mono
     if changed.size > policy.cutting.max_samples:
         return None
     level = fade(set_level(changed), round(policy.cutting.fade_seconds * RATE))
     return Snippet(draws.name(piece), round_to_pcm(level, draws.rng("dither", *piece.mark)))
-
-
-def talkers_of(
-    decoding: codec.Decoding, policy: Policy, segments: Sequence[Segment] | None
-) -> list[Chapters]:
-    """What cuts the sound of each talker of a recording."""
-    find = _finder(policy, segments)
-    return [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
-
-
-def cuts_of(chapter: Chapter, policy: Policy) -> list[Cut]:
-    """The pieces of a chapter's speech, kept and dropped, in order."""
-    return cut(
-        chapter.audio,
-        chapter.segments,
-        policy.cutting,
-        speech=policy.speech,
-        stretch=getattr(policy.disguise, "stretch", 1.0),
-    )
 
 
 def _finder(policy: Policy, segments: Sequence[Segment] | None) -> Find:
@@ -326,13 +314,33 @@ def _hold(policy: Policy) -> int:
 def plan(recording: Source, policy: Policy, segments: Sequence[Segment] | None = None) -> Tally:
     """What `deidentify` would release of a recording, without disguising or writing anything."""
     tally = Tally()
+    find = _finder(policy, segments)
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = talkers_of(decoding, policy, segments)
+        talkers = [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
         for piece in _pieces(decoding, talkers, policy, tally):
             tally.snippets += 1
             tally.released_seconds += piece.audio.seconds
         tally.read_seconds = decoding.source_seconds
         tally.partial = decoding.partial
     return tally
+
+
+def chapters_of(
+    decoding: codec.Decoding, policy: Policy, segments: Sequence[Segment] | None = None
+) -> Iterator[tuple[int, Chapter]]:
+    """(talker, chapter) of a recording, as `deidentify` hears it: to look at before a run."""
+    find = _finder(policy, segments)
+    talkers = [Chapters(find, talker, _hold(policy)) for talker in range(decoding.talkers)]
+    for block in decoding:
+        for chapters, samples in zip(talkers, block, strict=True):
+            yield from ((chapters.talker, chapter) for chapter in chapters.push(samples))
+    for chapters in talkers:
+        yield from ((chapters.talker, chapter) for chapter in chapters.finish())
+
+
+def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | None]:
+    """Disguises (a piece, of this talker) of one recording as `deidentify` does, under voices of its own."""
+    draws = _Draws(policy, None, None)
+    return lambda audio, talker: _revoice(Piece(audio, (talker, 0, b""), b""), policy, draws)

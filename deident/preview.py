@@ -19,9 +19,10 @@ from deident.dsp.level import round_to_pcm
 from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
 from deident.pages import data_slot, filled
-from deident.pipeline import Chapter, Draws, Piece, Snippet, cuts_of, revoice, talkers_of
+from deident.pipeline import Chapter, Snippet, chapters_of, revoicer
 from deident.policy import Policy, Scope, disguise_named
 from deident.secret import fresh_rng
+from deident.snippets import cut
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")
@@ -87,23 +88,34 @@ class _Heard:
         self.speech: list[tuple[int, Segment]] = []
         self.places: list[_Place] = []
         self.ends = [0] * talkers
-        self.goes_on = False
         self.partial: str | None = None
 
     @property
     def stop(self) -> int:
         return max(self.part.start, min(self.part.stop, max(self.ends)))
 
-    def add(self, talker: int, audio: Audio, speech: Sequence[Segment], places: Sequence[_Place]) -> None:
-        start = self.ends[talker]
-        self.ends[talker] = start + len(audio)
-        self.speech += [(talker, s.shift(start)) for s in speech if self._overlaps(s.shift(start))]
-        self.places += [p for p in places if self.part.start <= p.segment.start < self.part.stop]
-        inside = audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
-        self.levels[talker].append(np.array(inside))
+    @property
+    def goes_on(self) -> bool:
+        return max(self.ends) > self.part.stop
 
-    def _overlaps(self, segment: Segment) -> bool:
-        return segment.stop > self.part.start and segment.start < self.part.stop
+    def add(self, talker: int, chapter: Chapter, policy: Policy) -> None:
+        start = self.ends[talker]
+        self.ends[talker] = start + len(chapter.audio)
+        here = (segment.shift(start) for segment in chapter.segments)
+        self.speech += [(talker, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
+        for found in cut(
+            chapter.audio,
+            chapter.segments,
+            policy.cutting,
+            speech=policy.speech,
+            stretch=getattr(policy.disguise, "stretch", 1.0),
+        ):
+            where = found.segment.shift(start)
+            if self.part.start <= where.start < self.part.stop:
+                audio = None if found.dropped else chapter.audio[found.segment]
+                self.places.append(_Place(where, talker, found.dropped, audio))
+        inside = chapter.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
+        self.levels[talker].append(np.array(inside))
 
     def envelopes(self) -> list[bytes]:
         """The peak of each 50 ms of each talker, a byte each; roots, so that what is soft can be seen."""
@@ -171,32 +183,11 @@ def _listen(recording: Source, policy: Policy, part: Part, segments: Sequence[Se
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = talkers_of(decoding, policy, segments)
         heard = _Heard(part, decoding.talkers)
-
-        def chapters() -> Iterator[tuple[int, Chapter]]:
-            for block in decoding:
-                for talker, samples in enumerate(block):
-                    yield from ((talker, chapter) for chapter in talkers[talker].push(samples))
-                if min(heard.ends) >= part.stop:
-                    heard.goes_on = True
-                    return
-            for one in talkers:
-                yield from ((one.talker, chapter) for chapter in one.finish())
-
-        for talker, chapter in chapters():
-            start = heard.ends[talker]
-            places = [
-                _Place(
-                    found.segment.shift(start),
-                    talker,
-                    found.dropped,
-                    None if found.dropped else chapter.audio[found.segment],
-                )
-                for found in cuts_of(chapter, policy)
-            ]
-            heard.add(talker, chapter.audio, chapter.segments, places)
-        heard.goes_on = heard.goes_on or max(heard.ends) > part.stop
+        for talker, chapter in chapters_of(decoding, policy, segments):
+            heard.add(talker, chapter, policy)
+            if min(heard.ends) >= part.stop:
+                break
         heard.partial = decoding.partial
     heard.places.sort(key=lambda place: (place.segment, place.talker))
     return heard
@@ -207,17 +198,15 @@ def _snippets(
 ) -> Iterator[dict[str, Any]]:
     """Each place in every disguise, as the page's data."""
     scope: Scope = "snippet" if policy.scope == "snippet" else "recording"  # who speaks is not known here
-    policies = {
-        name: replace(policy, disguise=disguise, scope=scope, repeatable=False)
+    revoicers = {
+        name: revoicer(replace(policy, disguise=disguise, scope=scope, repeatable=False))
         for name, disguise in disguises.items()
     }
-    draws = {name: Draws(each, None, None) for name, each in policies.items()}
-    for number, place in enumerate(places):
+    for place in places:
         assert place.audio is not None
-        piece = Piece(place.audio, (place.talker, number, b""), b"")
         voices = [_original(place.audio)] if include_original else []
-        for name, each in policies.items():
-            changed = revoice(piece, each, draws[name])
+        for name, revoice in revoicers.items():
+            changed = revoice(place.audio, place.talker)
             voices.append({"name": name, "tooLong": True} if changed is None else _voice(name, changed))
         yield {"talker": place.talker, **_times(place.segment), "voices": voices}
 

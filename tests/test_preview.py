@@ -105,6 +105,14 @@ def test_the_page_fits_wide_and_narrow_screens(
     assert chromium.ask('document.querySelector("canvas").clientWidth') > 200
 
 
+def test_a_reason_that_is_new_has_its_name(page_file: Path, chromium: Page, tmp_path: Path) -> None:
+    text = page_file.read_text().replace('"reason":"too_short"', '"reason":"too_loud"')
+    (tmp_path / "new.html").write_text(text)
+    chromium.open(tmp_path / "new.html")
+    assert "dropped: too loud" in chromium.ask('document.getElementById("legend").textContent')
+    assert chromium.complaints == []
+
+
 def test_what_the_policy_of_the_page_does_not_know_does_not_run(
     page_file: Path, chromium: Page, tmp_path: Path
 ) -> None:
