@@ -87,6 +87,8 @@ def test_the_page_is_played_by_keys(page_file: Path, chromium: Page) -> None:
     chromium.until("current.snippet === 1 && current.voice.name === 'original' && !player.paused")
     chromium.press("3")
     chromium.until("current.snippet === 1 && current.voice.name === 'psola' && !player.paused")
+    chromium.press(" ")
+    chromium.until("current.voice.name === 'psola' && player.paused")
     chromium.press("k")
     chromium.until("current.snippet === 0 && current.voice.name === 'psola'")
     assert chromium.complaints == []
