@@ -41,6 +41,15 @@ def test_every_command_that_is_shown_can_be_typed(page: Path) -> None:
             pytest.fail(f"{page.name} shows what cannot be typed: {command}")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_every_option_that_is_named_exists(page: Path) -> None:
+    [commands] = (action for action in parser_of(COMMANDS)._actions if action.dest == "command")
+    parsers = dict(commands.choices or {}).values()  # type: ignore[call-overload]
+    known = {name for parser in parsers for name in parser._option_string_actions}
+    named = re.findall(r"`(?:deident \w+ )?(--[a-z][a-z-]+)[^`]*`", page.read_text(encoding="utf-8"))
+    assert set(named) <= known
+
+
 def test_every_command_is_shown() -> None:
     shown = {command.split()[1] for page in PAGES for command in commands(page)}
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
