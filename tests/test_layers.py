@@ -18,8 +18,8 @@ LAYERS = {
     "codec": 2.0, "audit": 2.0, "scanners": 2.0, "policy": 2.0, "sources": 1.5,
     "pipeline": 3.0, "store": 3.0,
     "work": 3.5, "pools": 3.6, "batch": 4.0, "review": 4.0, "evaluation": 4.0, "interop": 4.0,
-    "pages": 3.5, "preview": 4.0, "run_report": 4.5,
     "cli": 5.0, "__main__": 6.0,
+    "pages": 3.5, "preview": 4.0, "run_report": 4.5,
 }  # fmt: skip
 
 
