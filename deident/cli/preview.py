@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deident.disguise import Disguise
+    from deident.policy import Policy
 
 EPILOG = """\
 examples:
@@ -44,21 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
     how.add_argument("--over-limit", choices=("drop", "split"), help="speech without a pause to divide it at")
     parser.add_argument("--show-paths", action="store_true", help="name the recording in the page")
-    parser.set_defaults(
-        preset=None, disguise=None, scope=None, format=None, max_per_recording=None,
-        strict=False, zero_nonfinite=False, repeatable=False,
-    )  # fmt: skip  # what else `run` reads into a policy
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.run import policy_of
     from deident.pages import check_place, write_page
     from deident.preview import Part, preview
     from deident.sources import Recording, with_segments
 
     place = check_place(args.out)
     part = Part(args.start, args.seconds, args.snippets)
-    policy = policy_of(args)
+    policy = _policy(args)
     recording = Recording(args.recording)
     if args.segments:
         [recording] = with_segments([recording], args.segments)
@@ -82,6 +78,17 @@ def run(args: argparse.Namespace) -> int:
         f"{made.snippets} snippets, {len(made.html) / 1e6:.1f} MB{more}\nnext: open {args.out} in a browser\n"
     )
     return 0
+
+
+def _policy(args: argparse.Namespace) -> Policy:
+    """As `run` makes it of the same options, with its defaults for those that are not here."""
+    from deident.cli.run import add_arguments as add_run_arguments
+    from deident.cli.run import policy_of
+
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    policy: Policy = policy_of(argparse.Namespace(**{**vars(parser.parse_args([])), **vars(args)}))
+    return policy
 
 
 def _disguises(args: argparse.Namespace, own: Disguise[Any]) -> dict[str, Disguise[Any]]:

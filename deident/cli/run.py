@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from deident.cli.keys import add_key_argument, key_of
+from deident.cli.report import check_report, write_report
 from deident.errors import SettingError
 
 TYPE_CHECKING = False
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deident.batch import Summary
-    from deident.policy import Policy
     from deident.sources import Recording
 
 EPILOG = """\
@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     doing = parser.add_argument_group("how to go about it")
     doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
     doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
-    doing.add_argument("--report", metavar="FILE.html", help="audit the store, and write a page on the run")
     doing.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
+    doing.add_argument("--report", metavar="FILE.html", help="audit the store, and write a page on the run")
     doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
     doing.add_argument("--show-paths", action="store_true", help="name recordings by their paths in messages")
 
@@ -68,11 +68,11 @@ def run(args: argparse.Namespace) -> int:
     from deident.batch import run as run_batch
     from deident.cli.progress import Progress
 
+    check_report(args)
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
-    _check_report(args)
     recordings = _recordings(args)
     policy = policy_of(args)
     progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
@@ -87,28 +87,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.finish()
     _print(summary, progress.problems, args)
-    proved = _report(summary, policy, args) if args.report else True
+    proved = write_report(args, summary, policy)
     return 0 if summary.fine and proved else 1
-
-
-def _check_report(args: argparse.Namespace) -> None:
-    from deident.pages import check_place
-
-    if args.report and args.dry_run:
-        raise SettingError("--report tells what a run released; a dry run releases nothing")
-    if args.report:
-        check_place(args.report)
-
-
-def _report(summary: Summary, policy: Policy, args: argparse.Namespace) -> bool:
-    """Write the run's page; whether the audit for it found nothing."""
-    from deident.audit import audit_store
-    from deident.pages import check_place, write_page
-    from deident.run_report import page
-
-    audit = audit_store(args.out, max_seconds=policy.cutting.max_seconds)
-    write_page(check_place(args.report), page(summary, policy, audit))
-    return audit.clean
 
 
 def _recordings(args: argparse.Namespace) -> list[Recording]:
@@ -125,7 +105,7 @@ def _recordings(args: argparse.Namespace) -> list[Recording]:
     return with_segments(found, args.segments) if args.segments else found
 
 
-def policy_of(args: argparse.Namespace) -> Policy:
+def policy_of(args: argparse.Namespace) -> Any:
     """The policy of the file and preset, with the options on top."""
     import dataclasses
 
