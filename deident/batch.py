@@ -27,9 +27,14 @@ if TYPE_CHECKING:
     from deident.store.remote import RemoteStore
 
 
+LENGTH_STEP = 0.5  # seconds
+
+
 @dataclass
 class Summary:
-    """How a run ended. seconds are of sound, `elapsed_seconds` of the clock."""
+    """How a run ended. seconds are of sound, `elapsed_seconds` of the clock.
+
+    lengths : released snippets by length, in steps of half a second, under where each step starts."""
 
     recordings: int = 0
     states: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
@@ -38,6 +43,7 @@ class Summary:
     speech_seconds: float = 0.0
     released_seconds: float = 0.0
     snippets: int = 0
+    lengths: dict[str, int] = field(default_factory=dict)
     dropped_seconds: dict[str, float] = field(default_factory=dict)
     elapsed_seconds: float = 0.0
 
@@ -52,6 +58,9 @@ class Summary:
         if outcome.state in ("released", "partial"):
             self.released_seconds += tally.released_seconds
             self.snippets += tally.snippets
+            for snippet in outcome.snippets:
+                start = f"{snippet.seconds // LENGTH_STEP * LENGTH_STEP:g}"
+                self.lengths[start] = self.lengths.get(start, 0) + 1
         for reason, seconds in tally.dropped_seconds.items():
             self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
 

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
+from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
-from deident.dsp.hum import without_hum
 from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
-from deident.mute import NOTHING, Mute
+from deident.mute import Mute
 from deident.policy import Policy
 from deident.secret import Key, fresh_name, fresh_rng
 from deident.snippets import cut
-from deident.turns import Guide, Turn, Word, mixed, said
-from deident.vad import ask, check_segments, find_speech, frame_energy_db
-
-CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
-CONTEXT = RATE // 2  # samples of lead-in that the next stretch hears again
-DIGEST_STEP = 8  # every eighth sample tells two recordings apart as surely as all of them
-
-Find = Callable[[Audio, int], list[Segment]]
+from deident.turns import Turn, Word, said
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,7 +109,7 @@ def deidentify(
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = _talkers(decoding, policy, segments, turns, Mute(mute, policy.mute))
+        talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
         kept = _pieces(decoding, talkers, policy, tally)
         if policy.max_per_recording is not None:
             kept = _sample(kept, policy.max_per_recording, draws, tally)
@@ -145,96 +137,6 @@ class Piece:
     turn: Turn | None = None
     text: str | None = None
     words: tuple[Word, ...] = ()
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A stretch of a recording that ends in silence, and the speech in it. offset : where it starts."""
-
-    audio: Audio
-    segments: list[Segment]
-    digest: bytes
-    offset: int
-
-
-class Chapters:
-    """Cuts one talker's sound, as it comes, into chapters; memory stays the same however long it gets.
-
-    Where chapters end depends on the sound alone, not on the sizes in which it arrives. What is muted is
-    silent in them, and nothing of a chapter depends on it but `digest`, by which recordings are told apart."""
-
-    def __init__(
-        self, find: Find, talker: int, hold: int, mute: Mute | None = None, guide: Guide | None = None
-    ) -> None:
-        self.talker = talker
-        self.mute = mute or NOTHING
-        self.guide = guide or Guide(())
-        self.count = 0  # pieces so far
-        self.opening = b""  # digest of the first chapter
-        self._find = find
-        self._hold = hold
-        self._waiting: list[Samples] = []
-        self._size = 0
-        self._offset = 0
-        self._need = CHAPTER
-        self._hash = hashlib.sha256()
-        self._heard = hashlib.sha256()
-
-    def push(self, samples: Samples) -> Iterator[Chapter]:
-        self._waiting.append(samples)
-        self._size += samples.size
-        while self._size >= self._need:
-            joined = np.concatenate(self._waiting)
-            yield self._close(joined, self._need)
-
-    def finish(self) -> Iterator[Chapter]:
-        if self._size:
-            yield self._close(np.concatenate(self._waiting), None)
-
-    @property
-    def end(self) -> int:
-        """Samples closed so far."""
-        return self._offset
-
-    def digest(self) -> bytes:
-        return self._hash.digest()
-
-    def _close(self, joined: Samples, need: int | None) -> Chapter:
-        heard = self.mute.silenced(joined[:need], self._offset)
-        audio = Audio.trusted(heard[np.newaxis], RATE)
-        segments = self._find(audio, self._offset)
-        stop = len(audio)
-        if need is not None:
-            stop, segments = self._boundary(audio, segments)
-            audio = Audio.trusted(heard[np.newaxis, :stop], RATE)
-        steps = slice(-self._offset % DIGEST_STEP, stop, DIGEST_STEP)
-        self._hash.update(joined[steps].tobytes())
-        self._heard.update(heard[steps].tobytes())
-        self._offset += stop
-        self._waiting = [joined[stop:]]
-        self._size = joined.size - stop
-        self._need = (need or 0) - stop + CHAPTER
-        mark = self._heard.digest()
-        self.opening = self.opening or mark
-        start = self._offset - stop
-        clean = self.mute.silenced(without_hum(audio.mono), start)  # no hum's negative in what was muted
-        return Chapter(Audio(clean, RATE), segments, mark, start)
-
-    def _boundary(self, audio: Audio, segments: list[Segment]) -> tuple[int, list[Segment]]:
-        """Where the chapter ends, and the segments before that; a segment under way is left for the next."""
-        quiet = len(audio) - self._hold
-        if not segments or segments[-1].stop <= quiet:
-            return max(quiet, segments[-1].stop if segments else 0), segments
-        *done, last = segments
-        before = done[-1].stop if done else 0
-        start = max(before, last.start - CONTEXT)
-        if start > 0:
-            return start, done
-        # Speech without a pause all through: the quietest place of the last third is the best there is.
-        energy = frame_energy_db(audio.mono)
-        first = 2 * energy.size // 3
-        cut_at = (first + int(np.argmin(energy[first:]))) * (RATE // 100)
-        return cut_at, [Segment(last.start, cut_at)]
 
 
 class _Draws:
@@ -278,37 +180,6 @@ class _Draws:
         return self._key.pseudonym("name", *piece.mark) if self._key else fresh_name()
 
 
-def _talkers(
-    decoding: codec.Decoding,
-    policy: Policy,
-    segments: Sequence[Segment] | None,
-    turns: Sequence[Turn],
-    mute: Mute,
-) -> list[Chapters]:
-    """A row of chapters for each talker, with the turns of its channel."""
-    if turns and segments is not None:
-        raise SettingError("expected segments or turns, which are segments too; got both")
-    if decoding.talkers > 1 and any(turn.channel is None for turn in turns):
-        raise RecordingError(
-            "the channels are split, and a turn has no channel: give each one, or mix the channels",
-            "no-channel",
-        )
-    talkers = []
-    for talker in range(decoding.talkers):
-        channel = talker if policy.channels == "split" else policy.channels
-        own: Sequence[Turn] = [
-            turn if "text" in policy.carry else replace(turn, text=None)
-            for turn in turns
-            if channel == "mix" or turn.channel in (None, channel)
-        ]
-        if channel == "mix":
-            own = mixed(own)
-        guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
-        find = _finder(policy, guide.bounds if own else [] if turns else segments, mute)
-        talkers.append(Chapters(find, talker, _hold(policy), mute, guide))
-    return talkers
-
-
 def _pieces(
     decoding: codec.Decoding, talkers: list[Chapters], policy: Policy, tally: Tally
 ) -> Iterator[Piece]:
@@ -339,14 +210,10 @@ def _pieces(
             text, words = said(turn, where, end=end, muted=chapters.mute.within) if turn else (None, ())
             yield Piece(audio, mark, chapters.opening, turn, text, tuple(w.within(where) for w in words))
 
-    for block in decoding:
-        for chapters, samples in zip(talkers, block, strict=True):
-            for chapter in chapters.push(samples):
-                yield from pieces(chapters, chapter, None)
-    for chapters in talkers:
-        for chapter in chapters.finish():
-            yield from pieces(chapters, chapter, None if decoding.partial else chapters.end)
-        if not decoding.partial:
+    for chapters, chapter in chapters_of(decoding, talkers):
+        yield from pieces(chapters, chapter, chapters.end if chapter.last and not decoding.partial else None)
+    if not decoding.partial:
+        for chapters in talkers:
             chapters.mute.check(chapters.end)
 
 
@@ -384,29 +251,6 @@ def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
     )
 
 
-def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute = NOTHING) -> Find:
-    if segments is not None:
-        return partial(_given, sorted(segments))
-    if policy.finder is not None:
-        return lambda audio, _offset, finder=policy.finder: ask(finder, audio)  # type: ignore[misc]
-    return lambda audio, offset: find_speech(audio, policy.speech, muted=mute.of(audio, offset))
-
-
-def _given(segments: list[Segment], audio: Audio, offset: int) -> list[Segment]:
-    here = [
-        Segment(max(0, s.start - offset), s.stop - offset)
-        for s in segments
-        if s.stop > offset and s.start < offset + len(audio)
-    ]
-    return check_segments(here, len(audio))
-
-
-def _hold(policy: Policy) -> int:
-    """Samples of silence that end a segment for certain."""
-    pause = policy.speech.min_silence_seconds + 2 * policy.speech.padding_seconds
-    return max(RATE, round(pause * RATE) + RATE // 10)
-
-
 def plan(
     recording: Source,
     policy: Policy,
@@ -419,10 +263,16 @@ def plan(
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        talkers = _talkers(decoding, policy, segments, turns, Mute(mute, policy.mute))
+        talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
         for piece in _pieces(decoding, talkers, policy, tally):
             tally.snippets += 1
             tally.released_seconds += piece.audio.seconds
         tally.read_seconds = decoding.source_seconds
         tally.partial = decoding.partial
     return tally
+
+
+def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | None]:
+    """Disguises (a piece, of this talker) of one recording as `deidentify` does, under voices of its own."""
+    draws = _Draws(policy, None, None)
+    return lambda audio, talker: _revoice(Piece(audio, (talker, 0, b""), b""), policy, draws)

@@ -24,7 +24,7 @@ HEARD_DB = (
 )  # webrtcvad misses words in recordings whose loud tenth lies below this; they are raised to it
 
 Mask = npt.NDArray[np.bool_]
-Finder = Callable[[Samples, int], "Mask | Iterable[Segment | tuple[int, int]]"]
+Finder = Callable[[Samples, int], Mask | Iterable[Segment | tuple[int, int]]]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import soundfile
 
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.batch import dry_run, run
+from deident.chapters import CHAPTER
 from deident.codec import read
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 from deident.mute import TONE_HZ, Mute, Muting
 from deident.notes import read_notes, with_mutes, with_words
-from deident.pipeline import CHAPTER, Snippet, Tally, deidentify, plan
+from deident.pipeline import Snippet, Tally, deidentify, plan
 from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting
@@ -83,7 +84,7 @@ def test_at_any_rate_nothing_comes_through_the_filter(reading: Audio) -> None:
 
 
 def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deident.pipeline.without_hum", lambda samples: samples)  # the reading hums
+    monkeypatch.setattr("deident.chapters.without_hum", lambda samples: samples)  # the reading hums
     long = Audio(np.tile(reading.mono, 9), RATE)
     assert len(long) > 2 * CHAPTER
     rng = np.random.default_rng(1)

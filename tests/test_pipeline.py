@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio, Segment
+from deident.chapters import CHAPTER, Chapters
 from deident.codec import read
 from deident.errors import RecordingError, SettingError
-from deident.pipeline import CHAPTER, Chapters, Tally, deidentify
+from deident.pipeline import Tally, deidentify
 from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting

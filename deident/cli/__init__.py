@@ -14,11 +14,12 @@ from deident.process import leave_no_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import NoReturn
 
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
+    "preview": ("deident.cli.preview", "make a page of one recording, to see and hear what a run would do"),
     "demo": ("deident.cli.demo", "the same on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
     "audit": ("deident.cli.audit", "prove that a store holds what it promises, and nothing else"),
@@ -28,6 +29,7 @@ COMMANDS = {
     "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
     "keygen": ("deident.cli.keygen", "make a key"),
     "which": ("deident.cli.which", "find the recording that a message spoke of"),
+    "completion": ("deident.cli.completion", "let your shell complete commands and options"),
 }
 
 EXAMPLES = """\
@@ -36,6 +38,7 @@ examples:
   deident run calls/ --out store                   every recording below a folder
   deident run call.wav --out store --channels split --format flac
   deident run meetings/ --out store --dry-run      what would come out
+  deident preview call.wav                         see and hear it before
   deident scan interview.mp3                       what it would have leaked
   deident audit store                              prove the result
 
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
     leave_no_core()
-    parser = _parser(next((a for a in arguments if not a.startswith("-")), None))
+    parser = parser_of([a for a in arguments if not a.startswith("-")][:1])
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
@@ -93,7 +96,8 @@ class _Parser(argparse.ArgumentParser):
         super().error(said + choices + possible)
 
 
-def _parser(chosen: str | None) -> argparse.ArgumentParser:
+def parser_of(chosen: Collection[str]) -> argparse.ArgumentParser:
+    """The parser of the command line. Only the chosen commands know their arguments: loading all takes time."""
     parser = _Parser(
         prog="deident",
         description="De-identify speech recordings: short, disguised, clean snippets for people to listen to.",
@@ -107,7 +111,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        if name == chosen:
+        if name in chosen:
             importlib.import_module(module).add_arguments(command)
     return parser
 

@@ -11,7 +11,14 @@ from deident.errors import SettingError
 RECORDING = "demo.opus"
 
 
+EPILOG = """\
+examples:
+  deident demo
+  deident demo --out somewhere-else"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     parser.add_argument("--out", default="deident-demo", metavar="FOLDER", help="default: deident-demo")
 
 

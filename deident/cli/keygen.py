@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+EPILOG = """\
+examples:
+  deident keygen team-key
+  deident run calls/ --out store --key-file team-key --linkage links"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     parser.add_argument("file", help="the new file, mode 0600; it must not exist")
 
 

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for batch in batches:
         print(f"{batch.reviewer}: {len(batch.names)} snippets")  # noqa: T201
+    print("next: give each reviewer their own part alone; its index.html plays it and saves what they write")  # noqa: T201
     return 0 if any(batch.names for batch in batches) else 1
 
 

@@ -7,6 +7,7 @@ import sys
 
 from deident.cli.inputs import add_input_arguments, carried_of, recordings_of
 from deident.cli.keys import add_key_argument, key_of
+from deident.cli.report import check_report, write_report
 from deident.errors import SettingError
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ examples:
   deident run --table corpus.tsv --carry language --scope speaker --key-file key --out store
   deident run calls/ --out store --mute names.json --words words.ctm --carry text
   deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
+  deident run calls/ --out store --report run.html
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
   deident run s3://bucket/calls --out s3://bucket/store --dask tls://scheduler:8786
 
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
     doing.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
+    doing.add_argument("--report", metavar="FILE.html", help="audit the store, and write a page on the run")
     doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
     doing.add_argument("--show-paths", action="store_true", help="name recordings by their paths in messages")
 
@@ -77,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from deident.cli.export import check_kaldi, to_kaldi
     from deident.cli.progress import Progress
 
+    check_report(args)
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
     if args.jobs is not None and args.jobs < 1:
@@ -99,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     _print(summary, progress.problems, args)
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
-    return 0 if summary.fine else 1
+    proved = write_report(args, summary, policy)
+    return 0 if summary.fine and proved else 1
 
 
 def _executor(args: argparse.Namespace) -> Any:
@@ -175,6 +180,8 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
         return
     else:
         text = describe(summary, dry=args.dry_run)
+        if summary.snippets and not args.dry_run:
+            text += f"\n{'next':<14}deident audit {args.out}"
     sys.stdout.write(text + "\n")
 
 

@@ -7,8 +7,13 @@ import sys
 
 from deident.cli.keys import add_key_argument, key_of
 
+EPILOG = """\
+examples:
+  deident which 3f09c21bd5a4 calls/ --store store"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     parser.add_argument("id", help="the 12 digits of the message")
     parser.add_argument("recordings", nargs="+", help="the files and folders that the run was given")
     parser.add_argument("--store", required=True, help="the store of that run")

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from deident.evaluation.run import Tools
 
 DEFAULT = "review,natural,mcadams"
+EPILOG = """\
+examples:
+  deident evaluate --statistics                                   on invented voices: does it work here?
+  deident evaluate speech/ --out report/
+  deident evaluate speech/ --disguise review,mcadams:alpha=0.8..0.9 --out report/ --compare old/report.json
+
+exit codes: 0 done, 2 wrong options, 3 a number must not be trusted; the table says which and why"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
     add = parser.add_argument
     add("originals", nargs="?", help="undisguised speech: a folder of speaker/utterance files, a .tsv or .csv "
         "table (path, speaker, sex, transcript, role), a Kaldi, LibriSpeech or VCTK folder; synthetic voices "

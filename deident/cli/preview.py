@@ -1,0 +1,114 @@
+"""`deident preview`: a page to look at one recording before a run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from deident.errors import SettingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from deident.disguise import Disguise
+    from deident.policy import Policy
+
+EPILOG = """\
+examples:
+  deident preview call.wav --channels split
+  deident preview meeting.flac --out meeting.html --disguises vocoder,psola:semitones=2..4,mine:Robot
+  deident preview meeting.flac --start 600 --seconds 120
+  deident preview call.wav --include-original            to compare before and after; keep the page safe
+
+The page opens in any browser, without a network. Its voices are drawn for it alone: nothing is released, and
+a run draws others."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("recording", metavar="RECORDING")
+    add("--out", default="preview.html", metavar="FILE", help="the page (default preview.html), mode 0600")
+    add("--disguises", metavar="NAME,...", help="as `evaluate` takes them (default vocoder,psola,mcadams)")
+    add("--include-original", action="store_true", help="put the original voice in, to compare with")
+    what = parser.add_argument_group("which part")
+    what.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds into the recording")
+    what.add_argument("--seconds", type=float, default=300.0, metavar="S", help="how much (default 300)")
+    what.add_argument("--snippets", type=int, default=20, metavar="N", help="to play, at most (default 20)")
+    how = parser.add_argument_group("as a run would do it")
+    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options here come on top")
+    how.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
+    how.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
+    how.add_argument("--mute", metavar="FILE", help="what nobody may hear: JSON, CSV, CTM or RTTM")
+    how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
+    how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
+    how.add_argument("--over-limit", choices=("drop", "split"), help="speech without a pause to divide it at")
+    parser.add_argument("--show-paths", action="store_true", help="name the recording in the page")
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.notes import read_notes, with_mutes
+    from deident.pages import check_place, write_page
+    from deident.preview import Part, preview
+    from deident.sources import Recording, with_segments
+
+    place = check_place(args.out)
+    part = Part(args.start, args.seconds, args.snippets)
+    policy = _policy(args)
+    recording = Recording(args.recording)
+    if args.segments:
+        [recording] = with_segments([recording], args.segments)
+    if args.mute:
+        [recording] = with_mutes([recording], read_notes(args.mute))
+    title = f"Preview of {os.path.basename(args.recording)}" if args.show_paths else "Preview of a recording"
+    made = preview(
+        recording.path,
+        policy,
+        disguises=_disguises(args, policy.disguise),
+        include_original=args.include_original,
+        part=part,
+        segments=recording.segments,
+        mute=recording.mute,
+        title=title,
+    )
+    write_page(place, made.html)
+    if args.include_original:
+        _say("the page holds the original voice: keep it as safe as the recording")
+    else:
+        _say("the original is left out; --include-original puts it in, to compare with")
+    more = f"; {made.without_player} more have no player (--snippets, --start)" if made.without_player else ""
+    sys.stdout.write(
+        f"{made.snippets} snippets, {len(made.html) / 1e6:.1f} MB{more}\nnext: open {args.out} in a browser\n"
+    )
+    return 0
+
+
+def _policy(args: argparse.Namespace) -> Policy:
+    """As `run` makes it of the same options, with its defaults for those that are not here."""
+    from deident.cli.run import add_arguments as add_run_arguments
+    from deident.cli.run import policy_of
+
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    policy: Policy = policy_of(argparse.Namespace(**{**vars(parser.parse_args([])), **vars(args)}))
+    return policy
+
+
+def _disguises(args: argparse.Namespace, own: Disguise[Any]) -> dict[str, Disguise[Any]]:
+    """By the names in the page; the policy's own comes first where a policy was given."""
+    from deident.evaluation.naming import disguise_named
+    from deident.preview import METHODS
+
+    names = args.disguises.split(",") if args.disguises else METHODS
+    if len(names) > 8:
+        raise SettingError(f"expected at most 8 disguises to compare; got {len(names)}")
+    chosen = {name: disguise_named(name) for name in names}
+    if args.policy:
+        return {"policy": own, **{name: disguise for name, disguise in chosen.items() if disguise != own}}
+    return chosen
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"deident: {message}\n")

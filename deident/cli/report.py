@@ -1,0 +1,36 @@
+"""`deident run --report`: a page on the run, with an audit of its store."""
+
+from __future__ import annotations
+
+import argparse
+
+from deident.errors import SettingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from deident.batch import Summary
+    from deident.policy import Policy
+
+
+def check_report(args: argparse.Namespace) -> None:
+    """Raise `SettingError`, before anything is read, when the page could not be written."""
+    if not args.report:
+        return
+    from deident.pages import check_place
+
+    if args.dry_run:
+        raise SettingError("--report tells what a run released; a dry run releases nothing")
+    check_place(args.report)
+
+
+def write_report(args: argparse.Namespace, summary: Summary, policy: Policy) -> bool:
+    """Write the page, if one was asked for; whether its audit found nothing."""
+    if not args.report:
+        return True
+    from deident.audit.place import audit_store
+    from deident.pages import check_place, write_page
+    from deident.run_report import page
+
+    audit = audit_store(args.out, max_seconds=policy.cutting.max_seconds)
+    write_page(check_place(args.report), page(summary, policy, audit))
+    return audit.clean

@@ -1,0 +1,253 @@
+"""A page to look at one recording before a run: what is found, what is kept and dropped, how disguises sound.
+
+The page is for whoever prepares a run. It shows when each snippet was said, and several disguises of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from deident import codec
+from deident.audio import RATE, Audio, Samples, Segment
+from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
+from deident.codec.decoding import Source
+from deident.disguise import Disguise
+from deident.dsp.level import round_to_pcm
+from deident.dsp.pitch import PitchTracker
+from deident.errors import SettingError
+from deident.mute import Mute
+from deident.pages import data_slot, filled
+from deident.pipeline import Snippet, revoicer
+from deident.policy import Policy, Scope, disguise_named
+from deident.secret import fresh_rng
+from deident.snippets import cut
+
+PAGE = "preview.html"
+METHODS = ("vocoder", "psola", "mcadams")
+ENVELOPE = RATE // 20  # samples a peak: 50 ms show where speech is, and not what is said
+MOST_SECONDS = 1_800.0
+MOST_BYTES = 19_000_000  # of sound in a page, so that a browser opens it at once
+_TRACKER = PitchTracker(hop=256)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of a recording a page shows.
+
+    start_seconds, seconds : from where, and how much.   snippets : the first so many get players.
+    Raises `SettingError` outside the ranges."""
+
+    start_seconds: float = 0.0
+    seconds: float = 300.0
+    snippets: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start_seconds < 1e7:
+            raise SettingError(f"expected a start from 0 seconds; got {self.start_seconds:g}")
+        if not 1.0 <= self.seconds <= MOST_SECONDS:
+            raise SettingError(f"expected 1 to {MOST_SECONDS:g} seconds to show; got {self.seconds:g}")
+        if not 1 <= self.snippets <= 200:
+            raise SettingError(f"expected 1 to 200 snippets to play; got {self.snippets}")
+
+    @property
+    def start(self) -> int:
+        return round(self.start_seconds * RATE)
+
+    @property
+    def stop(self) -> int:
+        return self.start + round(self.seconds * RATE)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A page as `html`, and what it holds: snippets with players, and how many more were found."""
+
+    html: str = field(repr=False)
+    snippets: int
+    without_player: int
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A piece of speech where it was said. `audio` is None where it is dropped, for that reason."""
+
+    segment: Segment
+    talker: int
+    dropped: str | None
+    audio: Audio | None
+
+
+class _Heard:
+    """What was heard of the part: levels, speech and pieces. Sound is kept of pieces alone."""
+
+    def __init__(self, part: Part, talkers: int) -> None:
+        self.part = part
+        self.levels: list[list[Samples]] = [[] for _ in range(talkers)]
+        self.speech: list[tuple[int, Segment]] = []
+        self.places: list[_Place] = []
+        self.ends = [0] * talkers
+        self.partial: str | None = None
+
+    @property
+    def stop(self) -> int:
+        return max(self.part.start, min(self.part.stop, max(self.ends)))
+
+    @property
+    def goes_on(self) -> bool:
+        return max(self.ends) > self.part.stop
+
+    def add(self, chapters: Chapters, chapter: Chapter, policy: Policy) -> None:
+        talker, start = chapters.talker, chapter.offset
+        self.ends[talker] = start + len(chapter.audio)
+        here = (segment.shift(start) for segment in chapter.segments)
+        self.speech += [(talker, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
+        for found in cut(
+            chapter.audio,
+            chapter.segments,
+            policy.cutting,
+            speech=policy.speech,
+            stretch=getattr(policy.disguise, "stretch", 1.0),
+            muted=chapters.mute.of(chapter.audio, start),
+        ):
+            where = found.segment.shift(start)
+            if self.part.start <= where.start < self.part.stop:
+                audio = None if found.dropped else chapter.audio[found.segment]
+                self.places.append(_Place(where, talker, found.dropped, audio))
+        inside = chapter.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
+        self.levels[talker].append(np.array(inside))
+
+    def envelopes(self) -> list[bytes]:
+        """The peak of each 50 ms of each talker, a byte each; roots, so that what is soft can be seen."""
+        peaks = [_peaks(np.concatenate(pieces)) for pieces in self.levels]
+        loudest = max([float(p.max(initial=0.0)) for p in peaks]) or 1.0
+        return [np.rint(255.0 * np.sqrt(p / loudest)).astype(np.uint8).tobytes() for p in peaks]
+
+
+def preview(
+    recording: Source,
+    policy: Policy | None = None,
+    *,
+    disguises: Mapping[str, Disguise[Any]] | None = None,
+    include_original: bool = False,
+    part: Part | None = None,
+    segments: Sequence[Segment] | None = None,
+    mute: Sequence[Segment] = (),
+    title: str = "Preview of a recording",
+) -> Preview:
+    """One self-contained page of a recording: its speech, its snippets, and these in several disguises.
+
+    recording : a path, an open binary file, `Audio`, or (samples, rate).   policy : how it is cut.
+    disguises : by the names to show.   include_original : put in each snippet as it was, to compare with.
+    Without it the page holds of the original the peak level of each 50 ms and the places of speech, no sound,
+    no spectrum and no pitch.   part : what of a long recording.   mute : what nobody may
+    hear, the original neither.   title : shown in the page as it is.
+    Raises `RecordingError` when the recording cannot be used, `SettingError` for settings."""
+    policy = policy or Policy()
+    part = part or Part()
+    disguises = {name: disguise_named(name) for name in METHODS} if disguises is None else disguises
+    heard = _listen(recording, policy, part, segments, mute)
+    if heard.stop <= part.start:
+        raise SettingError("the recording ends before the part to show: start earlier")
+    kept = [place for place in heard.places if place.audio is not None]
+    shown = []
+    size = 0
+    for snippet in _snippets(kept[: part.snippets], policy, disguises, include_original):
+        size += sum(len(voice["wav"]) for voice in snippet["voices"] if "wav" in voice)
+        if size > MOST_BYTES:
+            break
+        shown.append(snippet)
+    data = {
+        "title": title,
+        "original": include_original,
+        "start": part.start / RATE,
+        "stop": heard.stop / RATE,
+        "goesOn": heard.goes_on,
+        "partial": heard.partial is not None,
+        "envelopeStep": ENVELOPE / RATE,
+        "envelopes": [_text(envelope) for envelope in heard.envelopes()],
+        "speech": [{"talker": talker, **_times(s)} for talker, s in heard.speech],
+        "drops": [
+            {"talker": p.talker, "reason": p.dropped, **_times(p.segment)} for p in heard.places if p.dropped
+        ],
+        "unplayed": [{"talker": p.talker, **_times(p.segment)} for p in kept[len(shown) :]],
+        "snippets": shown,
+        "disguises": list(disguises),
+        "scope": policy.scope,
+        "maxSeconds": policy.cutting.max_seconds,
+        "minSeconds": policy.cutting.min_seconds,
+    }
+    return Preview(filled(PAGE, {"DATA": data_slot(data)}), len(shown), len(kept) - len(shown))
+
+
+def _listen(
+    recording: Source,
+    policy: Policy,
+    part: Part,
+    segments: Sequence[Segment] | None,
+    mute: Sequence[Segment],
+) -> _Heard:
+    """From the recording's beginning, as a run does, to the part's end."""
+    with codec.decode(
+        recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
+    ) as decoding:
+        heard = _Heard(part, decoding.talkers)
+        talkers = talkers_of(decoding, policy, segments, (), Mute(mute, policy.mute))
+        for chapters, chapter in chapters_of(decoding, talkers):
+            heard.add(chapters, chapter, policy)
+            if min(heard.ends) >= part.stop:
+                break
+        heard.partial = decoding.partial
+    heard.places.sort(key=lambda place: (place.segment, place.talker))
+    return heard
+
+
+def _snippets(
+    places: Sequence[_Place], policy: Policy, disguises: Mapping[str, Disguise[Any]], include_original: bool
+) -> Iterator[dict[str, Any]]:
+    """Each place in every disguise, as the page's data."""
+    scope: Scope = "snippet" if policy.scope == "snippet" else "recording"  # who speaks is not known here
+    revoicers = {
+        name: revoicer(replace(policy, disguise=disguise, scope=scope, repeatable=False))
+        for name, disguise in disguises.items()
+    }
+    for place in places:
+        assert place.audio is not None
+        voices = [_original(place.audio)] if include_original else []
+        for name, revoice in revoicers.items():
+            changed = revoice(place.audio, place.talker)
+            voices.append({"name": name, "tooLong": True} if changed is None else _voice(name, changed))
+        yield {"talker": place.talker, **_times(place.segment), "voices": voices}
+
+
+def _original(audio: Audio) -> dict[str, Any]:
+    return {**_voice("original", Snippet("", round_to_pcm(audio.mono, fresh_rng()))), "original": True}
+
+
+def _voice(name: str, snippet: Snippet) -> dict[str, Any]:
+    pitch = _TRACKER.track(snippet.samples)
+    return {
+        "name": name,
+        "wav": _text(snippet.encode("wav")),
+        "seconds": snippet.seconds,
+        "f0": np.rint(pitch.f0_hz).astype(int).tolist(),
+        "f0Step": pitch.hop / RATE,
+        "medianHz": round(pitch.median_hz),
+    }
+
+
+def _peaks(samples: Samples) -> Samples:
+    padded = np.pad(np.abs(samples), (0, -samples.size % ENVELOPE))
+    peaks: Samples = padded.reshape(-1, ENVELOPE).max(axis=1, initial=0.0)
+    return peaks
+
+
+def _times(segment: Segment) -> dict[str, float]:
+    return {"start": round(segment.start / RATE, 3), "stop": round(segment.stop / RATE, 3)}
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

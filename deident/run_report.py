@@ -1,0 +1,169 @@
+"""A run's summary as a page: states, lengths, drops, speed and the audit. It names no recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from deident.audit import AuditReport
+from deident.batch import LENGTH_STEP, Summary
+from deident.pages import filled
+from deident.policy import Policy
+from deident.work import FINE
+
+PAGE = "run_report.html"
+MOST_BARS = 24
+WIDTH, HEIGHT, FOOT, HEAD = 720, 200, 20, 16
+MEANINGS = {
+    "released": "all of its speech that is under the limit was released",
+    "partial": "the recording's end was missing; what was there was released",
+    "dropped": "speech was found, and all of it was dropped",
+    "no-speech": "no speech was found",
+    "refused": "nothing of it could be used",
+    "skipped": "done by an earlier run",
+}
+REASONS = {
+    "over_limit": "over the limit, without a pause to divide it at",
+    "too_short": "too short to understand",
+    "max_per_recording": "more than wanted of one recording",
+}
+MOST_PROBLEMS = 20
+
+
+def page(summary: Summary, policy: Policy, audit: AuditReport) -> str:
+    """The whole page; no script, nothing fetched, and nothing in it that a recording or a path is named by."""
+    return filled(
+        PAGE,
+        {
+            "FACTS": _facts(summary),
+            "STATES": _states(summary),
+            "LENGTHS": _histogram(summary.lengths, policy.cutting.max_seconds),
+            "DROPS": _drops(summary),
+            "AUDIT": _audit(audit, policy.cutting.max_seconds),
+            "SETTINGS": _settings(policy),
+        },
+    )
+
+
+def _facts(summary: Summary) -> str:
+    facts = [
+        (f"{summary.recordings:,}", f"recordings, {_hours(summary.read_seconds)}"),
+        (f"{summary.snippets:,}", f"snippets released, {_hours(summary.released_seconds)}"),
+        (_hours(summary.speech_seconds), "of speech found"),
+        (f"{summary.times_real_time:,.0f} ×", f"real time, {summary.elapsed_seconds:,.1f} s in all"),
+    ]
+    return "".join(f"<li><b>{escape(number)}</b><span>{escape(words)}</span></li>" for number, words in facts)
+
+
+def _states(summary: Summary) -> str:
+    rows = [
+        (state, f"{count:,}", MEANINGS.get(state, ""))
+        for state, count in summary.states.items()
+        if count
+    ]  # fmt: skip
+    bad = {state for state, *_ in rows} - FINE
+    table = _table(("recordings that ended as", "count", "meaning"), rows, numbers={1}, bad=bad)
+    if not summary.codes:
+        return table
+    codes = [(code, f"{count:,}") for code, count in sorted(summary.codes.items(), key=lambda c: -c[1])]
+    return table + "<p></p>" + _table(("because", "count"), codes, numbers={1})
+
+
+def _histogram(lengths: Mapping[str, int], limit: float) -> str:
+    """Snippets by length, as bars of a picture that scales with the page."""
+    if not lengths:
+        return '<p class="soft">No snippet was released.</p>'
+    last = max([limit, *(float(start) + LENGTH_STEP for start in lengths)])
+    step = LENGTH_STEP
+    while last / step > MOST_BARS:
+        step *= 2
+    bars = [0] * -int(-last // step)
+    for start, count in lengths.items():
+        bars[int(float(start) / step)] += count
+    wide, tallest = WIDTH / len(bars), max(bars)
+    parts = []
+    for number, count in enumerate(bars):
+        tall = (HEIGHT - FOOT - HEAD) * count / tallest
+        x, y = number * wide, HEIGHT - FOOT - tall
+        words = f"{number * step:g} to {(number + 1) * step:g} s: {count:,} snippets"
+        parts.append(
+            f'<rect x="{x + 1:.1f}" y="{y:.1f}" width="{wide - 2:.1f}" height="{tall:.1f}" class="bar">'
+            f"<title>{words}</title></rect>"
+        )
+        if count:
+            parts.append(
+                f'<text x="{x + wide / 2:.1f}" y="{y - 4:.1f}" text-anchor="middle">{count:,}</text>'
+            )
+        if number % max(1, len(bars) // 10) == 0:
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}">{number * step:g} s</text>')
+    base = HEIGHT - FOOT
+    parts.append(f'<line x1="0" x2="{WIDTH}" y1="{base}" y2="{base}" class="axis"/>')
+    label = f"snippets by length: {sum(bars):,}, the longest under {limit:g} s"
+    bars_drawn = "".join(parts)
+    return (
+        f'<div class="wide"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+        f"{bars_drawn}</svg></div>"
+    )
+
+
+def _drops(summary: Summary) -> str:
+    if not summary.dropped_seconds:
+        return '<p class="soft">Nothing was dropped.</p>'
+    speech = max(summary.speech_seconds, 1e-9)
+    rows = [
+        (REASONS.get(reason, reason), _hours(seconds), f"{100 * seconds / speech:.1f} %")
+        for reason, seconds in sorted(summary.dropped_seconds.items(), key=lambda drop: -drop[1])
+    ]
+    return _table(("why", "sound", "of the speech found"), rows, numbers={1, 2})
+
+
+def _audit(audit: AuditReport, limit: float) -> str:
+    proved = f"{audit.files:,} snippets in the store, {_hours(audit.seconds)}, each under {limit:g} s"
+    if audit.clean:
+        return (
+            f'<p><b class="good">Every promise holds.</b> {escape(proved)}: nothing there besides sound.</p>'
+        )
+    problems = [(problem.code, str(problem)) for problem in audit.problems[:MOST_PROBLEMS]]
+    more = len(audit.problems) - len(problems)
+    rest = f'<p class="soft">and {more:,} more: deident audit STORE lists all</p>' if more else ""
+    head = f'<p><b class="bad">{len(audit.problems):,} promises are broken.</b> {escape(proved)}, hold.</p>'
+    return head + _table(("problem", "found"), problems) + rest
+
+
+def _settings(policy: Policy) -> str:
+    settings = policy.to_mapping()
+    disguise = settings.pop("disguise")
+    methods = disguise if isinstance(disguise, list) else [disguise]
+    rows = [("disguise", ", ".join(str(method["method"]) for method in methods))]
+    for name, value in settings.items():
+        for inner, plain in (value if isinstance(value, Mapping) else {"": value}).items():
+            if plain is not None:
+                rows.append((f"{name}.{inner}".removesuffix("."), str(plain)))
+    rows.append(("fingerprint", policy.fingerprint()))
+    return _table(("setting", ""), rows)
+
+
+def _table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Iterable[int] = (),
+    bad: Iterable[str] = (),
+) -> str:
+    places, marked = set(numbers), set(bad)
+
+    def line(tag: str, row: Sequence[str]) -> str:
+        kinds = ["number" if n in places else "bad" if text in marked else "" for n, text in enumerate(row)]
+        cells = (
+            f'<{tag} class="{kind}">{escape(text)}</{tag}>' for kind, text in zip(kinds, row, strict=True)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    return f'<div class="wide"><table><thead>{line("th", heads)}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7_200 else f"{seconds / 3_600:,.1f} h"

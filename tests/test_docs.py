@@ -1,0 +1,97 @@
+"""The documentation speaks of what is there: commands it shows parse, links lead somewhere, lists are whole."""
+
+import dataclasses
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deident
+from deident.batch import Summary
+from deident.cli import COMMANDS, parser_of
+from deident.codec.problems import CODES
+from deident.work import STATES
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "THREATS.md", *sorted(DOCS.glob("*.md"))]
+
+
+def commands(page: Path) -> list[str]:
+    """Commands in blocks of `sh` (which test_readme runs), `console`, and indented; those that go on are joined."""
+    text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
+    fenced = re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.S | re.M)
+    indented = re.findall(r"^    (deident .*)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M)
+    lines = [line.removeprefix("$ ") for block in fenced for line in block.splitlines()]
+    parts = [part for line in [*lines, *indented] for part in line.split("  #")[0].split(" && ")]
+    return [part.strip() for part in parts if part.strip().startswith("deident ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_every_command_that_is_shown_can_be_typed(page: Path) -> None:
+    parser = parser_of(COMMANDS)
+    for command in commands(page):
+        words = shlex.split(command.partition(" > ")[0].partition(" | ")[0])
+        try:
+            parser.parse_args(words[1:])
+        except SystemExit:
+            pytest.fail(f"{page.name} shows what cannot be typed: {command}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_every_option_that_is_named_exists(page: Path) -> None:
+    [commands] = (action for action in parser_of(COMMANDS)._actions if action.dest == "command")
+    parsers = dict(commands.choices or {}).values()  # type: ignore[call-overload]
+    known = {name for parser in parsers for name in parser._option_string_actions}
+    named = re.findall(r"`(?:deident \w+ )?(--[a-z][a-z-]+)[^`]*`", page.read_text(encoding="utf-8"))
+    assert set(named) <= known
+
+
+def test_every_command_is_shown() -> None:
+    shown = {command.split()[1] for page in PAGES for command in commands(page)}
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for name in COMMANDS:
+        assert name in shown or f"`deident {name}" in text, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("https://", "http://")):
+            continue
+        place, _, anchor = target.partition("#")
+        found = (page.parent / place).resolve() if place else page
+        assert found.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.M)
+            assert anchor in [re.sub(r"[^\w\- ]", "", t).strip().lower().replace(" ", "-") for t in titles]
+
+
+def words_in(page: str) -> set[str]:
+    return set(re.findall(r"[\w-]+", (DOCS / page).read_text(encoding="utf-8")))
+
+
+def test_lists_are_whole() -> None:
+    assert set(deident.__all__) <= words_in("python.md")
+    assert set(CODES) <= words_in("formats.md")
+    assert set(STATES) <= words_in("concepts.md")
+    assert {field.name for field in dataclasses.fields(Summary)} <= words_in("formats.md")
+    for script in (ROOT / "examples").glob("[0-9]*.py"):
+        assert script.name in (DOCS / "python.md").read_text(encoding="utf-8")
+
+
+def test_pdoc_documents_every_public_name_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("pdoc")
+    [command] = re.findall(r"^\$ python (-m pdoc .*)$", (DOCS / "python.md").read_text(), re.M)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", *shlex.split(command)],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT), "HOME": "/"},
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    page = (tmp_path / "api" / "deident.html").read_text(encoding="utf-8")
+    for name in deident.__all__:
+        assert f'id="{name}"' in page
+    assert str(ROOT) not in page

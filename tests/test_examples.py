@@ -1,0 +1,96 @@
+"""The examples run, in an empty folder, and say what they promise."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
+
+
+def run_example(name: str, folder: Path) -> str:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(EXAMPLES.parent), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False, env=environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    said = run_example("01_folder.py", tmp_path)
+    assert re.search(r"3 recordings: \d\d snippets", said)
+    assert "3 skipped, 0 released" in said
+    assert "every promise holds" in said
+
+
+def test_arrays(tmp_path: Path) -> None:
+    said = run_example("02_arrays.py", tmp_path)
+    assert said.count("bytes of FLAC") >= 3
+    assert re.search(r"^\[[\d.]+, [\d.]+\]$", said, re.M)  # timing moves a little
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_executor(tmp_path: Path) -> None:
+    said = run_example("03_executor.py", tmp_path)
+    assert re.search(r"^[0-9a-f]{12}: released", said, re.M)
+    assert re.search(r"^[0-9a-f]{12}: refused not-audio", said, re.M)
+    assert "fine: False" in said
+    assert list((tmp_path / "store-03").glob("*.wav"))
+
+
+def test_a_training_set(tmp_path: Path) -> None:
+    said = run_example("04_training_set.py", tmp_path)
+    rows = (tmp_path / "training-04" / "store" / "manifest.jsonl").read_text().splitlines()
+    assert len(rows) == len(said.splitlines()) > 5
+    assert {json.loads(row)["labels"]["style"] for row in rows} == {"read", "spontaneous"}
+    assert "ann" not in "".join(rows)
+
+
+def test_augmentation(tmp_path: Path) -> None:
+    said = run_example("05_augmentation.py", tmp_path)
+    assert "another voice at every call: True" in said
+
+
+@pytest.mark.slow
+def test_comparing(tmp_path: Path) -> None:
+    pytest.importorskip("librosa")
+    pytest.importorskip("sklearn")
+    said = run_example("06_compare.py", tmp_path)
+    for name in ("undisguised", "mcadams", "psola"):
+        assert re.search(rf"^{name} +equal error rate +\d+\.\d %", said, re.M)
+
+
+def test_a_disguise_of_ones_own(tmp_path: Path) -> None:
+    said = run_example("07_own_disguise.py", tmp_path)
+    assert re.search(r"\d snippets as Ring\(hz=\(20\.0, 60\.0\)\)", said)
+
+
+def test_the_gallery(tmp_path: Path) -> None:
+    run_example("08_gallery.py", tmp_path)
+    pages = sorted((tmp_path / "gallery").glob("*.html"))
+    assert [page.stem for page in pages] == ["call", "meeting", "reading"]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for name in ("original", "vocoder", "psola", "mcadams", "pitch_shift"):
+            assert f'"name":"{name}","wav"' in text
+
+
+def test_every_example_is_tested_and_says_how_to_run_it() -> None:
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert [int(script.name[:2]) for script in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
+    for script in SCRIPTS:
+        assert f'"{script.name}"' in tests
+        assert f"python examples/{script.name}" in script.read_text(encoding="utf-8")

@@ -1,0 +1,299 @@
+"""The preview page: what it holds, what it must not hold, and that a real browser draws and plays it."""
+
+import base64
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deident
+from deident import Cutting, Policy, SettingError, StoreError
+from deident import preview as preview_module
+from deident.cli import main
+from deident.dsp.hum import without_hum
+from deident.pages import data_slot, write_page
+from deident.pipeline import plan
+from deident.preview import Part, preview
+from tests.browser import Page
+from tests.test_layers import PACKAGE
+
+SHORT = Policy(channels="split", cutting=Cutting(max_seconds=1.8, min_seconds=1.2))
+
+
+def data_of(html: str) -> Any:
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', html, re.S)
+    assert found
+    return json.loads(found[1])
+
+
+def samples_of(voice: Any) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(voice["wav"])[44:], "<i2").astype(np.float32) / 32_768.0
+
+
+@pytest.fixture(scope="module")
+def page_file(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("preview") / "page.html"
+    write_page(place, preview(recordings / "call.wav", SHORT, include_original=True).html)
+    return place
+
+
+def test_a_browser_draws_and_plays_the_page(page_file: Path, chromium: Page) -> None:
+    data = data_of(page_file.read_text())
+    voices = [voice for snippet in data["snippets"] for voice in snippet["voices"] if "wav" in voice]
+    assert len(voices) >= 8
+    chromium.show(1280)
+    chromium.open(page_file)
+    chromium.until("document.body.dataset.drawn === 'yes'")
+    colours = chromium.ask("""[...document.querySelectorAll("canvas")].map(canvas => new Set(new Uint32Array(
+        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size)""")
+    assert len(colours) == len(voices)
+    assert min(colours) > 50
+    lengths = chromium.ask("""(async () => {
+        const lengths = [];
+        for (const button of document.querySelectorAll("button.play")) {
+            const loaded = new Promise(done => player.addEventListener("loadedmetadata", done, {once: true}));
+            button.click();
+            await loaded;
+            lengths.push(player.duration);
+        }
+        return lengths;
+    })()""")
+    assert lengths == pytest.approx([voice["seconds"] for voice in voices], abs=1e-3)
+    chromium.until("player.currentTime > 0.1 && !player.paused")
+    chromium.until("parseFloat(current.line.style.left) > 0")
+    lines = chromium.ask(
+        '[...document.querySelectorAll(".pitch path.f0")].map(path => path.getTotalLength())'
+    )
+    assert len(lines) == len(voices)
+    assert min(lines) > 20.0
+    assert chromium.ask('document.querySelectorAll("#timeline a").length') == len(data["snippets"])
+    assert chromium.ask('document.querySelectorAll("#drops tbody tr").length') == len(data["drops"]) > 0
+    assert chromium.complaints == []
+    assert {url for url in chromium.fetched if not url.startswith("blob:")} == {page_file.as_uri()}
+
+
+def test_the_page_is_played_by_keys(page_file: Path, chromium: Page) -> None:
+    chromium.open(page_file)
+    chromium.until("document.body.dataset.drawn === 'yes'")
+    chromium.press(" ")
+    chromium.until("current === rows[0] && !player.paused")
+    chromium.press(" ")
+    chromium.until("player.paused")
+    chromium.press("j")
+    chromium.until("current.snippet === 1 && current.voice.name === 'original' && !player.paused")
+    chromium.press("3")
+    chromium.until("current.snippet === 1 && current.voice.name === 'psola' && !player.paused")
+    chromium.press(" ")
+    chromium.until("current.voice.name === 'psola' && player.paused")
+    chromium.press("k")
+    chromium.until("current.snippet === 0 && current.voice.name === 'psola'")
+    assert chromium.complaints == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_fits_wide_and_narrow_screens(
+    width: int, dark: bool, page_file: Path, chromium: Page
+) -> None:
+    chromium.show(width, dark=dark)
+    chromium.open(page_file)
+    assert chromium.ask("document.documentElement.scrollWidth") <= width
+    shade = chromium.ask("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", shade)[:3])) < 3 * 128) == dark
+    assert chromium.ask('document.querySelector("canvas").clientWidth') > 200
+
+
+def test_a_reason_that_is_new_has_its_name(page_file: Path, chromium: Page, tmp_path: Path) -> None:
+    text = page_file.read_text().replace('"reason":"too_short"', '"reason":"too_loud"')
+    (tmp_path / "new.html").write_text(text)
+    chromium.open(tmp_path / "new.html")
+    assert "dropped: too loud" in chromium.ask('document.getElementById("legend").textContent')
+    assert chromium.complaints == []
+
+
+def test_what_the_policy_of_the_page_does_not_know_does_not_run(
+    page_file: Path, chromium: Page, tmp_path: Path
+) -> None:
+    text = page_file.read_text()
+    text = text.replace("</body>", '<script>document.title = "changed"</script></body>')
+    text = text.replace("<main>", '<main><img src="https://example.com/x.png">')
+    (tmp_path / "changed.html").write_text(text)
+    chromium.open(tmp_path / "changed.html")
+    assert chromium.ask("document.title") == "Preview of a recording"
+    assert sum("Content Security Policy" in said for said in chromium.complaints) == 2
+
+
+def test_it_shows_what_a_run_would_keep_and_drop(recordings: Path) -> None:
+    tally = plan(recordings / "call.wav", SHORT)
+    made = preview(recordings / "call.wav", SHORT)
+    data = data_of(made.html)
+    assert made.snippets == len(data["snippets"]) == tally.snippets
+    for reason in ("too_short", "over_limit"):
+        seconds = sum(drop["stop"] - drop["start"] for drop in data["drops"] if drop["reason"] == reason)
+        assert seconds == pytest.approx(tally.dropped_seconds[reason], abs=0.01)
+    assert sum(s["stop"] - s["start"] for s in data["speech"]) == pytest.approx(
+        tally.speech_seconds, abs=0.01
+    )
+    kept = sum(s["stop"] - s["start"] for s in data["snippets"])
+    assert kept == pytest.approx(tally.released_seconds, abs=0.01)
+
+
+def test_times_hold_across_chapters() -> None:
+    """A recording of more than a minute is cut in stretches; places still count from its beginning."""
+    rng = np.random.default_rng(1)
+    samples = rng.normal(0.0, 1e-4, 170 * 16_000)
+    places = [(20.0, 21.0), (100.0, 101.5), (150.0, 152.0)]
+    for start, stop in places:
+        samples[round(start * 16_000) : round(stop * 16_000)] = 0.5
+    segments = [deident.Segment(round(a * 16_000), round(b * 16_000)) for a, b in places]
+    data = data_of(preview((samples, 16_000), segments=segments).html)
+    assert [(s["start"], s["stop"]) for s in data["snippets"]] == places
+    envelope = np.frombuffer(base64.b64decode(data["envelopes"][0]), np.uint8)
+    assert envelope.size == 20 * 170
+    assert [int(n) for n in np.flatnonzero(np.diff((envelope > 200).astype(int)))] == [
+        20 * round(t * 10) // 10 - 1 for pair in places for t in pair
+    ]
+    late = data_of(preview((samples, 16_000), segments=segments, part=Part(90.0, 30.0)).html)
+    assert [(s["start"], s["stop"]) for s in late["snippets"]] == places[1:2]
+    assert late["goesOn"]
+    assert (late["start"], late["stop"]) == (90.0, 120.0)
+
+
+def test_without_leave_nothing_finer_than_50_ms_of_the_original_is_there(recordings: Path) -> None:
+    html = preview(recordings / "meeting.flac").html
+    data = data_of(html)
+    seconds = deident.read(recordings / "meeting.flac").seconds
+    assert data["envelopeStep"] == 0.05
+    assert len(base64.b64decode(data["envelopes"][0])) == np.ceil(seconds / 0.05)
+    assert set(data) == {
+        "title", "original", "start", "stop", "goesOn", "partial", "envelopeStep", "envelopes", "speech",
+        "drops", "unplayed", "snippets", "disguises", "scope", "maxSeconds", "minSeconds",
+    }  # fmt: skip
+    for snippet in data["snippets"]:
+        assert set(snippet) == {"talker", "start", "stop", "voices"}
+        assert [voice["name"] for voice in snippet["voices"]] == ["vocoder", "psola", "mcadams"]
+    original = without_hum(deident.read(recordings / "meeting.flac").mono)
+    for snippet in data["snippets"]:
+        piece = original[round(16_000 * snippet["start"]) : round(16_000 * snippet["stop"])]
+        for voice in snippet["voices"]:
+            changed = samples_of(voice)[: piece.size]
+            assert abs(np.corrcoef(piece[: changed.size], changed)[0, 1]) < 0.8
+
+
+def test_with_leave_the_original_is_what_was_said(recordings: Path) -> None:
+    data = data_of(preview(recordings / "meeting.flac", include_original=True).html)
+    original = without_hum(deident.read(recordings / "meeting.flac").mono)
+    for snippet in data["snippets"]:
+        first, *others = snippet["voices"]
+        assert first["original"]
+        assert not any(voice.get("original") for voice in others)
+        piece = original[round(16_000 * snippet["start"]) :][: round(16_000 * first["seconds"])]
+        np.testing.assert_allclose(samples_of(first), piece, atol=4 / 32_768)
+
+
+def test_a_page_stays_small(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = preview(recordings / "meeting.flac")
+    few = preview(recordings / "meeting.flac", part=Part(snippets=1))
+    assert (few.snippets, few.without_player) == (1, whole.snippets - 1)
+    monkeypatch.setattr(preview_module, "MOST_BYTES", len(whole.html) // 2)
+    half = preview(recordings / "meeting.flac")
+    assert len(half.html) < 0.7 * len(whole.html)
+    assert half.snippets + half.without_player == whole.snippets
+    assert len(data_of(half.html)["unplayed"]) == half.without_player > 0
+
+
+def test_the_command_writes_a_private_page_that_names_nothing(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    canary = tmp_path / "canary.wav"
+    canary.write_bytes((recordings / "call.wav").read_bytes())
+    command = ["preview", str(canary), "--disguises", "psola", "--seconds", "8"]
+    assert main(command) == 0
+    page = tmp_path / "preview.html"
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert "canary" not in page.read_text()
+    assert str(tmp_path) not in page.read_text()
+    said = capsys.readouterr()
+    assert "the original is left out" in said.err
+    assert "canary" not in said.out + said.err
+    assert main([*command, "--show-paths", "--include-original"]) == 0
+    assert "Preview of canary.wav" in page.read_text()
+    assert "holds the original voice" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ["canary.wav", "preview.html"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--out", "call.wav"], "ends in .html"),
+        (["--out", "nowhere/page.html"], "make it first"),
+        (["--out", "link.html"], "something else"),
+        (["--seconds", "0"], "seconds to show"),
+        (["--start", "-1"], "a start from 0"),
+        (["--start", "500"], "ends before"),
+        (["--snippets", "0"], "snippets to play"),
+        (["--disguises", "none"], "expected a disguise"),
+        (["--disguises", ",".join(["psola"] * 9)], "at most 8"),
+    ],
+)
+def test_wrong_calls_write_nothing(
+    arguments: list[str],
+    said: str,
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.html").symlink_to(tmp_path / "elsewhere")
+    assert main(["preview", str(recordings / "call.wav"), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["link.html"]
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "page.html"
+    write_page(place, "before")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        write_page(place, "after")
+    assert place.read_text() == "before"
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def test_data_cannot_leave_its_script() -> None:
+    title = "</script><!-- <script>{{POLICY}}{{STYLE}}{{DATA}}"
+    text = data_slot({"title": title})
+    assert "<" not in text
+    assert json.loads(text) == {"title": title}
+    samples = np.zeros(16_000)
+    assert data_of(preview((samples, 16_000), title=title).html)["title"] == title
+
+
+def test_templates_fetch_nothing() -> None:
+    for template in PACKAGE.glob("*.html"):
+        text = template.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?:|//[a-z]+\.|\bimport\(|fetch\(|@import", text), template.name
+
+
+def test_a_real_meeting_has_a_page(speech: Path) -> None:
+    recording = sorted((speech / "meeting").glob("*.flac"))[0]
+    made = preview(recording, part=Part(seconds=20.0), include_original=True)
+    assert made.snippets >= 2
+    assert len(made.html) < 20e6
+
+
+def test_the_part_is_checked() -> None:
+    for wrong in ({"seconds": 0.0}, {"seconds": 1e6}, {"start_seconds": -1.0}, {"snippets": 0}):
+        with pytest.raises(SettingError):
+            Part(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,134 @@
+"""The page on a run: its numbers are the run's, it names nothing, and it says when the audit found something."""
+
+import json
+import os
+import re
+import stat
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from deident.audit import AuditReport, Problem
+from deident.batch import Summary
+from deident.cli import main
+from deident.policy import Policy
+from deident.run_report import page
+from tests.browser import Page
+
+CLEAN = AuditReport(3, 6.0, ())
+
+
+@pytest.fixture(scope="module")
+def reported(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run's report and its store."""
+    folder = tmp_path_factory.mktemp("run")
+    canary = folder / "canary"
+    canary.mkdir()
+    for name in ("call.wav", "reading.mp3"):
+        (canary / f"canary-{name}").write_bytes((recordings / name).read_bytes())
+    (canary / "canary-broken.wav").write_text("canary")
+    code = main(["run", str(canary), "--out", str(folder / "store"), "--report", str(folder / "run.html"),
+                 "--jobs", "1", "--max-seconds", "1.8", "--min-seconds", "1.2", "--quiet"])  # fmt: skip
+    assert code == 1
+    return folder
+
+
+def text_of(html: str) -> str:
+    body = html[html.index("<main>") :]
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body)))
+
+
+def test_the_report_counts_what_is_in_the_store(reported: Path) -> None:
+    html = (reported / "run.html").read_text()
+    rows = [json.loads(line) for line in (reported / "store" / "manifest.jsonl").read_text().splitlines()]
+    bars = {float(start): int(count) for start, count in
+            re.findall(r"<title>([\d.]+) to [\d.]+ s: (\d+) snippets</title>", html)}  # fmt: skip
+    assert {start: count for start, count in bars.items() if count} == {
+        start: sum(start <= row["seconds"] < start + 0.5 for row in rows) for start in (1.0, 1.5)
+    }
+    text = text_of(html)
+    assert f"Every promise holds. {len(rows)} snippets in the store" in text
+    assert "released 2 " in text
+    assert "refused 1 " in text
+    assert "not-audio 1" in text
+    assert "over the limit, without a pause to divide it at" in text
+    assert "too short to understand" in text
+    assert re.search(r"[\d,]+ × real time", text)
+
+
+def test_the_report_names_no_source_and_is_private(reported: Path) -> None:
+    html = (reported / "run.html").read_text()
+    assert "canary" not in html
+    assert str(reported) not in html
+    assert stat.S_IMODE((reported / "run.html").stat().st_mode) == 0o600
+    assert sorted(os.listdir(reported)) == ["canary", "run.html", "store"]
+
+
+def test_the_report_in_a_browser(reported: Path, chromium: Page) -> None:
+    for width in (1280, 400):
+        chromium.show(width)
+        chromium.open(reported / "run.html")
+        assert chromium.ask("document.documentElement.scrollWidth") <= width
+    tall = chromium.ask('[...document.querySelectorAll("rect")].map(bar => bar.getBBox().height)')
+    assert max(tall) > 100
+    assert chromium.ask('getComputedStyle(document.querySelector("rect")).fill') != "rgb(0, 0, 0)"
+    assert chromium.complaints == []
+    assert chromium.fetched == [(reported / "run.html").as_uri()]
+
+
+def test_a_broken_promise_is_in_the_report_and_the_exit_code(
+    reported: Path, recordings: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        "run",
+        str(recordings / "call.wav"),
+        "--out",
+        str(tmp_path / "store"),
+        "--quiet",
+        "--jobs",
+        "1",
+    ]
+    assert main(arguments) == 0
+    (tmp_path / "store" / "notes.txt").write_text("canary")
+    assert main([*arguments, "--report", str(tmp_path / "run.html")]) == 1
+    text = text_of((tmp_path / "run.html").read_text())
+    assert "1 promises are broken" in text
+    assert "canary" not in text
+    assert "skipped 1" in text
+    assert "No snippet was released" in text
+
+
+def test_many_problems_and_long_limits_fit() -> None:
+    problems = tuple(Problem("stray", "a file that does not belong here") for _ in range(1_000))
+    summary = Summary(lengths={f"{n / 2:g}": n for n in range(1, 120)})
+    policy = Policy.from_mapping({"cutting": {"max_seconds": 60.0}, "disguise": ["psola", "mcadams"]})
+    html = page(summary, policy, AuditReport(3, 6.0, problems))
+    assert "and 980 more" in html
+    assert html.count("<rect") <= 24
+    counts = [int(count.replace(",", "")) for count in re.findall(r"s: ([\d,]+) snippets</title>", html)]
+    assert sum(counts) == sum(range(1, 120))
+    assert "psola, mcadams" in html
+
+
+def test_what_a_user_chose_is_text_in_the_page() -> None:
+    summary = Summary(dropped_seconds={"<b>": 1.0}, codes={"<i>": 1}, speech_seconds=2.0)
+    html = page(summary, Policy(), CLEAN)
+    assert "<b>&lt;" not in html
+    assert "&lt;b&gt;" in html
+    assert "&lt;i&gt;" in html
+    assert "50.0 %" in html
+
+
+def test_a_dry_run_has_no_report(
+    recordings: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = tmp_path / "run.html"
+    assert main(["run", str(recordings), "--dry-run", "--report", str(place)]) == 2
+    assert "dry run" in capsys.readouterr().err
+    assert (
+        main(["run", str(recordings), "--out", str(tmp_path / "s"), "--report", str(tmp_path / "run.txt")])
+        == 2
+    )
+    assert "ends in .html" in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
