@@ -11,6 +11,7 @@ BENCHMARKS = {
     "pitch": "benchmarks.pitch",
     "vad": "benchmarks.vad",
     "strength": "benchmarks.strength",
+    "ablation": "benchmarks.ablation",
     "whole": "benchmarks.whole",
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES
 from deident.evaluation.cache import Cache
 from deident.evaluation.command import Progress
+from deident.evaluation.corpus import Corpus, Utterance
 from deident.evaluation.layouts import read_corpus
 from deident.evaluation.naming import disguise_named
 from deident.evaluation.run import Settings, Tools, evaluate
@@ -107,10 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         methods |= {
             name: kind() for name, (package, kind) in PEERS.items() if importlib.util.find_spec(package)
         }
-    speech = os.environ.get("DEIDENT_SPEECH")
-    table = Path(speech) / "files.tsv" if speech else None
-    corpus = read_corpus(table, "verify/") if table else synthetic_corpus()
-    words = read_corpus(table, "digits/").utterances if table else ()
+    corpus, words = material()
     tools = Tools() if args.statistics else Tools.installed()
     started, progress = time.monotonic(), Progress()
     report = evaluate(
@@ -126,6 +125,15 @@ def main(argv: list[str] | None = None) -> int:
 
         write(report, Path(args.out))
     return report.exit_code
+
+
+def material() -> tuple[Corpus, Sequence[Utterance]]:
+    """Speakers to tell apart, and single words to learn from; invented voices where no recordings are."""
+    speech = os.environ.get("DEIDENT_SPEECH")
+    if not speech:
+        return synthetic_corpus(), ()
+    table = Path(speech) / "files.tsv"
+    return read_corpus(table, "verify/"), read_corpus(table, "digits/").utterances
 
 
 def _there(name: str) -> bool:

@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
 def _tools(args: argparse.Namespace) -> Tools:
     from dataclasses import replace
 
+    from deident.evaluation.encoders import Equalised
     from deident.evaluation.naming import object_named
     from deident.evaluation.run import Tools
 
@@ -106,7 +107,8 @@ def _tools(args: argparse.Namespace) -> Tools:
         )
     tools = Tools.installed()
     own = {name.partition(":")[2]: object_named(name) for name in args.encoder}
-    tools = replace(tools, encoders={**tools.encoders, **own})
+    flat = {f"{name}, equalised": Equalised(encoder) for name, encoder in own.items()}
+    tools = replace(tools, encoders={**tools.encoders, **own, **flat})
     return replace(tools, recogniser=object_named(args.recogniser)) if args.recogniser else tools
 
 

@@ -6,6 +6,7 @@ WavLM x-vector, for instance); `Resemblyzer` is the one that ships its weights."
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -14,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from deident.disguise import vocoder_tables
+from deident.disguise.vocoder import CEPSTRUM, LEVEL
 from deident.dsp.stft import frame_view
 from deident.errors import ExtraMissingError
+from deident.evaluation.cache import digest, fingerprint, source_digest
 
 Floats = npt.NDArray[np.float32]
 Encoder = Callable[[Floats], npt.NDArray[Any]]
@@ -93,3 +97,44 @@ class Resemblyzer:
         means = [embedded[a:b].mean(0) for a, b in pairwise(bounds)]
         unit = [mean / max(float(np.linalg.norm(mean)), 1e-9) for mean in means]
         return np.stack(unit)
+
+
+@dataclass(frozen=True)
+class Equalised:
+    """An encoder that hears every snippet through an equaliser first.
+
+    The long-term spectrum of a snippet's speech is brought to that of average speech: whatever colour a disguise
+    draws, or a microphone leaves, is undone as far as anybody can who does not know the draw."""
+
+    encoder: Any
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(
+            "equalised", fingerprint(self.encoder), source_digest(__name__, vocoder_tables.__name__)
+        )
+
+    def __call__(self, samples: Floats) -> Floats:
+        return np.asarray(self.many([samples])[0])
+
+    def many(self, snippets: list[Floats]) -> Floats:
+        """(snippets, dims)."""
+        flat = [equalised(snippet) for snippet in snippets]
+        if hasattr(self.encoder, "many"):
+            return np.asarray(self.encoder.many(flat))
+        return np.stack([np.asarray(self.encoder(snippet)) for snippet in flat])
+
+
+def equalised(samples: Floats) -> Floats:
+    """(samples,) at the level and with the smooth long-term spectrum of average speech."""
+    if not samples.any():
+        return samples
+    powers = CEPSTRUM.band_powers(samples)
+    total = powers.mean(axis=1)
+    average = powers[total > np.percentile(total, 95) * 10.0**-1.8].mean(axis=0)
+    floor = 1e-4  # -40 dB: what is further below was never there
+    ratio = np.log((vocoder_tables.BANDS + floor) / (average / average.mean() + floor))
+    smooth = ratio @ CEPSTRUM.analysis @ CEPSTRUM.basis(CEPSTRUM.bins_hz)
+    gain = np.exp(0.5 * smooth).astype(np.float32)
+    flat = CEPSTRUM.stft.process(samples, lambda _frames, spectra: spectra * gain)
+    return flat * np.float32(LEVEL / (np.sqrt(np.mean(flat**2)) + 1e-9))

@@ -65,13 +65,13 @@ class Tools:
     @classmethod
     def installed(cls) -> Tools:
         """The encoder and the recogniser of the extra `attackers`, as far as they are there."""
-        from deident.evaluation.encoders import Resemblyzer
+        from deident.evaluation.encoders import Equalised, Resemblyzer
         from deident.evaluation.utility import Pocketsphinx
 
         encoders: dict[str, Any] = {}
         recogniser, lacking = None, []
         try:
-            encoders["encoder"] = Resemblyzer()
+            encoders = {"encoder": Resemblyzer(), "equalised": Equalised(Resemblyzer())}
         except ExtraMissingError:
             lacking.append(
                 "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they "

@@ -1,0 +1,87 @@
+"""What each stage of the vocoder protects and costs: the default with one setting changed, attacked.
+
+`python -m benchmarks ablation` on the recordings in the folder that DEIDENT_SPEECH names. The first rows take a
+stage away; the last are other points on the curve of equal error rate against words wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.strength import RESULTS, material
+from deident.disguise.vocoder import Vocoder
+from deident.evaluation.cache import Cache
+from deident.evaluation.run import Settings, Tools, evaluate
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the default": {},
+    "smoothing 1 to 2 frames": {"smoothing": (1.0, 2.0)},
+    "spread jitter 0": {"spread_jitter": 0.0},
+    "colour 0": {"colour": 0.0},
+    "covariance 0": {"covariance": 0.0},
+    "sounds 0": {"sounds": 0.0},
+    "tract norm 0": {"tract_norm": 0.0},
+    "spread 0": {"spread": 0.0, "covariance": 0.0},
+    "mean 0": {"mean": 0.0},
+    "noise 0": {"noise": 0.0},
+    "timing 0": {"timing": 0.0},
+    "drawn tract and warp": {"tract": (0.9, 1.12), "warp": 0.04},
+    "settle 0.3": {"settle": 0.3},
+    "spread jitter 0.5": {"spread_jitter": 0.5},
+    "more of everything": {"smoothing": (1.5, 2.5), "spread_jitter": 0.4, "settle": 0.3},
+}
+COLUMNS = ("variant", "strongest", "encoder", "equalised", "statistics", "same recording", "top-1", "words")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks ablation", description=__doc__)
+    parser.add_argument("--only", help="names of variants, separated by commas")
+    parser.add_argument("--cache", help="keep work in this folder")
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args(argv)
+    corpus, _ = material()
+    tools, cache = Tools.installed(), Cache(Path(args.cache) if args.cache else None)
+    chosen = args.only.split(",") if args.only else list(VARIANTS)
+    rows: list[dict[str, Any]] = []
+    print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
+    for name in chosen:
+        methods = {name: Vocoder(**VARIANTS[name])}
+        how = Settings(invert=False, draws=100)
+        report = evaluate(corpus, methods, settings=how, tools=tools, cache=cache, jobs=args.jobs)
+        rows.append({"variant": name, "changed": VARIANTS[name], **_row(report, name)})
+        print("| " + " | ".join(_text(rows[-1][column]) for column in COLUMNS) + " |", flush=True)
+        (RESULTS / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _row(report: Any, name: str) -> dict[str, Any]:
+    verdict = report.verdicts[name]
+    words = verdict.utility.relative_word_error
+
+    def percent(result: Any) -> list[float]:
+        return [round(100.0 * value, 1) for value in (result.eer, result.low, result.high)]
+
+    def rate(family: str) -> float | None:
+        found = verdict.attacks.get(f"informed/{family}")
+        return round(100.0 * found.eer, 1) if found else None
+
+    return {
+        "strongest": percent(verdict.headline),
+        **{family: rate(family) for family in ("encoder", "equalised", "statistics")},
+        "same recording": percent(verdict.same_recording),
+        "top-1": round(verdict.identification.top_1.value, 2),
+        "words": [round(value, 2) for value in (words.value, words.low, words.high)] if words else None,
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{value[0]} [{value[1]}, {value[2]}]"
+    return "-" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
