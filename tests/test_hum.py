@@ -66,15 +66,17 @@ def test_speech_is_left_as_it_was() -> None:
     assert np.std(subtract(speech, 50.03) - speech) < 0.01 * np.std(speech)
 
 
-@pytest.mark.parametrize("method", ["psola", "mcadams", "pitch_shift", "vocoder"])
-def test_no_method_passes_hum_on(method: str) -> None:
-    """However a disguise moves frequencies, what has no lines going in has none coming out."""
-    speech = talk(12.0)
-    clean, dirty = (
-        [s.samples for s in deidentify(Audio(sound, RATE), Policy(disguise=disguise_named(method)))]
-        for sound in (speech, speech + hum(12.0, 50.03, 0.02))
-    )
-    assert len(clean) == len(dirty) > 0
+def test_a_run_takes_it_out_before_the_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """McAdams moves formants, not lines: what hums going in would hum coming out."""
+    heard = Audio(talk(12.0) + hum(12.0, 50.03, 0.02), RATE)
+
+    def released() -> list[np.ndarray]:
+        return [s.samples for s in deidentify(heard, Policy(disguise=disguise_named("mcadams")))]
+
+    taken_out = released()
+    monkeypatch.setattr("deident.chapters.without_hum", lambda samples: samples)
+    left_in = released()
+    assert len(taken_out) == len(left_in) > 0
 
     def lines(snippets: list[np.ndarray]) -> float:
         spectrum = [np.abs(np.fft.rfft(s * np.hanning(s.size), 1 << 18)) ** 2 for s in snippets]
@@ -83,4 +85,4 @@ def test_no_method_passes_hum_on(method: str) -> None:
         ]
         return float(band.max())
 
-    assert lines(dirty) < 4 * lines(clean) + 1e-6
+    assert lines(taken_out) < 0.2 * lines(left_in)
