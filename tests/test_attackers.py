@@ -201,6 +201,12 @@ class TestBackend:
 
 
 class TestAttackers:
+    def test_too_few_training_speakers_are_told(self) -> None:
+        nothing = np.zeros(0)
+        attack = Attack(np.zeros((1, 2, 2)), nothing, nothing, lambda comparison: np.zeros((1, 2, 2)))
+        with pytest.raises(SettingError, match="training speakers"):
+            fuse([attack])
+
     def test_undisguised_everyone_succeeds(self) -> None:
         e = make_evidence(offset=0.0)
         assert all(rate(a.attack(e, comparable=False), e.trials) < 0.05 for a in ATTACKERS.values())

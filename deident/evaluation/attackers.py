@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from deident.errors import SettingError
 from deident.evaluation import backend
 from deident.evaluation.trials import Comparison, Doubles, Pairs, Trials, folds
 
@@ -230,10 +231,15 @@ def _attack(
 def fuse(attacks: Mapping[str, Attack] | Sequence[Attack]) -> Attack:
     """The attacks joined by logistic regression, trained on held-out scores of training speakers alone.
 
-    Both kinds of trial weigh the same. Brümmer et al., IEEE Trans. Audio, Speech and Language 15 (2007)."""
+    Both kinds of trial weigh the same. Brümmer et al., IEEE Trans. Audio, Speech and Language 15 (2007).
+    Raises `SettingError` when there are too few training speakers."""
     parts = list(attacks.values()) if isinstance(attacks, Mapping) else list(attacks)
     same = np.stack([part.held_target for part in parts], axis=1)
     other = np.stack([part.held_nontarget for part in parts], axis=1)
+    if not len(same) or not len(other):
+        raise SettingError(
+            "expected enough training speakers to hold a third of each sex out, two of them at least; add speakers"
+        )
     weights, offset = _logistic(same, other)
 
     def join(scores: Sequence[Doubles]) -> Doubles:

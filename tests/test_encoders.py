@@ -1,0 +1,46 @@
+"""The equaliser in front of an encoder, with an encoder that hears nothing but colour."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE
+from deident.disguise.vocoder import CEPSTRUM
+from deident.evaluation.encoders import Equalised, equalised
+from tests.voices import WOMAN, speech
+
+
+def colour(samples: np.ndarray) -> np.ndarray:
+    """(40,) the long-term spectrum in nepers, without its level."""
+    logs = np.log(CEPSTRUM.band_powers(samples).mean(axis=0) + 1e-6)
+    return logs - logs.mean()
+
+
+def coloured(samples: np.ndarray) -> np.ndarray:
+    gain = np.exp(np.cos(np.linspace(0.0, 3.0 * np.pi, CEPSTRUM.stft.bins))).astype(np.float32)
+    return CEPSTRUM.stft.process(samples, lambda _frames, spectra: spectra * gain)
+
+
+def test_an_equalised_encoder_hears_no_drawn_colour() -> None:
+    noise = np.random.default_rng(5).standard_normal(3 * RATE).astype(np.float32)
+    plain = speech(WOMAN, 3.0, seed=5) + 0.02 * noise  # so that every band has something to colour
+    bright = coloured(plain)
+    heard = [np.linalg.norm(colour(bright) - colour(plain))]
+    flat = Equalised(colour)
+    heard.append(np.linalg.norm(flat(bright) - flat(plain)))
+    assert heard[1] < 0.3 * heard[0]
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(40, 0.1, np.float32)])
+def test_silence_and_a_moment_stay_finite(samples: np.ndarray) -> None:
+    out = equalised(samples)
+    assert out.shape == samples.shape
+    assert np.isfinite(out).all()
+
+
+def test_it_travels_to_workers_and_is_named_by_what_it_wraps() -> None:
+    one, other = Equalised(colour), Equalised(coloured)
+    assert pickle.loads(pickle.dumps(one)).fingerprint == one.fingerprint != other.fingerprint
