@@ -18,11 +18,12 @@ from deident.batch import dry_run, run
 from deident.cli import main
 from deident.codec import encode_wav, read
 from deident.errors import ExtraMissingError, KeyMaterialError, RecordingError, SettingError, StoreError
+from deident.interop.items import read_items
 from deident.policy import Policy
 from deident.remote import Folder
 from deident.secret import Key, fresh_name
 from deident.sources import Recording, expand, read_table
-from deident.store import Entry, Staged
+from deident.store import Entry, Linkage, Staged, audit_linkage
 from deident.store import remote as remote_module
 from deident.store.lease import Lease
 from deident.store.remote import RemoteSpool, RemoteStore
@@ -378,3 +379,18 @@ def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
     folder.put({f".private/log/{name}": bytes(raw)})
     with pytest.raises(StoreError, match="was changed"):
         RemoteStore(place, key=KEY)
+
+
+def test_what_needs_files_refuses_a_uri_in_plain_words(bucket: str, place: str) -> None:
+    run([bucket], place, POLICY, key=KEY, jobs=1)
+    with pytest.raises(StoreError, match="not at a URI"):
+        read_items(place)
+
+
+def test_the_linkage_of_a_store_at_a_uri_is_audited(bucket: str, place: str, tmp_path: Path) -> None:
+    run([bucket], place, POLICY, key=KEY, jobs=1, linkage=tmp_path / "links")
+    assert audit_linkage(place, tmp_path / "links", KEY) == []
+    Linkage(tmp_path / "links", KEY).remove(lambda _link: True)
+    assert len(audit_linkage(place, tmp_path / "links", KEY)) == len(snippets(place)) > 0
+    with pytest.raises(StoreError, match="no linkage"):
+        audit_linkage(place, tmp_path / "nothing", KEY)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from deident.review import Programme, hold_round
-    from deident.store import Store
+    from deident.store import Store, folder_of
 
     names = args.reviewers.split(",")
     if args.reviewers.isdecimal():
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     opted_out = frozenset(_opted_out(args.opt_out)) if args.opt_out else frozenset()
     linkage, key = linkage_of(args)
-    with Store(args.store, key=key, create=False) as store:
+    with Store(folder_of(args.store), key=key, create=False) as store:
         batches = hold_round(
             store,
             linkage,

@@ -55,9 +55,10 @@ class Item:
 
 def read_items(store: str | os.PathLike[str]) -> list[Item]:
     """The snippets of a store, sorted by id. Raises `StoreError` when there is no store."""
+    from deident.store import folder_of
     from deident.store.store import MANIFEST, is_store
 
-    place = Path(store)
+    place = folder_of(store)
     try:
         if not is_store(place):
             raise StoreError("expected a store that `deident run` made; there is none at that place")

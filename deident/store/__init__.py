@@ -3,7 +3,7 @@
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
-from deident.store.opening import open_spool, open_store
+from deident.store.opening import folder_of, open_spool, open_store
 from deident.store.proof import audit_linkage
 from deident.store.sealed import Sealed
 from deident.store.store import WINDOW, Store, is_store, new_spool
@@ -21,6 +21,7 @@ __all__ = [
     "Staged",
     "Store",
     "audit_linkage",
+    "folder_of",
     "is_store",
     "new_spool",
     "open_spool",

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deident.errors import StoreError
 from deident.remote import is_uri
 from deident.secret import Key
 from deident.store.disk import Spool
@@ -37,3 +38,11 @@ def open_spool(staging: str) -> Spool | RemoteSpool:
 
         return RemoteSpool(staging)
     return new_spool(Path(staging))
+
+
+def folder_of(place: str | os.PathLike[str]) -> Path:
+    """The path of a store in a folder. Raises `StoreError` for a URI: what reads snippets one by one as files does
+    not work on one."""
+    if is_uri(str(place)):
+        raise StoreError("this works on a store in a folder, not at a URI: copy the store to a folder first")
+    return Path(place)

@@ -7,28 +7,35 @@ import stat
 from pathlib import Path
 
 from deident.audit import Problem
+from deident.errors import StoreError
+from deident.remote import is_uri
 from deident.secret import Key
 from deident.store.linkage import Linkage
-from deident.store.store import Store
+from deident.store.opening import open_store
 
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
     """The broken promises of a linkage: a private regular file outside the store, whose names are those of the
-    store's snippets, each once. Raises `KeyMaterialError` for a wrong key, `StoreError` for a damaged file and
+    store's snippets, each once. Raises `KeyMaterialError` for a wrong key, `StoreError` for a missing or damaged file and
     for a store that a run is at work in."""
     problems = []
     path = Path(linkage)
-    info = path.lstat()
+    try:
+        info = path.lstat()
+    except OSError:
+        raise StoreError(
+            "there is no linkage at that place: give the file that `run --linkage` wrote"
+        ) from None
     if not stat.S_ISREG(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o600 or info.st_nlink != 1:
         problems.append(Problem("linkage", "the linkage must be a regular file with mode 0600 and one link"))
-    if path.resolve().is_relative_to(Path(store).resolve()):
+    if not is_uri(str(store)) and path.resolve().is_relative_to(Path(store).resolve()):
         problems.append(
             Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
         )
     links = Linkage(path, key)
-    with Store(store, key=key, create=False) as opened:
+    with open_store(store, key=key, create=False) as opened:
         known = [name for link in links.links() if link.store == opened.id for name in link.names]
-        held = {entry.name for entry in os.scandir(opened.path) if opened.has(entry.name)}
+        held = set(opened.names())
     named = set(known)
     if len(known) != len(named):
         problems.append(

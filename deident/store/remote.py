@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -115,6 +115,10 @@ class RemoteStore:
     def has(self, name: str) -> bool:
         """See `Store.has`."""
         return self._ledger.has(name)
+
+    def names(self) -> Iterator[str]:
+        """See `Store.names`."""
+        return (row.name for row in self._ledger.released())
 
     def commit(
         self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False

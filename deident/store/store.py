@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -97,6 +97,10 @@ class Store:
     def has(self, name: str) -> bool:
         """Whether this is the name of a released snippet."""
         return self._ledger.has(name)
+
+    def names(self) -> Iterator[str]:
+        """The released snippets."""
+        return (row.name for row in self._ledger.released())
 
     def spool(self) -> Spool:
         return new_spool(self.staging, self._disk)
