@@ -185,6 +185,23 @@ def test_without_leave_nothing_finer_than_50_ms_of_the_original_is_there(recordi
             assert abs(np.corrcoef(piece[: changed.size], changed)[0, 1]) < 0.8
 
 
+def test_the_original_too_is_muted(recordings: Path) -> None:
+    def heard(mute: list[deident.Segment]) -> np.ndarray:
+        """The original as far as the page has it, where it was said."""
+        out = np.zeros(60 * 16_000, np.float32)
+        page = preview(recordings / "meeting.flac", include_original=True, mute=mute).html
+        for snippet in data_of(page)["snippets"]:
+            voice = samples_of(snippet["voices"][0])
+            out[round(16_000 * snippet["start"]) :][: voice.size] = voice
+        return out
+
+    before = heard([])
+    at = int(np.abs(before).argmax())
+    after = heard([deident.Segment(at, at + 800)])
+    assert np.abs(after[at : at + 800]).max() <= 2 / 32_768 < 0.1 < np.abs(before[at : at + 800]).max()
+    assert np.abs(after).max() > 0.05
+
+
 def test_with_leave_the_original_is_what_was_said(recordings: Path) -> None:
     data = data_of(preview(recordings / "meeting.flac", include_original=True).html)
     original = without_hum(deident.read(recordings / "meeting.flac").mono)

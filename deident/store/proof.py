@@ -16,8 +16,8 @@ from deident.store.opening import open_store
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
     """The broken promises of a linkage: a private regular file outside the store, whose names are those of the
-    store's snippets, each once. Raises `KeyMaterialError` for a wrong key, `StoreError` for a missing or damaged file and
-    for a store that a run is at work in."""
+    store's snippets, each once. Raises `KeyMaterialError` for a wrong key, `StoreError` for a missing or damaged
+    file and for a store that a run is at work in."""
     problems = []
     path = Path(linkage)
     try:
