@@ -103,6 +103,7 @@ def run(
     progress : called with every outcome as it comes.
     A recording that fails ends as `refused` and never ends the run. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
+    from deident.pipeline import Tally
     from deident.policy import Policy
     from deident.store import Linkage, open_store
 
@@ -125,15 +126,17 @@ def run(
             entry = store.entry(_place(store, recording))
             if entry is None or not _is_done(entry, settings(recording), again):
                 todo.append((number, recording))
-            elif recording.mute and entry.policy.partition("-")[2] != _muted(store, recording, policy):
-                _tell(summary, _unmuted(number), recording, store.key, progress)
+            elif entry.state != "erased" and _was_heard(store, recording, policy, {entry.policy}):
+                outcome = Outcome(number, "refused", Tally(), *_UNMUTED)
+                _tell(summary, outcome, recording, store.key, progress)
             else:
-                _tell(summary, _skipped(number), recording, store.key, progress)
+                _tell(summary, Outcome(number, "skipped", Tally()), recording, store.key, progress)
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         try:
             with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
                 for outcomes, spool in results:
                     _commit(store, outcomes, spool, waiting, settings, again, links)
+                    _refuse_heard(store, outcomes, waiting, policy)
                     for outcome in outcomes:
                         _tell(summary, outcome, waiting[outcome.number], store.key, progress)
         finally:  # no worker is at work any more
@@ -203,17 +206,16 @@ def _is_done(entry: Entry, settings: str, again: bool) -> bool:
     return entry.state in ("released", "partial", "erased") or entry.policy == settings
 
 
-def _skipped(number: int) -> Outcome:
-    from deident.pipeline import Tally
+def _was_heard(store: Store | RemoteStore, recording: Recording, policy: Policy, before: set[str]) -> bool:
+    """Whether what is to be muted may be heard in what was released under the settings `before`."""
+    mute = _muted(store, recording, policy)
+    return bool(mute) and any(settings.partition("-")[2] != mute for settings in before)
 
-    return Outcome(number, "skipped", Tally())
 
-
-def _unmuted(number: int) -> Outcome:
-    from deident.pipeline import Tally
-
-    why = "released before with other parts muted: erase what came from it, or begin a new store"
-    return Outcome(number, "refused", Tally(), "mute-changed", why)
+_UNMUTED = (
+    "mute-changed",
+    "released before with other parts muted: begin a new store, or erase here what came from it",
+)
 
 
 def _commit(
@@ -248,6 +250,18 @@ def _commit(
         if not counted:
             outcome.state, outcome.code = "skipped", "released-before"
             outcome.message = "the same sound was released or erased before"
+
+
+def _refuse_heard(
+    store: Store | RemoteStore, outcomes: list[Outcome], recordings: list[Recording], policy: Policy
+) -> None:
+    """A sound that is in the store from another place, or from this one before it changed, is muted there or not."""
+    for outcome in outcomes:
+        before = store.policies(store.content(outcome.tally.digest))
+        known = outcome.code == "released-before"
+        if known and _was_heard(store, recordings[outcome.number], policy, before):
+            outcome.state = "refused"
+            outcome.code, outcome.message = _UNMUTED
 
 
 def _links(

@@ -185,27 +185,12 @@ def _pieces(
 ) -> Iterator[Piece]:
     def pieces(chapters: Chapters, chapter: Chapter, end: int | None) -> Iterator[Piece]:
         tally.speech_seconds += sum(len(s) for s in chapter.segments) / RATE
-        for found in cut(
-            chapter.audio,
-            chapter.segments,
-            policy.cutting,
-            speech=policy.speech,
-            stretch=getattr(policy.disguise, "stretch", 1.0),
-            muted=chapters.mute.of(chapter.audio, chapter.offset),
-        ):
-            if found.dropped:
-                tally.drop(found.dropped, found.segment.seconds())
-                continue
-            where = found.segment.shift(chapter.offset)
-            heard = len(where) - sum(map(len, chapters.mute.within(where)))
-            if heard < policy.cutting.min_samples:
-                tally.drop("muted", found.segment.seconds())
+        for where, audio, dropped in places_of(chapters, chapter, policy):
+            if dropped:
+                tally.drop(dropped, where.seconds())
                 continue
             mark = (chapters.talker, chapters.count, chapter.digest)
             chapters.count += 1
-            audio = chapter.audio[found.segment]
-            if policy.mute.fill == "tone":
-                audio = Audio(chapters.mute.toned(audio.mono, where.start), RATE)
             turn = chapters.guide.turn(where)
             text, words = said(turn, where, end=end, muted=chapters.mute.within) if turn else (None, ())
             yield Piece(audio, mark, chapters.opening, turn, text, tuple(w.within(where) for w in words))
@@ -215,6 +200,29 @@ def _pieces(
     if not decoding.partial:
         for chapters in talkers:
             chapters.mute.check(chapters.end)
+
+
+def places_of(
+    chapters: Chapters, chapter: Chapter, policy: Policy
+) -> Iterator[tuple[Segment, Audio, str | None]]:
+    """The pieces of a chapter: where in the recording, with what sound, and why dropped (None: it is kept)."""
+    for found in cut(
+        chapter.audio,
+        chapter.segments,
+        policy.cutting,
+        speech=policy.speech,
+        stretch=getattr(policy.disguise, "stretch", 1.0),
+        muted=chapters.mute.of(chapter.audio, chapter.offset),
+    ):
+        where = found.segment.shift(chapter.offset)
+        audio = chapter.audio[found.segment]
+        heard = len(where) - sum(map(len, chapters.mute.within(where)))
+        if not found.dropped and heard < policy.cutting.min_samples:
+            yield where, audio, "muted"
+            continue
+        if policy.mute.fill == "tone":
+            audio = Audio(chapters.mute.toned(audio.mono, where.start), RATE)
+        yield where, audio, found.dropped
 
 
 def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> Iterator[Piece]:

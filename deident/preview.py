@@ -21,10 +21,9 @@ from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
 from deident.mute import Mute
 from deident.pages import data_slot, filled
-from deident.pipeline import Snippet, revoicer
+from deident.pipeline import Snippet, places_of, revoicer
 from deident.policy import Policy, Scope, disguise_named
 from deident.secret import fresh_rng
-from deident.snippets import cut
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")
@@ -105,18 +104,9 @@ class _Heard:
         self.ends[talker] = start + len(chapter.audio)
         here = (segment.shift(start) for segment in chapter.segments)
         self.speech += [(talker, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
-        for found in cut(
-            chapter.audio,
-            chapter.segments,
-            policy.cutting,
-            speech=policy.speech,
-            stretch=getattr(policy.disguise, "stretch", 1.0),
-            muted=chapters.mute.of(chapter.audio, start),
-        ):
-            where = found.segment.shift(start)
+        for where, audio, dropped in places_of(chapters, chapter, policy):
             if self.part.start <= where.start < self.part.stop:
-                audio = None if found.dropped else chapter.audio[found.segment]
-                self.places.append(_Place(where, talker, found.dropped, audio))
+                self.places.append(_Place(where, talker, dropped, None if dropped else audio))
         inside = chapter.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
         self.levels[talker].append(np.array(inside))
 
@@ -200,6 +190,10 @@ def _listen(
             heard.add(chapters, chapter, policy)
             if min(heard.ends) >= part.stop:
                 break
+        else:
+            if not decoding.partial:
+                for chapters in talkers:
+                    chapters.mute.check(chapters.end)
         heard.partial = decoding.partial
     heard.places.sort(key=lambda place: (place.segment, place.talker))
     return heard

@@ -81,6 +81,7 @@ def deal(
     opted_out : paths, speakers or pseudonyms whose recordings take no part, wherever else the same sound
     lies.   heard : (reviewer, mark) of earlier rounds, where marks are what `marks` says of a link."""
     links = list(links)
+    secrets.SystemRandom().shuffle(links)  # of those who spoke in a recording, not always the first is heard
     seen = set(heard)
     without = {link.content for link in links if {link.path, link.speaker, link.recording} & opted_out}
     pool: list[tuple[str, frozenset[str]]] = []

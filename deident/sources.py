@@ -228,6 +228,6 @@ def text_of(path: str | os.PathLike[str]) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SettingError(f"the table cannot be read: {error.strerror}") from None
+        raise SettingError(f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SettingError("the table is not UTF-8 text") from None
+        raise SettingError("the file is not UTF-8 text") from None

@@ -85,6 +85,7 @@ def test_messages_name_recordings_by_pseudonym_only(tmp_path: Path) -> None:
         (["run", "--out", "s"], "expected recordings"),
         (["run", "x.wav", "--out", "s", "--disguise", "none"], "expected a disguise"),
         (["run", "x.wav", "--out", "s", "--preset", "none"], "expected a preset"),
+        (["run", "x.wav", "--out", "s", "--mute", "none.json"], "--mute: the file cannot be read"),
         (["run", "x.wav", "--out", "s", "--max-seconds", "0"], "max_seconds"),
         (["run", "x.wav", "--out", "s", "--channels", "left"], "channels"),
         (["run", "x.wav", "--out", "s", "--jobs", "0"], "--jobs"),

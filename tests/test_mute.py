@@ -219,9 +219,31 @@ def test_what_was_released_unmuted_is_told(reading: Audio, tmp_path: Path) -> No
     assert states(muted, "b") == ({"released": 1}, {})
     assert states(muted, "b") == ({"skipped": 1}, {})
     assert states(other, "b") == ({"refused": 1}, {"mute-changed": 1})
-    # the same sound under another name is known, muted or not
+    # the same sound under another name or time is known, muted or not
     (tmp_path / "r.wav").rename(tmp_path / "moved.wav")
-    assert states(Recording(str(tmp_path / "moved.wav"), mute=other.mute), "a")[0] == {"skipped": 1}
+    moved = str(tmp_path / "moved.wav")
+    assert states(Recording(moved, mute=other.mute), "a") == ({"refused": 1}, {"mute-changed": 1})
+    assert states(Recording(moved, mute=other.mute), "b") == ({"refused": 1}, {"mute-changed": 1})
+    assert states(Recording(moved, mute=muted.mute), "b") == ({"skipped": 1}, {"released-before": 1})
+    assert states(Recording(moved), "a") == ({"skipped": 1}, {"released-before": 1})
+
+
+def test_what_was_erased_is_not_called_unmuted(reading: Audio, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
+    plain = Recording(str(tmp_path / "r.wav"))
+    muted = Recording(plain.path, mute=(seconds(1, 2),))
+    policy = Policy(disguise=Sine())
+    run([plain], tmp_path / "s", policy, key=KEY, jobs=1, linkage=tmp_path / "links")
+    key = tmp_path / "key"
+    key.write_text(bytes(32).hex())
+    key.chmod(0o600)
+    erase = ["erase", "s", "--linkage", "links", "--key-file", "key", "--source", "r.wav"]
+    subprocess.run([sys.executable, "-m", "deident", *erase], cwd=tmp_path, check=True)
+    (tmp_path / "copy.wav").write_bytes((tmp_path / "r.wav").read_bytes())
+    copy = Recording(str(tmp_path / "copy.wav"), mute=muted.mute)
+    for recording in (muted, copy):
+        summary = run([recording], tmp_path / "s", policy, key=KEY, jobs=1)
+        assert (summary.states["skipped"], summary.fine) == (1, True)
 
 
 FILES = {

@@ -16,6 +16,7 @@ from deident import Cutting, Policy, SettingError, StoreError
 from deident import preview as preview_module
 from deident.cli import main
 from deident.dsp.hum import without_hum
+from deident.mute import Muting
 from deident.pages import data_slot, write_page
 from deident.pipeline import plan
 from deident.preview import Part, preview
@@ -141,6 +142,38 @@ def test_it_shows_what_a_run_would_keep_and_drop(recordings: Path) -> None:
     )
     kept = sum(s["stop"] - s["start"] for s in data["snippets"])
     assert kept == pytest.approx(tally.released_seconds, abs=0.01)
+
+
+def test_what_is_muted_is_as_in_a_run(recordings: Path) -> None:
+    """Silent in the original too; a snippet of nothing else is dropped; a tone is heard where one was asked for."""
+    sound, whole = deident.read(recordings / "call.wav"), data_of(preview(recordings / "call.wav").html)
+    first = whole["snippets"][0]
+    mute = [deident.Segment(round(first["start"] * 16_000), round(first["stop"] * 16_000))]
+    last = whole["snippets"][-1]
+    middle = round((last["start"] + last["stop"]) * 8_000)
+    mute.append(deident.Segment(middle, middle + 8_000))
+    for channels in ("mix", "split"):
+        policy = deident.Policy(channels=channels)  # type: ignore[arg-type]
+        given = {"recording": recordings / "call.wav", "policy": policy, "mute": mute}
+        tally, made = plan(**given), data_of(preview(**given, include_original=True, disguises={}).html)  # type: ignore[arg-type]
+        assert len(made["snippets"]) == tally.snippets
+        muted = [d["stop"] - d["start"] for d in made["drops"] if d["reason"] == "muted"]
+        assert sum(muted) == pytest.approx(tally.dropped_seconds.get("muted", 0.0), abs=0.01)
+        for snippet in made["snippets"]:
+            heard, start = samples_of(snippet["voices"][0]), round(snippet["start"] * 16_000)
+            for place in mute:
+                inside = heard[max(0, place.start - start) : max(0, place.stop - start)]
+                assert not inside.size or np.abs(inside).max() <= 2 / 32_768  # dither
+    toned = deident.Policy(mute=Muting("tone"))
+    page = data_of(preview(sound, toned, mute=mute, include_original=True, disguises={}).html)
+    snippet = page["snippets"][-1]
+    at = middle - round(snippet["start"] * 16_000)
+    assert samples_of(snippet["voices"][0])[at : at + 8_000].std() > 0.001
+
+
+def test_ranges_of_another_recording_make_no_page(recordings: Path) -> None:
+    with pytest.raises(deident.RecordingError, match="past the end"):
+        preview(recordings / "call.wav", mute=[deident.Segment(10**6, 10**6 + 16_000)])
 
 
 def test_times_hold_across_chapters() -> None:

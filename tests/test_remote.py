@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from deident import remote
+from deident.audio import RATE, Segment
 from deident.audit import audit_store
 from deident.batch import dry_run, run
 from deident.cli import main
@@ -27,6 +28,7 @@ from deident.store import Entry, Linkage, Staged, audit_linkage
 from deident.store import remote as remote_module
 from deident.store.lease import Lease
 from deident.store.remote import RemoteSpool, RemoteStore
+from deident.turns import Turn
 from tests.methods import Sine
 
 fsspec = pytest.importorskip("fsspec")
@@ -394,3 +396,43 @@ def test_the_linkage_of_a_store_at_a_uri_is_audited(bucket: str, place: str, tmp
     assert len(audit_linkage(place, tmp_path / "links", KEY)) == len(snippets(place)) > 0
     with pytest.raises(StoreError, match="no linkage"):
         audit_linkage(place, tmp_path / "nothing", KEY)
+
+
+def test_a_linkage_in_a_store_at_file_is_told(recordings: Path, tmp_path: Path) -> None:
+    place = f"file://{tmp_path}/s"
+    run([recordings / "call.wav"], place, POLICY, key=KEY, jobs=1, linkage=tmp_path / "links")
+    (tmp_path / "links").rename(tmp_path / "s" / "links")
+    assert [p.message for p in audit_linkage(place, tmp_path / "s" / "links", KEY)] == [
+        "the linkage lies in the store: whoever gets the one has the other"
+    ]
+
+
+def test_one_of_several_speakers_is_erased(recordings: Path, place: str, tmp_path: Path) -> None:
+    """The other's snippets stay, and the linkage goes on agreeing with the store."""
+    key, linkage = tmp_path / "key", tmp_path / "links"
+    KEY.write(key)
+    turns = tuple(
+        Turn(Segment(a * RATE, (a + 2) * RATE), who) for a, who in ((1, "ann"), (5, "bob"), (9, "ann"))
+    )
+    talk = Recording(str(recordings / "reading.mp3"), turns=turns)
+    run([talk], place, POLICY, key=KEY, jobs=1, linkage=linkage)
+    of = {link.speaker: set(link.names) for link in Linkage(linkage, KEY).links()}
+    assert set(of) == {"ann", "bob"}
+    options = ["--linkage", str(linkage), "--key-file", str(key)]
+    assert main(["erase", place, *options, "--speaker", "ann"]) == 0
+    assert set(snippets(place)) == of["bob"]
+    assert audit_store(place).clean
+    assert not audit_linkage(place, linkage, KEY)
+    assert main(["erase", place, *options, "--speaker", "bob"]) == 0
+    assert not snippets(place)
+
+
+def test_a_kaldi_folder_of_a_place_is_refused_before_anything_is_read(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, call = f"file://{tmp_path}/canary", str(recordings / "call.wav")
+    assert main(["run", call, "--out", place, "--to-kaldi", str(tmp_path / "kaldi")]) == 2
+    said = capsys.readouterr().err
+    assert "not a URI" in said
+    assert "canary" not in said
+    assert not list(tmp_path.iterdir())

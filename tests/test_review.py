@@ -89,6 +89,14 @@ def test_who_opted_out_takes_no_part() -> None:
     assert not dealt & {"3", "13", "4", "5"}
 
 
+def test_whoever_speaks_in_a_recording_may_be_heard() -> None:
+    """A recording has a link for each of its speakers; one snippet of it is of any of them."""
+    (ann,) = links(1, 2, speakers=1)
+    both = [ann, replace(ann, speaker="bob", names=("bob.wav",))]
+    dealt = {deal(both, Programme(("a",)), KEY)[0].names[0][0] for _ in range(60)}
+    assert dealt == {"0-0.wav", "0-1.wav", "bob.wav"}
+
+
 def test_one_recording_under_two_records_is_one_recording() -> None:
     """Released again, with the speaker known only now; and from another place."""
     (first,) = links(1, 4)

@@ -52,10 +52,14 @@ def check_kaldi(args: argparse.Namespace) -> None:
     """Before a run: whether its --to-kaldi can work out."""
     from pathlib import Path
 
+    from deident.remote import is_uri
+
     if args.keep_ids and not (args.to_kaldi and args.linkage):
         raise SettingError("--keep-ids is for --to-kaldi, and needs a --linkage to know the ids by")
     if args.to_kaldi and args.dry_run:
         raise SettingError("a dry run writes nothing; drop --to-kaldi")
+    if args.to_kaldi and is_uri(args.out):
+        raise SettingError("--to-kaldi writes from a store in a folder: give --out a path, not a URI")
     if args.to_kaldi and Path(args.to_kaldi).is_dir() and any(Path(args.to_kaldi).iterdir()):
         raise StoreError("there is something at the place of --to-kaldi: expected a new or empty folder")
 

@@ -73,5 +73,8 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
         found = with_segments(found, args.segments)
     for name, attach in (("turns", with_turns), ("words", with_words), ("mute", with_mutes)):
         if getattr(args, name):
-            found = attach(found, read_notes(getattr(args, name)))
+            try:
+                found = attach(found, read_notes(getattr(args, name)))
+            except SettingError as error:
+                raise SettingError(f"--{name}: {error}") from None
     return found

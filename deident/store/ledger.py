@@ -146,6 +146,13 @@ class Ledger:
         row = self._db.execute("SELECT * FROM recordings WHERE place = ?", (place,)).fetchone()
         return None if row is None else Entry(*row)
 
+    def policies(self, content: bytes) -> set[str]:
+        """Under which settings a sound was released from places whose snippets were not erased since."""
+        found = self._db.execute(
+            "SELECT policy FROM recordings WHERE content = ? AND state IN ('released', 'partial')", (content,)
+        )
+        return {str(row[0]) for row in found}
+
     def is_released(self, content: bytes, *, again: bool) -> bool:
         """Whether a sound may not be released: it was before, or (whatever is asked) it was erased."""
         found = self._db.execute("SELECT DISTINCT state FROM recordings WHERE content = ?", (content,))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deident.audit import Problem
 from deident.errors import StoreError
-from deident.remote import is_uri
+from deident.remote import is_uri, local_path
 from deident.secret import Key
 from deident.store.linkage import Linkage
 from deident.store.opening import open_store
@@ -28,7 +28,8 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
         ) from None
     if not stat.S_ISREG(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o600 or info.st_nlink != 1:
         problems.append(Problem("linkage", "the linkage must be a regular file with mode 0600 and one link"))
-    if not is_uri(str(store)) and path.resolve().is_relative_to(Path(store).resolve()):
+    folder = local_path(store)
+    if not is_uri(folder) and path.resolve().is_relative_to(Path(folder).resolve()):
         problems.append(
             Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
         )

@@ -112,6 +112,10 @@ class RemoteStore:
         """See `Store.is_released`."""
         return self._ledger.is_released(content, again=again)
 
+    def policies(self, content: bytes) -> set[str]:
+        """See `Store.policies`."""
+        return self._ledger.policies(content)
+
     def has(self, name: str) -> bool:
         """See `Store.has`."""
         return self._ledger.has(name)

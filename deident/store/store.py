@@ -94,6 +94,10 @@ class Store:
         """Whether a sound was released (or erased, the one thing that `again` asks) and may not be once more."""
         return self._ledger.is_released(content, again=again)
 
+    def policies(self, content: bytes) -> set[str]:
+        """Under which settings a sound was released, and not erased since."""
+        return self._ledger.policies(content)
+
     def has(self, name: str) -> bool:
         """Whether this is the name of a released snippet."""
         return self._ledger.has(name)
