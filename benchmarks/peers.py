@@ -62,23 +62,21 @@ def librosa_shift(samples: Samples) -> object:
 
 def world(samples: Samples) -> object:
     """WORLD: dio, stonemask, cheaptrick, d4c, and synthesis at another pitch."""
-    pyworld = _pyworld()
+    world = pyworld()
     wide = samples.astype(np.float64)
-    f0, times = pyworld.dio(wide, RATE)
-    f0 = pyworld.stonemask(wide, f0, times, RATE)
-    envelope = pyworld.cheaptrick(wide, f0, times, RATE)
-    return pyworld.synthesize(f0 * 1.26, envelope, pyworld.d4c(wide, f0, times, RATE), RATE)
+    f0, times = world.dio(wide, RATE)
+    f0 = world.stonemask(wide, f0, times, RATE)
+    envelope = world.cheaptrick(wide, f0, times, RATE)
+    return world.synthesize(f0 * 1.26, envelope, world.d4c(wide, f0, times, RATE), RATE)
 
 
-def _pyworld() -> Any:
-    """pyworld, which asks for its version in a way that setuptools no longer offers."""
+def pyworld() -> Any:
+    """The package pyworld, which asks for its version in a way that setuptools no longer offers."""
     if "pkg_resources" not in sys.modules and importlib.util.find_spec("pkg_resources") is None:
         old = types.ModuleType("pkg_resources")
-        old.get_distribution = importlib.metadata.distribution  # type: ignore[attr-defined]
+        vars(old)["get_distribution"] = importlib.metadata.distribution
         sys.modules["pkg_resources"] = old
-    import pyworld
-
-    return pyworld
+    return importlib.import_module("pyworld")
 
 
 def command(*words: str) -> Callable[[Samples], object]:

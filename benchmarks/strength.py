@@ -6,21 +6,19 @@ snippets under `verify/`, words under `digits/`); on synthetic voices, which say
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 import json
 import os
 import sys
 import time
-import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.peers import pyworld
 from deident.audio import RATE, Audio
 from deident.evaluation.cache import Cache
 from deident.evaluation.command import Progress
@@ -73,28 +71,19 @@ class World(Offsets):
     """The WORLD vocoder (pyworld), F0 and envelope moved; its default, slow and careful, analysis."""
 
     def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
-        pyworld = _pyworld()
+        world = pyworld()
         samples = audio.mono.astype(np.float64)
-        f0, at = pyworld.dio(samples, RATE)
-        f0 = pyworld.stonemask(samples, f0, at, RATE)
-        envelope = pyworld.cheaptrick(samples, f0, at, RATE)
-        noise = pyworld.d4c(samples, f0, at, RATE)
+        f0, at = world.dio(samples, RATE)
+        f0 = world.stonemask(samples, f0, at, RATE)
+        envelope = world.cheaptrick(samples, f0, at, RATE)
+        noise = world.d4c(samples, f0, at, RATE)
         bins = np.arange(envelope.shape[1])
         source = np.minimum(bins / voice[1], bins[-1])
         low = source.astype(int)
         part, high = source - low, np.minimum(low + 1, bins[-1])
         moved = np.ascontiguousarray(envelope[:, low] * (1.0 - part) + envelope[:, high] * part)
-        out = pyworld.synthesize(f0 * 2.0 ** (voice[0] / 12.0), moved, noise, RATE)[: len(samples)]
+        out = world.synthesize(f0 * 2.0 ** (voice[0] / 12.0), moved, noise, RATE)[: len(samples)]
         return Audio(np.clip(out, -1.0, 1.0), RATE)
-
-
-def _pyworld() -> Any:
-    """pyworld asks the retired `pkg_resources` for its own version, and fails where that is gone."""
-    if "pkg_resources" not in sys.modules and importlib.util.find_spec("pkg_resources") is None:
-        stand_in = types.ModuleType("pkg_resources")
-        stand_in.get_distribution = lambda name: types.SimpleNamespace(version=version(name))  # type: ignore[attr-defined]
-        sys.modules.setdefault("pkg_resources", stand_in)
-    return importlib.import_module("pyworld")
 
 
 PEERS = {"Praat change gender": ("parselmouth", PraatChangeGender), "WORLD offsets": ("pyworld", World)}

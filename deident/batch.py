@@ -98,8 +98,8 @@ def run(
     made if need be.   jobs : processes, by default one a core.   executor : yours instead, of any kind, or a
     `distributed.Client`; its workers must see the recordings and the store.   again : release anew what was
     released before, under another voice; two versions of one snippet tell more than one.
-    linkage : a sealed file, apart from the store, that remembers which snippets
-    came from which recording, so that they can be erased; needs the key.
+    linkage : a sealed file, apart from the store, that remembers which snippets came from which recording, so
+    that they can be erased; needs the key.
     progress : called with every outcome as it comes.
     A recording that fails ends as `refused` and never ends the run. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
@@ -257,9 +257,11 @@ def _refuse_heard(
 ) -> None:
     """A sound that is in the store from another place, or from this one before it changed, is muted there or not."""
     for outcome in outcomes:
+        recording = recordings[outcome.number]
+        if not recording.mute or outcome.code != "released-before":
+            continue
         before = store.policies(store.content(outcome.tally.digest))
-        known = outcome.code == "released-before"
-        if known and _was_heard(store, recordings[outcome.number], policy, before):
+        if _was_heard(store, recording, policy, before):
             outcome.state = "refused"
             outcome.code, outcome.message = _UNMUTED
 

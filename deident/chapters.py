@@ -16,7 +16,7 @@ from deident.errors import RecordingError, SettingError
 from deident.mute import NOTHING, Mute
 from deident.policy import Policy
 from deident.turns import Guide, Turn, mixed
-from deident.vad import ask, check_segments, find_speech, frame_energy_db
+from deident.vad import Finder, ask, check_segments, find_speech, frame_energy_db
 
 CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
 CONTEXT = RATE // 2  # samples of lead-in that the next stretch hears again
@@ -161,8 +161,12 @@ def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute = NOT
     if segments is not None:
         return partial(_given, sorted(segments))
     if policy.finder is not None:
-        return lambda audio, _offset, finder=policy.finder: ask(finder, audio)  # type: ignore[misc]
+        return partial(_asked, policy.finder)
     return lambda audio, offset: find_speech(audio, policy.speech, muted=mute.of(audio, offset))
+
+
+def _asked(finder: Finder, audio: Audio, _offset: int) -> list[Segment]:
+    return ask(finder, audio)
 
 
 def _given(segments: list[Segment], audio: Audio, offset: int) -> list[Segment]:

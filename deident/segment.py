@@ -27,10 +27,6 @@ class Segment:
     def shift(self, samples: int) -> Segment:
         return Segment(self.start + samples, self.stop + samples)
 
-    def grow(self, samples: int, stop: int) -> Segment:
-        """Longer by `samples` on both sides, within 0 and `stop`."""
-        return Segment(max(0, self.start - samples), min(stop, self.stop + samples))
-
     def within(self, other: Segment) -> Segment:
         """The part that both hold. Raises `ValueError` when there is none."""
         return Segment(max(self.start, other.start), min(self.stop, other.stop))

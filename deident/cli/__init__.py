@@ -9,7 +9,7 @@ import re
 import sys
 
 from deident import __version__
-from deident.errors import DeidentError, KeyMaterialError, SettingError, StoreError
+from deident.errors import DeidentError, ExtraMissingError, KeyMaterialError, SettingError, StoreError
 from deident.process import leave_no_core
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ examples:
   deident scan interview.mp3                       what it would have leaked
   deident audit store                              prove the result
 
-exit codes: 0 done, 1 some recordings or checks were not fine, 2 wrong settings or key,
+exit codes: 0 done, 1 some recordings or checks were not fine, 2 wrong settings or key, or an extra to install,
             3 an evaluation that must not be trusted, 4 the store could not be written, 130 interrupted"""
 
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
         return code
-    except (SettingError, KeyMaterialError) as error:
+    except (SettingError, KeyMaterialError, ExtraMissingError) as error:
         return _fail(str(error), 2)
     except StoreError as error:
         return _fail(str(error), 4)
@@ -117,5 +117,5 @@ def parser_of(chosen: Collection[str]) -> argparse.ArgumentParser:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"deident: {message}", file=sys.stderr)  # noqa: T201
+    print(f"deident: {message}", file=sys.stderr)
     return code

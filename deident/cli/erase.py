@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
         linkage.remove(links.__contains__)
     recordings = len({link.place for link in links})
-    print(f"erased {len(names)} snippets of {recordings} recordings")  # noqa: T201
+    print(f"erased {len(names)} snippets of {recordings} recordings")
     return 0 if links else 1
 
 

@@ -19,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     from deident.secret import Key
 
     Key.fresh().write(args.file)
-    print("made a key. Keep it apart from the store, and keep a copy: without it nothing can be found again")  # noqa: T201
+    print("made a key. Keep it apart from the store, and keep a copy: without it nothing can be found again")
     return 0

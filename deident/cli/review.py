@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from deident.cli.keys import add_key_argument, linkage_of
 from deident.errors import SettingError
+from deident.remote import location
 
 EPILOG = """\
 examples:
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
             pack=args.tar,
         )
     for batch in batches:
-        print(f"{batch.reviewer}: {len(batch.names)} snippets")  # noqa: T201
-    print("next: give each reviewer their own part alone; its index.html plays it and saves what they write")  # noqa: T201
+        print(f"{batch.reviewer}: {len(batch.names)} snippets")
+    print("next: give each reviewer their own part alone; its index.html plays it and saves what they write")
     return 0 if any(batch.names for batch in batches) else 1
 
 
@@ -76,4 +76,4 @@ def _opted_out(path: str) -> list[str]:
             lines = [line.strip() for line in file if line.strip()]
     except OSError as error:
         raise SettingError(f"the opt-out list cannot be read: {error.strerror}") from None
-    return lines + [os.path.abspath(line) for line in lines]
+    return lines + [location(line) for line in lines]

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         key = store.key
     found = [r.path for r in expand(args.recordings) if pseudonym(key, r.path) == args.id]
     for path in found:
-        print(path)  # noqa: T201
+        print(path)
     if not found:
-        print("deident: none of these recordings has that pseudonym in this store", file=sys.stderr)  # noqa: T201
+        print("deident: none of these recordings has that pseudonym in this store", file=sys.stderr)
     return 0 if found else 1

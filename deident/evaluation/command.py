@@ -84,9 +84,9 @@ def run(args: argparse.Namespace) -> int:
         jobs=args.jobs, tick=progress,
     )  # fmt: skip
     progress.finish()
-    print(report.to_json() if args.json else report.table())  # noqa: T201
+    print(report.to_json() if args.json else report.table())
     if before is not None:
-        print("\nsince the earlier report:\n" + report.compare(before))  # noqa: T201
+        print("\nsince the earlier report:\n" + report.compare(before))
     if out:
         from deident.evaluation.report_html import write
 

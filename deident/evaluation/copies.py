@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from deident.audio import Audio
 from deident.evaluation.cache import Arrays, Cache, digest, fingerprint
 from deident.evaluation.corpus import Utterance
 from deident.secret import Key
 
-Array = npt.NDArray[Any]
 SCOPES = ("snippet", "recording", "speaker")
 
 

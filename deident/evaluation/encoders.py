@@ -5,7 +5,6 @@ WavLM x-vector, for instance); `Resemblyzer` is the one that ships its weights."
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -22,7 +21,6 @@ from deident.errors import ExtraMissingError
 from deident.evaluation.cache import digest, fingerprint, source_digest
 
 Floats = npt.NDArray[np.float32]
-Encoder = Callable[[Floats], npt.NDArray[Any]]
 
 SIZE, HOP, WINDOW, STEP = 400, 160, 160, 77  # samples, samples; frames of one partial, frames between them
 

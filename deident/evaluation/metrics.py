@@ -13,8 +13,6 @@ Metrics
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -197,13 +195,3 @@ def top(scores: npt.ArrayLike, true: npt.ArrayLike, k: int = 1) -> float:
     own = matrix[np.arange(column.size), column][:, None]
     better, tied = (matrix > own).sum(1), (matrix == own).sum(1)
     return float(np.clip((k - better) / tied, 0.0, 1.0).mean())
-
-
-METRICS: dict[str, Any] = {
-    "eer": eer,
-    "cllr": cllr,
-    "min_cllr": min_cllr,
-    "linkability": linkability,
-    "disclosure": disclosure,
-    "worst_disclosure": worst_disclosure,
-}

@@ -130,7 +130,7 @@ class Report:
             else f"{_percent(top.eer)} [{_percent(top.low)}, {_percent(top.high)}]"
         )
         encoders = [a.split("/")[1] for a in verdict.attacks if a.startswith("lazy/")]
-        encoder = next((e for e in encoders if e == "encoder"), "encoder")
+        encoder = next(iter(encoders), "encoder")
         relative, speed = useful.relative_word_error, useful.speed
         return (
             name,

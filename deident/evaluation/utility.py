@@ -6,7 +6,7 @@ plain ones (cepstral distance to the original) count every change of voice as da
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,7 +21,6 @@ from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import Frames, frames_of
 
 Floats = npt.NDArray[np.float32]
-Recogniser = Callable[[Floats], str]
 
 
 def words_of(text: str) -> list[str]:

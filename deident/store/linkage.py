@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from deident.secret import Key
 from deident.store.disk import Disk
+from deident.store.remembering import Remembering
 from deident.store.sealed import Sealed
 
 
@@ -39,14 +39,6 @@ class Link:
         return f"Link({len(self.names)} snippets)"
 
 
-class Names(Protocol):
-    """What a linkage asks of a store: which it is, and whether it released a snippet."""
-
-    id: str
-
-    def has(self, name: str) -> bool: ...
-
-
 class Linkage:
     """The sealed file at `path`; made with its first record. Raises `KeyMaterialError` for a wrong key,
     `StoreError` for a damaged file."""
@@ -66,7 +58,7 @@ class Linkage:
         """Rewrite the file without some links."""
         self._file.replace([asdict(link) for link in self.links() if not of(link)])
 
-    def forget_unreleased(self, store: Names) -> None:
+    def forget_unreleased(self, store: Remembering) -> None:
         """Drop names that the store never released: a stop came between their record and their commit."""
         links = list(self.links())
         kept = [_released(link, store) if link.store == store.id else link for link in links]
@@ -74,7 +66,7 @@ class Linkage:
             self._file.replace([asdict(link) for link in kept])
 
 
-def _released(link: Link, store: Names) -> Link:
+def _released(link: Link, store: Remembering) -> Link:
     there = [at for at, name in enumerate(link.names) if store.has(name)]
     called = link.utterances
     return replace(

@@ -13,10 +13,9 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
@@ -27,6 +26,7 @@ from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
 from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
 from deident.store.log import Log, Record
+from deident.store.remembering import Remembering
 from deident.store.store import LEDGER, MANIFEST, WINDOW
 
 STAGING = f"{PRIVATE}/staging"
@@ -48,7 +48,7 @@ class Release(Protocol):
     def __call__(self, uri: str, slices: Slices) -> None: ...
 
 
-class RemoteStore:
+class RemoteStore(Remembering):
     """What `Store` is for a folder, for a URI of any file system that fsspec knows.
 
     key : seals the log; without one the store keeps a key of its own beside it.
@@ -84,45 +84,10 @@ class RemoteStore:
             self._lease.release()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         self._ledger.close()
         self._scratch.cleanup()
         self._lease.release()
-
-    def place(self, *parts: str | int) -> bytes:
-        """See `Store.place`."""
-        return self.key.derive("place", *parts)
-
-    def content(self, digest: str) -> bytes:
-        """See `Store.content`."""
-        return self.key.derive("content", digest)
-
-    def entry(self, place: bytes) -> Entry | None:
-        return self._ledger.entry(place)
-
-    def is_released(self, content: bytes, *, again: bool = False) -> bool:
-        """See `Store.is_released`."""
-        return self._ledger.is_released(content, again=again)
-
-    def policies(self, content: bytes) -> set[str]:
-        """See `Store.policies`."""
-        return self._ledger.policies(content)
-
-    def has(self, name: str) -> bool:
-        """See `Store.has`."""
-        return self._ledger.has(name)
-
-    def names(self) -> Iterator[str]:
-        """See `Store.names`."""
-        return (row.name for row in self._ledger.released())
 
     def commit(
         self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False

@@ -11,12 +11,10 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
@@ -25,6 +23,7 @@ from deident.remote import FORMAT, PRIVATE
 from deident.secret import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import Entry, Ledger, Staged
+from deident.store.remembering import Remembering
 
 MANIFEST = "manifest.jsonl"
 LEDGER = "ledger.sqlite"
@@ -33,7 +32,7 @@ LINES = 1000  # of the manifest, written at once
 WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
 
 
-class Store:
+class Store(Remembering):
     """A folder of released snippets, `manifest.jsonl`, and `.private` with what the next run needs.
 
     Opening makes it if need be (unless not `create`), takes its lock, and finishes what an earlier run left.
@@ -67,47 +66,9 @@ class Store:
             self._release_lock()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         self._ledger.close()
         self._release_lock()
-
-    def place(self, *parts: str | int) -> bytes:
-        """The keyed digest of where a source lies, with what tells that it changed."""
-        return self.key.derive("place", *parts)
-
-    def content(self, digest: str) -> bytes:
-        """The keyed digest of what a source holds."""
-        return self.key.derive("content", digest)
-
-    def entry(self, place: bytes) -> Entry | None:
-        return self._ledger.entry(place)
-
-    def is_released(self, content: bytes, *, again: bool = False) -> bool:
-        """Whether a sound was released (or erased, the one thing that `again` asks) and may not be once more."""
-        return self._ledger.is_released(content, again=again)
-
-    def policies(self, content: bytes) -> set[str]:
-        """Under which settings a sound was released, and not erased since."""
-        return self._ledger.policies(content)
-
-    def has(self, name: str) -> bool:
-        """Whether this is the name of a released snippet."""
-        return self._ledger.has(name)
-
-    def names(self) -> Iterator[str]:
-        """The released snippets."""
-        return (row.name for row in self._ledger.released())
-
-    def spool(self) -> Spool:
-        return new_spool(self.staging, self._disk)
 
     def commit(
         self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
