@@ -61,7 +61,11 @@ def test_an_interrupted_run_says_one_line(recordings: Path, tmp_path: Path) -> N
     folder.mkdir()
     for number in range(400):  # enough to be at it for a while
         (folder / f"{number}.mp3").write_bytes((recordings / "reading.mp3").read_bytes())
-    code = "import sys; from deident.cli import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import signal, sys; from deident.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # in the background it may be ignored
+        "if __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+    )
     with start(code, "run", str(folder), "--out", str(tmp_path / "s"), "--jobs", "2", "--quiet") as run:
         deadline = time.monotonic() + 30
         while not list(tmp_path.glob("s/.private/staging/*.spool")) and time.monotonic() < deadline:
