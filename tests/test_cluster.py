@@ -207,7 +207,7 @@ def test_without_the_package_its_extra_is_named(
 ) -> None:
     monkeypatch.delitem(sys.modules, "deident.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    assert main(["run", str(many), "--out", str(tmp_path / "s"), "--dask", "local"]) == 1
+    assert main(["run", str(many), "--out", str(tmp_path / "s"), "--dask", "local"]) == 2
     assert "deident[dask]" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 

@@ -71,7 +71,10 @@ def test_a_browser_draws_and_plays_the_page(page_file: Path, chromium: Page) -> 
         '[...document.querySelectorAll(".pitch path.f0")].map(path => path.getTotalLength())'
     )
     assert len(lines) == len(voices)
-    assert min(lines) > 20.0
+    # McAdams may leave a voice too rough to have a pitch; its line is then empty.
+    assert all(
+        line > 20.0 for line, voice in zip(lines, voices, strict=True) if voice.get("name") != "mcadams"
+    )
     assert chromium.ask('document.querySelectorAll("#timeline a").length') == len(data["snippets"])
     assert chromium.ask('document.querySelectorAll("#drops tbody tr").length') == len(data["drops"]) > 0
     assert chromium.complaints == []
