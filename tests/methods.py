@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,24 @@ class Sine(Method[float]):
     def apply(self, audio: Audio, voice: float) -> Audio:
         time = np.arange(round(len(audio) * self.by)) / audio.rate
         return Audio(0.1 * np.sin(2 * np.pi * voice * time), audio.rate)
+
+
+@dataclass(frozen=True)
+class Through(Method[None]):
+    """Passes everything on: what is gone from the output, the run took out."""
+
+    def draw(self, rng: np.random.Generator) -> None:
+        return None
+
+    def apply(self, audio: Audio, voice: None) -> Audio:
+        return audio
+
+
+@dataclass(frozen=True)
+class Anew(Through):
+    """Says that it makes quiet parts anew."""
+
+    replaces_quiet: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

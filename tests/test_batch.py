@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from deident.audit import audit_store
+from deident.audit import AuditError, audit_store
 from deident.batch import dry_run, run
-from deident.codec import read
+from deident.codec import ENCODERS, read
 from deident.errors import SettingError
 from deident.policy import Policy
 from deident.secret import Key
@@ -191,3 +191,14 @@ def test_killed_runs_lose_nothing_and_double_nothing(many: Path, tmp_path: Path)
     assert audit_store(out, max_seconds=10).clean
     assert not list((out / ".private" / "staging").iterdir())
     assert len(snippets(out)) == dry_run([many]).snippets
+
+
+def test_what_the_audit_does_not_pass_is_not_released(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that goes wrong by one byte stops the run, and nothing leaves."""
+    whole = ENCODERS["wav"]
+    monkeypatch.setitem(ENCODERS, "wav", lambda pcm: whole(pcm) + b"\0")
+    with pytest.raises(AuditError):
+        run([recordings / "call.wav"], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    assert not list((tmp_path / "s").glob("*.wav"))

@@ -9,13 +9,14 @@ import pytest
 from deident.audio import RATE, Audio, Segment
 from deident.chapters import CHAPTER, Chapters
 from deident.codec import read
+from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
 from deident.pipeline import Tally, deidentify
 from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting
 from deident.vad import find_speech
-from tests.methods import Sine, frequency
+from tests.methods import Anew, Sine, Through, frequency
 
 KEY = Key(bytes(32))
 SINE = Policy(disguise=Sine())
@@ -44,6 +45,44 @@ def test_every_snippet_has_a_voice_of_its_own(call: Path) -> None:
     assert tally.released_seconds == pytest.approx(sum(s.seconds for s in snippets))
     assert tally.released_seconds + sum(tally.dropped_seconds.values()) <= tally.speech_seconds + 1e-6
     assert tally.read_seconds == pytest.approx(20.6, abs=0.1)
+
+
+def test_the_room_between_words_does_not_leave() -> None:
+    """A method that passes sound on has the quiet replaced after it; one that makes it anew is left alone."""
+    rng, span = np.random.default_rng(7), slice(12_000, 16_000)
+    sound = np.zeros(28_000, np.float32)
+    for start in (0, 18_000):
+        sound[start : start + 10_000] = 0.1 * rng.standard_normal(10_000)
+    sound += np.float32(0.001) * np.sin(np.arange(28_000) / 3.0, dtype=np.float32)  # the room's own note
+
+    def note(method: Through) -> float:
+        whole = [Segment(0, 28_000)]
+        [snippet] = deidentify(Audio(sound, RATE), Policy(disguise=method), segments=whole)
+        gap = snippet.samples[span]
+        return float(abs(np.dot(gap, np.exp(1j * np.arange(gap.size) / 3.0))) / np.linalg.norm(gap))
+
+    assert note(Through()) < 5.0  # of 45 where nothing else sounds
+    assert note(Anew()) > 20.0
+
+
+def test_every_snippet_is_as_loud_and_begins_and_ends_in_silence() -> None:
+    tone = np.sin(np.arange(2 * RATE) / 3.0 + 1.0, dtype=np.float32)
+
+    def released(amplitude: float) -> np.ndarray:
+        audio, whole = Audio(np.float32(amplitude) * tone, RATE), [Segment(0, tone.size)]
+        [snippet] = deidentify(audio, Policy(disguise=Anew()), segments=whole)
+        return snippet.samples
+
+    soft, loud = released(0.01), released(0.6)
+    assert rms(soft) == pytest.approx(rms(loud), rel=0.02)
+    for samples in (soft, loud):
+        steps = np.array([0, 1, -2, -1])
+        assert np.abs(samples[steps]).max() < 3 / 32_768
+        middle = round(0.5 * Cutting().fade_seconds * RATE)  # half way up a raised cosine
+        assert np.abs(samples[: 2 * middle]).max() < np.abs(samples).max()
+        assert np.abs(samples[middle - 10 : middle + 10]).max() == pytest.approx(
+            0.5 * np.abs(samples).max(), rel=0.35
+        )
 
 
 def test_scope_keeps_a_voice_a_talker(call: Path) -> None:
