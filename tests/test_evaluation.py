@@ -22,7 +22,7 @@ from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
 from deident.evaluation.features import FAMILIES, frames_of, statistics
 from deident.evaluation.inversion import undo
 from deident.evaluation.naming import disguise_named
-from deident.evaluation.report import Report
+from deident.evaluation.report import COLUMNS, Report
 from deident.evaluation.report_html import write
 from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
@@ -97,6 +97,11 @@ class TestWhatItFinds:
 
 
 class TestReport:
+    def test_what_was_not_used_has_no_number(self, report: Report) -> None:
+        cells = dict(zip(COLUMNS, report.row("undisguised"), strict=True))
+        assert cells["informed statistics"] != "-"
+        assert {cells[f"{knowledge} encoder"] for knowledge in ("informed", "lazy", "ignorant")} == {"-"}
+
     def test_its_first_line_disowns_synthetic_voices(self, report: Report) -> None:
         first = report.table().splitlines()[0]
         assert "synthetic" in first

@@ -129,17 +129,15 @@ class Report:
             if why
             else f"{_percent(top.eer)} [{_percent(top.low)}, {_percent(top.high)}]"
         )
-        encoders = [a.split("/")[1] for a in verdict.attacks if a.startswith("lazy/")]
-        encoder = next(iter(encoders), "encoder")
         relative, speed = useful.relative_word_error, useful.speed
         return (
             name,
             headline,
             verdict.strongest,
             rate("informed/statistics"),
-            rate(f"informed/{encoder}"),
-            rate(f"lazy/{encoder}"),
-            rate(f"ignorant/{encoder}"),
+            rate("informed/encoder"),
+            rate("lazy/encoder"),
+            rate("ignorant/encoder"),
             f"{found.top_1.value:.2f} [{found.top_1.low:.2f}, {found.top_1.high:.2f}]",
             _percent(linked.eer) if linked else "-",
             _percent(useful.word_error.value) if useful.word_error else "-",
