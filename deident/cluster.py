@@ -6,6 +6,7 @@ could still read both; between machines, use TLS."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -292,6 +293,7 @@ def connected(address: str, jobs: int) -> Iterator[Client]:
                     scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                     security=True,
                     protocol="tls://",
+                    silence_logs=logging.CRITICAL,  # a worker that is closed complains of what closed it
                 )
             )
         else:
