@@ -58,6 +58,14 @@ def partials(mel: Floats) -> Floats:
     return np.stack([mel[start : start + WINDOW] for start in starts])
 
 
+@cache
+def _network() -> Any:
+    """One a process, however often an encoder is sent there."""
+    from resemblyzer import VoiceEncoder
+
+    return VoiceEncoder("cpu", verbose=False).eval()
+
+
 class Resemblyzer:
     """The speaker encoder of the `resemblyzer` package (GE2E, Wan et al. 2018), fed directly and in batches.
 
@@ -66,15 +74,11 @@ class Resemblyzer:
     name = "encoder"
 
     def __init__(self) -> None:
-        self._network: Any = None
         try:
             import resemblyzer  # noqa: F401
             import torch  # noqa: F401
         except ImportError:
             raise ExtraMissingError.of("attackers", "the speaker encoder") from None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_network": None}
 
     def __call__(self, samples: Floats) -> Floats:
         return np.asarray(self.many([samples])[0])
@@ -83,14 +87,11 @@ class Resemblyzer:
         """(snippets, 256) unit vectors: the mean of each snippet's partial embeddings."""
         import torch
 
-        if self._network is None:
-            from resemblyzer import VoiceEncoder
-
-            self._network = VoiceEncoder("cpu", verbose=False).eval()
+        network = _network()
         batches = [partials(mel_frames(snippet)) for snippet in snippets]
         with torch.inference_mode():
             windows: Any = torch.from_numpy(np.concatenate(batches))
-            embedded = np.concatenate([self._network(part).numpy() for part in windows.split(64)])
+            embedded = np.concatenate([network(part).numpy() for part in windows.split(64)])
         bounds = np.cumsum([0] + [len(batch) for batch in batches])
         means = [embedded[a:b].mean(0) for a, b in pairwise(bounds)]
         unit = [mean / max(float(np.linalg.norm(mean)), 1e-9) for mean in means]
