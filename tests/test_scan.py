@@ -294,6 +294,15 @@ def test_command_says_what_it_cannot_read(
     assert "other-name" not in out
 
 
+def test_command_reads_uris_and_does_not_show_them(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("fsspec")
+    assert main(["scan", planted.as_uri(), f"{planted.as_uri()}-gone"]) == 1
+    out = "".join(capsys.readouterr())
+    assert "riff.bext" in out
+    assert "file 2: no such file" in out
+    assert planted.name not in out
+
+
 def test_command_sends_no_control_characters_to_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 
 from deident.errors import RecordingError
+from deident.remote import is_uri, opened
 from deident.scanners import scan
 
 TYPE_CHECKING = False
@@ -20,6 +22,7 @@ examples:
   deident scan interview.mp3
   deident scan --values interview.mp3      what the tags say, too
   deident scan --json calls/*.wav
+  deident scan s3://calls/interview.mp3
 
 Files are spoken of by their number on the command line. docs/metadata.md says what is looked for and what is not.
 exit codes: 0 nothing but sound, 1 something else or a file that cannot be read, 2 wrong options"""
@@ -28,7 +31,7 @@ SHOWN = 200  # characters of a value on a line
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a recording of any format")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a recording of any format, or its URI")
     parser.add_argument("--values", action="store_true", help="show what the tags say: names, places, times")
     parser.add_argument("--json", action="store_true", help="findings as JSON on standard output")
     parser.add_argument("--show-paths", action="store_true", help="name files by their paths")
@@ -49,9 +52,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _scanned(path: str, name: str, values: bool) -> dict[str, Any]:
     try:
-        findings = scan(path)
+        with opened(path) if is_uri(path) else contextlib.nullcontext(path) as source:
+            findings = scan(source)
     except RecordingError as error:
         return {"file": name, "findings": [], "error": str(error)}
+    except OSError as error:  # of a URI; it names no place
+        missing = isinstance(error, FileNotFoundError)
+        return {"file": name, "findings": [], "error": "no such file" if missing else "cannot be read"}
     return {"file": name, "findings": [_entry(finding, values) for finding in findings]}
 
 
