@@ -119,6 +119,18 @@ def gather(
     """All measures of all utterances' copies: arrays of (utterances, copies, ...). Made only if not cached.
 
     tick : called with the number of utterances that are done since the last call."""
+    return begin(batch, utterances, executor, cache, tick)()
+
+
+def begin(
+    batch: Batch,
+    utterances: Sequence[Utterance],
+    executor: Executor | None,
+    cache: Cache | None,
+    tick: Callable[[int], None],
+) -> Callable[[], Arrays]:
+    """`gather` in two steps: the executor has its work, and what is returned waits for it. Without an executor
+    the work is done then."""
     store = cache or Cache(None)
     names = {utterance.name: _names(batch, utterance) for utterance in utterances}
     known: dict[str, Arrays] = {}
@@ -129,15 +141,21 @@ def gather(
         wanted = {m: batch.measures[m] for m, part in parts.items() if part is None and m != "cost"}
         if wanted or parts["cost"] is None:
             missing.append((utterance, _with(batch, wanted)))
-    tick(len(utterances) - len(missing))
     batches, rest = [part for _, part in missing], [utterance for utterance, _ in missing]
     results = map(make, batches, rest) if executor is None else executor.map(make, batches, rest)
-    for utterance, made in zip(rest, results, strict=True):
-        for measure, arrays in made.items():
-            store.put(names[utterance.name][measure], arrays)
-            known[utterance.name].update(arrays)
-        tick(1)
-    return {name: np.stack([known[u.name][name] for u in utterances]) for name in known[utterances[0].name]}
+
+    def wait() -> Arrays:
+        tick(len(utterances) - len(missing))
+        for utterance, made in zip(rest, results, strict=True):
+            for measure, arrays in made.items():
+                store.put(names[utterance.name][measure], arrays)
+                known[utterance.name].update(arrays)
+            tick(1)
+        return {
+            name: np.stack([known[u.name][name] for u in utterances]) for name in known[utterances[0].name]
+        }
+
+    return wait
 
 
 def _with(batch: Batch, measures: dict[str, Measure]) -> Batch:

@@ -14,7 +14,16 @@ import numpy as np
 
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation.cache import Cache
-from deident.evaluation.copies import SCOPES, Batch, Embedding, Measure, Statistics, Undisguised, gather
+from deident.evaluation.copies import (
+    SCOPES,
+    Batch,
+    Embedding,
+    Measure,
+    Statistics,
+    Undisguised,
+    begin,
+    gather,
+)
 from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
 from deident.evaluation.gates import check
 from deident.evaluation.inversion import undo
@@ -25,6 +34,7 @@ from deident.evaluation.utility import Melody, Recognition, WordShape, training_
 
 UNDISGUISED = "undisguised"
 Tick = Callable[[str, int, int], None]
+Waiting = Callable[[], Material]
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,11 @@ def workers(jobs: int) -> Iterator[Executor | None]:
         return
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as executor:
+    executor = ProcessPoolExecutor(jobs, get_context("spawn"))
+    try:
         yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)  # after an error or an interrupt nobody waits for the rest
 
 
 def evaluate(
@@ -161,31 +174,33 @@ class _Run:
 
     def all(self, methods: Mapping[str, Any]) -> dict[str, Verdict]:
         self.methods = dict(methods)
-        pending: dict[str, Future[Verdict] | Verdict] = {}
+        # All work is handed out before any is waited for: no worker idles while a method's last copies are made.
+        made = {name: self.begin(name, method, self.costs) for name, method in self.methods.items()}
+        found: dict[str, tuple[Material, Waiting | None]] = {}
         for name, method in self.methods.items():
-            case = self.cases[name] = self.case(name, method)
+            material = made.pop(name)()
+            found[name] = material, self.begin_undoing(name, method, material)
+        pending: dict[str, Future[Verdict] | Verdict] = {}
+        for name, (material, undone) in found.items():
+            case = self.cases[name] = self.case(material, undone and undone())
             pending[name] = judge(case) if self.executor is None else self.executor.submit(judge, case)
         self.tick("attacking", 0, len(pending))
         counted = _counter(self.tick, "attacking", len(pending))
         verdicts = {}
-        for name, found in pending.items():
-            verdicts[name] = found.result() if isinstance(found, Future) else found
+        for name, verdict in pending.items():
+            verdicts[name] = verdict.result() if isinstance(verdict, Future) else verdict
             counted(1)
         return verdicts
 
-    def case(self, name: str, method: Any) -> Case:
-        plain = isinstance(method, Undisguised)
-        material = self.material(name, method, self.costs)
-        inverted = None
-        if self.how.invert and not plain:
-            inverted = self.invert(name, method, material)
-        original = material if plain else self.cases[UNDISGUISED].original
+    def case(self, material: Material, inverted: Material | None) -> Case:
+        original = self.cases[UNDISGUISED].original if self.cases else material
         return Case(
             Trials.of(self.corpus.train), Trials.of(self.corpus.tests), original, material, inverted,
             tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.draws,
         )  # fmt: skip
 
-    def material(self, name: str, method: Any, costs: Mapping[str, Measure]) -> Material:
+    def begin(self, name: str, method: Any, costs: Mapping[str, Measure]) -> Waiting:
+        """Have copies made; what is returned waits for them."""
         plain = isinstance(method, Undisguised)
         scope = getattr(method, "scope", "snippet")
         if scope not in SCOPES:
@@ -195,21 +210,28 @@ class _Run:
             copies = {"train": 1, "trial": 1}  # undisguised copies are all the same
         total = sum(len(self.corpus.train if p == "train" else self.corpus.tests) for p in copies)
         counter = _counter(self.tick, name, total)
-        found = {}
+        waiting = {}
         for purpose, count in copies.items():
             measures = {**self.features, **(costs if purpose == "trial" else {})}
             batch = Batch(method, purpose, count, self.how.seed, scope, measures)
             utterances = self.corpus.train if purpose == "train" else self.corpus.tests
-            found[purpose] = gather(batch, utterances, self.executor, self.store, counter)
-        return Material(found["train"], found["trial"], found.get("enrol", found["trial"]))
+            waiting[purpose] = begin(batch, utterances, self.executor, self.store, counter)
 
-    def invert(self, name: str, method: Any, material: Material) -> Material | None:
-        """The same copies after the method's parameter was estimated and undone."""
+        def wait() -> Material:
+            found = {purpose: made() for purpose, made in waiting.items()}
+            return Material(found["train"], found["trial"], found.get("enrol", found["trial"]))
+
+        return wait
+
+    def begin_undoing(self, name: str, method: Any, material: Material) -> Waiting | None:
+        """The same copies after the method's parameter was estimated and undone; None where that is no attack."""
+        if not self.how.invert or isinstance(method, Undisguised):
+            return None
         undone = undo(method, self.corpus.train, material.train, self.how.seed)
         if undone is None:
             return None
         self.recovered[name] = undone.recovery(self.corpus.tests, material.trial, self.how.seed)
-        return self.material(f"{name}, undone", undone, {})
+        return self.begin(f"{name}, undone", undone, {})
 
     def training(self, words: Sequence[Utterance]) -> dict[str, dict[str, float]]:
         """What each method leaves of single words as training material, by method."""
