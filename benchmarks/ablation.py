@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.strength import RESULTS, material
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
+from deident.evaluation.command import Progress
 from deident.evaluation.run import Settings, Tools, evaluate
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -43,18 +44,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args(argv)
     corpus, _ = material()
-    tools, cache = Tools.installed(), Cache(Path(args.cache) if args.cache else None)
     chosen = args.only.split(",") if args.only else list(VARIANTS)
-    rows: list[dict[str, Any]] = []
+    progress = Progress()
+    report = evaluate(
+        corpus, {name: Vocoder(**VARIANTS[name]) for name in chosen}, settings=Settings(invert=False, draws=100),
+        tools=Tools.installed(), cache=Cache(Path(args.cache) if args.cache else None), jobs=args.jobs,
+        tick=progress,
+    )  # fmt: skip
+    progress.finish()
+    rows = [{"variant": name, "changed": VARIANTS[name], **_row(report, name)} for name in chosen]
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
-    for name in chosen:
-        methods = {name: Vocoder(**VARIANTS[name])}
-        how = Settings(invert=False, draws=100)
-        report = evaluate(corpus, methods, settings=how, tools=tools, cache=cache, jobs=args.jobs)
-        rows.append({"variant": name, "changed": VARIANTS[name], **_row(report, name)})
-        print("| " + " | ".join(_text(rows[-1][column]) for column in COLUMNS) + " |", flush=True)
-        (RESULTS / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    return 0
+    for row in rows:
+        print("| " + " | ".join(_text(row[column]) for column in COLUMNS) + " |")
+    (RESULTS / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return report.exit_code
 
 
 def _row(report: Any, name: str) -> dict[str, Any]:
