@@ -130,6 +130,6 @@ def fresh_name() -> str:
 def _generator(seed: bytes) -> np.random.Generator:
     import numpy as np
 
-    words = [int.from_bytes(seed[at : at + 4], "big") for at in range(0, len(seed), 4)]
+    words = np.frombuffer(seed, dtype=">u4").astype(np.uint32)
     # Eight words of pool: numpy's default of four would keep only 128 of the 256 bits.
     return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words, pool_size=8)))

@@ -61,15 +61,20 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
     level_db = 10.0 * np.log10(
         np.einsum("ij,ij->i", rows, rows) / np.float32(QUIET_FRAME) + np.float32(1e-12)
     )
-    floor, loud = np.percentile(level_db, (5, 95))
+    low, high = frames // 20, frames - 1 - frames // 20
+    ranked = np.partition(level_db, (low, high))
+    floor, loud = float(ranked[low]), float(ranked[high])
     open_ = level_db > min(max(floor + 3.0, loud - 30.0), loud - 18.0)
     held = np.convolve(open_, np.ones(2 * HELD + 1))[HELD : HELD + frames]
     gain = (held > 0.5).astype(np.float32)
-    ends = np.append(gain[1:], gain[-1])
     noise = np.frombuffer(rng.bytes(samples.size + 1), dtype=np.int8).astype(np.float32)
-    out: Floats = (noise[1:] + noise[:-1]) * np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
-    ramps = gain[:, None] + (ends - gain)[:, None] * _RAMP
-    out[: rows.size] += (rows * ramps).ravel()
+    out: Floats = noise[1:] + noise[:-1]
+    out *= np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
+    changes = np.append(np.diff(gain), np.float32(0.0))
+    kept = rows * gain[:, None]
+    edges = np.flatnonzero(changes)
+    kept[edges] += rows[edges] * (changes[edges, None] * _RAMP)
+    out[: rows.size] += kept.ravel()
     out[rows.size :] += samples[rows.size :] * gain[-1]
     return out
 
