@@ -119,18 +119,21 @@ def plain_errors(doing: str) -> Iterator[None]:
         yield
     except DeidentError:
         raise
+    except FileNotFoundError:
+        raise StoreError(f"{doing} failed: there is no such place") from None
     except Exception as error:
         raise StoreError(f"{doing} failed: {type(error).__name__}") from None
 
 
-def _file_system(uri: str, **options: Any) -> tuple[Any, str]:
+def _file_system(uri: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
         raise ExtraMissingError.of("dask", "a place with a URI") from None
     scheme = uri.partition("://")[0].lower()
     try:
-        fs, path = fsspec.core.url_to_fs(uri, **options)
+        # Others write there too: what was listed a minute ago is not what is there.
+        fs, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ImportError:
         known = fsspec.registry.known_implementations.get(scheme, {})
         raise ExtraMissingError(
@@ -148,7 +151,7 @@ class Folder:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
-        self._fs, root = _file_system(self.uri, use_listings_cache=False)
+        self._fs, root = _file_system(self.uri)
         self._root = root.rstrip("/")
         protocols = self._fs.protocol
         self._is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)

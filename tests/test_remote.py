@@ -38,15 +38,34 @@ POLICY = Policy(disguise=Sine(), repeatable=True)
 NAMES = ("call.wav", "meeting.flac", "reading.mp3")
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty place, as a URI."""
     name = uuid.uuid4().hex
     if request.param == "file":
         yield f"file://{tmp_path}/{name}"
-        return
-    yield f"memory://{name}"
-    fsspec.filesystem("memory").store.clear()
+    elif request.param == "s3":
+        yield f"s3://{request.getfixturevalue('s3')}/{name}"
+    else:
+        yield f"memory://{name}"
+        fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """A bucket of a server that speaks S3."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    s3fs = pytest.importorskip("s3fs")
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "nobody's")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem().mkdir("recordings")
+        yield "recordings"
+    server.stop()
 
 
 @pytest.fixture
@@ -62,7 +81,7 @@ def bucket(recordings: Path) -> Iterator[str]:
 
 
 def files(place: str) -> dict[str, bytes]:
-    fs, root = fsspec.core.url_to_fs(place)
+    fs, root = fsspec.core.url_to_fs(place, use_listings_cache=False)
     return {path[len(root) :].lstrip("/"): fs.cat_file(path) for path in fs.find(root)}
 
 
@@ -78,6 +97,16 @@ def test_a_folder_at_a_uri_holds_its_recordings(bucket: str) -> None:
     assert all(r.size and r.version for r in found)
     (one,) = expand([f"{bucket}/README.txt"])  # named, so taken
     assert one.size == len(b"not a recording")
+
+
+def test_recordings_that_came_since_are_found(place: str) -> None:
+    fs, root = fsspec.core.url_to_fs(place, use_listings_cache=False)
+    for count in (1, 2, 3):
+        fs.makedirs(root, exist_ok=True)
+        fs.pipe_file(f"{root}/{count}.wav", encode_wav(np.zeros(160, np.int16)))
+        found = list(expand([place]))
+        assert len(found) == count
+        assert all(remote.look(str(recording.path)) for recording in found)
 
 
 def test_a_recording_at_a_uri_sounds_the_same(bucket: str, recordings: Path, tmp_path: Path) -> None:
@@ -209,12 +238,12 @@ def test_the_second_run_at_a_time_is_refused(place: str) -> None:
 def test_the_lease_of_a_dead_run_ends(place: str) -> None:
     folder = Folder(place)
     folder.prepare(".private", Lease.FOLDER)
-    folder.put({f"{Lease.FOLDER}/dead": str(time.time() + 0.2).encode()})
+    folder.put({f"{Lease.FOLDER}/dead": str(time.time() + 1.0).encode()})
     with pytest.raises(StoreError, match="another run"):
         Lease(folder, 1.0)
-    time.sleep(0.3)
-    lease = Lease(folder, 0.4)
-    time.sleep(0.6)
+    time.sleep(1.0)
+    lease = Lease(folder, 0.6)
+    time.sleep(0.8)
     lease.check()  # renewed meanwhile
     lease.release()
     assert not folder.names(Lease.FOLDER)
