@@ -17,6 +17,7 @@ WEAK = {"statistics": 0.06, "fusion": 0.05}  # undisguised equal error rates ove
 WEAK_ENCODER = 0.06
 SCATTER = 1.2  # of chance, over the root of the number of target trials (those of a speaker are alike)
 SAME = 0.01
+KNOWLEDGE = ("ignorant", "lazy", "informed", "inversion", "all")
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,17 @@ def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list
 
 
 def strong_enough(verdict: Verdict) -> list[Gate]:
-    """An attacker who fails on undisguised speech says nothing about a disguise."""
+    """An attacker who fails on undisguised speech says nothing about a disguise, nor do its parts."""
     gates = []
+    parts = {"statistics": FAMILIES.keys() | (set() if "informed/fusion" in verdict.attacks else {"fusion"})}
     for attack, result in verdict.attacks.items():
         knowledge, family = attack.split("/")
         if knowledge != "informed" or (family not in WEAK and not np.isfinite(result.low)):
             continue
         bar = WEAK.get(family, WEAK_ENCODER)
         says = f"undisguised equal error rate {100 * result.eer:.1f} % (at most {100 * bar:g} %)"
-        touched = tuple(f"{k}/{family}" for k in ("ignorant", "lazy", "informed", "inversion"))
+        weak = sorted({family} | parts.get(family, set()))
+        touched = tuple(f"{knowledge}/{name}" for knowledge in KNOWLEDGE for name in weak)
         gates.append(Gate(f"attacker strong enough: {family}", result.eer <= bar, says, "", touched))
     return gates
 
@@ -131,9 +134,6 @@ def blocking(gates: list[Gate], method: str, attack: str) -> Gate | None:
     for gate in gates:
         if gate.passed or not gate.blocks or gate.method not in ("", method):
             continue
-        family = attack.split("/")[1]
         if not gate.attacks or attack in gate.attacks or f"{attack.split('/')[0]}/*" in gate.attacks:
-            return gate
-        if family == "fusion" and any(a.endswith("/fusion") for a in gate.attacks):
             return gate
     return None
