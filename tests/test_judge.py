@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,14 +27,18 @@ def make_case(deaf: bool = False) -> Case:
     def heard(vectors: Any) -> dict[str, Any]:
         count = vectors.shape[:2]
         costs = {
-            "seconds": np.ones(count),
+            "seconds": np.full(count, 0.5),
             "duration_ratio": np.ones(count),
             "f0_correlation": np.ones(count),
         }
+        costs |= {"words": np.zeros(count), "word_errors": np.zeros(count)}
+        costs["words"][:, 0] = 10.0
         return {"pitch": rng.normal(size=vectors.shape) if deaf else vectors, **costs}
 
     original = Material(heard(e.train_original), heard(e.enrol_original), heard(e.enrol_original))
     disguised = Material(heard(e.train), heard(e.trial), heard(e.enrol))
+    original.trial["word_errors"][::2, 0] = 2.0  # of twenty words one in ten
+    disguised.trial["word_errors"][:, 0] = 3.0
     return Case(e.train_trials, e.trials, original, disguised, None, (), np.ones(120), draws=20)
 
 
@@ -81,8 +87,6 @@ def test_a_failed_family_leaves_the_others_their_numbers(verdict: Verdict) -> No
 
 
 def test_comparing_says_what_differs_besides_the_method(verdict: Verdict, deaf: Verdict) -> None:
-    import json
-
     now = make_report({"good": verdict}, [])
     before = json.loads(now.to_json())
     assert now.compare(before).count("note") == 0
@@ -122,3 +126,42 @@ def test_who_is_not_enrolled_is_nobodys_model() -> None:
     assert found.top_1.value > 0.95
     assert list(found.growth) == [1, 2, 3]
     assert found.eer_mixed < 0.05
+
+
+def test_words_and_time_are_counted_over_all_that_was_heard(verdict: Verdict) -> None:
+    use = verdict.utility
+    assert use.word_error is not None
+    assert use.relative_word_error is not None
+    assert (use.words, use.speed) == (1_200, pytest.approx(2.0))
+    assert (use.word_error.value, use.relative_word_error.value) == (pytest.approx(0.3), pytest.approx(3.0))
+
+
+def test_exposure_is_a_share_of_others(verdict: Verdict, deaf: Verdict) -> None:
+    assert len(verdict.exposure) == 30
+    assert np.mean(verdict.exposure) > 0.95
+    assert 0.4 < np.mean(deaf.exposure) < 0.65
+
+
+class Leaky(Trials):
+    """Models that hold the utterance on trial."""
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        own = self.speakers[:, None] == self.speakers[None]
+        return own / own.sum(1, keepdims=True)
+
+
+def test_random_vectors_show_a_trial_within_its_model() -> None:
+    case = make_case()
+    assert gates.chance(case).passed
+    t = case.trials
+    leaky = replace(case, trials=Leaky(t.speakers, t.recordings, t.sexes, t.tried, t.enrolled))
+    assert not gates.chance(leaky).passed
+
+
+def test_a_path_that_changes_identity_is_noticed(verdict: Verdict, deaf: Verdict) -> None:
+    case = make_case()
+    plain = replace(case, disguised=case.original)
+    undisguised = judge(plain)
+    assert gates.identity(plain, undisguised).passed
+    assert not gates.identity(plain, deaf).passed

@@ -10,7 +10,7 @@ import numpy as np
 from deident.evaluation import metrics
 from deident.evaluation.attackers import Evidence, SemiInformed, fuse
 from deident.evaluation.features import FAMILIES
-from deident.evaluation.judge import Case, Material, Verdict, evidence
+from deident.evaluation.judge import Case, Material, Verdict, evidence, families
 
 UNDISGUISED = "undisguised"
 WEAK = {"statistics": 0.06, "fusion": 0.05}  # undisguised equal error rates over this: no number
@@ -72,7 +72,11 @@ def identity(plain: Case, verdict: Verdict) -> Gate:
     )
     case = replace(plain, disguised=many)
     found = fuse(
-        [SemiInformed().attack(evidence(case, family, many), comparable=False) for family in FAMILIES]
+        [
+            SemiInformed().attack(evidence(case, family, many), comparable=False)
+            for family in families(case)
+            if family in FAMILIES
+        ]
     ).scores
     trials = plain.trials
     got = metrics.eer(found[:, trials.target], found[:, trials.nontarget])
@@ -82,16 +86,15 @@ def identity(plain: Case, verdict: Verdict) -> Gate:
 
 
 def chance(plain: Case) -> Gate:
-    """Random vectors in place of features score as nothing: no label leaks into the path."""
+    """Random vectors in place of features score as nothing: no label leaks into the path, nor a trial into its
+    model, which would know it by its vector."""
     rng = np.random.default_rng(plain.seed)
 
     def noise(rows: int) -> np.ndarray:
         return rng.normal(size=(rows, 2, 24))
 
-    train, tests = len(plain.train_trials.speakers), len(plain.trials.speakers)
-    random = Evidence(
-        noise(train), noise(train), noise(tests), noise(tests), noise(tests), plain.train_trials, plain.trials
-    )
+    train, tests = noise(len(plain.train_trials.speakers)), noise(len(plain.trials.speakers))
+    random = Evidence(train, train, tests, tests, tests, plain.train_trials, plain.trials)
     scores = SemiInformed().attack(random, comparable=False).scores
     got = metrics.eer(scores[:, plain.trials.target], scores[:, plain.trials.nontarget])
     least = max(0.1, 0.5 - SCATTER / np.sqrt(plain.trials.target.sum()))
