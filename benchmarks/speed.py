@@ -63,7 +63,10 @@ def main(argv: list[str] | None = None) -> int:
         "seconds": options.seconds,
         "audio": source,
         "turns": options.turns,
-        "cost_in_stft": {name: round(float(np.median(values)), 2) for name, values in ratios.items()},
+        "stft_times_real_time": round(float(np.median(ratios[REFERENCE]))),
+        "cost_in_stft": {
+            name: round(float(np.median(values)), 2) for name, values in ratios.items() if name != REFERENCE
+        },
         "missing": sorted(PEERS.keys() - present.keys()),
         "by_seconds": lengths,
         "bars": bars,

@@ -106,16 +106,18 @@ def main(argv: list[str] | None = None) -> int:
         }
     corpus, words = material()
     tools = Tools() if args.statistics else Tools.installed()
+    cache = Cache(Path(args.cache) if args.cache else None)
     started, progress = time.monotonic(), Progress()
     report = evaluate(
         corpus, methods, settings=Settings(), tools=tools, words=words,
-        cache=Cache(Path(args.cache) if args.cache else None), jobs=args.jobs, tick=progress,
+        cache=cache, jobs=args.jobs, tick=progress,
     )  # fmt: skip
     progress.finish()
     print("\n".join((*report.head(), "", report.markdown(), "")))
-    print(f"{time.monotonic() - started:.0f} s, {args.jobs} processes", file=sys.stderr)
-    _write(report)
+    took = {"seconds": round(time.monotonic() - started), "jobs": args.jobs, "from_cache": cache.found}
+    print(f"{took['seconds']} s, {args.jobs} processes", file=sys.stderr)
     if not report.corpus["synthetic"] and not args.statistics and args.methods == ",".join(STANDING):
+        _write(report, took)  # of anything less, the record would be no comparison
         _fill_readme(report)
     if args.out:
         from deident.evaluation.report_html import write
@@ -133,9 +135,9 @@ def material() -> tuple[Corpus, Sequence[Utterance]]:
     return read_corpus(table, "verify/"), read_corpus(table, "digits/").utterances
 
 
-def _write(report: Any) -> None:
+def _write(report: Any, took: dict[str, int]) -> None:
     """The report without its thousands of scores, which a repository need not carry."""
-    whole = json.loads(report.to_json())
+    whole = {**json.loads(report.to_json()), "took": took}
     for verdict in whole["verdicts"].values():
         del verdict["scores"]
     RESULTS.mkdir(exist_ok=True)

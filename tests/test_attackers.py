@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -115,6 +118,34 @@ class TestTrials:
         assert not trials.target[6:].any()
         assert not trials.members[:, :6].any()
 
+    def test_somebody_who_is_not_enrolled_is_an_impostor_and_no_model(self) -> None:
+        rows = [*utterances(4, 2, "trial"), *[u for u in utterances(3, 4, "enrol") if u.name[-1] in "23"]]
+        trials = Trials.of(rows)
+        assert not trials.target[:, 3].any()
+        assert not trials.nontarget[:, 3].any()
+        assert trials.nontarget[trials.speakers == 3, 1].sum() == 2
+        assert trials.nontarget.sum() == 6
+
+    def test_with_enrolment_apart_models_and_trials_grow_by_their_own_files(self) -> None:
+        rows = [*utterances(5, 4, "trial"), *[u for u in utterances(5, 9, "enrol") if u.name[-1] in "45678"]]
+        trials = Trials.of(rows)
+        for enrolled, pooled in ((1, 1), (3, 1), (2, 4)):
+            view = trials.grown(enrolled, pooled)
+            tried = trials.tried
+            assert ((view.members > 0).sum(1) == enrolled).all()
+            assert ((view.probes[tried] > 0).sum(1) == pooled).all()
+            assert not view.probes[tried][:, trials.enrolled].any()
+        assert trials.reaches(5, 4)
+        assert not trials.reaches(6)
+        assert not trials.reaches(5, 5)
+
+    def test_reaching_counts_what_four_speakers_in_five_have(self) -> None:
+        trials = Trials.of([*utterances(8, 5), *utterances(1, 2, first=8)])
+        assert trials.reaches(4)
+        assert trials.reaches(2, 2)
+        assert not trials.reaches(5)
+        assert not Trials.of([*utterances(7, 5), *utterances(2, 2, first=7)]).reaches(4)
+
     def test_pairs_ask_about_recordings(self) -> None:
         pairs = Pairs(Trials.of(utterances(4, 4)))
         assert pairs.target.sum() == 4 * 2 * 2  # two recordings a speaker, two ordered pairs each
@@ -150,6 +181,24 @@ class TestCorpus:
         rows = (*utterances(8, 2, "train"), *utterances(8, 2, "trial", first=7))
         with pytest.raises(SettingError, match="1 speakers"):
             divide(Corpus("c", rows))
+
+    def test_enrolment_does_not_crowd_out_trials(self) -> None:
+        rows = (*utterances(8, 5, "enrol"), *utterances(8, 2, "trial"), *utterances(8, 2, "train", first=8))
+        loud = Held(Audio(np.ones(RATE), RATE))
+        corpus = prepare(Corpus("c", tuple(replace(u, load=loud) for u in rows)), most=3)
+        assert Counter(u.role for u in corpus.utterances) == {"enrol": 24, "trial": 16, "train": 16}
+
+    def test_what_cannot_be_told_apart_is_said(self) -> None:
+        def said(*rows: Utterance) -> str:
+            return " ".join(divide(Corpus("c", rows)).remarks)
+
+        rows = utterances(20, 4)
+        assert "sex" not in said(*rows)
+        assert "recording" not in said(*rows)
+        assert "same-sex trials are all" in said(*(replace(u, sex="") for u in rows))
+        some = [replace(u, sex="" if u.speaker < "s010" else u.sex) for u in rows]
+        assert "with each other only" in said(*some)
+        assert "one recording a speaker" in said(*(replace(u, recording=u.speaker) for u in rows))
 
     def test_what_is_left_out_is_said(self) -> None:
         alone = Utterance("x/0", "x", SILENCE, "F")
@@ -291,3 +340,21 @@ class TestAttackers:
         )  # fmt: skip
         pairs = Pairs(e.trials)
         assert rate(SameRecording().attack(heard, comparable=False), pairs) < 0.25
+
+    def test_recordings_of_one_speaker_are_told_apart_by_their_rooms(self) -> None:
+        """Who learns speakers instead of recordings takes the room for a nuisance."""
+        rng = np.random.default_rng(6)
+        train, trials = Trials.of(utterances(30, 8)), Trials.of(utterances(30, 8, first=30))
+
+        def heard(view: Trials, copies: int) -> np.ndarray:
+            dims = np.arange(12) < 6  # half for the speaker, half for the room
+            speaker = 2.0 * rng.normal(size=(view.count, 12))[view.speakers] * dims
+            room = 2.0 * rng.normal(size=(view.recordings.max() + 1, 12))[view.recordings] * ~dims
+            return (speaker + room)[:, None] + rng.normal(size=(len(view.speakers), copies, 12))
+
+        learned, tried = heard(train, 2), heard(trials, 2)
+        e = Evidence(learned, learned[:, :1], tried, tried, tried[:, :1], train, trials)
+        scores = SameRecording().attack(e, comparable=False).scores[0]
+        own = trials.speakers[:, None] == trials.speakers[None]
+        pairs = Pairs(trials)
+        assert metrics.eer(scores[pairs.target], scores[pairs.nontarget & own]) < 0.17

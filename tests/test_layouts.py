@@ -60,6 +60,19 @@ def test_a_kaldi_folder_with_voiceprivacy_lists(tmp_path: Path) -> None:
     assert two.load().seconds == pytest.approx(0.75)
 
 
+def test_voiceprivacy_lists_by_sex_leave_the_others_to_train_on(tmp_path: Path) -> None:
+    for name, text in {
+        "wav.scp": "".join(f"u{k} u{k}.wav\n" for k in range(6)),
+        "utt2spk": "u0 anna\nu1 anna\nu2 ben\nu3 ben\nu4 carl\nu5 anna\n",
+        "enrolls": "u0\nu2\n",
+        "trials_f": "anna u1 target\nben u1 nontarget\n",
+        "trials_m": "ben u3 target\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    roles = [u.role for u in read_corpus(tmp_path).utterances]
+    assert roles == ["enrol", "trial", "enrol", "trial", "train", ""]
+
+
 def test_commands_in_wav_scp_are_not_run(tmp_path: Path) -> None:
     (tmp_path / "wav.scp").write_text("u1 touch /tmp/ran |\n")
     (tmp_path / "utt2spk").write_text("u1 anna\n")

@@ -253,7 +253,7 @@ def test_a_moved_vocal_tract_is_noticed(ratio: float) -> None:
     "setting", ["mean", "spread", "tract_norm", "noise", "sounds", "settle", "covariance"]
 )
 def test_each_stage_matters(setting: str) -> None:
-    """Turned off, something of the source stays that is gone with it on."""
+    """Turned off, something else comes out; what each erases is shown above."""
     on = dataclasses.replace(METHOD, settle=0.3)
     off = dataclasses.replace(on, **{setting: 0.0})
     source = (speech(WOMAN, 3.0, seed=11) + 0.003 * RNG.standard_normal(3 * RATE)).astype(np.float32)

@@ -181,7 +181,7 @@ class SameRecording:
 
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
         e = evidence
-        return _attack(e, Retrained(), e.train, e.train, e.trial, Pairs, same_copy=True)
+        return _attack(e, Retrained(), e.train, e.train, e.trial, Pairs, Trials.by_recording, same_copy=True)
 
 
 ATTACKERS: dict[str, Attacker] = {
@@ -191,7 +191,7 @@ ATTACKERS: dict[str, Attacker] = {
 }
 
 
-def _whole(trials: Trials) -> Comparison:
+def _whole(trials: Trials) -> Trials:
     return trials
 
 
@@ -202,11 +202,13 @@ def _attack(
     held_enrol: Vectors,
     enrol: Vectors,
     view: Callable[[Trials], Comparison] = _whole,
+    classes: Callable[[Trials], Trials] = _whole,
     same_copy: bool = False,
 ) -> Attack:
-    """same_copy : both sides of a pair come from one run (two utterances of it still have their own voices)."""
+    """view : what is compared.   classes : what a back end learns to tell.   same_copy : both sides of a pair
+    come from one run (two utterances of it still have their own voices)."""
     settled, note = scoring.settle(fit_on, e.train_trials)
-    scorer = settled.fit(fit_on, e.train_trials)
+    scorer = settled.fit(fit_on, classes(e.train_trials))
 
     def again(comparison: Comparison) -> Doubles:
         runs = [
@@ -219,7 +221,7 @@ def _attack(
     for seed in (100, 101):  # other divisions than those that chose the shape
         for fit_rows, held in folds(e.train_trials, 3, seed):
             inner, outer = e.train_trials.subset(fit_rows), view(e.train_trials.subset(held))
-            fold_scorer = settled.fit(fit_on[fit_rows], inner)
+            fold_scorer = settled.fit(fit_on[fit_rows], classes(inner))
             for one, two in backend.copy_pairs(e.train.shape[1]):
                 model = held_enrol[held, (one if same_copy else two) % held_enrol.shape[1]]
                 table = fold_scorer.compare(e.train[held, one], model, outer)

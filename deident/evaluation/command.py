@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
     progress.finish()
     print(report.to_json() if args.json else report.table())
     if before is not None:
-        print("\nsince the earlier report:\n" + report.compare(before))
+        print(
+            "\nsince the earlier report:\n" + report.compare(before), file=sys.stderr if args.json else None
+        )
     if out:
         from deident.evaluation.report_html import write
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -95,13 +95,27 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
         if count < LEAST_SPEAKERS:
             raise SettingError(
                 f"expected at least {LEAST_SPEAKERS} {role} speakers with two utterances each; "
-                f"got {count}: add speakers"
+                f"got {count}: add speakers, with the role {there} if others have roles"
             )
         if count < 20:
             remarks.append(f"only {count} {role} speakers: expect wide intervals")
-    if any(not u.sex for u in used):
-        remarks.append("the sex of some speakers is not given: same-sex trials are all trials")
+    remarks += _confounded(used)
     return replace(corpus, utterances=used, remarks=tuple(remarks))
+
+
+def _confounded(used: Sequence[Utterance]) -> list[str]:
+    """What is told apart together with the speaker, or not at all, for want of data."""
+    remarks = []
+    if not any(u.sex for u in used):
+        remarks.append("no speaker's sex is given: same-sex trials are all trials")
+    elif any(not u.sex for u in used):
+        remarks.append("the sex of some speakers is not given: they are compared with each other only")
+    recordings: dict[str, set[str]] = {}
+    for u in used:
+        recordings.setdefault(u.speaker, set()).add(u.recording or u.name)
+    if all(len(names) == 1 for names in recordings.values()):
+        remarks.append("one recording a speaker: what tells speakers may be room and microphone as well")
+    return remarks
 
 
 def _hash(name: str) -> str:
@@ -117,16 +131,16 @@ def prepare(
 ) -> Corpus:
     """The corpus divided, in memory, without what cannot be used.
 
-    most : utterances kept a speaker.   spoken : of these, how many keep their transcript: recognising words
+    most : utterances kept a speaker and role.   spoken : of these, how many keep their transcript: recognising words
     costs more than everything else.   Utterances of the limit or longer are cut to it and lose their
     transcript. What cannot be read, or is shorter than half a second, is left out and counted."""
     kept: list[Utterance] = []
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     told: Counter[str] = Counter()
     broken = short = cut = 0
     for utterance in corpus.utterances:
         tick(1)
-        if counts[utterance.speaker] >= most:
+        if counts[utterance.speaker, utterance.role] >= most:
             continue
         try:
             audio = utterance.load()
@@ -139,7 +153,7 @@ def prepare(
         text, end = utterance.transcript, round(LIMIT_SECONDS * RATE) - 1
         if len(audio) > end:
             audio, text, cut = audio[Segment(0, end)], "", cut + 1
-        counts[utterance.speaker] += 1
+        counts[utterance.speaker, utterance.role] += 1
         if text:
             told[utterance.speaker] += 1
             text = text if told[utterance.speaker] <= spoken else ""

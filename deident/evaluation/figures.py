@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,15 +70,20 @@ def privacy_utility(verdicts: Mapping[str, Verdict], distrusted: Mapping[str, st
     return _png(figure)
 
 
-def attackers(verdicts: Mapping[str, Verdict]) -> bytes:
-    """Equal error rate of every attack on every method, as a map: dark = recognised."""
+def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], str]) -> bytes:
+    """Equal error rate of every attack on every method, as a map: red = recognised.
+
+    distrust : of a method and an attack, why the number is withheld, "" if it is not."""
     names = list(verdicts)
     attacks = list(dict.fromkeys(a for verdict in verdicts.values() for a in verdict.attacks))
     attacks.sort(key=lambda a: (KNOWLEDGE.index(a.split("/")[0]), a.split("/")[1] not in FAMILIES))
     values = np.full((len(attacks), len(names)), np.nan)
-    for column, verdict in enumerate(verdicts.values()):
+    withheld = []
+    for column, (name, verdict) in enumerate(verdicts.items()):
         for row, attack in enumerate(attacks):
-            if attack in verdict.attacks:
+            if attack in verdict.attacks and distrust(name, attack):
+                withheld.append((column, row))
+            elif attack in verdict.attacks:
                 values[row, column] = 100.0 * verdict.attacks[attack].eer
     figure, axes = _figure(2.6 + 1.15 * len(names), 0.6 + 0.235 * len(attacks))
     axis = axes[0, 0]
@@ -88,6 +93,8 @@ def attackers(verdicts: Mapping[str, Verdict]) -> bytes:
         if np.isfinite(value):
             ink = "white" if value < 7.0 or value > 43.0 else "black"
             axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
+    for column, row in withheld:
+        axis.text(column, row, "?", ha="center", va="center", fontsize=7.5)
     axis.set_xticks(range(len(names)), names, rotation=20, ha="right", fontsize=8)
     axis.set_yticks(range(len(attacks)), attacks, fontsize=7.5)
     for row in range(1, len(attacks)):
@@ -137,23 +144,28 @@ def spread(verdicts: Mapping[str, Verdict]) -> bytes:
 
 
 def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
-    """Equal error rate by the number of snippets an attacker has. None where no speaker has several."""
-    kinds = {"enrolled": "snippets enrolled, one on trial", "both": "snippets enrolled and on trial"}
+    """What more snippets give: equal error rate, and the share of speakers ranked first. None where no speaker
+    has several."""
     if not any(verdict.growth["enrolled"] for verdict in verdicts.values()):
         return None
-    figure, axes = _figure(8.0, 2.8, 1, 2, sharey=True)
+    figure, axes = _figure(10.0, 2.8, 1, 3)
     colours = colours_of(verdicts)
-    for axis, (kind, label) in zip(axes[0], kinds.items(), strict=True):
-        for name, verdict in verdicts.items():
-            points = verdict.growth[kind]
+    labels = ("snippets enrolled, one on trial", "snippets enrolled and on trial", "snippets enrolled")
+    for name, verdict in verdicts.items():
+        curves = (verdict.growth["enrolled"], verdict.growth["both"], verdict.identification.growth)
+        for axis, points in zip(axes[0], curves, strict=True):
             axis.plot(
                 list(points), [100.0 * v for v in points.values()], "o-", color=colours[name], label=name
             )
+    for axis, label in zip(axes[0], labels, strict=True):
         axis.set_xlabel(label, fontsize=8)
-        axis.set_xticks(sorted({n for verdict in verdicts.values() for n in verdict.growth[kind]}))
+        axis.set_xticks(sorted({int(x) for line in axis.lines for x in line.get_xdata()}))
         axis.margins(x=0.2)
-    axes[0, 0].set_ylabel("equal error rate, %", fontsize=8)
-    axes[0, 0].set_ylim(0.0, 52.0)
+    for axis in axes[0, :2]:
+        axis.set_ylabel("equal error rate, %", fontsize=8)
+        axis.set_ylim(0.0, 52.0)
+    axes[0, 2].set_ylabel("ranked first, %", fontsize=8)
+    axes[0, 2].set_ylim(0.0, 104.0)
     axes[0, 0].legend(fontsize=7, frameon=False)
     return _png(figure)
 

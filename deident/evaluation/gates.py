@@ -10,13 +10,14 @@ import numpy as np
 from deident.evaluation import metrics
 from deident.evaluation.attackers import Evidence, SemiInformed, fuse
 from deident.evaluation.features import FAMILIES
-from deident.evaluation.judge import Case, Material, Verdict, evidence
+from deident.evaluation.judge import Case, Material, Verdict, evidence, families
 
 UNDISGUISED = "undisguised"
 WEAK = {"statistics": 0.06, "fusion": 0.05}  # undisguised equal error rates over this: no number
 WEAK_ENCODER = 0.06
 SCATTER = 1.2  # of chance, over the root of the number of target trials (those of a speaker are alike)
 SAME = 0.01
+KNOWLEDGE = ("ignorant", "lazy", "informed", "inversion", "all")
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,17 @@ def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list
 
 
 def strong_enough(verdict: Verdict) -> list[Gate]:
-    """An attacker who fails on undisguised speech says nothing about a disguise."""
+    """An attacker who fails on undisguised speech says nothing about a disguise, nor do its parts."""
     gates = []
+    parts = {"statistics": FAMILIES.keys() | (set() if "informed/fusion" in verdict.attacks else {"fusion"})}
     for attack, result in verdict.attacks.items():
         knowledge, family = attack.split("/")
         if knowledge != "informed" or (family not in WEAK and not np.isfinite(result.low)):
             continue
         bar = WEAK.get(family, WEAK_ENCODER)
         says = f"undisguised equal error rate {100 * result.eer:.1f} % (at most {100 * bar:g} %)"
-        touched = tuple(f"{k}/{family}" for k in ("ignorant", "lazy", "informed", "inversion"))
+        weak = sorted({family} | parts.get(family, set()))
+        touched = tuple(f"{knowledge}/{name}" for knowledge in KNOWLEDGE for name in weak)
         gates.append(Gate(f"attacker strong enough: {family}", result.eer <= bar, says, "", touched))
     return gates
 
@@ -69,7 +72,11 @@ def identity(plain: Case, verdict: Verdict) -> Gate:
     )
     case = replace(plain, disguised=many)
     found = fuse(
-        [SemiInformed().attack(evidence(case, family, many), comparable=False) for family in FAMILIES]
+        [
+            SemiInformed().attack(evidence(case, family, many), comparable=False)
+            for family in families(case)
+            if family in FAMILIES
+        ]
     ).scores
     trials = plain.trials
     got = metrics.eer(found[:, trials.target], found[:, trials.nontarget])
@@ -79,16 +86,15 @@ def identity(plain: Case, verdict: Verdict) -> Gate:
 
 
 def chance(plain: Case) -> Gate:
-    """Random vectors in place of features score as nothing: no label leaks into the path."""
+    """Random vectors in place of features score as nothing: no label leaks into the path, nor a trial into its
+    model, which would know it by its vector."""
     rng = np.random.default_rng(plain.seed)
 
     def noise(rows: int) -> np.ndarray:
         return rng.normal(size=(rows, 2, 24))
 
-    train, tests = len(plain.train_trials.speakers), len(plain.trials.speakers)
-    random = Evidence(
-        noise(train), noise(train), noise(tests), noise(tests), noise(tests), plain.train_trials, plain.trials
-    )
+    train, tests = noise(len(plain.train_trials.speakers)), noise(len(plain.trials.speakers))
+    random = Evidence(train, train, tests, tests, tests, plain.train_trials, plain.trials)
     scores = SemiInformed().attack(random, comparable=False).scores
     got = metrics.eer(scores[:, plain.trials.target], scores[:, plain.trials.nontarget])
     least = max(0.1, 0.5 - SCATTER / np.sqrt(plain.trials.target.sum()))
@@ -131,9 +137,6 @@ def blocking(gates: list[Gate], method: str, attack: str) -> Gate | None:
     for gate in gates:
         if gate.passed or not gate.blocks or gate.method not in ("", method):
             continue
-        family = attack.split("/")[1]
         if not gate.attacks or attack in gate.attacks or f"{attack.split('/')[0]}/*" in gate.attacks:
-            return gate
-        if family == "fusion" and any(a.endswith("/fusion") for a in gate.attacks):
             return gate
     return None

@@ -54,12 +54,15 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class Identification:
-    """An informed attacker who is not told the sex, among all speakers on trial."""
+    """An informed attacker who is not told the sex, among all speakers on trial that can be enrolled.
+
+    growth : top-1 by snippets enrolled."""
 
     speakers: int
     top_1: Interval
     top_5: float
     eer_mixed: float
+    growth: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -259,7 +262,8 @@ def _result(
 def same_recording(case: Case, weights: Doubles) -> tuple[AttackResult | None, dict[str, float]]:
     """Two disguised snippets of one recording, told from two of different recordings of the same sex."""
     pairs = Pairs(case.trials)
-    if not pairs.target.any() or not pairs.nontarget.any():
+    learned = Pairs(case.train_trials)
+    if not all(view.target.any() and view.nontarget.any() for view in (pairs, learned)):
         return None, {}
     single = {
         family: SameRecording().attack(evidence(case, family, case.disguised), family in case.encoders)
@@ -287,21 +291,34 @@ def identify(case: Case, weights: Doubles) -> Identification:
     trials = case.trials.blind()
     tried = trials.target.any(1)
     true = trials.speakers[tried]
+    scores = _ranked(fused.scores, trials)
     hits = np.mean(
         [
             [metrics.top(row[None], [own]) for row, own in zip(run[tried], true, strict=True)]
-            for run in fused.scores
+            for run in scores
         ],
         axis=0,
     )
     of_speaker = np.bincount(true, hits, trials.count), np.bincount(true, minlength=trials.count)
-    top_5 = float(np.mean([metrics.top(run[tried], true, min(5, trials.count)) for run in fused.scores]))
+
+    def top(table: Doubles, k: int = 1) -> float:
+        return float(np.mean([metrics.top(run[tried], true, k) for run in table]))
+
     return Identification(
-        speakers=trials.count,
+        speakers=int(trials.modelled.any(0).sum()),
         top_1=interval(float(hits.mean()), ratio_samples(*of_speaker, weights)),
-        top_5=top_5,
+        top_5=top(scores, min(5, trials.count)),
         eer_mixed=_rate(fused.scores, trials.target, trials.nontarget),
+        growth={
+            n: top(_ranked(fused.again(view), view))
+            for n, view in ((n, trials.grown(n)) for n in GROWTH if trials.reaches(n))
+        },
     )
+
+
+def _ranked(scores: Doubles, trials: Trials) -> Doubles:
+    """Scores with whoever has no model last."""
+    return np.where(trials.modelled[None], scores, -np.inf)
 
 
 def exposure(attack: Attack, trials: Trials) -> list[float]:
@@ -326,8 +343,8 @@ def growth(attack: Attack, trials: Trials) -> dict[str, dict[int, float]]:
         return _rate(attack.again(view), view.target, view.nontarget)
 
     return {
-        "enrolled": {n: rate(trials.grown(n)) for n in GROWTH if n < trials.least},
-        "both": {n: rate(trials.grown(n, n)) for n in GROWTH if 2 * n <= trials.least},
+        "enrolled": {n: rate(trials.grown(n)) for n in GROWTH if trials.reaches(n)},
+        "both": {n: rate(trials.grown(n, n)) for n in GROWTH if trials.reaches(n, n)},
     }
 
 

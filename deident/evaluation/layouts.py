@@ -102,14 +102,16 @@ def _sounds(folder: Path) -> list[Path]:
 
 
 def _kaldi(place: Path) -> Iterable[Utterance]:
-    """A Kaldi data folder, with VoicePrivacy's enrolls and trials where present."""
+    """A Kaldi data folder. Where VoicePrivacy's lists of enrolments and trials are (`enrolls`, `trials_f`,
+    `trials_m` and the like), speakers in none of them are to train on."""
     folder = kaldi.read_folder(place)
-    enrols = set(kaldi.fields(place / "enrolls"))
-    trials = place / "trials"
-    lines = trials.read_text(encoding="utf-8").splitlines() if trials.exists() else []
-    tried = {line.split()[1] for line in lines if line.strip()}
+    enrols = {name for path in place.glob("enrolls*") for name in kaldi.fields(path)}
+    lines = [line for path in place.glob("trials*") for line in path.read_text(encoding="utf-8").splitlines()]
+    tried = {cells[1] for line in lines if len(cells := line.split()) > 1}
+    listed = {u.speaker for u in folder.utterances if u.id in enrols or u.id in tried}
     for utterance in folder.utterances:
         name = utterance.id
+        other = "train" if listed and utterance.speaker not in listed else ""
         yield Utterance(
             name,
             utterance.speaker,
@@ -117,7 +119,7 @@ def _kaldi(place: Path) -> Iterable[Utterance]:
             SEXES.get(utterance.gender, ""),
             utterance.text or "",
             _recording_of(name) if utterance.stop is None else utterance.recording,
-            "enrol" if name in enrols else "trial" if name in tried else "",
+            "enrol" if name in enrols else "trial" if name in tried else other,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -18,6 +18,7 @@ from deident.evaluation.judge import Verdict
 
 PACKAGES = ("numpy", "scipy", "soundfile", "librosa", "torch", "resemblyzer", "pocketsphinx")
 SYNTHETIC = "Made with synthetic voices: these numbers say nothing about people."
+WITHHELD = "untrustworthy"
 UNTRUSTWORTHY = 3  # exit code
 
 
@@ -73,6 +74,11 @@ class Report:
         gate = blocking(self.gates, method, attack or verdict.strongest)
         return f"{gate.name}: {gate.detail}" if gate else ""
 
+    def distrust_ranks(self, method: str) -> str:
+        """The same of its ranks and its recordings, which a retrained fusion tells."""
+        fusion = "fusion" if "informed/fusion" in self.verdicts[method].attacks else "statistics"
+        return self.distrust(method, f"informed/{fusion}")
+
     def to_json(self) -> str:
         """Everything, with the scores of each method's strongest attack."""
         whole = {name: value for name, value in asdict(self).items() if name not in ("pictures", "methods")}
@@ -120,16 +126,20 @@ class Report:
         def rate(attack: str) -> str:
             if attack not in verdict.attacks:
                 return "-"
-            return "untrustworthy" if self.distrust(name, attack) else _percent(verdict.attacks[attack].eer)
+            return WITHHELD if self.distrust(name, attack) else _percent(verdict.attacks[attack].eer)
 
         top, linked = verdict.headline, verdict.same_recording
         why = self.distrust(name)
         headline = (
-            f"untrustworthy: {why}"
+            f"{WITHHELD}: {why}"
             if why
             else f"{_percent(top.eer)} [{_percent(top.low)}, {_percent(top.high)}]"
         )
         relative, speed = useful.relative_word_error, useful.speed
+        ranks = f"{found.top_1.value:.2f} [{found.top_1.low:.2f}, {found.top_1.high:.2f}]"
+        recordings = _percent(linked.eer) if linked else "-"
+        if self.distrust_ranks(name):
+            ranks = recordings = WITHHELD
         return (
             name,
             headline,
@@ -138,8 +148,8 @@ class Report:
             rate("informed/encoder"),
             rate("lazy/encoder"),
             rate("ignorant/encoder"),
-            f"{found.top_1.value:.2f} [{found.top_1.low:.2f}, {found.top_1.high:.2f}]",
-            _percent(linked.eer) if linked else "-",
+            ranks,
+            recordings,
             _percent(useful.word_error.value) if useful.word_error else "-",
             f"{relative.value:.2f} [{relative.low:.2f}, {relative.high:.2f}]" if relative else "-",
             "-" if name == UNDISGUISED or speed is None else f"{speed:,.0f}",
@@ -157,8 +167,17 @@ class Report:
         lines = []
         if old.get("corpus") != self.corpus:
             lines.append("note: made on other speakers or snippets; the difference is not the method's alone")
+        heard = _families(verdict["attacks"] for verdict in old["verdicts"].values())
+        if old.get("settings") != self.settings or heard != _families(
+            verdict.attacks for verdict in self.verdicts.values()
+        ):
+            lines.append("note: made with other settings or attackers; the difference may be theirs")
+        doubtful = {name for name, verdict in old["verdicts"].items() if verdict.get(WITHHELD)}
+        doubtful |= {name for name in self.verdicts if self.distrust(name)}
         for name in dict.fromkeys((*before, *self.verdicts)):
-            if name not in self.verdicts:
+            if name in doubtful:
+                lines.append(f"{name}: {WITHHELD}, now or then")
+            elif name not in self.verdicts:
                 lines.append(f"{name}: was {_percent(before[name])} %, not in this run")
             elif name not in before:
                 lines.append(f"{name}: {_percent(self.verdicts[name].headline.eer)} %, new")
@@ -183,6 +202,11 @@ LEGEND = (
     "of the speaker's other snippets from an independent run. Top-1: share of snippets whose speaker is ranked",
     "first among all on trial. Intervals: bootstrap over speakers.",
 )
+
+
+def _families(attacks: Iterable[Iterable[str]]) -> set[str]:
+    """What the attackers listened to, of the names of their attacks."""
+    return {name.partition("/")[2] for names in attacks for name in names}
 
 
 def _percent(rate: float) -> str:

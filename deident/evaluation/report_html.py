@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from deident.evaluation import figures
-from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC, Report
+from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC, WITHHELD, Report
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -45,15 +45,22 @@ def page(report: Report) -> str:
     parts.append(f'<p class="what">{escape(" ".join(LEGEND))}</p>')
     words = "Up is better protected, left is better understood. Bars: 95 % intervals over speakers."
     parts += _section("Protection and its price", words, figures.privacy_utility(verdicts, distrusted))
-    words = "Equal error rate, %, by what the attacker knows and listens to. Green: nothing learned."
-    parts += _section("Attackers by method", words, figures.attackers(verdicts))
-    words = "Scores of the strongest attack. The less the two overlap, the more it learns."
-    parts += _section("Scores", words, figures.histograms(verdicts))
-    words = "A dot is a speaker; a mean cannot hide those at the right. Line: median. Strongest attack."
-    parts += _section("Who stays exposed", words, figures.spread(verdicts))
-    grown = figures.growth(verdicts)
+    words = (
+        "Equal error rate, %, by what the attacker knows and listens to. Green: nothing learned. ?: withheld."
+    )
+    parts += _section("Attackers by method", words, figures.attackers(verdicts, report.distrust))
+    trusted = {name: verdict for name, verdict in verdicts.items() if not distrusted[name]}
+    if trusted:
+        words = "Scores of the strongest attack. The less the two overlap, the more it learns."
+        parts += _section("Scores", words, figures.histograms(trusted))
+        words = "A dot is a speaker; a mean cannot hide those at the right. Line: median. Strongest attack."
+        parts += _section("Who stays exposed", words, figures.spread(trusted))
+    grown = figures.growth(trusted)
     if grown:
-        words = "What more snippets of a speaker give the strongest attacker, as far as there are enough."
+        words = (
+            "What more snippets of a speaker give the strongest attacker, and to whoever ranks all speakers, "
+            "as far as there are enough."
+        )
         parts += _section("More snippets", words, grown)
     if report.pictures:
         words = "One snippet, seconds across, 0 to 8 kHz up."
@@ -81,7 +88,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    kind = " class=bad" if text.startswith(("untrustworthy", "failed")) else ""
+    kind = " class=bad" if text.startswith((WITHHELD, "failed")) else ""
     return f"<td{kind}>{escape(text)}</td>"
 
 
@@ -89,7 +96,7 @@ def _measures(report: Report) -> str:
     """Measures of the strongest attack, and of use, that the first table has no room for."""
     columns = (
         "method", "min Cllr", "D_sys", "disclosure (bits, of 0.72)", "worst case (log10 LR)", "accepted at 1 % false",
-        "at 0.1 %", "top-5", "mixed-sex EER %", "by sex EER %", "parameter found", "F0 contour r", "length 5/50/95 %",
+        "at 0.1 %", "by sex EER %", "top-5", "mixed-sex EER %", "parameter found", "F0 contour r", "length 5/50/95 %",
         "words trained disguised / tested / both / neither",
     )  # fmt: skip
     rows = []
@@ -97,12 +104,17 @@ def _measures(report: Report) -> str:
         top, use = verdict.headline, verdict.utility
         short, middle, long = use.duration_ratio
         t = use.training
-        rows.append((
-            name, f"{top.min_cllr:.3f}", f"{top.linkability:.3f}", f"{top.disclosure:.3f}",
+        strongest = [
+            f"{top.min_cllr:.3f}", f"{top.linkability:.3f}", f"{top.disclosure:.3f}",
             f"{top.worst_disclosure:.1f} ({top.zebra})", f"{top.accept_at_1_percent:.2f}",
-            f"{top.accept_at_1_permille:.2f}", f"{verdict.identification.top_5:.2f}",
-            f"{100 * verdict.identification.eer_mixed:.1f}",
+            f"{top.accept_at_1_permille:.2f}",
             ", ".join(f"{sex} {100 * rate:.1f}" for sex, rate in top.by_sex.items()) or "-",
+        ]  # fmt: skip
+        ranks = [f"{verdict.identification.top_5:.2f}", f"{100 * verdict.identification.eer_mixed:.1f}"]
+        rows.append((
+            name,
+            *([WITHHELD] * len(strongest) if report.distrust(name) else strongest),
+            *([WITHHELD] * len(ranks) if report.distrust_ranks(name) else ranks),
             f"{100 * report.recovered[name]:.0f} %" if name in report.recovered else "-",
             "-" if use.f0_correlation is None else f"{use.f0_correlation:.2f}",
             f"{short:.2f} / {middle:.2f} / {long:.2f}",

@@ -85,6 +85,21 @@ class Trials:
         """The same trials for an attacker with this many snippets a model and a trial."""
         return replace(self, most=enrolled, pooled=pooled)
 
+    def reaches(self, enrolled: int, pooled: int = 1) -> bool:
+        """Whether more than four speakers in five have so many snippets for a model and, others, for a trial."""
+        known, tried = self._least(self.enrolled), self._least(self.tried)
+        if (self.enrolled & self.tried).any():
+            return enrolled + pooled <= known
+        return enrolled <= known and pooled <= tried
+
+    def _least(self, which: Bools) -> int:
+        counts = np.bincount(self.speakers[which], minlength=self.count)[self.target.any(0)]
+        return int(np.percentile(counts, 20, method="lower")) if counts.size else 0
+
+    def by_recording(self) -> Trials:
+        """The same utterances for whoever learns recordings: each is a speaker of its own."""
+        return replace(self, speakers=self.recordings)
+
     def blind(self) -> Trials:
         """The same for an attacker who is not told the sex: everyone else is a nontarget."""
         return replace(self, sexes=("",) * len(self.sexes))
@@ -92,11 +107,6 @@ class Trials:
     @cached_property
     def count(self) -> int:
         return int(self.speakers.max()) + 1
-
-    @cached_property
-    def least(self) -> int:
-        """Utterances that four speakers in five have, at least."""
-        return int(np.percentile(np.bincount(self.speakers), 20, method="lower"))
 
     @cached_property
     def _order(self) -> Ints:
@@ -115,15 +125,20 @@ class Trials:
 
     @cached_property
     def probes(self) -> Doubles:
-        """(utterances, utterances) weights: row u averages u and the next of its speaker, `pooled` in all."""
-        own = (self.speakers[:, None] == self.speakers[None]) & (self._after < self.pooled)
-        return np.asarray(own / own.sum(1, keepdims=True), np.float64)
+        """(utterances, utterances) weights: row u averages u and the next tried of its speaker, `pooled` in all."""
+        itself = np.eye(len(self.speakers))
+        return itself if self.pooled == 1 else self._mean_of(self.tried[None] | (itself > 0.0), self.pooled)
 
     @cached_property
     def members(self) -> Doubles:
-        """(utterances, utterances) weights: row u averages others of u's speaker, none of its trial."""
-        own = (self.speakers[:, None] == self.speakers[None]) & self.enrolled[None]
-        own &= (self._after >= self.pooled) & (self._after < self.pooled + self.most)
+        """(utterances, utterances) weights: row u averages enrolled ones of u's speaker, none of its trial."""
+        return self._mean_of(self.enrolled[None] & ~((self.probes > 0.0) & self.tried[None]), self.most)
+
+    def _mean_of(self, allowed: Bools, most: int) -> Doubles:
+        """(utterances, utterances) weights: row u averages the first `most` allowed of its speaker, from u on."""
+        own = (self.speakers[:, None] == self.speakers[None]) & allowed
+        if own.sum(1).max(initial=0) > most:
+            own &= np.where(own, self._after, len(self.speakers)).argsort(1).argsort(1) < most
         return np.asarray(own / np.maximum(own.sum(1, keepdims=True), 1), np.float64)
 
     @cached_property
@@ -145,9 +160,14 @@ class Trials:
         return np.asarray(self.speakers[:, None] == np.arange(self.count)[None])
 
     @cached_property
+    def modelled(self) -> Bools:
+        """(utterances, speakers) True where there is a model: somebody on trial may have nothing enrolled."""
+        return np.asarray((self.members.sum(1) > 0.0)[self.model_of])
+
+    @cached_property
     def target(self) -> Bools:
         """(utterances, speakers) True where the model is the speaker's own."""
-        return np.asarray(self.own & self.tried[:, None] & (self.members.sum(1) > 0)[:, None])
+        return np.asarray(self.own & self.tried[:, None] & self.modelled)
 
     @cached_property
     def speaker_sexes(self) -> tuple[str, ...]:
@@ -157,7 +177,7 @@ class Trials:
     def nontarget(self) -> Bools:
         """(utterances, speakers) True for other speakers of the same sex."""
         same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
-        return np.asarray(~self.own & self.tried[:, None] & same)
+        return np.asarray(~self.own & self.tried[:, None] & same & self.modelled)
 
     def table(self, scores: Doubles) -> Doubles:
         """(utterances, utterances as models) to (utterances, speakers): the score of each trial."""
