@@ -237,6 +237,27 @@ class TestBackend:
         known = backend.moments(words, trials.speakers, trials.sexes)
         assert np.abs(np.linalg.eigvalsh(known.between)).max() < 0.35 * np.trace(known.total) / 4
 
+    def test_a_voice_that_a_copys_utterances_share_is_no_speaker(self) -> None:
+        trials = Trials.of(utterances(40, 3))
+        rng = np.random.default_rng(1)
+        voices = 3.0 * rng.normal(size=(40, 4, 4))[trials.speakers] + 0.1 * rng.normal(size=(120, 4, 4))
+        known = backend.moments(voices, trials.speakers, trials.sexes)
+        assert abs(np.trace(known.between)) < 0.1 * np.trace(known.total)
+
+    def test_between_is_the_mean_product_of_other_utterances_in_other_copies(self) -> None:
+        trials = Trials.of(utterances(6, 3))
+        vectors = np.random.default_rng(2).normal(size=(18, 2, 5))
+        known = backend.moments(vectors, trials.speakers, trials.sexes)
+        names = np.asarray(trials.sexes)
+        centre = np.stack([vectors[names == sex].mean((0, 1)) for sex in trials.sexes])
+        standard = (vectors - centre[:, None]) / (vectors - centre[:, None]).std((0, 1))
+        products = [
+            np.outer(standard[u, c], standard[v, d])
+            for u in range(18) for v in range(18) for c in range(2) for d in range(2)
+            if trials.speakers[u] == trials.speakers[v] and u != v and c != d
+        ]  # fmt: skip
+        np.testing.assert_allclose(known.between, np.mean(products, axis=0), atol=1e-5)
+
     def test_directions_of_the_disguise_are_ignored(self) -> None:
         e = make_evidence(offset=4.0)
         plda = backend.fit(

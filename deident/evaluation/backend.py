@@ -104,10 +104,11 @@ class Moments:
 def moments(vectors: npt.ArrayLike, speakers: Ints, sexes: Sequence[str]) -> Moments:
     """Centre, scale, total and between-speaker covariance of standardised training vectors.
 
-    The between-speaker covariance is the mean product of *different* utterances of one speaker: what a
-    voice drawn for a copy, and the words of an utterance, have in common with themselves is no speaker."""
+    The between-speaker covariance is the mean product of *different* utterances, in *different* copies, of one
+    speaker: what a drawn voice, which all utterances of a copy may share, and the words of an utterance have in
+    common with themselves is no speaker. A single copy has nothing drawn."""
     array = np.asarray(vectors, np.float64)
-    utterances, _, dims = array.shape
+    utterances, copies, dims = array.shape
     names = np.asarray(sexes)
     centres = {"": array.mean((0, 1))}
     centre = np.broadcast_to(centres[""], (utterances, dims)).copy()
@@ -119,15 +120,21 @@ def moments(vectors: npt.ArrayLike, speakers: Ints, sexes: Sequence[str]) -> Mom
     standard = np.clip(centred / scale, -CLIP, CLIP)
     flat = standard.reshape(-1, dims)
     total = flat.T @ flat / len(flat)
-    means = standard.mean(1)
-    between, pairs = np.zeros((dims, dims)), 0
-    for speaker in np.unique(speakers):
-        own = means[speakers == speaker]
-        if len(own) > 1:
-            summed = own.sum(0)
-            between += (np.outer(summed, summed) - own.T @ own) / (len(own) - 1)
-            pairs += len(own)
-    return Moments(centres, scale, total, between / max(pairs, 1))
+    names, index, counts = np.unique(speakers, return_inverse=True, return_counts=True)
+    pairs = np.maximum(counts - 1, 1) * max(copies * (copies - 1), 1)
+    weight = np.where(counts > 1, pairs**-0.5, 0.0)  # of a speaker's vectors: either side of a product has it
+    weighted = standard * weight[index, None, None]
+    summed = np.zeros((len(names), copies, dims))
+    np.add.at(summed, index, weighted)
+    between = _squared(summed.sum(1)) - _squared(weighted.sum(1))
+    if copies > 1:
+        between -= _squared(summed.reshape(-1, dims)) - _squared(weighted.reshape(-1, dims))
+    return Moments(centres, scale, total, between / max(int(counts[counts > 1].sum()), 1))
+
+
+def _squared(rows: Doubles) -> Doubles:
+    """(dims, dims) sum of the products of rows with themselves."""
+    return np.asarray(rows.T @ rows)
 
 
 def fit(known: Moments, shape: Shape) -> Backend:

@@ -269,13 +269,12 @@ def same_recording(case: Case, weights: Doubles) -> tuple[AttackResult | None, d
         family: SameRecording().attack(evidence(case, family, case.disguised), family in case.encoders)
         for family in families(case)
     }
-    fused = fuse(single)
+    found = {**single, "fusion": fuse(single)}
+    rates = {name: _rate(attack.scores, pairs.target, pairs.nontarget) for name, attack in found.items()}
+    strongest = found[min(rates, key=lambda name: rates[name])]  # as in `judge`, on the attacker's side
     speakers = case.trials.speakers
-    samples = eer_samples(fused.scores, pairs.target, pairs.nontarget, speakers, speakers, weights)
-    result = _result(fused, pairs.target, pairs.nontarget, interval(0.0, samples), {})
-    return result, {
-        name: _rate(attack.scores, pairs.target, pairs.nontarget) for name, attack in single.items()
-    }
+    samples = eer_samples(strongest.scores, pairs.target, pairs.nontarget, speakers, speakers, weights)
+    return _result(strongest, pairs.target, pairs.nontarget, interval(0.0, samples), {}), rates
 
 
 def identify(case: Case, weights: Doubles) -> Identification:

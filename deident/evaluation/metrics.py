@@ -122,8 +122,9 @@ def linkability(
     systems", IEEE Trans. Information Forensics and Security 13 (2018)."""
     same, other = _scores(target, nontarget)
     count = bins or int(np.clip(same.size // 10, 2, 100))
-    finite = np.concatenate((same, other))
-    low, high = finite[np.isfinite(finite)].min(initial=0.0), finite[np.isfinite(finite)].max(initial=0.0)
+    both = np.concatenate((same, other))
+    finite = both[np.isfinite(both)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1.0, count + 1)
     p_same = np.histogram(np.clip(same, low, high), edges)[0] / same.size
     p_other = np.histogram(np.clip(other, low, high), edges)[0] / other.size
@@ -158,15 +159,16 @@ def _prior_integral(log_ratio: Doubles) -> Doubles:
 
 
 def worst_disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """ZEBRA's worst case: log10 of the strongest likelihood ratio that any one target trial gives.
+    """ZEBRA's worst case: log10 of the strongest likelihood ratio, for or against, that any one trial gives.
 
     Calibrated under Laplace's rule of succession (one imagined trial of each kind at both ends), which
     keeps it finite; it grows with the number of trials. Nautsch et al. (2020), section 3.3.
     Its categories: 0 none, A up to 1, B up to 2, C up to 4, D up to 5, E up to 6, F beyond."""
     same, other = _scores(target, nontarget)
     ends = np.array([-np.inf, np.inf])
-    ratios, _ = calibrate(np.concatenate((same, ends)), np.concatenate((other, ends)))
-    return float(np.abs(ratios[: same.size]).max() / np.log(10.0))
+    of_same, of_other = calibrate(np.concatenate((same, ends)), np.concatenate((other, ends)))
+    ratios = np.concatenate((of_same[: same.size], of_other[: other.size]))
+    return float(np.abs(ratios).max() / np.log(10.0))
 
 
 def zebra_category(log10_ratio: float) -> str:
