@@ -33,8 +33,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 MARKS = ("<!-- strength -->", "<!-- end of strength -->")
 IN_README = (
-    "method", "strongest attack, EER % [95 %]", "informed encoder", "lazy encoder", "top-1 [95 %]",
-    "same recording EER %", "relative [95 %]",
+    "method", "strongest attack, EER % [95 %]", "informed encoder", "equalised encoder", "lazy encoder",
+    "top-1 [95 %]", "same recording EER %", "relative [95 %]",
 )  # fmt: skip
 STANDING = ("pitch_shift", "natural", "mcadams", "review", "training")
 

@@ -146,6 +146,7 @@ class Report:
             verdict.strongest,
             rate("informed/statistics"),
             rate("informed/encoder"),
+            rate("informed/equalised"),
             rate("lazy/encoder"),
             rate("ignorant/encoder"),
             ranks,
@@ -193,7 +194,7 @@ class Report:
 
 
 COLUMNS = (
-    "method", "strongest attack, EER % [95 %]", "which", "informed statistics", "informed encoder",
+    "method", "strongest attack, EER % [95 %]", "which", "informed statistics", "informed encoder", "equalised encoder",
     "lazy encoder", "ignorant encoder", "top-1 [95 %]", "same recording EER %", "words wrong %",
     "relative [95 %]", "× real time",
 )  # fmt: skip
