@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.strength import RESULTS, material
+from benchmarks.strength import RESULTS, fill, material
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
 from deident.evaluation.command import Progress
@@ -34,6 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "spread jitter 0.5": {"spread_jitter": 0.5},
     "more of everything": {"smoothing": (1.5, 2.5), "spread_jitter": 0.4, "settle": 0.3},
 }
+PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
 COLUMNS = ("variant", "strongest", "encoder", "equalised", "statistics", "same recording", "top-1", "words")
 
 
@@ -53,11 +54,11 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     progress.finish()
     rows = [{"variant": name, "changed": VARIANTS[name], **_row(report, name)} for name in chosen]
-    print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
-    for row in rows:
-        print("| " + " | ".join(_text(row[column]) for column in COLUMNS) + " |")
+    table = [COLUMNS, *([_text(row[column]) for column in COLUMNS] for row in rows)]
+    print("\n".join(" | ".join(cells) for cells in table))
     if chosen == list(VARIANTS):  # a part would take the place of the whole
         (RESULTS / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        fill(PAGE, "ablation", table)
     return report.exit_code
 
 

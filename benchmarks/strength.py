@@ -31,7 +31,6 @@ from deident.evaluation.synthetic import synthetic_corpus
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
-MARKS = ("<!-- strength -->", "<!-- end of strength -->")
 IN_README = (
     "method", "strongest attack, EER % [95 %]", "informed encoder", "equalised encoder", "lazy encoder",
     "top-1 [95 %]", "same recording EER %", "relative [95 %]",
@@ -118,7 +117,9 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{took['seconds']} s, {args.jobs} processes", file=sys.stderr)
     if not report.corpus["synthetic"] and not args.statistics and args.methods == ",".join(STANDING):
         _write(report, took)  # of anything less, the record would be no comparison
-        _fill_readme(report)
+        shown = [COLUMNS.index(column) for column in IN_README]
+        rows = [COLUMNS, *(report.row(name) for name in report.verdicts)]
+        fill(README, "strength", [[row[k] for k in shown] for row in rows])
     if args.out:
         from deident.evaluation.report_html import write
 
@@ -144,15 +145,13 @@ def _write(report: Any, took: dict[str, int]) -> None:
     (RESULTS / "strength.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
-def _fill_readme(report: Any) -> None:
-    """The table between the README's marks, with the columns that fit a page."""
-    rows = [COLUMNS, *(report.row(name) for name in report.verdicts)]
-    lines = ["| " + " | ".join(row[COLUMNS.index(c)] for c in IN_README) + " |" for row in rows]
-    lines.insert(1, "|---" * len(IN_README) + "|")
-    text = README.read_text(encoding="utf-8")
-    before, mark, rest = text.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    README.write_text(before + mark + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
+def fill(page: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
+    """Put a table between the marks of this name on a page; the first row is its head."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|---" * len(rows[0]) + "|")
+    before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    page.write_text(before + mark + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
