@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Audit and print; returns the exit code."""
     from deident.audit.place import audit_store
+    from deident.cli.progress import counted
 
     if not (args.max_seconds > 0 and math.isfinite(args.max_seconds)):
         raise SettingError("expected --max-seconds above 0")
@@ -61,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.writelines(f"{problem}\n" for problem in report.problems)
         proved = "looked at" if args.quick else "proved"
-        verdict = "every promise holds" if report.clean else f"{len(report.problems)} problems"
-        sys.stdout.write(f"{report.files} snippets {proved}, {report.seconds:.1f} s of sound: {verdict}\n")
+        verdict = "every promise holds" if report.clean else counted(len(report.problems), "problem")
+        files = counted(report.files, "snippet")
+        sys.stdout.write(f"{files} {proved}, {report.seconds:.1f} s of sound: {verdict}\n")
     return 0 if report.clean else 1
 
 

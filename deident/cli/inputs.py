@@ -68,7 +68,8 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
         if getattr(args, name):
             found += importlib.import_module(f"deident.interop.{name}").read(getattr(args, name), labels)
     if not found:
-        raise SettingError("expected recordings: files, folders that hold some, --table or a data set")
+        came = "; got folders without any sound file" if args.recordings else ""
+        raise SettingError(f"expected recordings: files, folders that hold some, --table or a data set{came}")
     if args.segments:
         found = with_segments(found, args.segments)
     for name, attach in (("turns", with_turns), ("words", with_words), ("mute", with_mutes)):

@@ -29,7 +29,7 @@ a run draws others."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("recording", metavar="RECORDING")
+    add("recording", metavar="RECORDING", help="a file")
     add("--out", default="preview.html", metavar="FILE", help="the page (default preview.html), mode 0600")
     add("--disguises", metavar="NAME,...", help="as `evaluate` takes them (default vocoder,psola,mcadams)")
     add("--include-original", action="store_true", help="put the original voice in, to compare with")
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from deident.cli.progress import counted
     from deident.notes import read_notes, with_mutes
     from deident.pages import check_place, write_page
     from deident.preview import Part, preview
@@ -79,8 +80,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         _say("the original is left out; --include-original puts it in, to compare with")
     more = f"; {made.without_player} more have no player (--snippets, --start)" if made.without_player else ""
+    size = f"{len(made.html) / 1e6:.1f} MB"
     sys.stdout.write(
-        f"{made.snippets} snippets, {len(made.html) / 1e6:.1f} MB{more}\nnext: open {args.out} in a browser\n"
+        f"{counted(made.snippets, 'snippet')}, {size}{more}\nnext: open {args.out} in a browser\n"
     )
     return 0
 

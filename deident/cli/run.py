@@ -25,6 +25,7 @@ examples:
   deident run calls/ --out store --mute names.json --words words.ctm --carry text
   deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
   deident run calls/ --out store --report run.html
+  deident run calls/ --out store --disguise psola:semitones=2..4,mine:Robot
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
   deident run s3://bucket/calls --out s3://bucket/store --dask tls://scheduler:8786
 
@@ -40,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("what to make of it")
     how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options here come on top")
     how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
-    how.add_argument("--disguise", metavar="METHOD,...", help="a method by name, or several to chain")
+    how.add_argument(
+        "--disguise", metavar="METHOD,...", help="a method as `evaluate` takes it, or several to chain"
+    )
     how.add_argument("--scope", choices=("snippet", "recording", "speaker"), help="what keeps one voice")
     how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
     how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
@@ -165,8 +168,12 @@ def policy_of(args: argparse.Namespace) -> Any:
 
 def _disguise(names: Sequence[str]) -> Any:
     from deident.disguise import Chain
-    from deident.policy import disguise_named
+    from deident.disguise.presets import PRESETS
+    from deident.evaluation.naming import disguise_named
 
+    for name in names:
+        if name in PRESETS:
+            raise SettingError(f"{name} is a preset, a method and a scope: give it as --preset {name}")
     methods = tuple(disguise_named(name) for name in names)
     return methods[0] if len(methods) == 1 else Chain(methods)
 
@@ -182,12 +189,14 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
         text = describe(summary, dry=args.dry_run)
         if summary.snippets and not args.dry_run:
             text += f"\n{'next':<14}deident audit {args.out}"
+        if summary.states["skipped"] and not args.again:
+            text += f"\n{'skipped':<14}was done before, whatever the settings: for others, give a new --out"
     sys.stdout.write(text + "\n")
 
 
 def describe(summary: Summary, *, dry: bool = False) -> str:
     """A summary for a person, a few lines."""
-    from deident.cli.progress import clock
+    from deident.cli.progress import clock, counted
 
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items() if count)
     drops = ", ".join(
@@ -195,7 +204,7 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
         for reason, seconds in sorted(summary.dropped_seconds.items())
     )
     found = f"{clock(summary.read_seconds)} of sound, {summary.speech_seconds:.1f} s of speech found"
-    released = f"{summary.snippets} snippets, {summary.released_seconds:.1f} s"
+    released = f"{counted(summary.snippets, 'snippet')}, {summary.released_seconds:.1f} s"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
     rows = {

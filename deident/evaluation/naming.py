@@ -43,7 +43,7 @@ def _with_settings(method: Any, settings: list[str]) -> Any:
         name, equals, text = setting.partition("=")
         if not equals or name not in getattr(method, "__dataclass_fields__", {}):
             fields = ", ".join(getattr(method, "__dataclass_fields__", {}))
-            raise SettingError(f"expected a setting of {fields} as name=value; got {setting!r}")
+            raise SettingError(f"expected one of the settings {fields}, as name=value; got {setting!r}")
         values[name] = _value(text)
     return method(**values)
 
