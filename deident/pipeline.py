@@ -153,7 +153,10 @@ class _Draws:
             )
         known = bool(turns) and all(turn.speaker is not None for turn in turns)
         if policy.scope == "speaker" and speaker is None and not known:
-            raise RecordingError("scope=speaker needs to know who speaks in this recording", "no-speaker")
+            raise RecordingError(
+                "scope=speaker needs to know who speaks in this recording: say so in a table's column speaker",
+                "no-speaker",
+            )
         self._policy = policy
         self._key = key.subkey("run", policy.fingerprint()) if key and policy.repeatable else None
         self._speakers = key if policy.scope == "speaker" else None

@@ -53,7 +53,7 @@ def expand(
     paths: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
 ) -> Iterator[Recording]:
     """Recordings from files and folders, or URIs of such, one or several. Of a folder, the files below it with
-    a sound file's suffix, sorted; links and hidden files in it are passed over. A named file is taken whatever
+    a sound file's suffix, sorted; links, hidden files and stores in it are passed over. A named file is taken whatever
     its suffix."""
     if isinstance(paths, str | os.PathLike | Recording):
         paths = [paths]  # text is an iterable too: of letters, and "/" is a folder
@@ -99,11 +99,20 @@ def _has_sound(name: str) -> bool:
 
 def _walk(folder: str) -> Iterator[str]:
     for place, folders, files in os.walk(folder, followlinks=False):
+        if place != folder and remote.PRIVATE in folders and _is_store(place):
+            folders.clear()  # what is in there has been disguised already
+            continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(files):
             path = os.path.join(place, name)
             if _has_sound(name) and not name.startswith(".") and not os.path.islink(path):
                 yield path
+
+
+def _is_store(folder: str) -> bool:
+    return any(
+        os.path.exists(os.path.join(folder, remote.PRIVATE, name)) for name in ("ledger.sqlite", "log")
+    )
 
 
 def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:

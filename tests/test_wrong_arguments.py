@@ -105,3 +105,16 @@ def test_one_path_is_not_taken_for_a_list_of_letters(kind: Callable[[str], Any],
         return expand(kind(str(tmp_path / "call.wav")))
 
     assert list(map(operator.attrgetter("path"), found())) == [str(tmp_path / "call.wav")]
+
+
+@pytest.mark.parametrize("kept", ["ledger.sqlite", "log"])
+def test_a_store_below_the_recordings_is_not_disguised_again(kept: str, tmp_path: Path) -> None:
+    store = tmp_path / "calls" / "store"
+    (store / ".private").mkdir(parents=True)
+    (store / ".private" / kept).touch()
+    (store / f"{0:032}.wav").touch()
+    (tmp_path / "calls" / "call.wav").touch()
+    (tmp_path / "calls" / "more" / ".private").mkdir(parents=True)  # somebody's own, and no store
+    (tmp_path / "calls" / "more" / "call.wav").touch()
+    found = [Path(recording.path) for recording in expand([tmp_path / "calls"])]
+    assert found == [tmp_path / "calls" / "call.wav", tmp_path / "calls" / "more" / "call.wav"]

@@ -96,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
 
         commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
         known = commands[found.command]._option_string_actions if found.command else ()
-        near = [n for option in options[:1] for n in difflib.get_close_matches(option, known, 1)]
+        near = [n for option in options[:1] for n in difflib.get_close_matches(option, known, 1, 0.7)]
         return f"; did you mean {near[0]}?" if near else ""
 
     def error(self, message: str) -> NoReturn:

@@ -72,9 +72,16 @@ class Progress:
             self._write(f"deident: {text}\n")
             return
         filled = round(share * BAR)
-        line = f"[{'#' * filled}{'.' * (BAR - filled)}] {text}"
+        line = f"[{'#' * filled}{'.' * (BAR - filled)}] {text}"[: self._columns() - 1]
         self._write("\r" + line.ljust(self._width))
         self._width = len(line)
+
+    def _columns(self) -> int:
+        """Of the terminal: a longer line would wrap, and what has wrapped is not overwritten."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except OSError:
+            return 80
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -173,7 +173,7 @@ def _disguise(names: Sequence[str]) -> Any:
 
     for name in names:
         if name in PRESETS:
-            raise SettingError(f"{name} is a preset, a method and a scope: give it as --preset {name}")
+            raise SettingError(f"{name} is a preset (a method with a scope): give it as --preset {name}")
     methods = tuple(disguise_named(name) for name in names)
     return methods[0] if len(methods) == 1 else Chain(methods)
 
@@ -190,7 +190,9 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
         if summary.snippets and not args.dry_run:
             text += f"\n{'next':<14}deident audit {args.out}"
         if summary.states["skipped"] and not args.again:
-            text += f"\n{'skipped':<14}was done before, whatever the settings: for others, give a new --out"
+            text += (
+                f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"
+            )
     sys.stdout.write(text + "\n")
 
 
