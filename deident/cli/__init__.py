@@ -25,7 +25,7 @@ COMMANDS = {
     "audit": ("deident.cli.audit", "prove that a store holds what it promises, and nothing else"),
     "evaluate": ("deident.evaluation.command", "attack disguises, and say what they protect and cost"),
     "review": ("deident.cli.review", "deal out snippets to the people who listen"),
-    "export": ("deident.cli.export", "write a store as a data set: Kaldi, Lhotse, Parquet, ..."),
+    "export": ("deident.cli.export", "write a store as a data set for Kaldi, Lhotse, datasets and others"),
     "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
     "keygen": ("deident.cli.keygen", "make a key"),
     "which": ("deident.cli.which", "find the recording that a message spoke of"),

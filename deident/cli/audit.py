@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-seconds", type=float, default=10.0, metavar="S", help="every snippet is shorter (default 10)"
     )
-    parser.add_argument("--quick", action="store_true", help="do not read all sound, nor prove checksums")
-    parser.add_argument("--linkage", metavar="FILE", help="prove too that this and the store agree")
+    parser.add_argument("--quick", action="store_true", help="do not read all sound or verify checksums")
+    parser.add_argument("--linkage", metavar="FILE", help="also prove that it and the store agree")
     add_key_argument(parser)
     parser.add_argument("--json", action="store_true", help="the report as JSON on standard output")
 

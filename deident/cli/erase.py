@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", metavar="PATH-OR-ID", help="a recording, or the pseudonym of one in a message"
     )
     which.add_argument("--speaker", metavar="ID", help="as the table of the run named them")
-    which.add_argument("--older-than", metavar="DAYS", help="released so many days ago or earlier: 30d")
+    which.add_argument("--older-than", metavar="DAYS", help="released at least so many days ago, such as 30d")
     add_key_argument(parser)
 
 

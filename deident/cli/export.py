@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-ids",
         action="store_true",
-        help="kaldi: under the ids and speakers of the source, for trials that name them; gives everybody away",
+        help="kaldi: keep the ids and speakers of the source, for trials; this names everybody",
     )
     parser.add_argument("--linkage", metavar="FILE", help="for --keep-ids: what `run --linkage` wrote")
     add_key_argument(parser)

@@ -43,7 +43,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--whole-turns", action="store_true", help="drop a turn over the limit, instead of dividing it"
     )
     what.add_argument(
-        "--mute-fill", choices=("silence", "tone"), help="what is in its place (default silence)"
+        "--mute-fill", choices=("silence", "tone"), help="what replaces what is muted (default silence)"
     )
 
 

@@ -25,13 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", required=True, metavar="FOLDER", help="where rounds and the programme's log go")
     add("--reviewers", required=True, metavar="N|NAME,...", help="how many, or their names")
     add("--per-reviewer", type=int, default=50, metavar="N", help="snippets each, at most (default 50)")
-    add("--max-per-recording", type=int, default=1, metavar="N", help="in the whole round (default 1)")
+    add(
+        "--max-per-recording",
+        type=int,
+        default=1,
+        metavar="N",
+        help="snippets of one recording in the whole round (default 1)",
+    )
     add(
         "--share",
         type=float,
         default=1.0,
         metavar="S",
-        help="of the recordings or speakers, 0 to 1 (default 1)",
+        help="share of the recordings or speakers to draw, 0 to 1 (default 1)",
     )
     add("--round", metavar="NAME", help="default: today's date; another round draws other people")
     add("--opt-out", metavar="FILE", help="speakers, paths or pseudonyms that take no part, one a line")
