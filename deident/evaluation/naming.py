@@ -66,5 +66,8 @@ def object_named(text: str) -> Any:
     except (ImportError, AttributeError):
         found = None
     if found is None:
-        raise SettingError(f"expected something that can be imported, as package.module:NAME; got {text!r}")
+        raise SettingError(
+            "expected something that can be imported, as package.module:NAME (from the current folder, set"
+            f" PYTHONPATH=.); got {text!r}"
+        )
     return found
