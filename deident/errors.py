@@ -65,8 +65,9 @@ def between(name: str, value: object, low: float, high: float) -> None:
     """Raise `SettingError` unless value is a number and low <= value <= high."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise SettingError(f"expected {name} as a number; got {kind_of(value)}")
-    if not low <= value <= high:
-        raise SettingError(f"expected {name} between {low:g} and {high:g}; got {float(value):g}")
+    number = float(value)
+    if not low <= number <= high:
+        raise SettingError(f"expected {name} between {low:g} and {high:g}; got {number:g}")
 
 
 def truth(name: str, value: object) -> None:
