@@ -179,11 +179,12 @@ def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: p
         assert 3 <= shown.count("\n") <= 5
 
 
-def test_a_bar_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("columns", "shows"), [(80, "####"), (80, "0:00 left"), (50, "10/10 recordings, ")])
+def test_a_bar_fits_its_terminal(columns: int, shows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What wraps is not overwritten by the next line."""
     clock = iter(range(0, 10_000, 4))
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(progress_module.os, "get_terminal_size", lambda _: os.terminal_size((50, 20)))
+    monkeypatch.setattr(progress_module.os, "get_terminal_size", lambda _: os.terminal_size((columns, 20)))
     monkeypatch.setattr(Screen, "fileno", lambda _: 2)
     screen = Screen(terminal=True)
     progress = progress_module.Progress(10, stream=screen)
@@ -191,7 +192,8 @@ def test_a_bar_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         progress(Outcome(number, "released", Tally(read_seconds=60.0)), Recording("canary.wav"))
     lines = screen.getvalue().split("\r")
     assert len(lines) > 5
-    assert max(map(len, lines)) == 49
+    assert max(map(len, lines)) == columns - 1
+    assert shows in screen.getvalue()
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 snippets"), (1, "1 snippet"), (2, "2 snippets")])
