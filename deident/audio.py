@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deident.errors import RecordingError
+from deident.errors import RecordingError, SettingError, kind_of
 from deident.segment import RATE as RATE
 from deident.segment import Segment as Segment
 
@@ -32,7 +33,12 @@ class Audio:
     rate: int
 
     def __init__(self, samples: npt.ArrayLike, rate: int) -> None:
-        array = np.asarray(samples)
+        try:
+            array = np.asarray(samples)
+        except ValueError:
+            raise RecordingError(
+                "samples must be an array; its rows differ in length", "bad-samples"
+            ) from None
         if array.dtype.kind not in "fiub":
             raise RecordingError(f"samples must be real numbers; got dtype {array.dtype}", "bad-samples")
         scale = 1.0 / (np.iinfo(array.dtype).max + 1.0) if array.dtype.kind == "i" else 1.0
@@ -49,11 +55,16 @@ class Audio:
             )
         if not 1 <= own.shape[0] <= MAX_CHANNELS:
             raise RecordingError(
-                f"expected 1 to {MAX_CHANNELS} channels in shape (channels, samples); got {own.shape[0]}",
+                f"expected 1 to {MAX_CHANNELS} channels in shape (channels, samples); got {own.shape[0]}:"
+                " transpose what has the shape (samples, channels)",
                 "channels",
             )
-        if not (isinstance(rate, int | np.integer) or float(rate).is_integer()):
-            raise RecordingError("the sample rate must be a whole number of Hz", "rate")
+        if not isinstance(rate, numbers.Real):
+            raise RecordingError(
+                f"expected the sample rate, after the samples, as a number of Hz; got {kind_of(rate)}", "rate"
+            )
+        if not float(rate).is_integer():
+            raise RecordingError(f"the sample rate must be a whole number of Hz; got {rate:g}", "rate")
         if not MIN_RATE <= rate <= MAX_RATE:
             raise RecordingError(
                 f"expected a sample rate of {MIN_RATE} to {MAX_RATE} Hz; got {int(rate)}", "rate"
@@ -109,6 +120,15 @@ class Audio:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Audio, (self.samples, self.rate)
+
+
+def at_work_rate(audio: Audio) -> Samples:
+    """(samples,) of mono audio at 16 kHz. Raises `RecordingError` or `SettingError` for anything else."""
+    if not isinstance(audio, Audio):
+        raise SettingError(f"expected deident.Audio(samples, rate); got {kind_of(audio)}")
+    if audio.rate != RATE:
+        raise SettingError(f"expected sound at {RATE} Hz, as deident.read gives it; got {audio.rate} Hz")
+    return audio.mono
 
 
 def segments_of(mask: npt.NDArray[np.bool_], step: int = 1) -> list[Segment]:

@@ -15,6 +15,7 @@ from deident.errors import SettingError
 from deident.pools import outcomes as outcomes_of
 from deident.pools import releaser as releaser_of
 from deident.remote import location
+from deident.secret import check_key
 from deident.sources import Recording, expand
 from deident.work import FINE, STATES, Outcome, refused, state_of
 
@@ -81,7 +82,7 @@ Progress = Callable[[Outcome, Recording], None]
 
 
 def run(
-    recordings: Iterable[str | os.PathLike[str] | Recording],
+    recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     out: str | os.PathLike[str],
     policy: Policy | None = None,
     *,
@@ -107,8 +108,8 @@ def run(
     from deident.policy import Policy
     from deident.store import Linkage, open_store
 
-    policy = policy or Policy()
-    _check(policy, key, linkage)
+    policy = Policy.given(policy)
+    _check(policy, key, linkage, jobs)
     fingerprint = policy.fingerprint()  # once: it is a digest of everything
     started = time.monotonic()
     summary = Summary()
@@ -146,7 +147,7 @@ def run(
 
 
 def dry_run(
-    recordings: Iterable[str | os.PathLike[str] | Recording],
+    recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     policy: Policy | None = None,
     *,
     progress: Progress | None = None,
@@ -156,7 +157,7 @@ def dry_run(
     from deident.policy import Policy
     from deident.secret import Key
 
-    policy = policy or Policy()
+    policy = Policy.given(policy)
     key = Key.fresh()  # nothing is kept, so nothing needs to be found again
     started = time.monotonic()
     summary = Summary()
@@ -173,7 +174,10 @@ def dry_run(
     return summary
 
 
-def _check(policy: Policy, key: Key | None, linkage: object) -> None:
+def _check(policy: Policy, key: Key | None, linkage: object, jobs: int | None) -> None:
+    if jobs is not None and jobs < 1:
+        raise SettingError(f"expected jobs of at least 1; got {jobs}")
+    check_key(key)
     if key is None and linkage is not None:
         raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
     if key is None and policy.needs_key:

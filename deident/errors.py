@@ -4,6 +4,14 @@ Every message says what was expected, what came and what to do. None holds a pat
 sample of an input: messages travel into logs. Whoever knows the path may add it for the person at the
 terminal."""
 
+from __future__ import annotations
+
+import numbers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class DeidentError(Exception):
     """Any failure of this library. `code` is a short, stable word for machines."""
@@ -49,5 +57,33 @@ class ExtraMissingError(DeidentError, ImportError):
     code = "extra"
 
     @classmethod
-    def of(cls, extra: str, purpose: str) -> "ExtraMissingError":
+    def of(cls, extra: str, purpose: str) -> ExtraMissingError:
         return cls(f"{purpose} needs an optional package: pip install 'deident[{extra}]'")
+
+
+def between(name: str, value: object, low: float, high: float) -> None:
+    """Raise `SettingError` unless value is a number and low <= value <= high."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise SettingError(f"expected {name} as a number; got {kind_of(value)}")
+    number = float(value)
+    if not low <= number <= high:
+        raise SettingError(f"expected {name} between {low:g} and {high:g}; got {number:g}")
+
+
+def truth(name: str, value: object) -> None:
+    """Raise `SettingError` unless value is True or False: the text "no" would count as true."""
+    if not isinstance(value, bool):
+        raise SettingError(f"expected {name} as true or false; got {kind_of(value)}")
+
+
+def all_of(kind: type, name: str, values: Iterable[object], how: str) -> None:
+    """Raise `SettingError` unless every value is of a kind. how : how one is written."""
+    for value in values:
+        if not isinstance(value, kind):
+            raise SettingError(f"expected {name} as {how}; got {kind_of(value)}")
+
+
+def kind_of(value: object) -> str:
+    """The type of a value in words: a message must not show the value, which may be a path or a sample."""
+    kind = value.__name__ if isinstance(value, type) else type(value).__name__
+    return f"the class {kind} itself" if isinstance(value, type) else f"a value of type {kind}"

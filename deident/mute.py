@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from deident.audio import RATE, Audio, Samples, Segment
-from deident.errors import RecordingError, SettingError
+from deident.errors import RecordingError, SettingError, between
 
 TONE_HZ = 1_000.0
 PAST_END = RATE // 2  # samples; a range may pass the end by a frame of whoever found it
@@ -30,9 +30,8 @@ class Muting:
 
     def __post_init__(self) -> None:
         if self.fill not in ("silence", "tone"):
-            raise SettingError('expected fill of mute "silence" or "tone"')
-        if not 0.0 <= self.margin_seconds <= 5.0:
-            raise SettingError(f"expected margin_seconds of mute from 0 to 5; got {self.margin_seconds:g}")
+            raise SettingError(f'expected fill of mute "silence" or "tone"; got {self.fill!r:.40}')
+        between("margin_seconds of mute", self.margin_seconds, 0.0, 5.0)
 
 
 class Mute:

@@ -17,9 +17,9 @@ from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.mute import Mute
 from deident.policy import Policy
-from deident.secret import Key, fresh_name, fresh_rng
+from deident.secret import Key, check_key, fresh_name, fresh_rng
 from deident.snippets import cut
-from deident.turns import Turn, Word, said
+from deident.turns import Turn, Word, check_places, said
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,7 +103,9 @@ def deidentify(
     tally : is filled with what was found, released and dropped.
     Raises `RecordingError` when the recording cannot be used, also at its end: when a range to mute lies past
     it, the snippets before must not be used either. Raises `SettingError` when key or speaker lack."""
-    policy = policy or Policy()
+    policy = Policy.given(policy)
+    check_key(key)
+    check_places(segments or (), turns, mute)
     tally = tally if tally is not None else Tally()
     draws = _Draws(policy, key, speaker, turns)
     with codec.decode(
@@ -151,7 +153,10 @@ class _Draws:
             )
         known = bool(turns) and all(turn.speaker is not None for turn in turns)
         if policy.scope == "speaker" and speaker is None and not known:
-            raise RecordingError("scope=speaker needs to know who speaks in this recording", "no-speaker")
+            raise RecordingError(
+                "scope=speaker needs to know who speaks in this recording: say so in a table's column speaker",
+                "no-speaker",
+            )
         self._policy = policy
         self._key = key.subkey("run", policy.fingerprint()) if key and policy.repeatable else None
         self._speakers = key if policy.scope == "speaker" else None

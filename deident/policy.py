@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deident.disguise import DISGUISES, Chain, Disguise, Method
+from deident.disguise.base import check_disguise
 from deident.disguise.presets import PRESETS
-from deident.errors import SettingError
+from deident.errors import SettingError, all_of, kind_of, truth
 from deident.mute import Muting
 from deident.snippets import Cutting
 from deident.turns import CARRIED
@@ -65,19 +66,38 @@ class Policy:
     repeatable: bool = False
 
     def __post_init__(self) -> None:
-        if not (hasattr(self.disguise, "draw") and hasattr(self.disguise, "apply")):
-            raise SettingError("expected a disguise with draw and apply; see deident.DISGUISES")
+        check_disguise(self.disguise)
+        for name, kind in (("speech", Speech), ("cutting", Cutting), ("mute", Muting)):
+            all_of(kind, name, [getattr(self, name)], f"deident.{kind.__name__}(...)")
+        if self.finder is not None and not callable(self.finder):
+            raise SettingError(f"expected finder as a callable; got {kind_of(self.finder)}")
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
+        truth("strict", self.strict)
+        truth("repeatable", self.repeatable)
+        if not isinstance(self.carry, tuple | list):
+            raise SettingError(f"expected carry as a list of {', '.join(CARRIED)}; got {kind_of(self.carry)}")
         for name in self.carry:
             _one_of("carry", name, CARRIED)
         if isinstance(self.channels, bool) or not (
             self.channels in ("mix", "split") or (isinstance(self.channels, int) and 0 <= self.channels < 64)
         ):
-            raise SettingError('expected channels "mix", "split" or a channel number from 0')
-        if self.max_per_recording is not None and self.max_per_recording < 1:
-            raise SettingError(f"expected max_per_recording of at least 1; got {self.max_per_recording}")
+            raise SettingError(
+                f'expected channels "mix", "split" or a channel number from 0; got {_shown(self.channels)}'
+            )
+        most = self.max_per_recording
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise SettingError(f"expected max_per_recording as a whole number from 1; got {_shown(most)}")
+
+    @classmethod
+    def given(cls, policy: Policy | None) -> Policy:
+        """The policy that a caller gave, or the default. Raises `SettingError` for something else."""
+        if policy is not None and not isinstance(policy, cls):
+            raise SettingError(
+                f"expected a deident.Policy, such as Policy.preset('review'); got {kind_of(policy)}"
+            )
+        return policy or cls()
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Policy:
@@ -186,6 +206,8 @@ def _build(kind: type[Any], settings: Mapping[str, Any], where: str) -> Any:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     try:
         return kind(**values)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from None
     except TypeError:
         raise SettingError(f"a setting of {where} has the wrong type; see docs/settings.md") from None
 

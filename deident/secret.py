@@ -13,7 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from deident.errors import KeyMaterialError
+from deident.errors import KeyMaterialError, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,10 @@ class Key:
         """Write it to a new file, mode 0600. Raises `KeyMaterialError` when the file exists."""
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise KeyMaterialError(
+                "there is a file at that place, perhaps a key in use: choose another"
+            ) from None
         except OSError as error:
             raise KeyMaterialError(f"the key file cannot be made: {error.strerror}") from None
         try:
@@ -115,6 +119,12 @@ class Key:
 
     def __reduce__(self) -> tuple[type, tuple[bytes]]:
         return Key, (self._bytes,)
+
+
+def check_key(key: object) -> None:
+    """Raise `KeyMaterialError` unless this is a key, or None."""
+    if key is not None and not isinstance(key, Key):
+        raise KeyMaterialError(f"expected a deident.Key, such as Key.read(path); got {kind_of(key)}")
 
 
 def fresh_rng() -> np.random.Generator:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+
+from deident.errors import SettingError
 
 RATE = 16_000  # Hz; the rate everything between decoding and writing works at
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Segment:
-    """A half-open range of samples, `start <= position < stop`."""
+    """A half-open range of samples, `start <= position < stop`.
+
+    Raises `SettingError`, which is a `ValueError`, for anything else."""
 
     start: int
     stop: int
 
     def __post_init__(self) -> None:
+        try:
+            operator.index(self.start), operator.index(self.stop)
+        except TypeError:
+            raise SettingError(
+                f"expected start and stop in samples, whole numbers; got {self.start}, {self.stop}:"
+                f" for seconds, round(seconds * {RATE})"
+            ) from None
         if not 0 <= self.start < self.stop:
-            raise ValueError(f"expected 0 <= start < stop; got {self.start}, {self.stop}")
+            raise SettingError(f"expected 0 <= start < stop; got {self.start}, {self.stop}")
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from deident.audio import RATE, Audio, Segment, segments_of
-from deident.errors import SettingError
+from deident.audio import RATE, Audio, Segment, at_work_rate, segments_of
+from deident.errors import SettingError, between, truth
 from deident.vad import FRAME, Speech, activity, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
@@ -38,16 +38,18 @@ class Cutting:
     overlap: Overlap = "refuse"
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.max_seconds <= 60.0:
-            raise SettingError(f"expected max_seconds between 0.5 and 60; got {self.max_seconds:g}")
-        if not 0.0 <= self.min_seconds < self.max_seconds:
-            raise SettingError(f"expected min_seconds from 0 to under max_seconds; got {self.min_seconds:g}")
+        between("max_seconds", self.max_seconds, 0.5, 60.0)
+        between("min_seconds", self.min_seconds, 0.0, 60.0)
+        if self.min_seconds >= self.max_seconds:
+            raise SettingError(
+                f"expected min_seconds under max_seconds; got {self.min_seconds:g} and {self.max_seconds:g}"
+            )
         if self.over_limit not in ("drop", "split"):
-            raise SettingError('expected over_limit "drop" or "split"')
+            raise SettingError(f'expected over_limit "drop" or "split"; got {self.over_limit!r:.40}')
         if self.overlap not in ("refuse", "drop"):
-            raise SettingError('expected overlap "refuse" or "drop"')
-        if not 0.0 <= self.fade_seconds <= 0.1:
-            raise SettingError(f"expected fade_seconds between 0 and 0.1; got {self.fade_seconds:g}")
+            raise SettingError(f'expected overlap "refuse" or "drop"; got {self.overlap!r:.40}')
+        between("fade_seconds", self.fade_seconds, 0.0, 0.1)
+        truth("whole_turns", self.whole_turns)
 
     @property
     def max_samples(self) -> int:
@@ -84,6 +86,7 @@ def cut(
     muted : where the audio was silenced."""
     cutting = cutting or Cutting()
     speech = speech or Speech()
+    at_work_rate(audio)  # positions and lengths are counted in its samples
     longest = int(cutting.max_samples / stretch)
     cuts: list[Cut] = []
     for segment in segments:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from deident import remote
-from deident.errors import SettingError
+from deident.errors import SettingError, kind_of
 from deident.segment import RATE, Segment
-from deident.turns import WHOLE, Turn
+from deident.turns import WHOLE, Turn, check_places
 
 _SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
 _AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"
@@ -26,8 +26,8 @@ Labels = dict[str, str]
 class Recording:
     """A recording to be read, with what is known of it.
 
-    path : where it lies.   speaker : who speaks.   segments : where speech is, (start, stop) in samples at
-    16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest.
+    path : where it lies.   speaker : who speaks.   segments : where speech is, `Segment(start, stop)` in
+    samples at 16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest.
     turns : in place of segments, where who says what.   mute : what nobody may hear, in samples at 16 kHz.
     id : what other files call it, where that is not its file's name.
     size, version : bytes, and what changes when they do, where `path` is a URI; found by `expand`."""
@@ -42,14 +42,27 @@ class Recording:
     size: int | None = None
     version: str = ""
 
+    def __post_init__(self) -> None:
+        check_places(self.segments or (), self.turns, self.mute)
+
     def __repr__(self) -> str:
         return "Recording(hidden)"
 
 
-def expand(paths: Iterable[str | os.PathLike[str] | Recording]) -> Iterator[Recording]:
-    """Recordings from files and folders, or URIs of such. Of a folder, the files below it with a sound file's
-    suffix, sorted; links and hidden files in it are passed over. A named file is taken whatever its suffix."""
+def expand(
+    paths: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
+) -> Iterator[Recording]:
+    """Recordings from files and folders, or URIs of such, one or several. Of a folder, the files below it with
+    a sound file's suffix, sorted; links, hidden files and stores in it are passed over. A named file is taken whatever
+    its suffix."""
+    if isinstance(paths, str | os.PathLike | Recording):
+        paths = [paths]  # text is an iterable too: of letters, and "/" is a folder
     for path in paths:
+        if not isinstance(path, str | os.PathLike | Recording):
+            raise SettingError(
+                f"expected recordings as paths, URIs or deident.Recording; got {kind_of(path)}:"
+                " deident.deidentify takes open files and samples"
+            )
         if isinstance(path, Recording):
             yield _looked_at(replace(path, path=remote.local_path(path.path)))
             continue
@@ -86,11 +99,20 @@ def _has_sound(name: str) -> bool:
 
 def _walk(folder: str) -> Iterator[str]:
     for place, folders, files in os.walk(folder, followlinks=False):
+        if place != folder and remote.PRIVATE in folders and _is_store(place):
+            folders.clear()  # what is in there has been disguised already
+            continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(files):
             path = os.path.join(place, name)
             if _has_sound(name) and not name.startswith(".") and not os.path.islink(path):
                 yield path
+
+
+def _is_store(folder: str) -> bool:
+    return any(
+        os.path.exists(os.path.join(folder, remote.PRIVATE, name)) for name in ("ledger.sqlite", "log")
+    )
 
 
 def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from deident.errors import RecordingError
+from deident.errors import RecordingError, all_of
 from deident.segment import RATE, Segment
 
 CARRIED = ("text", "words", "speaker")  # what a snippet can take along besides labels
@@ -57,6 +57,14 @@ class Turn:
 
     def __repr__(self) -> str:
         return "Turn(hidden)"
+
+
+def check_places(segments: Iterable[object], turns: Iterable[object], mute: Iterable[object]) -> None:
+    """Raise `SettingError` unless these are what `Recording` and `deidentify` take under their names."""
+    place = f"deident.Segment(start, stop), in samples at {RATE} Hz"
+    all_of(Segment, "segments", segments, place)
+    all_of(Segment, "mute", mute, place)
+    all_of(Turn, "turns", turns, "deident.Turn(segment, ...)")
 
 
 def spelled(words: Sequence[Word]) -> str:

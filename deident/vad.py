@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE, Audio, Samples, Segment, segments_of
-from deident.errors import SettingError
+from deident.audio import RATE, Audio, Samples, Segment, at_work_rate, segments_of
+from deident.errors import SettingError, between
 
 FRAME = RATE // 100  # samples; 10 ms, the resolution of every decision here
 VAD_FRAMES = 3  # webrtcvad hears 30 ms at a time
@@ -54,8 +54,7 @@ class Speech:
             ("min_silence_seconds", 0.0, 10.0),
             ("padding_seconds", 0.0, 5.0),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise SettingError(f"expected {name} between {low:g} and {high:g}; got {getattr(self, name)}")
+            between(name, getattr(self, name), low, high)
 
 
 def find_speech(
@@ -65,9 +64,10 @@ def find_speech(
 
     Bursts and pauses shorter than the settings allow are smoothed away; segments are padded. On the AMI
     meetings of `benchmarks vad` this finds 94 % of the speech and 29 % of what is none.
-    muted : where the recording was silenced, which says nothing of its noise."""
+    muted : where the recording was silenced, which says nothing of its noise.
+    Raises `SettingError` at another rate and `RecordingError` for several channels."""
     speech = speech or Speech()
-    active = segments_of(activity(audio.mono, speech, muted), FRAME)
+    active = segments_of(activity(at_work_rate(audio), speech, muted), FRAME)
     return join(
         (s for s in join(active, _samples(speech.min_silence_seconds))
          if len(s) >= _samples(speech.min_speech_seconds)),

@@ -84,6 +84,15 @@ def test_messages_name_recordings_by_pseudonym_only(tmp_path: Path) -> None:
         (["run", "x.wav"], "--out"),
         (["run", "--out", "s"], "expected recordings"),
         (["run", "x.wav", "--out", "s", "--disguise", "none"], "expected a disguise"),
+        (["run", "x.wav", "--out", "s", "--disguise", "review"], "give it as --preset review"),
+        (
+            ["run", "x.wav", "--out", "s", "--disguise", "psola:semitones=3"],
+            "expected semitones as (lower, upper)",
+        ),
+        (["run", "x.wav", "--out", "s", "--disguise", "mine:Robot"], "package.module:NAME"),
+        (["run", "x.wav", "--keyfile", "key"], "did you mean --key-file?"),
+        (["run", "x.wav", "--bogus"], "not understood: --bogus\n"),
+        (["run", ".", "--out", "s"], "got folders without any sound file"),
         (["run", "x.wav", "--out", "s", "--preset", "none"], "expected a preset"),
         (["run", "x.wav", "--out", "s", "--mute", "none.json"], "--mute: the file cannot be read"),
         (["run", "x.wav", "--out", "s", "--max-seconds", "0"], "max_seconds"),
@@ -168,3 +177,25 @@ def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: p
     else:
         assert "\r" not in shown
         assert 3 <= shown.count("\n") <= 5
+
+
+@pytest.mark.parametrize(("columns", "shows"), [(80, "####"), (80, "0:00 left"), (50, "10/10 recordings, ")])
+def test_a_bar_fits_its_terminal(columns: int, shows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wraps is not overwritten by the next line."""
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress_module.os, "get_terminal_size", lambda _: os.terminal_size((columns, 20)))
+    monkeypatch.setattr(Screen, "fileno", lambda _: 2)
+    screen = Screen(terminal=True)
+    progress = progress_module.Progress(10, stream=screen)
+    for number in range(10):
+        progress(Outcome(number, "released", Tally(read_seconds=60.0)), Recording("canary.wav"))
+    lines = screen.getvalue().split("\r")
+    assert len(lines) > 5
+    assert max(map(len, lines)) == columns - 1
+    assert shows in screen.getvalue()
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 snippets"), (1, "1 snippet"), (2, "2 snippets")])
+def test_one_is_not_many(count: int, said: str) -> None:
+    assert progress_module.counted(count, "snippet") == said

@@ -69,7 +69,7 @@ def test_a_source_is_erased_and_stays_erased(place: Place, capsys: pytest.Captur
     before = place.names()
     assert place.files() == set().union(*before.values())
     assert place.erase("--source", place.recordings[0].path) == 0
-    assert f"erased {len(before['call.wav'])} snippets of 1 recordings" in capsys.readouterr().out
+    assert f"erased {len(before['call.wav'])} snippets of 1 recording" in capsys.readouterr().out
     left = before["meeting.flac"] | before["reading.mp3"]
     assert place.files() == left
     listed = {json.loads(line)["name"] for line in (place.store / "manifest.jsonl").read_text().splitlines()}

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
     "preview": ("deident.cli.preview", "make a page of one recording, to see and hear what a run would do"),
-    "demo": ("deident.cli.demo", "the same on a recording that comes with the package"),
+    "demo": ("deident.cli.demo", "try `run` on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
     "audit": ("deident.cli.audit", "prove that a store holds what it promises, and nothing else"),
     "evaluate": ("deident.evaluation.command", "attack disguises, and say what they protect and cost"),
-    "review": ("deident.cli.review", "deal snippets to the people who listen"),
-    "export": ("deident.cli.export", "write a store as a data set: Kaldi, Lhotse, Parquet, ..."),
+    "review": ("deident.cli.review", "deal out snippets to the people who listen"),
+    "export": ("deident.cli.export", "write a store as a data set for Kaldi, Lhotse, datasets and others"),
     "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
     "keygen": ("deident.cli.keygen", "make a key"),
     "which": ("deident.cli.which", "find the recording that a message spoke of"),
@@ -35,11 +35,11 @@ COMMANDS = {
 EXAMPLES = """\
 examples:
   deident demo                                     hear what it does
-  deident run calls/ --out store                   every recording below a folder
+  deident run calls/ --out store                   every recording in a folder and below
   deident run call.wav --out store --channels split --format flac
   deident run meetings/ --out store --dry-run      what would come out
-  deident preview call.wav                         see and hear it before
-  deident scan interview.mp3                       what it would have leaked
+  deident preview call.wav                         see and hear it beforehand
+  deident scan interview.mp3                       what it would give away
   deident audit store                              prove the result
 
 exit codes: 0 done, 1 some recordings or checks were not fine, 2 wrong settings or key, or an extra to install,
@@ -86,9 +86,18 @@ class _Parser(argparse.ArgumentParser):
         if rest:
             options = [word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z-]+(=.*)?", word)]
             others = len(rest) - len(options)
-            more = [f"{others} arguments that belong to nothing"] if others else []
-            self.error(f"not understood: {', '.join([*options, *more])}")
+            more = [f"{others} other argument{'s' * (others > 1)}"] if others else []
+            self.error(f"not understood: {', '.join([*options, *more])}{self._nearest(found, options)}")
         return found
+
+    def _nearest(self, found: argparse.Namespace, options: Sequence[str]) -> str:
+        """Which of the command's options the first that is not understood may have meant."""
+        import difflib
+
+        commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
+        known = commands[found.command]._option_string_actions if found.command else ()
+        near = [n for option in options[:1] for n in difflib.get_close_matches(option, known, 1, 0.7)]
+        return f"; did you mean {near[0]}?" if near else ""
 
     def error(self, message: str) -> NoReturn:
         said, choices, possible = message.partition(" (choose from")

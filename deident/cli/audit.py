@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-seconds", type=float, default=10.0, metavar="S", help="every snippet is shorter (default 10)"
     )
-    parser.add_argument("--quick", action="store_true", help="do not read all sound, nor prove checksums")
-    parser.add_argument("--linkage", metavar="FILE", help="prove too that this and the store agree")
+    parser.add_argument("--quick", action="store_true", help="do not read all sound or verify checksums")
+    parser.add_argument("--linkage", metavar="FILE", help="also prove that it and the store agree")
     add_key_argument(parser)
     parser.add_argument("--json", action="store_true", help="the report as JSON on standard output")
 
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Audit and print; returns the exit code."""
     from deident.audit.place import audit_store
+    from deident.cli.progress import counted
 
     if not (args.max_seconds > 0 and math.isfinite(args.max_seconds)):
         raise SettingError("expected --max-seconds above 0")
@@ -61,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.writelines(f"{problem}\n" for problem in report.problems)
         proved = "looked at" if args.quick else "proved"
-        verdict = "every promise holds" if report.clean else f"{len(report.problems)} problems"
-        sys.stdout.write(f"{report.files} snippets {proved}, {report.seconds:.1f} s of sound: {verdict}\n")
+        verdict = "every promise holds" if report.clean else counted(len(report.problems), "problem")
+        files = counted(report.files, "snippet")
+        sys.stdout.write(f"{files} {proved}, {report.seconds:.1f} s of sound: {verdict}\n")
     return 0 if report.clean else 1
 
 

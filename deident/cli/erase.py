@@ -25,7 +25,7 @@ What is erased is not released again by a later run, `--again` or not."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("store")
+    parser.add_argument("store", metavar="STORE", help="the store that `deident run` made")
     parser.add_argument(
         "--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote"
     )
@@ -34,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", metavar="PATH-OR-ID", help="a recording, or the pseudonym of one in a message"
     )
     which.add_argument("--speaker", metavar="ID", help="as the table of the run named them")
-    which.add_argument("--older-than", metavar="DAYS", help="released so many days ago or earlier: 30d")
+    which.add_argument("--older-than", metavar="DAYS", help="released at least so many days ago, such as 30d")
     add_key_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from deident.cli.progress import counted
     from deident.store import open_store
 
     wanted = _selector(args)
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
         linkage.remove(links.__contains__)
     recordings = len({link.place for link in links})
-    print(f"erased {len(names)} snippets of {recordings} recordings")
+    print(f"erased {counted(len(names), 'snippet')} of {counted(recordings, 'recording')}")
     return 0 if links else 1
 
 

@@ -21,19 +21,20 @@ The text, words, speakers and labels in it are those that `deident run --carry` 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("store")
+    parser.add_argument("store", metavar="STORE", help="the store that `deident run` made")
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="a new folder")
     parser.add_argument(
         "--keep-ids",
         action="store_true",
-        help="kaldi: under the ids and speakers of the source, for trials that name them; gives everybody away",
+        help="kaldi: keep the ids and speakers of the source, for trials; this names everybody",
     )
     parser.add_argument("--linkage", metavar="FILE", help="for --keep-ids: what `run --linkage` wrote")
     add_key_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from deident.cli.progress import counted
     from deident.interop import export, read_items
     from deident.interop.items import with_ids
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         linkage, _ = linkage_of(args)
         items = with_ids(items, linkage.links())
     count = export(items, args.to, args.out)
-    sys.stdout.write(f"{count} snippets\n")
+    sys.stdout.write(f"{counted(count, 'snippet')}\n")
     return 0 if count else 1
 
 
@@ -68,6 +69,7 @@ def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
     """After a run: its store as a Kaldi folder. asked : the ids of the utterances that were read."""
     from pathlib import Path
 
+    from deident.cli.progress import counted
     from deident.interop import kaldi, read_items
     from deident.interop.items import with_ids
 
@@ -80,4 +82,4 @@ def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
     missing = len(asked - {item.id for item in items}) if args.keep_ids else 0
     if not args.quiet:
         lost = f"; {missing} of the {len(asked)} that were read are missing" if missing else ""
-        sys.stderr.write(f"deident: {len(items)} utterances in the Kaldi folder{lost}\n")
+        sys.stderr.write(f"deident: {counted(len(items), 'utterance')} in the Kaldi folder{lost}\n")

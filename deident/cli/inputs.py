@@ -43,7 +43,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--whole-turns", action="store_true", help="drop a turn over the limit, instead of dividing it"
     )
     what.add_argument(
-        "--mute-fill", choices=("silence", "tone"), help="what is in its place (default silence)"
+        "--mute-fill", choices=("silence", "tone"), help="what replaces what is muted (default silence)"
     )
 
 
@@ -68,7 +68,8 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
         if getattr(args, name):
             found += importlib.import_module(f"deident.interop.{name}").read(getattr(args, name), labels)
     if not found:
-        raise SettingError("expected recordings: files, folders that hold some, --table or a data set")
+        came = "; got folders without any sound file" if args.recordings else ""
+        raise SettingError(f"expected recordings: files, folders that hold some, --table or a data set{came}")
     if args.segments:
         found = with_segments(found, args.segments)
     for name, attach in (("turns", with_turns), ("words", with_words), ("mute", with_mutes)):

@@ -12,12 +12,14 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("file", help="the new file, mode 0600; it must not exist")
+    parser.add_argument("file", metavar="FILE", help="the new file, mode 0600; it must not exist")
 
 
 def run(args: argparse.Namespace) -> int:
     from deident.secret import Key
 
     Key.fresh().write(args.file)
-    print("made a key. Keep it apart from the store, and keep a copy: without it nothing can be found again")
+    print(
+        "made a key. Keep it apart from the store, and keep a copy: without it, nothing can be traced or erased"
+    )
     return 0

@@ -41,5 +41,7 @@ def linkage_of(args: argparse.Namespace) -> tuple[Linkage, Key]:
     if key is None:
         raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
     if not os.path.exists(args.linkage):
-        raise SettingError("there is no linkage at that place, so nothing tells what came from where")
+        raise SettingError(
+            "there is no linkage at that place: expected the file that `deident run --linkage FILE` wrote"
+        )
     return Linkage(args.linkage, key), key

@@ -29,7 +29,7 @@ a run draws others."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("recording", metavar="RECORDING")
+    add("recording", metavar="RECORDING", help="a file")
     add("--out", default="preview.html", metavar="FILE", help="the page (default preview.html), mode 0600")
     add("--disguises", metavar="NAME,...", help="as `evaluate` takes them (default vocoder,psola,mcadams)")
     add("--include-original", action="store_true", help="put the original voice in, to compare with")
@@ -38,17 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--seconds", type=float, default=300.0, metavar="S", help="how much (default 300)")
     what.add_argument("--snippets", type=int, default=20, metavar="N", help="to play, at most (default 20)")
     how = parser.add_argument_group("as a run would do it")
-    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options here come on top")
+    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options given here override it")
     how.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
     how.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
     how.add_argument("--mute", metavar="FILE", help="what nobody may hear: JSON, CSV, CTM or RTTM")
     how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
     how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
-    how.add_argument("--over-limit", choices=("drop", "split"), help="speech without a pause to divide it at")
+    how.add_argument(
+        "--over-limit",
+        choices=("drop", "split"),
+        help="what to do with speech that has no pause to divide it at (default drop)",
+    )
     parser.add_argument("--show-paths", action="store_true", help="name the recording in the page")
 
 
 def run(args: argparse.Namespace) -> int:
+    from deident.cli.progress import counted
     from deident.notes import read_notes, with_mutes
     from deident.pages import check_place, write_page
     from deident.preview import Part, preview
@@ -79,8 +84,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         _say("the original is left out; --include-original puts it in, to compare with")
     more = f"; {made.without_player} more have no player (--snippets, --start)" if made.without_player else ""
+    size = f"{len(made.html) / 1e6:.1f} MB"
     sys.stdout.write(
-        f"{made.snippets} snippets, {len(made.html) / 1e6:.1f} MB{more}\nnext: open {args.out} in a browser\n"
+        f"{counted(made.snippets, 'snippet')}, {size}{more}\nnext: open {args.out} in a browser\n"
     )
     return 0
 

@@ -11,6 +11,7 @@ from deident.sources import Recording
 from deident.work import FINE, Outcome
 
 BAR = 24
+WIDE = 100  # columns, where the terminal does not tell
 LOG_SECONDS = 10.0
 DRAW_SECONDS = 0.1
 
@@ -71,10 +72,19 @@ class Progress:
         if not self._terminal:
             self._write(f"deident: {text}\n")
             return
-        filled = round(share * BAR)
-        line = f"[{'#' * filled}{'.' * (BAR - filled)}] {text}"
+        room = self._columns() - 1
+        bar = min(BAR, room - len(text) - 3)  # without the brackets and a space
+        filled = round(share * bar)
+        line = (f"[{'#' * filled}{'.' * (bar - filled)}] {text}" if bar > 0 else text)[:room]
         self._write("\r" + line.ljust(self._width))
         self._width = len(line)
+
+    def _columns(self) -> int:
+        """Of the terminal: a longer line would wrap, and what has wrapped is not overwritten."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or WIDE
+        except OSError:
+            return WIDE
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -86,6 +96,10 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def printable(text: str) -> str:

@@ -20,18 +20,24 @@ linkage of the runs: without it nothing tells which snippets belong together, an
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("store")
+    add("store", metavar="STORE", help="the store that `deident run` made")
     add("--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote")
     add("--out", required=True, metavar="FOLDER", help="where rounds and the programme's log go")
     add("--reviewers", required=True, metavar="N|NAME,...", help="how many, or their names")
     add("--per-reviewer", type=int, default=50, metavar="N", help="snippets each, at most (default 50)")
-    add("--max-per-recording", type=int, default=1, metavar="N", help="in the whole round (default 1)")
+    add(
+        "--max-per-recording",
+        type=int,
+        default=1,
+        metavar="N",
+        help="snippets of one recording in the whole round (default 1)",
+    )
     add(
         "--share",
         type=float,
         default=1.0,
         metavar="S",
-        help="of the recordings or speakers, 0 to 1 (default 1)",
+        help="share of the recordings or speakers to draw, 0 to 1 (default 1)",
     )
     add("--round", metavar="NAME", help="default: today's date; another round draws other people")
     add("--opt-out", metavar="FILE", help="speakers, paths or pseudonyms that take no part, one a line")
@@ -42,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from deident.cli.progress import counted
     from deident.review import Programme, hold_round
     from deident.store import Store, folder_of
 
@@ -65,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
             pack=args.tar,
         )
     for batch in batches:
-        print(f"{batch.reviewer}: {len(batch.names)} snippets")
-    print("next: give each reviewer their own part alone; its index.html plays it and saves what they write")
+        print(f"{batch.reviewer}: {counted(len(batch.names), 'snippet')}")
+    print(
+        "next: give each reviewer their own part and no other; its index.html plays the snippets and saves notes"
+    )
     return 0 if any(batch.names for batch in batches) else 1
 
 

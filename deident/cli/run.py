@@ -25,10 +25,11 @@ examples:
   deident run calls/ --out store --mute names.json --words words.ctm --carry text
   deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
   deident run calls/ --out store --report run.html
+  deident run calls/ --out store --disguise psola:semitones=2..4,mine:Robot
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
   deident run s3://bucket/calls --out s3://bucket/store --dask tls://scheduler:8786
 
-Messages speak of a recording by a pseudonym; `deident which` tells which it was."""
+Messages name recordings by pseudonyms; `deident which` tells which recording it was."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,38 +39,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="STORE", help="the store: a new folder, or one of an earlier run to go on with")
     add_input_arguments(parser)
     how = parser.add_argument_group("what to make of it")
-    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options here come on top")
+    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options given here override it")
     how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
-    how.add_argument("--disguise", metavar="METHOD,...", help="a method by name, or several to chain")
-    how.add_argument("--scope", choices=("snippet", "recording", "speaker"), help="what keeps one voice")
+    how.add_argument(
+        "--disguise", metavar="METHOD,...", help="a method as `evaluate` takes it, or several to chain"
+    )
+    how.add_argument(
+        "--scope",
+        choices=("snippet", "recording", "speaker"),
+        help="how long one voice is kept",
+    )
     how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
     how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
-    how.add_argument("--over-limit", choices=("drop", "split"), help="speech without a pause to divide it at")
-    how.add_argument("--max-per-recording", type=int, metavar="N", help="release at most N, chosen at random")
+    how.add_argument(
+        "--over-limit",
+        choices=("drop", "split"),
+        help="what to do with speech that has no pause to divide it at (default drop)",
+    )
+    how.add_argument(
+        "--max-per-recording", type=int, metavar="N", help="release at most N per recording, chosen at random"
+    )
     how.add_argument("--format", choices=("wav", "flac"), help="of the snippets (default wav)")
     how.add_argument("--repeatable", action="store_true", help="same key and input, same bytes; needs a key")
     how.add_argument("--again", action="store_true", help="release anew what was released before")
-    how.add_argument("--linkage", metavar="FILE", help="remember, sealed under the key, what came from where")
+    how.add_argument("--linkage", metavar="FILE", help="remember what came from where, sealed under the key")
     how.add_argument(
         "--carry",
         metavar="NAME,...",
         help="show in the manifest: text, words, speaker (a pseudonym), and labels of the table or data set",
     )
-    how.add_argument("--to-kaldi", metavar="DIR", help="then write the store as a Kaldi data folder too")
+    how.add_argument("--to-kaldi", metavar="DIR", help="also write the store as a Kaldi data folder")
     how.add_argument(
         "--keep-ids",
         action="store_true",
-        help="there, under the ids and speakers of the source: for trials; gives everybody away",
+        help="with --to-kaldi: keep the ids and speakers of the source, for trials; this names everybody",
     )
     add_key_argument(how)
     doing = parser.add_argument_group("how to go about it")
-    doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one per core)")
     doing.add_argument(
         "--dask", metavar="WHERE", help="local, or the address of a scheduler: see docs/cluster.md"
     )
-    doing.add_argument("--dry-run", action="store_true", help="tell what would come out; write nothing")
+    doing.add_argument("--dry-run", action="store_true", help="say what would come out; write nothing")
     doing.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
-    doing.add_argument("--report", metavar="FILE.html", help="audit the store, and write a page on the run")
+    doing.add_argument(
+        "--report", metavar="FILE.html", help="audit the store, and write a page about the run"
+    )
     doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
     doing.add_argument("--show-paths", action="store_true", help="name recordings by their paths in messages")
 
@@ -165,8 +180,12 @@ def policy_of(args: argparse.Namespace) -> Any:
 
 def _disguise(names: Sequence[str]) -> Any:
     from deident.disguise import Chain
-    from deident.policy import disguise_named
+    from deident.disguise.presets import PRESETS
+    from deident.evaluation.naming import disguise_named
 
+    for name in names:
+        if name in PRESETS:
+            raise SettingError(f"{name} is a preset (a method with a scope): give it as --preset {name}")
     methods = tuple(disguise_named(name) for name in names)
     return methods[0] if len(methods) == 1 else Chain(methods)
 
@@ -182,12 +201,16 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
         text = describe(summary, dry=args.dry_run)
         if summary.snippets and not args.dry_run:
             text += f"\n{'next':<14}deident audit {args.out}"
+        if summary.states["skipped"] and not args.again:
+            text += (
+                f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"
+            )
     sys.stdout.write(text + "\n")
 
 
 def describe(summary: Summary, *, dry: bool = False) -> str:
     """A summary for a person, a few lines."""
-    from deident.cli.progress import clock
+    from deident.cli.progress import clock, counted
 
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items() if count)
     drops = ", ".join(
@@ -195,7 +218,7 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
         for reason, seconds in sorted(summary.dropped_seconds.items())
     )
     found = f"{clock(summary.read_seconds)} of sound, {summary.speech_seconds:.1f} s of speech found"
-    released = f"{summary.snippets} snippets, {summary.released_seconds:.1f} s"
+    released = f"{counted(summary.snippets, 'snippet')}, {summary.released_seconds:.1f} s"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
     rows = {

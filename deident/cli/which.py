@@ -14,9 +14,11 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("id", help="the 12 digits of the message")
-    parser.add_argument("recordings", nargs="+", help="the files and folders that the run was given")
-    parser.add_argument("--store", required=True, help="the store of that run")
+    parser.add_argument("id", metavar="ID", help="the 12 digits in the message")
+    parser.add_argument(
+        "recordings", nargs="+", metavar="RECORDING", help="the files and folders that the run was given"
+    )
+    parser.add_argument("--store", required=True, metavar="STORE", help="the store of that run")
     add_key_argument(parser)
 
 

@@ -22,7 +22,7 @@ from deident.codec.mixing import Channels, Shaper
 from deident.codec.problems import ENDINGS, RefusedError
 from deident.codec.sources import descriptor_of
 from deident.codec.worker import Ended, Job, Opened
-from deident.errors import RecordingError, SettingError
+from deident.errors import RecordingError, SettingError, kind_of
 
 Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
 Events = Iterator[Opened | Samples | Ended]
@@ -118,10 +118,15 @@ def _decode(
     if nonfinite not in ("refuse", "zero"):
         raise SettingError("nonfinite must be 'refuse' or 'zero'")
     zero = nonfinite == "zero"
-    if isinstance(source, tuple):
+    if isinstance(source, tuple) and len(source) == 2:
         source = _audio(*source, zero)
     if isinstance(source, Audio):
         return Decoding(_from_array(source, channels, out_rate or source.rate), "samples", strict)
+    if not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
+        raise RecordingError(
+            f"expected a path, an open binary file, Audio or (samples, rate); got {kind_of(source)}",
+            "not-binary",
+        )
     events = _from_file(source, channels, limits, follow_links, zero, out_rate)
     try:
         container = next(events)
@@ -132,10 +137,9 @@ def _decode(
 
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
-    array = np.asarray(samples)
-    if zero_nonfinite and array.dtype.kind == "f":
-        array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
-    return Audio(array, rate)
+    if zero_nonfinite and np.asarray(samples).dtype.kind == "f":
+        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    return Audio(samples, rate)
 
 
 def _from_array(audio: Audio, channels: Channels, out_rate: int) -> Events:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE, Audio
-from deident.errors import SettingError
+from deident.errors import SettingError, between, kind_of
 from deident.secret import fresh_rng
 
 V = TypeVar("V")
@@ -59,25 +59,22 @@ class Method(Generic[V]):
         return out
 
 
-def at_work_rate(audio: Audio) -> npt.NDArray[np.float32]:
-    """(samples,) of mono audio at 16 kHz. Raises `RecordingError` or `SettingError` for anything else."""
-    if audio.rate != RATE:
-        raise SettingError(f"a disguise works at {RATE} Hz; got {audio.rate} Hz: resample first")
-    return audio.mono
-
-
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Raise `SettingError` unless low <= value <= high."""
-    if not low <= value <= high:
-        raise SettingError(f"expected {name} between {low:g} and {high:g}; got {value:g}")
+def check_disguise(value: object) -> None:
+    """Raise `SettingError` unless value can draw and apply."""
+    if isinstance(value, type) or not (hasattr(value, "draw") and hasattr(value, "apply")):
+        raise SettingError(
+            f"expected a disguise with draw and apply, such as deident.DISGUISES['vocoder'](); got {kind_of(value)}"
+        )
 
 
 def ordered(name: str, bounds: tuple[float, float], low: float, high: float) -> None:
     """Raise `SettingError` unless bounds is a (lower, upper) pair within low to high."""
-    if len(bounds) != 2 or bounds[0] > bounds[1]:
-        raise SettingError(f"expected {name} as (lower, upper); got {bounds}")
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise SettingError(f"expected {name} as (lower, upper); got {bounds!r}")
     for bound in bounds:
         between(name, bound, low, high)
+    if bounds[0] > bounds[1]:
+        raise SettingError(f"expected {name} as (lower, upper); got {bounds!r}")
 
 
 def bounded(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

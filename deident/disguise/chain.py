@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deident.audio import Audio
-from deident.disguise.base import Disguise, Method
+from deident.disguise.base import Disguise, Method, check_disguise
 from deident.errors import SettingError
 
 
@@ -21,8 +21,12 @@ class Chain(Method[tuple[Any, ...]]):
     methods: tuple[Disguise[Any], ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.methods, tuple | list):
+            raise SettingError("expected the methods of a chain as a tuple; got one alone")
         if not self.methods:
             raise SettingError("a chain needs at least one method")
+        for method in self.methods:
+            check_disguise(method)
 
     @property
     def stretch(self) -> float:

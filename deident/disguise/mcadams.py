@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE, Audio
-from deident.disguise.base import Method, at_work_rate, bounded, ordered
+from deident.audio import RATE, Audio, at_work_rate
+from deident.disguise.base import Method, bounded, ordered
 from deident.dsp.lpc import BLOCK, Doubles, burg, from_poles, poles, refilter
 
 ORDER = 20

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deident.audio import RATE, Audio
-from deident.disguise.base import Method, at_work_rate, bounded, ordered
+from deident.audio import RATE, Audio, at_work_rate
+from deident.disguise.base import Method, bounded, ordered
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.psola import repitch
 from deident.dsp.resample import faster, playable

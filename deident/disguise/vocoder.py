@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from deident.audio import RATE, Audio
-from deident.disguise.base import Method, at_work_rate, between, ordered
+from deident.audio import RATE, Audio, at_work_rate
+from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder_erase import (
     Speech,
     analyse,
@@ -27,6 +27,7 @@ from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Complexes, Floats, Stft
 from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
+from deident.errors import between
 from deident.secret import KEY_BYTES
 
 _STFT = Stft(512, 128)

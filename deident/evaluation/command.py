@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--words-only", default="", metavar="PREFIX", help="keep the words whose path begins with this")
     add("--runs", type=int, default=2, help="times the speakers on trial are disguised (default 2)")
     add("--train-copies", type=int, default=4, help="disguised copies of each training utterance (default 4)")
-    add("--most", type=int, default=12, help="utterances kept a speaker (default 12)")
+    add("--most", type=int, default=12, help="utterances kept per speaker (default 12)")
     add("--spoken", type=int, default=2, help="of these, how many the recogniser hears (default 2)")
     add("--seed", type=int, default=0, help="of every draw (default 0)")
     add("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes (default: up to 4)")

@@ -43,7 +43,7 @@ def _with_settings(method: Any, settings: list[str]) -> Any:
         name, equals, text = setting.partition("=")
         if not equals or name not in getattr(method, "__dataclass_fields__", {}):
             fields = ", ".join(getattr(method, "__dataclass_fields__", {}))
-            raise SettingError(f"expected a setting of {fields} as name=value; got {setting!r}")
+            raise SettingError(f"expected one of the settings {fields}, as name=value; got {setting!r}")
         values[name] = _value(text)
     return method(**values)
 
@@ -66,5 +66,8 @@ def object_named(text: str) -> Any:
     except (ImportError, AttributeError):
         found = None
     if found is None:
-        raise SettingError(f"expected something that can be imported, as package.module:NAME; got {text!r}")
+        raise SettingError(
+            "expected something that can be imported, as package.module:NAME (from the current folder, set"
+            f" PYTHONPATH=.); got {text!r}"
+        )
     return found

@@ -24,7 +24,7 @@ examples:
   deident scan --json calls/*.wav
   deident scan s3://calls/interview.mp3
 
-Files are spoken of by their number on the command line. docs/metadata.md says what is looked for and what is not.
+Files are named by their number on the command line. docs/metadata.md says what is looked for and what is not.
 exit codes: 0 nothing but sound, 1 something else or a file that cannot be read, 2 wrong options"""
 SHOWN = 200  # characters of a value on a line
 

@@ -1,0 +1,120 @@
+"""The obvious wrong calls: each is told what was expected and what came, and shows nothing of the input."""
+
+import operator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deident
+from deident import (
+    DISGUISES,
+    Audio,
+    Chain,
+    Cutting,
+    DeidentError,
+    KeyMaterialError,
+    Muting,
+    Policy,
+    Recording,
+    RecordingError,
+    Segment,
+    SettingError,
+    Speech,
+)
+from deident.sources import expand
+
+X = np.zeros(16_000, np.float32)
+
+
+def of(*arguments: Any, **settings: Any) -> list[deident.Snippet]:
+    return list(deident.deidentify(*arguments, **settings))
+
+
+WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
+    ("rate first", lambda: of((16_000, X)), RecordingError, "sample rate, after the samples.*ndarray"),
+    ("rate as text", lambda: of((X, "16000")), RecordingError, "sample rate.*type str"),
+    ("no rate", lambda: of(X), RecordingError, r"\(samples, rate\); got a value of type ndarray"),
+    ("rate as policy", lambda: of(X, 16_000), SettingError, r"expected a deident.Policy.*type int"),
+    ("three in a tuple", lambda: of((X, 16_000, 1)), RecordingError, "type tuple"),
+    ("bytes", lambda: of(b"RIFF"), RecordingError, "an open binary file.*type bytes"),
+    ("channels last", lambda: of((X.reshape(-1, 2), 16_000)), RecordingError, "transpose"),
+    ("ragged rows", lambda: of(([[1.0, 2.0], [1.0]], 16_000)), RecordingError, "differ in length"),
+    ("policy by name", lambda: of((X, 16_000), "review"), SettingError, r"Policy.preset.*type str"),
+    ("policy as a class", lambda: of((X, 16_000), Policy), SettingError, "the class Policy itself"),
+    ("key as a path", lambda: of((X, 16_000), key="key"), KeyMaterialError, r"Key.read\(path\).*type str"),
+    ("pairs", lambda: of((X, 16_000), segments=[(0, 9)]), SettingError, r"Segment\(start, stop\).*tuple"),
+    ("mute pairs", lambda: Recording("x", mute=((0, 9),)), SettingError, "expected mute as"),  # type: ignore[arg-type]
+    ("turn pairs", lambda: Recording("x", turns=((0, 9),)), SettingError, r"deident.Turn"),  # type: ignore[arg-type]
+    ("seconds", lambda: Segment(0.1, 1.0), SettingError, r"in samples.*round\(seconds \* 16000\)"),  # type: ignore[arg-type]
+    ("backwards", lambda: Segment(9, 1), SettingError, "start < stop; got 9, 1"),
+    ("class of disguise", lambda: Policy(disguise=DISGUISES["psola"]), SettingError, "class Psola itself"),  # type: ignore[arg-type]
+    ("cutting as a dict", lambda: Policy(cutting={}), SettingError, r"deident.Cutting\(\.\.\.\).*dict"),  # type: ignore[arg-type]
+    ("finder", lambda: Policy(finder=3), SettingError, "finder as a callable"),  # type: ignore[arg-type]
+    ("strict no", lambda: Policy(strict="no"), SettingError, "strict as true or false.*str"),  # type: ignore[arg-type]
+    ("half a snippet", lambda: Policy(max_per_recording=1.5), SettingError, "whole number from 1; got 1.5"),  # type: ignore[arg-type]
+    ("carry as text", lambda: Policy(carry="text"), SettingError, "carry as a list of.*type str"),  # type: ignore[arg-type]
+    ("limit as text", lambda: Cutting(max_seconds="8"), SettingError, "max_seconds as a number"),  # type: ignore[arg-type]
+    ("whole no", lambda: Cutting(whole_turns="no"), SettingError, "whole_turns as true or false"),  # type: ignore[arg-type]
+    ("gate as text", lambda: Speech(gate_db="x"), SettingError, "gate_db as a number"),  # type: ignore[arg-type]
+    ("fill", lambda: Muting(fill="beep"), SettingError, "got 'beep'"),  # type: ignore[arg-type]
+    ("one bound", lambda: DISGUISES["psola"](semitones=3), SettingError, r"\(lower, upper\); got 3"),  # type: ignore[call-arg]
+    ("chain of one", lambda: Chain(DISGUISES["psola"]()), SettingError, "as a tuple"),  # type: ignore[arg-type]
+    ("chain of names", lambda: Chain(("psola",)), SettingError, "draw and apply.*str"),  # type: ignore[arg-type]
+    ("array to find", lambda: deident.find_speech(X), SettingError, "deident.Audio"),  # type: ignore[arg-type]
+    ("another rate", lambda: deident.find_speech(Audio(X, 8_000)), SettingError, "16000 Hz.*got 8000"),
+    ("another rate to cut", lambda: deident.cut(Audio(X, 8_000), []), SettingError, "16000 Hz.*got 8000"),
+    ("samples to run", lambda: list(expand([(X, 16_000)])), SettingError, "as paths.*type tuple"),  # type: ignore[list-item]
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "said"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+def test_a_wrong_call_is_told(call: Callable[[], Any], kind: type[DeidentError], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "said"),
+    [
+        ({"policy": "review"}, SettingError, "deident.Policy"),
+        ({"key": "key"}, KeyMaterialError, "deident.Key"),
+        ({"jobs": 0}, SettingError, "jobs of at least 1; got 0"),
+    ],
+)
+def test_run_checks_before_it_makes_a_store(
+    settings: dict[str, Any], kind: type[DeidentError], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=said):
+        deident.run([], tmp_path / "store", **settings)
+    assert not any(tmp_path.iterdir())
+
+
+def test_whole_numbers_of_numpy_are_places() -> None:
+    assert len(Segment(np.int64(1), np.int32(3))) == 2  # type: ignore[arg-type]
+    assert Audio(X, np.float64(16_000)).rate == 16_000  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [str, Path, Recording])
+def test_one_path_is_not_taken_for_a_list_of_letters(kind: Callable[[str], Any], tmp_path: Path) -> None:
+    """An absolute path begins with "/", which is a folder with every recording of the machine."""
+
+    def found() -> Iterator[Recording]:
+        return expand(kind(str(tmp_path / "call.wav")))
+
+    assert list(map(operator.attrgetter("path"), found())) == [str(tmp_path / "call.wav")]
+
+
+@pytest.mark.parametrize("kept", ["ledger.sqlite", "log"])
+def test_a_store_below_the_recordings_is_not_disguised_again(kept: str, tmp_path: Path) -> None:
+    store = tmp_path / "calls" / "store"
+    (store / ".private").mkdir(parents=True)
+    (store / ".private" / kept).touch()
+    (store / f"{0:032}.wav").touch()
+    (tmp_path / "calls" / "call.wav").touch()
+    (tmp_path / "calls" / "more" / ".private").mkdir(parents=True)  # somebody's own, and no store
+    (tmp_path / "calls" / "more" / "call.wav").touch()
+    found = [Path(recording.path) for recording in expand([tmp_path / "calls"])]
+    assert found == [tmp_path / "calls" / "call.wav", tmp_path / "calls" / "more" / "call.wav"]
