@@ -257,6 +257,23 @@ def test_a_lost_lease_stops_the_run(place: str, monkeypatch: pytest.MonkeyPatch)
             store.commit([(entry(store, "a"), [])])
 
 
+def test_a_lease_that_ran_out_is_not_renewed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that slept must not go on beside the run that began meanwhile."""
+    folder = Folder(place)
+    folder.prepare(".private", Lease.FOLDER)
+    lease = Lease(folder, 0.4)
+    renew = Lease._renew
+    monkeypatch.setattr(Lease, "_renew", lambda self: None)
+    time.sleep(0.6)
+    monkeypatch.setattr(Lease, "_renew", renew)
+    time.sleep(0.3)
+    with pytest.raises(StoreError, match="lost its hold"):
+        lease.check()
+    other = Lease(folder, 60)
+    other.release()
+    lease.release()
+
+
 def test_the_audit_of_a_uri_sees_what_is_wrong(bucket: str) -> None:
     out = f"{bucket}-out"
     run([f"{bucket}/call.wav"], out, POLICY, key=KEY, jobs=1)

@@ -28,6 +28,7 @@ class Lease:
         self._seconds = seconds
         self._name = f"{self.FOLDER}/{secrets.token_hex(16)}"
         self._ended = threading.Event()
+        self._until = time.time() + seconds
         self._renew()
         try:
             self._refuse_second()
@@ -53,13 +54,13 @@ class Lease:
     def _renew(self) -> None:
         until = time.time() + self._seconds
         self._folder.put({self._name: str(until).encode()})
-        self._until = until
+        if time.time() <= self._until:
+            self._until = until
 
     def _beat(self) -> None:
-        while not self._ended.wait(self._seconds / _BEATS):
-            with contextlib.suppress(
-                StoreError
-            ):  # the next beat tries again; `check` tells when it is too late
+        """Until it is too late: a lease that ran out stays so, for another run may be at work since."""
+        while not self._ended.wait(self._seconds / _BEATS) and time.time() <= self._until:
+            with contextlib.suppress(StoreError):  # the next beat tries again
                 self._renew()
 
     def _refuse_second(self) -> None:
