@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +217,26 @@ def test_half_a_record_is_cut_off(tmp_path: Path) -> None:
         file.write_bytes(full[:cut])
         Linkage(file, key).add(links)
         assert list(Linkage(file, key).links()) == links
+
+
+def test_what_one_run_adds_is_not_lost_to_what_another_rewrites(tmp_path: Path) -> None:
+    key, file = Key.fresh(), tmp_path / "links"
+    keep, drop = (Link(s * 2, s * 2, "r", "/p", None, (f"{s}.wav",), today(), store=s) for s in "kd")
+    rounds = 60
+
+    def add() -> None:
+        for _ in range(rounds):
+            Linkage(file, key).add([keep])
+
+    Linkage(file, key).add([drop])
+    adding = threading.Thread(target=add)
+    adding.start()
+    while adding.is_alive():
+        other = Linkage(file, key)
+        other.add([drop])
+        other.remove(lambda link: link.store == "d")
+    adding.join()
+    assert list(Linkage(file, key).links()) == [keep] * rounds
 
 
 def test_erase_needs_a_store(tmp_path: Path, place: Place) -> None:

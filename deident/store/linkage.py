@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from deident.secret import Key
 from deident.store.disk import Disk
@@ -50,20 +51,26 @@ class Linkage:
         self._file.add([asdict(link) for link in links])
 
     def links(self) -> Iterator[Link]:
-        for record in self._file.records():
-            lists = {name: tuple(record.get(name, ())) for name in ("names", "utterances")}
-            yield Link(**{**record, **lists})
+        return map(_link, self._file.records())
 
     def remove(self, of: Callable[[Link], bool]) -> None:
         """Rewrite the file without some links."""
-        self._file.replace([asdict(link) for link in self.links() if not of(link)])
+        self._file.rewrite(lambda record: None if of(_link(record)) else record)
 
     def forget_unreleased(self, store: Remembering) -> None:
         """Drop names that the store never released: a stop came between their record and their commit."""
-        links = list(self.links())
-        kept = [_released(link, store) if link.store == store.id else link for link in links]
-        if kept != links:
-            self._file.replace([asdict(link) for link in kept])
+
+        def kept(record: dict[str, Any]) -> dict[str, Any]:
+            link = _link(record)
+            there = _released(link, store) if link.store == store.id else link
+            return record if there == link else asdict(there)
+
+        self._file.rewrite(kept)
+
+
+def _link(record: dict[str, Any]) -> Link:
+    lists = {name: tuple(record.get(name, ())) for name in ("names", "utterances")}
+    return Link(**{**record, **lists})
 
 
 def _released(link: Link, store: Remembering) -> Link:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from deident.errors import KeyMaterialError, StoreError
 from deident.secret import Key
-from deident.store.disk import Disk, plain_errors
+from deident.store.disk import PRIVATE_FILE, Disk, plain_errors
 
 NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
 MAX_RECORD_BYTES = 64 << 20
@@ -22,7 +24,7 @@ class Sealed:
     """A file of JSON records under AES-256-GCM, mode 0600. purpose : what it holds; part of the seal.
 
     Opening proves that the key fits, and cuts off a record that a stop left half-written: it was not yet
-    committed. Raises `KeyMaterialError` for a wrong key or a changed file, `StoreError` for another file."""
+    committed. Several runs may write to it: each change is made under a lock that lasts no longer. Raises `KeyMaterialError` for a wrong key or a changed file, `StoreError` for another file."""
 
     def __init__(self, path: Path, key: Key, purpose: str, disk: Disk | None = None) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,28 +39,46 @@ class Sealed:
         """Append and sync."""
         if not records:
             return
-        with plain_errors("writing a sealed file"):
-            descriptor = os.open(
-                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
-        try:
+        with self._locked(os.O_CREAT) as descriptor:
             start = b"" if os.fstat(descriptor).st_size else self._magic
             self._disk.write(descriptor, start + b"".join(map(self._sealed, records)))
             self._disk.sync(descriptor)
-        finally:
-            self._disk.close(descriptor)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records that were written whole."""
         for record, _ in self._read():
             yield record
 
-    def replace(self, records: list[dict[str, Any]]) -> None:
-        """Rewrite the file with these."""
-        beside = self._path.with_name(self._path.name + ".part")
-        self._disk.unlink(beside)
-        self._disk.write_whole(self._path, self._magic + b"".join(map(self._sealed, records)), beside)
-        self._disk.sync_folder(self._path.parent)
+    def rewrite(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Every record as `change` gives it, without those of which it gives None."""
+        if not self._path.exists():
+            return
+        with self._locked():
+            old = list(self.records())
+            new = [changed for record in old if (changed := change(record)) is not None]
+            if new == old:
+                return
+            beside = self._path.with_name(self._path.name + ".part")
+            self._disk.unlink(beside)
+            self._disk.write_whole(self._path, self._magic + b"".join(map(self._sealed, new)), beside)
+            self._disk.sync_folder(self._path.parent)
+
+    @contextlib.contextmanager
+    def _locked(self, create: int = 0) -> Iterator[int]:
+        """The file that lies at the path, for no other process meanwhile; not one that was rewritten since."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | create
+        while True:
+            with plain_errors("writing a sealed file"):
+                descriptor = os.open(self._path, flags, PRIVATE_FILE)
+            try:
+                with plain_errors("locking a sealed file"):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    is_there = os.path.samestat(os.fstat(descriptor), os.stat(self._path))
+                if is_there:
+                    yield descriptor
+                    return
+            finally:
+                self._disk.close(descriptor)
 
     def _sealed(self, record: dict[str, Any]) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -99,11 +119,15 @@ class Sealed:
                 yield json.loads(plain), file.tell()
 
     def _cut_off_half_a_record(self) -> None:
+        if not self._path.exists() or self._end() == self._path.stat().st_size:
+            return
+        with (
+            self._locked() as descriptor,
+            plain_errors("repairing a sealed file"),
+        ):  # perhaps it is whole by now
+            os.ftruncate(descriptor, self._end())
+
+    def _end(self) -> int:
+        """Of what was written whole."""
         ends = [end for _, end in self._read()]
-        with plain_errors("repairing a sealed file"):
-            if not self._path.exists():
-                return
-            size = self._path.stat().st_size
-            end = max(ends, default=len(self._magic) if size >= len(self._magic) else 0)
-            if size > end:
-                os.truncate(self._path, end)
+        return max(ends, default=len(self._magic) if self._path.stat().st_size >= len(self._magic) else 0)
