@@ -189,6 +189,24 @@ def test_neighbours_tell_nothing(tmp_path: Path) -> None:
         assert same < chance + 5 * spread
 
 
+def test_a_spool_that_cannot_be_synced_says_so(tmp_path: Path) -> None:
+    class Full(Disk):
+        def sync(self, descriptor: int) -> None:
+            raise StoreError("syncing a file of the store failed: No space left on device", "disk-full")
+
+    spool = new_spool(tmp_path, Full())
+    spool.append(b"sound")
+    with pytest.raises(StoreError, match="No space"):
+        spool.close()
+    taken = os.open(tmp_path, os.O_RDONLY)  # the number that the spool had
+    try:
+        spool.discard()
+        os.fstat(taken)
+    finally:
+        os.close(taken)
+    assert not list(tmp_path.iterdir())
+
+
 class Stopped(BaseException):
     """The program ends here, as by kill -9: no handler runs anything of the store's."""
 

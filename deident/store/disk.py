@@ -108,6 +108,7 @@ class Spool:
         self._path = folder / name
         self._disk = disk
         self._at = 0
+        self._is_closed = False
         self._descriptor = disk.create(self._path)
 
     def append(self, data: bytes) -> int:
@@ -122,9 +123,16 @@ class Spool:
         try:
             self._disk.sync(self._descriptor)
         finally:
-            self._disk.close(self._descriptor)
+            self._close()
         self._disk.sync_folder(self._path.parent)
 
     def discard(self) -> None:
-        self._disk.close(self._descriptor)
+        """Remove it, open or closed."""
+        self._close()
         self._disk.unlink(self._path)
+
+    def _close(self) -> None:
+        """Once: by a second time the number may be another file's."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._disk.close(self._descriptor)
