@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 
 from deident.errors import SettingError, StoreError
+from deident.pages import data_slot
 from deident.secret import Key
 from deident.store import Disk, Link, Linkage, Sealed, Store
 from deident.store.disk import plain_errors
@@ -207,9 +208,7 @@ def _write(path: Path, data: bytes, disk: Disk) -> None:
 def page(files: Sequence[str], title: str) -> str:
     """A page that plays the files beside it and saves what is said of them as JSON; needs no network."""
     text = resources.files("deident").joinpath(PAGE).read_text(encoding="utf-8")
-    # "</" would end the script that the data stands in.
-    data = json.dumps({"title": title, "files": list(files)}).replace("</", "<\\/")
-    return text.replace("{{DATA}}", data)
+    return text.replace("{{DATA}}", data_slot({"title": title, "files": list(files)}))
 
 
 def label_studio(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
@@ -236,7 +235,7 @@ def _pack(folder: Path, disk: Disk) -> None:
             info.mode = 0o600
             with open(path, "rb") as file:
                 archive.addfile(info, file)
-    _write(folder.with_suffix(".tar"), made.getvalue(), disk)
+    _write(folder.with_name(f"{folder.name}.tar"), made.getvalue(), disk)
     for path in folder.iterdir():
         disk.unlink(path)
     os.rmdir(folder)

@@ -124,6 +124,7 @@ def test_settings_are_checked(bad: dict[str, object]) -> None:
 def test_the_page_cannot_be_broken_out_of() -> None:
     text = page(["</script><script>alert(1)</script>.wav"], "a</script>b")
     assert "alert(1)</script>" not in text
+    assert "<!--<script>" not in page([], "<!--<script>")
 
 
 @pytest.fixture
@@ -183,6 +184,21 @@ def test_a_tar_tells_nothing_of_its_making(store: Path, tmp_path: Path) -> None:
     assert [m.name for m in members] == sorted(m.name for m in members)
     assert {(m.uid, m.gid, m.mtime, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o600)}
     assert not (tmp_path / "rounds" / "r1" / "ann").exists()
+
+
+def test_a_reviewer_may_have_a_dot(store: Path, tmp_path: Path) -> None:
+    assert review(tmp_path, "--reviewers", "ann.a,ann.b", "--round", "r1", "--tar") == 0
+    assert sorted(p.name for p in (tmp_path / "rounds" / "r1").iterdir()) == ["ann.a.tar", "ann.b.tar"]
+
+
+def test_an_opt_out_list_may_come_from_a_spreadsheet(store: Path, tmp_path: Path) -> None:
+    opted_out = tmp_path / "out.txt"
+    paths = [link.path for link in Linkage(tmp_path / "links", Key.read(tmp_path / "key")).links()]
+    opted_out.write_text("\r\n".join(paths), encoding="utf-8-sig")
+    assert review(tmp_path, "--reviewers", "ann", "--round", "r1", "--opt-out", str(opted_out)) == 1
+    assert not list((tmp_path / "rounds").rglob("*.wav"))
+    opted_out.write_bytes("Zoë".encode("latin-1"))
+    assert review(tmp_path, "--reviewers", "ann", "--round", "r2", "--opt-out", str(opted_out)) == 2
 
 
 def test_a_stopped_round_leaves_nothing_and_counts_as_heard(

@@ -80,9 +80,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _opted_out(path: str) -> list[str]:
+    from deident.sources import text_of
+
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.strip() for line in file if line.strip()]
-    except OSError as error:
-        raise SettingError(f"the opt-out list cannot be read: {error.strerror}") from None
+        lines = [line.strip() for line in text_of(path).splitlines() if line.strip()]
+    except SettingError as error:
+        raise SettingError(f"--opt-out: {error}") from None
     return lines + [location(line) for line in lines]
