@@ -123,10 +123,18 @@ def _note(row: dict[str, Any]) -> Note:
         row["recording"],
         segment_of(row["start"], stop),
         None if channel in (None, "") else int(str(channel)),
-        row.get("speaker") or None,
-        row.get("text"),
-        row.get("id") or "",
+        _named(row, "speaker") or None,
+        _named(row, "text"),
+        _named(row, "id") or "",
     )
+
+
+def _named(row: dict[str, Any], what: str) -> str | None:
+    """Speaker 7 of JSON is the speaker "7" of everything else."""
+    value = row.get(what)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise SettingError(f"expected {what} as text or a whole number")
+    return None if value is None else str(value)
 
 
 NOTES: dict[str, Callable[[str | os.PathLike[str]], Iterator[Note]]] = {

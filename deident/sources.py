@@ -235,14 +235,21 @@ def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]
 
 
 def rows_of(path: str | os.PathLike[str], needed: set[str]) -> list[dict[str, str]]:
-    """The rows of a CSV or TSV. Raises `SettingError` when it cannot be read or lacks a column."""
+    """The rows of a CSV or TSV. Raises `SettingError` when it cannot be read or lacks a column, and for a quote that
+    does not end with its field: up to the next one it would hide rows, and what they say is to be muted."""
     text = text_of(path)
     tab = Path(path).suffix.lower() == ".tsv" or "\t" in text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if tab else ",")
-    missing = needed - set(reader.fieldnames or ())
-    if missing:
-        raise SettingError(f"the table lacks the column {', '.join(sorted(missing))}")
-    return [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if tab else ",", strict=True)
+    try:
+        missing = needed - set(reader.fieldnames or ())
+        if missing:
+            raise SettingError(f"the table lacks the column {', '.join(sorted(missing))}")
+        return [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
+    except csv.Error:
+        raise SettingError(
+            f"the row after line {reader.line_num} of the table cannot be read: a field that begins with a quote ends with one, and"
+            " quotes inside it are doubled"
+        ) from None
 
 
 def text_of(path: str | os.PathLike[str]) -> str:

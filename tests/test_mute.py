@@ -263,6 +263,13 @@ FILES = {
 }
 
 
+def test_json_may_number_its_speakers(tmp_path: Path) -> None:
+    row = {"recording": "a", "start": 1, "stop": 2, "speaker": 0, "id": 7, "text": 3}
+    (tmp_path / "m.json").write_text(json.dumps([row]))
+    [note] = read_notes(tmp_path / "m.json")
+    assert (note.speaker, note.id, note.text) == ("0", "7", "3")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_ranges_come_in_many_files(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name])
@@ -291,6 +298,11 @@ def bad_files() -> Iterator[tuple[str, str, str]]:
     yield "m.rttm", "SPEAKER a 1 1 2\n", "eight fields"
     yield "m.csv", "recording,start,end\na,nan,inf\n", "seconds"
     yield "m.txt", "a 1 2\n", "ends in"
+    # the quote would hide the second row, whose name would be heard
+    yield "m.tsv", 'recording\tstart\tstop\ttext\na\t1\t2\t"Bob\na\t5\t6\tSue\n', "after line 1 "
+    yield "m.csv", 'recording,start,stop,text\na,1,2,"Bob\na,5,6,Sue\na,7,8,"Jim\n', "begins with a quote"
+    yield "m.csv", f"recording,start,stop,text\na,1,2,{'x' * 200_000}\n", "cannot be read"
+    yield "m.json", '[{"recording": "a", "start": 1, "end": 2, "text": ["Bob"]}]', "expected text as"
 
 
 @pytest.mark.parametrize(("name", "text", "why"), list(bad_files()))

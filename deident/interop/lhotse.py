@@ -85,7 +85,7 @@ def _turn(row: Mapping[str, Any], start: float, stop: float, carry: Sequence[str
     known = {**(row.get("custom") or {}), **{name: row.get(name) for name in FIELDS}}
     return Turn(
         where,
-        row.get("speaker") or None,
+        str(row["speaker"]) if row.get("speaker") not in (None, "") else None,
         row.get("text"),
         tuple(words)
         if near
