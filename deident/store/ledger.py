@@ -32,6 +32,13 @@ CREATE TABLE IF NOT EXISTS released (
 CREATE TABLE IF NOT EXISTS erasing (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
+_REMEMBER = """
+INSERT INTO recordings VALUES (?, ?, ?, ?) ON CONFLICT (place) DO UPDATE
+SET content = excluded.content, state = excluded.state, policy = excluded.policy
+WHERE recordings.state NOT IN ('released', 'partial', 'erased')
+OR excluded.state IN ('released', 'partial', 'erased')
+"""  # what was released stays so, whatever a later run `--again` finds there
+
 Labels = dict[str, str | int | float | bool]
 
 
@@ -170,10 +177,7 @@ class Ledger:
                 counts.append(fresh)
                 if not fresh:
                     continue
-                db.execute(
-                    "INSERT OR REPLACE INTO recordings VALUES (?, ?, ?, ?)",
-                    (entry.place, entry.content, entry.state, entry.policy),
-                )
+                db.execute(_REMEMBER, values(entry))
                 db.executemany(
                     "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)",
                     [(s.name, s.spool, s.start, s.size, s.seconds, s.sha256, s.labels) for s in snippets],
@@ -183,7 +187,7 @@ class Ledger:
     def load(self, entries: Iterable[Entry], staged: Iterable[Staged], released: Iterable[Released]) -> None:
         """Take in what a log says; what is released is no longer staged."""
         with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?, ?)", map(values, entries))
+            db.executemany(_REMEMBER, map(values, entries))
             db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)", map(values, staged))
             for row in released:
                 db.execute("INSERT OR REPLACE INTO released VALUES (?, ?, ?, ?)", values(row))
