@@ -103,7 +103,7 @@ class Policy:
     def preset(cls, name: str, **changes: Any) -> Policy:
         """A policy by the name of a preset: its disguise and scope, and your changes."""
         if name not in PRESETS:
-            raise SettingError(f"expected a preset of {', '.join(PRESETS)}; got {_shown(name)}")
+            raise SettingError(f"expected a preset of {', '.join(PRESETS)}")
         preset = PRESETS[name]
         return cls(**{"disguise": preset.disguise, "scope": preset.scope, **changes})
 
@@ -175,7 +175,7 @@ class Policy:
 def disguise_named(name: str, **settings: Any) -> Disguise[Any]:
     """A disguise by its name in `DISGUISES`, with some of its settings. Raises `SettingError`."""
     if name not in DISGUISES:
-        raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}; got {_shown(name)}")
+        raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}")
     disguise: Disguise[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
     return disguise
 

@@ -92,7 +92,8 @@ def test_there_is_no_core() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["run", "canary.wav", "--ot", "canary"], ["audit", "s", "canary.wav"], ["run", "x", "--jobs", "canary"],
-     ["run", "x", "--scope=canary"], ["canary.wav"], ["run", "x", "--s=canary"], ["run", "x", "--quiet=canary"]],
+     ["run", "x", "--scope=canary"], ["canary.wav"], ["run", "x", "--s=canary"], ["run", "x", "--quiet=canary"],
+     ["run", "x", "--s=a canary it is"]],
     ids=" ".join,
 )  # fmt: skip
 def test_errors_of_use_do_not_repeat_what_was_typed(
@@ -107,3 +108,20 @@ def test_errors_of_use_do_not_repeat_what_was_typed(
     said = capsys.readouterr().err
     assert "canary" not in said
     assert "error: " in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "x", "--dry-run", "--preset", "canary"], ["run", "x", "--dry-run", "--disguise", "canary"],
+     ["preview", "x", "--disguises", "canary"], ["preview", "x", "--disguises", "canary:a"],
+     ["preview", "x", "--disguises", "psola:canary=1"], ["preview", "x", "--disguises", "psola:semitones=canary"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_nor_do_wrong_settings(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deident.cli import main
+
+    monkeypatch.setattr("deident.cli.leave_no_core", lambda: None)
+    assert main(arguments) == 2
+    assert "canary" not in capsys.readouterr().err

@@ -34,7 +34,7 @@ def disguise_named(text: str) -> Any:
             return found
         raise SettingError("a disguise of your own needs the methods draw(rng) and apply(audio, voice)")
     known = ", ".join((*PRESETS, *DISGUISES))
-    raise SettingError(f"expected a disguise of {known}, or package.module:NAME; got {text!r}")
+    raise SettingError(f"expected a disguise of {known}, or package.module:NAME")
 
 
 def _with_settings(method: Any, settings: list[str]) -> Any:
@@ -43,7 +43,7 @@ def _with_settings(method: Any, settings: list[str]) -> Any:
         name, equals, text = setting.partition("=")
         if not equals or name not in getattr(method, "__dataclass_fields__", {}):
             fields = ", ".join(getattr(method, "__dataclass_fields__", {}))
-            raise SettingError(f"expected one of the settings {fields}, as name=value; got {setting!r}")
+            raise SettingError(f"expected one of the settings {fields}, as name=value")
         values[name] = _value(text)
     return method(**values)
 
@@ -55,7 +55,7 @@ def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        raise SettingError(f"expected a number, True, False or lower..upper; got {text!r}") from None
+        raise SettingError("expected a number, True, False or lower..upper") from None
 
 
 def object_named(text: str) -> Any:
@@ -68,6 +68,6 @@ def object_named(text: str) -> Any:
     if found is None:
         raise SettingError(
             "expected something that can be imported, as package.module:NAME (from the current folder, set"
-            f" PYTHONPATH=.); got {text!r}"
+            " PYTHONPATH=.)"
         )
     return found
