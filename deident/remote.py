@@ -20,6 +20,8 @@ from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreE
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 PRIVATE = ".private"  # what is not released, in a store
 FORMAT = f"{PRIVATE}/format.json"  # what only a store at a URI has
+LEDGER = "ledger.sqlite"  # in the private part of a store in a folder
+STORE_MARKS = (FORMAT, f"{PRIVATE}/{LEDGER}")
 PART = ".part"
 _COPY_BLOCK = 1 << 20
 _READ_BLOCK = 8 << 20
@@ -150,6 +152,8 @@ class Folder:
     """Named bytes below a URI, as object stores have them: put whole, replaced whole, never renamed."""
 
     def __init__(self, uri: str) -> None:
+        if not uri.partition("://")[2].strip("/"):
+            raise SettingError("expected a place behind the scheme of the URI; there is none")
         self.uri = uri.rstrip("/")
         self._fs, root = _file_system(self.uri)
         self._root = root.rstrip("/")

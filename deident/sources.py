@@ -79,9 +79,14 @@ def _below(uri: str) -> Iterator[Recording]:
     found = remote.find(uri)
     if not found:
         yield Recording(uri, size=0)  # reading it will tell that it is missing
-    for item in found:
-        inner = item.uri.partition("::")[0][len(uri.partition("::")[0]) :]
-        if item.uri == uri or (_has_sound(inner) and "/." not in f"/{inner.lstrip('/')}"):
+    start = len(uri.partition("::")[0])
+    inside = [f"/{item.uri.partition('::')[0][start:].lstrip('/')}" for item in found]
+    marks = [f"/{mark}" for mark in remote.STORE_MARKS]
+    found_stores = {name.removesuffix(mark) for name in inside for mark in marks if name.endswith(mark)}
+    stores = tuple(f"{store}/" for store in found_stores if store)  # what is named itself is meant
+    for item, name in zip(found, inside, strict=True):
+        is_hidden = "/." in name or name.startswith(stores)
+        if item.uri == uri or (_has_sound(name) and not is_hidden):
             yield Recording(item.uri, size=item.size, version=item.version)
 
 
@@ -110,9 +115,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _is_store(folder: str) -> bool:
-    return any(
-        os.path.exists(os.path.join(folder, remote.PRIVATE, name)) for name in ("ledger.sqlite", "log")
-    )
+    return any(os.path.exists(os.path.join(folder, mark)) for mark in remote.STORE_MARKS)
 
 
 def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
@@ -247,8 +250,8 @@ def rows_of(path: str | os.PathLike[str], needed: set[str]) -> list[dict[str, st
         return [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
     except csv.Error:
         raise SettingError(
-            f"the row after line {reader.line_num} of the table cannot be read: a field that begins with a quote ends with one, and"
-            " quotes inside it are doubled"
+            f"the row after line {reader.line_num} of the table cannot be read: a field that begins with a quote"
+            " ends with one, and quotes inside it are doubled"
         ) from None
 
 

@@ -219,6 +219,14 @@ def test_keys_must_match(place: str) -> None:
     RemoteStore(f"{place}/own", key=KEY).close()  # its own key goes on serving it
 
 
+def test_a_scheme_alone_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for uri in ("s3://", "memory:///"):
+        with pytest.raises(SettingError, match="behind the scheme"):
+            RemoteStore(uri)
+    assert not list(tmp_path.iterdir())
+
+
 def test_foreign_places_are_refused(bucket: str) -> None:
     before = files(bucket)
     with pytest.raises(StoreError, match="other files"):

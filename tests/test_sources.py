@@ -22,6 +22,17 @@ def test_folders_are_walked_for_sound(tmp_path: Path) -> None:
     assert "notes" not in repr(named[0])
 
 
+def test_a_store_below_a_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    for name, mark in (("here", ".private/ledger.sqlite"), ("there", ".private/format.json")):
+        (tmp_path / name / ".private").mkdir(parents=True)
+        (tmp_path / name / mark).touch()
+        (tmp_path / name / "snippet.wav").touch()
+    for place in (str(tmp_path), f"local://{tmp_path}"):
+        assert [Path(r.path).name for r in expand([place])] == ["a.wav"]
+        assert [Path(r.path).name for r in expand([f"{place}/here"])] == ["snippet.wav"]
+
+
 def test_table_gives_speakers_and_labels(tmp_path: Path) -> None:
     table = tmp_path / "t.tsv"
     table.write_text("path\tspeaker\tlanguage\nx/a.wav\t7\ten\nb.wav\t\tde\n")

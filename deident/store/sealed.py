@@ -24,7 +24,8 @@ class Sealed:
     """A file of JSON records under AES-256-GCM, mode 0600. purpose : what it holds; part of the seal.
 
     Opening proves that the key fits, and cuts off a record that a stop left half-written: it was not yet
-    committed. Several runs may write to it: each change is made under a lock that lasts no longer. Raises `KeyMaterialError` for a wrong key or a changed file, `StoreError` for another file."""
+    committed. Several runs may write to it: each change is made under a lock that lasts no longer.
+    Raises `KeyMaterialError` for a wrong key or a changed file, `StoreError` for another file."""
 
     def __init__(self, path: Path, key: Key, purpose: str, disk: Disk | None = None) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM

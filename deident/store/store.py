@@ -19,14 +19,13 @@ from pathlib import Path
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import KeyMaterialError, StoreError
-from deident.remote import FORMAT, PRIVATE
+from deident.remote import FORMAT, LEDGER, PRIVATE
 from deident.secret import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import Entry, Ledger, Staged
 from deident.store.remembering import Remembering
 
 MANIFEST = "manifest.jsonl"
-LEDGER = "ledger.sqlite"
 SYNCED_TOGETHER = 64  # files open at a time
 LINES = 1000  # of the manifest, written at once
 WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
