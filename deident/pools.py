@@ -91,24 +91,29 @@ def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[lis
 def _windowed(
     executor: Executor, chunks: Iterable[list[tuple[int, Recording]]], window: int, *settings: Any
 ) -> Generator[tuple[list[Outcome], str | None]]:
-    """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies."""
+    """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies.
+
+    Leaves no task behind: one that goes on would put snippets into a store that is closed."""
     pending: dict[Future[Any], list[tuple[int, Recording]]] = {}
     source = iter(chunks)
     more = True
-    while pending or more:
-        while more and len(pending) < window:
-            chunk = next(source, None)
-            more = chunk is not None
-            if chunk is not None:
-                pending[executor.submit(process, chunk, *settings)] = chunk
-        done, _ = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                raise _BrokenPoolError(list(pending.values()), source) from None
-            del pending[future]
-            yield result
+    try:
+        while pending or more:
+            while more and len(pending) < window:
+                chunk = next(source, None)
+                more = chunk is not None
+                if chunk is not None:
+                    pending[executor.submit(process, chunk, *settings)] = chunk
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    raise _BrokenPoolError(list(pending.values()), source) from None
+                del pending[future]
+                yield result
+    finally:
+        wait([future for future in pending if not future.cancel()])
 
 
 class _BrokenPoolError(StoreError):
