@@ -134,7 +134,14 @@ def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | N
     speaker = (snippet.turn and snippet.turn.speaker) or recording.speaker
     if policy.tells_speakers and speaker is not None and key is not None:
         labels["speaker"] = key.pseudonym("speaker", speaker)
-    return json.dumps(labels, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RecordingError(
+            "a text or label of this recording is no Unicode: it holds half of a surrogate pair", "text"
+        ) from None
+    return text
 
 
 def state_of(tally: Tally) -> str:
