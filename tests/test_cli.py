@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from deident.batch import pseudonym
 from deident.cli import COMMANDS
 from deident.cli import progress as progress_module
 from deident.pipeline import Tally
+from deident.secret import Key
 from deident.sources import Recording
+from deident.store import Store
 from deident.work import Outcome
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +26,7 @@ def deident(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
     path = os.pathsep.join([str(ROOT), *sys.path])
     return subprocess.run(
         [sys.executable, "-m", "deident", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, errors="surrogateescape",
         env={**os.environ, "PYTHONPATH": path, **environment},
     )  # fmt: skip
 
@@ -78,6 +81,14 @@ def test_messages_name_recordings_by_pseudonym_only(tmp_path: Path) -> None:
     assert data["fine"] is False
 
 
+def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"na\xefve.wav")
+    odd.touch()
+    with Store(tmp_path / "s") as store:
+        id = pseudonym(store.key, str(odd))
+    assert deident("which", id, odd, "--store", tmp_path / "s").stdout == f"{odd}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -102,10 +113,15 @@ def test_messages_name_recordings_by_pseudonym_only(tmp_path: Path) -> None:
         (["run", "x.wav", "--out", "s", "--key-file", "none"], "key file"),
         (["run", "x.wav", "--out", "s", "--carry", "a"], "--table"),
         (["run", "x.wav", "--out", "s", "--policy", "none.toml"], "policy file"),
+        (["run", "x.wav", "--out", "s", "--segments", "a.rttm", "--turns", "b.rttm"], "either"),
+        (["run", "x.wav", "--out", "s", "--key-file", "key", "--linkage", "s/links"], "outside the store"),
+        (["run", "x.wav", "--out", "s", "--key-file", "key", "--linkage", "no/links"], "make it first"),
+        (["run", "x.wav", "--out", ".", "--report", "r.html"], "outside the store"),
     ],
 )
 def test_wrong_calls_teach(arguments: list[str], said: str, tmp_path: Path) -> None:
     os.chdir(tmp_path)
+    Key(bytes(32)).write("key")
     result = deident(*arguments)
     assert result.returncode == 2
     assert said in result.stderr

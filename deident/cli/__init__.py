@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import re
 import sys
@@ -52,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
     leave_no_core()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="surrogateescape"
+        )  # a path of other bytes than UTF-8 is printed as it is
     parser = parser_of([a for a in arguments if not a.startswith("-")][:1])
     args = parser.parse_args(arguments)
     if args.command is None:
@@ -101,7 +106,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         said, choices, possible = message.partition(" (choose from")
-        said = re.sub(r"(--[a-z-]+)=\S+", r"\1", re.sub(r"(: | )(['\"]).*\2", "", said))
+        said = re.sub(
+            r"(?s)(--[a-z-]+)=(.*(?= could match )|.*)", r"\1", re.sub(r"(: | )(['\"]).*\2", "", said)
+        )
         super().error(said + choices + possible)
 
 

@@ -61,6 +61,8 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
     labels = carried_of(args)[1]
     if labels and not any(getattr(args, name) for name in ("table", *DATA_SETS)):
         raise SettingError("--carry names columns of a --table or data set")
+    if args.segments and args.turns:
+        raise SettingError("--turns say where speech is, too: give either those or --segments")
     found = list(expand(args.recordings))
     if args.table:
         found += read_table(args.table, labels)

@@ -17,10 +17,15 @@ def check_report(args: argparse.Namespace) -> None:
     if not args.report:
         return
     from deident.pages import check_place
+    from deident.store.proof import is_inside
 
     if args.dry_run:
         raise SettingError("--report tells what a run released; a dry run releases nothing")
     check_place(args.report)
+    if is_inside(args.report, args.out):
+        raise SettingError(
+            "the report must lie outside the store, which holds released snippets and nothing else"
+        )
 
 
 def write_report(args: argparse.Namespace, summary: Summary, policy: Policy) -> bool:

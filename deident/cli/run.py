@@ -95,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
     from deident.cli.export import check_kaldi, to_kaldi
     from deident.cli.progress import Progress
 
-    check_report(args)
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
+    check_report(args)
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
     check_kaldi(args)

@@ -28,8 +28,7 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
         ) from None
     if not stat.S_ISREG(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o600 or info.st_nlink != 1:
         problems.append(Problem("linkage", "the linkage must be a regular file with mode 0600 and one link"))
-    folder = local_path(store)
-    if not is_uri(folder) and path.resolve().is_relative_to(Path(folder).resolve()):
+    if is_inside(path, store):
         problems.append(
             Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
         )
@@ -47,3 +46,9 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
         Problem("linkage", "is in the linkage but not in the store", name) for name in sorted(named - held)
     ]
     return problems
+
+
+def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bool:
+    """Whether a file would lie in a store, there or not."""
+    folder = local_path(store)
+    return not is_uri(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())
