@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError
@@ -109,7 +110,8 @@ def run(
     from deident.store import Linkage, open_store
 
     policy = Policy.given(policy)
-    _check(policy, key, linkage, jobs)
+    _check(policy, key, jobs)
+    _check_linkage(linkage, key, out)
     fingerprint = policy.fingerprint()  # once: it is a digest of everything
     started = time.monotonic()
     summary = Summary()
@@ -121,23 +123,28 @@ def run(
         todo = []
 
         def settings(recording: Recording) -> str:
-            return "-".join(filter(None, (fingerprint, _muted(store, recording, policy))))
+            told = fingerprint + _bounds(store, recording)
+            return "-".join(filter(None, (told, _muted(store, recording, policy))))
 
         for number, recording in enumerate(waiting):
             entry = store.entry(_place(store, recording))
-            if entry is None or not _is_done(entry, settings(recording), again):
-                todo.append((number, recording))
-            elif entry.state != "erased" and _was_heard(store, recording, policy, {entry.policy}):
+            released_as = {entry.policy} if entry is not None and entry.state in _RELEASED else set()
+            if _was_heard(store, recording, policy, released_as):
                 outcome = Outcome(number, "refused", Tally(), *_UNMUTED)
                 _tell(summary, outcome, recording, store.key, progress)
+            elif entry is None or not _is_done(entry, settings(recording), again):
+                todo.append((number, recording))
             else:
                 _tell(summary, Outcome(number, "skipped", Tally()), recording, store.key, progress)
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         try:
             with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
                 for outcomes, spool in results:
+                    if again:
+                        _refuse_heard(store, [o for o in outcomes if o.state in _RELEASED], waiting, policy)
                     _commit(store, outcomes, spool, waiting, settings, again, links)
-                    _refuse_heard(store, outcomes, waiting, policy)
+                    known = [o for o in outcomes if o.code == "released-before"]
+                    _refuse_heard(store, known, waiting, policy)
                     for outcome in outcomes:
                         _tell(summary, outcome, waiting[outcome.number], store.key, progress)
         finally:  # no worker is at work any more
@@ -163,7 +170,14 @@ def dry_run(
     summary = Summary()
     for number, recording in enumerate(expand(recordings)):
         try:
-            tally = plan(recording.path, policy, recording.segments, recording.turns, recording.mute)
+            tally = plan(
+                recording.path,
+                policy,
+                recording.segments,
+                recording.turns,
+                recording.mute,
+                recording.speaker,
+            )
             outcome = Outcome(number, state_of(tally), tally)
         except (SettingError, MemoryError):
             raise
@@ -174,12 +188,25 @@ def dry_run(
     return summary
 
 
-def _check(policy: Policy, key: Key | None, linkage: object, jobs: int | None) -> None:
+def _check_linkage(
+    linkage: str | os.PathLike[str] | None, key: Key | None, store: str | os.PathLike[str]
+) -> None:
+    from deident.store.proof import is_inside
+
+    if linkage is None:
+        return
+    if key is None:
+        raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
+    if is_inside(linkage, store):
+        raise SettingError("the linkage must lie outside the store, or whoever gets the one has the other")
+    if not Path(linkage).parent.is_dir():
+        raise SettingError("the folder for the linkage is not there; make it first")
+
+
+def _check(policy: Policy, key: Key | None, jobs: int | None) -> None:
     if jobs is not None and jobs < 1:
         raise SettingError(f"expected jobs of at least 1; got {jobs}")
     check_key(key)
-    if key is None and linkage is not None:
-        raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
     if key is None and policy.needs_key:
         raise SettingError(
             "a repeatable run, scope=speaker and speakers to carry need a key: make one with `deident keygen`"
@@ -196,6 +223,14 @@ def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
     return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
 
 
+def _bounds(store: Store | RemoteStore, recording: Recording) -> str:
+    """Tells whether speech was said to be in the same places: a mistake there is no reason to skip a recording."""
+    if recording.segments is None and not recording.turns:
+        return ""
+    turns = [(turn.segment, turn.channel) for turn in recording.turns]
+    return "." + store.key.pseudonym("bounds", repr(recording.segments), repr(turns))[:16]
+
+
 def _muted(store: Store | RemoteStore, recording: Recording, policy: Policy) -> str:
     """Tells whether the same parts of a recording were muted."""
     if not recording.mute:
@@ -207,7 +242,7 @@ def _is_done(entry: Entry, settings: str, again: bool) -> bool:
     if again:
         return entry.state == "erased"
     # What was released is never released again by accident; what held nothing may hold something for others.
-    return entry.state in ("released", "partial", "erased") or entry.policy == settings
+    return entry.state in (*_RELEASED, "erased") or entry.policy == settings
 
 
 def _was_heard(store: Store | RemoteStore, recording: Recording, policy: Policy, before: set[str]) -> bool:
@@ -216,6 +251,7 @@ def _was_heard(store: Store | RemoteStore, recording: Recording, policy: Policy,
     return bool(mute) and any(settings.partition("-")[2] != mute for settings in before)
 
 
+_RELEASED = ("released", "partial")
 _UNMUTED = (
     "mute-changed",
     "released before with other parts muted: begin a new store, or erase here what came from it",
@@ -262,7 +298,7 @@ def _refuse_heard(
     """A sound that is in the store from another place, or from this one before it changed, is muted there or not."""
     for outcome in outcomes:
         recording = recordings[outcome.number]
-        if not recording.mute or outcome.code != "released-before":
+        if not recording.mute:
             continue
         before = store.policies(store.content(outcome.tally.digest))
         if _was_heard(store, recording, policy, before):

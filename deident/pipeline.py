@@ -112,10 +112,7 @@ def deidentify(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
         talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
-        kept = _pieces(decoding, talkers, policy, tally)
-        if policy.max_per_recording is not None:
-            kept = _sample(kept, policy.max_per_recording, draws, tally)
-        for piece in kept:
+        for piece in _kept(decoding, talkers, policy, draws, tally):
             snippet = _revoice(piece, policy, draws)
             if snippet is None:
                 tally.drop("over_limit", piece.audio.seconds)
@@ -183,6 +180,15 @@ class _Draws:
 
     def name(self, piece: Piece) -> str:
         return self._key.pseudonym("name", *piece.mark) if self._key else fresh_name()
+
+
+def _kept(
+    decoding: codec.Decoding, talkers: list[Chapters], policy: Policy, draws: _Draws, tally: Tally
+) -> Iterator[Piece]:
+    pieces = _pieces(decoding, talkers, policy, tally)
+    if policy.max_per_recording is None:
+        return pieces
+    return _sample(pieces, policy.max_per_recording, draws, tally)
 
 
 def _pieces(
@@ -270,14 +276,16 @@ def plan(
     segments: Sequence[Segment] | None = None,
     turns: Sequence[Turn] = (),
     mute: Sequence[Segment] = (),
+    speaker: str | None = None,
 ) -> Tally:
     """What `deidentify` would release of a recording, without disguising or writing anything."""
     tally = Tally()
+    draws = _Draws(policy, Key.fresh(), speaker, turns)  # nothing is kept, so nothing needs to be found again
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
         talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
-        for piece in _pieces(decoding, talkers, policy, tally):
+        for piece in _kept(decoding, talkers, policy, draws, tally):
             tally.snippets += 1
             tally.released_seconds += piece.audio.seconds
         tally.read_seconds = decoding.source_seconds

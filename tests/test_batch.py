@@ -1,5 +1,6 @@
 """Many recordings: one state each, whatever the number of workers and whoever dies."""
 
+import json
 import os
 import random
 import shutil
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from deident.audio import Segment
 from deident.audit import AuditError, audit_store
 from deident.batch import dry_run, run
 from deident.codec import ENCODERS, read
 from deident.errors import SettingError
 from deident.policy import Policy
 from deident.secret import Key
+from deident.snippets import Cutting
 from deident.sources import Recording
 from deident.work import Outcome
 from tests.methods import Deadly, Failing, Sine, frequency
@@ -140,6 +143,38 @@ def test_the_same_sound_elsewhere_is_not_released_again(many: Path, tmp_path: Pa
     assert len(snippets(out)) == 2 * first.snippets
 
 
+def test_a_later_run_that_drops_all_forgets_no_release(many: Path, tmp_path: Path) -> None:
+    out, policy = tmp_path / "s", Policy(disguise=Sine())
+    strict = Policy(disguise=Sine(), cutting=Cutting(min_seconds=9.0))
+    assert run([many / "r00.wav"], out, policy, jobs=1).states["released"] == 1
+    assert run([many / "r00.wav"], out, strict, jobs=1, again=True).snippets == 0
+    assert run([many / "r00.wav"], out, policy, jobs=1).states["skipped"] == 1
+
+
+def test_a_mistake_in_the_segments_is_made_up_for(many: Path, tmp_path: Path) -> None:
+    states = []
+    for segments in ((), (Segment(0, 48_000),), ()):
+        recording = Recording(str(many / "r00.wav"), segments=segments)
+        summary = run([recording], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+        states.append(next(state for state, count in summary.states.items() if count))
+    assert states == ["no-speech", "released", "skipped"]
+
+
+def test_a_label_that_is_no_text_refuses_its_recording_alone(many: Path, tmp_path: Path) -> None:
+    bad = Recording(str(many / "r00.wav"), labels={"said": json.loads('"\\ud83d"')})
+    summary = run([bad, many / "r01.wav"], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    assert (summary.states["released"], summary.codes) == (1, {"text": 1})
+
+
+def test_no_task_of_a_stopped_run_goes_on(many: Path, tmp_path: Path) -> None:
+    def stop(outcome: Outcome, recording: Recording) -> None:
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        run([many], tmp_path / "s", Policy(disguise=Sine()), executor=executor, progress=stop)
+    assert not list((tmp_path / "s" / ".private" / "staging").iterdir())
+
+
 def test_labels_travel_and_nothing_else_does(many: Path, tmp_path: Path) -> None:
     recording = Recording(str(many / "r00.wav"), speaker="canary-speaker", labels={"language": "en"})
     run([recording], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
@@ -164,6 +199,10 @@ def test_dry_run_writes_nothing_and_tells_the_truth(many: Path, tmp_path: Path) 
     assert planned.states == done.states
     assert planned.snippets == done.snippets
     assert planned.released_seconds == pytest.approx(done.released_seconds, abs=0.01)
+    pieces = Cutting(max_seconds=1.0, over_limit="split")
+    few = Policy(disguise=Sine(), cutting=pieces, max_per_recording=1)
+    assert dry_run([many / "r00.wav"], few).snippets == 1
+    assert dry_run([many / "r00.wav"], Policy(disguise=Sine(), scope="speaker")).codes == {"no-speaker": 1}
 
 
 def test_a_key_is_asked_for_before_anything_is_made(many: Path, tmp_path: Path) -> None:

@@ -228,6 +228,20 @@ def test_what_was_released_unmuted_is_told(reading: Audio, tmp_path: Path) -> No
     assert states(Recording(moved), "a") == ({"skipped": 1}, {"released-before": 1})
 
 
+def test_what_was_released_unmuted_does_not_stay_beside_what_is_muted(reading: Audio, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
+    plain = Recording(str(tmp_path / "r.wav"))
+    (tmp_path / "copy.wav").write_bytes((tmp_path / "r.wav").read_bytes())
+    policy = Policy(disguise=Sine())
+    run([plain], tmp_path / "s", policy, jobs=1)
+    before = sorted((tmp_path / "s").glob("*.wav"))
+    for path in ("r.wav", "copy.wav"):
+        muted = Recording(str(tmp_path / path), mute=(seconds(1, 2),))
+        summary = run([muted], tmp_path / "s", policy, jobs=1, again=True)
+        assert (summary.states["refused"], summary.codes) == (1, {"mute-changed": 1})
+    assert sorted((tmp_path / "s").glob("*.wav")) == before
+
+
 def test_what_was_erased_is_not_called_unmuted(reading: Audio, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
     plain = Recording(str(tmp_path / "r.wav"))
