@@ -134,6 +134,15 @@ def test_the_second_run_at_a_time_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "s").close()
 
 
+def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """As of a `ProcessPoolExecutor` of one's own, that serves several runs."""
+    store = Store(tmp_path / "s")
+    forked = os.dup(store._lock)  # what a fork has
+    store.close()
+    Store(tmp_path / "s").close()
+    os.close(forked)
+
+
 def test_keys_must_match(tmp_path: Path) -> None:
     key = Key.fresh()
     Store(tmp_path / "s", key=key).close()

@@ -7,6 +7,7 @@ publishing again what was committed gives the same files, and what was not commi
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -225,6 +226,8 @@ class Store(Remembering):
         return descriptor
 
     def _release_lock(self) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # closing is not enough where a forked worker has it too
         os.close(self._lock)
 
     def _ledger_key(self, key: Key | None) -> Key:
