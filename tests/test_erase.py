@@ -213,6 +213,9 @@ def test_half_a_record_is_cut_off(tmp_path: Path) -> None:
         assert list(Linkage(file, key).links()) == links[:2]
         Linkage(file, key).add(links[2:])
         assert list(Linkage(file, key).links()) == links
+    file.write_bytes(full[:-1])  # by another run that was stopped, while this one goes on
+    whole.add(links[2:])
+    assert list(Linkage(file, key).links()) == links
     for cut in range(18):
         file.write_bytes(full[:cut])
         Linkage(file, key).add(links)

@@ -34,16 +34,21 @@ class Sealed:
         self._magic = f"deident {purpose} 1\n".encode()
         self._disk = disk or Disk()
         self._cipher = AESGCM(key.derive("sealed", purpose))
-        self._cut_off_half_a_record()
+        self._whole = self._end()
+        if self._path.exists() and self._path.stat().st_size > self._whole:
+            with self._locked() as descriptor:
+                self._mend(descriptor)
 
     def add(self, records: list[dict[str, Any]]) -> None:
         """Append and sync."""
         if not records:
             return
         with self._locked(os.O_CREAT) as descriptor:
-            start = b"" if os.fstat(descriptor).st_size else self._magic
+            self._mend(descriptor)
+            start = b"" if self._whole else self._magic
             self._disk.write(descriptor, start + b"".join(map(self._sealed, records)))
             self._disk.sync(descriptor)
+            self._whole = os.fstat(descriptor).st_size
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records that were written whole."""
@@ -119,16 +124,18 @@ class Sealed:
                     ) from None
                 yield json.loads(plain), file.tell()
 
-    def _cut_off_half_a_record(self) -> None:
-        if not self._path.exists() or self._end() == self._path.stat().st_size:
-            return
-        with (
-            self._locked() as descriptor,
-            plain_errors("repairing a sealed file"),
-        ):  # perhaps it is whole by now
-            os.ftruncate(descriptor, self._end())
+    def _mend(self, descriptor: int) -> None:
+        """Cut off what a stop, of this run or of another, left half-written. For who holds the lock."""
+        with plain_errors("repairing a sealed file"):
+            size = os.fstat(descriptor).st_size
+            if size != self._whole:
+                self._whole = self._end()
+                if size > self._whole:
+                    os.ftruncate(descriptor, self._whole)
 
     def _end(self) -> int:
-        """Of what was written whole."""
-        ends = [end for _, end in self._read()]
-        return max(ends, default=len(self._magic) if self._path.stat().st_size >= len(self._magic) else 0)
+        """Of what was written whole; opens every record."""
+        end = max((end for _, end in self._read()), default=0)
+        with plain_errors("looking at a sealed file"):
+            is_begun = self._path.exists() and self._path.stat().st_size >= len(self._magic)
+        return end or (len(self._magic) if is_begun else 0)
