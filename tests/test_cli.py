@@ -86,7 +86,8 @@ def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
     odd.touch()
     with Store(tmp_path / "s") as store:
         id = pseudonym(store.key, str(odd))
-    assert deident("which", id, odd, "--store", tmp_path / "s").stdout == f"{odd}\n"
+    told = deident("which", id, odd, "--store", tmp_path / "s", PYTHONIOENCODING="utf-8:strict")
+    assert told.stdout == f"{odd}\n"
 
 
 @pytest.mark.parametrize(
