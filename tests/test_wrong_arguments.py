@@ -107,7 +107,7 @@ def test_one_path_is_not_taken_for_a_list_of_letters(kind: Callable[[str], Any],
     assert list(map(operator.attrgetter("path"), found())) == [str(tmp_path / "call.wav")]
 
 
-@pytest.mark.parametrize("kept", ["ledger.sqlite", "log"])
+@pytest.mark.parametrize("kept", ["ledger.sqlite", "format.json"])
 def test_a_store_below_the_recordings_is_not_disguised_again(kept: str, tmp_path: Path) -> None:
     store = tmp_path / "calls" / "store"
     (store / ".private").mkdir(parents=True)
