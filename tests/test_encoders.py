@@ -7,8 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
-from deident.audio import RATE
+from deident.audio import RATE, Audio
 from deident.disguise.vocoder import CEPSTRUM
+from deident.evaluation.copies import Batch, Embedding, Undisguised, gather
+from deident.evaluation.corpus import Held, Utterance
 from deident.evaluation.encoders import Equalised, equalised
 from tests.voices import WOMAN, speech
 
@@ -44,3 +46,20 @@ def test_silence_and_a_moment_stay_finite(samples: np.ndarray) -> None:
 def test_it_travels_to_workers_and_is_named_by_what_it_wraps() -> None:
     one, other = Equalised(colour), Equalised(coloured)
     assert pickle.loads(pickle.dumps(one)).fingerprint == one.fingerprint != other.fingerprint
+
+
+class Means:
+    """An encoder that is given many snippets at once, and hears their means."""
+
+    def many(self, snippets: list[np.ndarray]) -> np.ndarray:
+        return np.array([[snippet.mean()] for snippet in snippets])
+
+
+def test_embeddings_of_utterances_that_are_measured_together_are_their_own() -> None:
+    levels = np.arange(1, 6) / 8.0  # more utterances than a task holds
+    some = [
+        Utterance(f"u{k}", "somebody", Held(Audio(np.full(800, level), RATE)))
+        for k, level in enumerate(levels)
+    ]
+    found = gather(Batch(Undisguised(), "trial", 2, 0, "snippet", {"mean": Embedding("mean", Means())}), some)
+    np.testing.assert_allclose(found["mean"], levels[:, None, None].repeat(2, axis=1))

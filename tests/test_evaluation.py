@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deident.audio import RATE, Audio, Samples
+from deident.audio import RATE, Audio
 from deident.cli import main
 from deident.disguise import DISGUISES, Chain
 from deident.disguise.mcadams import McAdams
@@ -19,7 +19,6 @@ from deident.evaluation import gates, metrics
 from deident.evaluation.cache import Cache, fingerprint
 from deident.evaluation.copies import (
     Batch,
-    Embedding,
     Scoped,
     Statistics,
     Undisguised,
@@ -49,13 +48,6 @@ class Noise:
 
     def apply(self, audio: Audio, voice: int) -> Audio:
         return Audio(0.1 * np.random.default_rng(voice).normal(size=len(audio)).clip(-4, 4), RATE)
-
-
-class Means:
-    """An encoder that is given many snippets at once and hears their mean."""
-
-    def many(self, snippets: list[Samples]) -> Samples:
-        return np.array([[snippet.mean()] for snippet in snippets])
 
 
 @dataclass(frozen=True)
@@ -222,13 +214,6 @@ class TestCopies:
             cache = Cache(tmp_path)
             gather(batch, utterances, cache=cache)
             assert cache.found == 0
-
-    def test_embeddings_of_utterances_measured_together_are_their_own(self, corpus: Corpus) -> None:
-        some = corpus.utterances[:5]  # more than a task holds
-        whole = gather(Batch(Noise(), "trial", 2, 0, "snippet", {"mean": Embedding("mean", Means())}), some)
-        for utterance, found in zip(some, whole["mean"], strict=True):
-            alone = disguise(Batch(Noise(), "trial", 2, 0, "snippet", {}), utterance)
-            np.testing.assert_array_equal(found[:, 0], [copy.mono.mean() for copy in alone])
 
     def test_a_damaged_file_is_made_anew(self, corpus: Corpus, tmp_path: Path) -> None:
         some, batch = corpus.utterances[:1], Batch(Noise(), "trial", 1, 0, "snippet", {})

@@ -78,6 +78,20 @@ def test_quiet_parts_are_the_same_for_everybody(room: float) -> None:
     assert np.abs(out[:8_000]).max() < 0.01 + room
 
 
+def test_quiet_is_entered_and_left_without_a_click() -> None:
+    """The sound fades within 10 ms, 30 ms after the word and before the next one."""
+    words = np.full(
+        24_000, 0.004, np.float32
+    )  # 42 dB below them: a constant, so that only the fade changes it
+    words[:8_000] = words[16_000:] = 0.5
+    out = replace_quiet(words, np.random.default_rng(2))
+    rise = (np.arange(160) + 0.5) / 160
+    np.testing.assert_allclose(out[8_320:8_480], 0.004 * (1.0 - rise), atol=1e-3)
+    np.testing.assert_allclose(out[15_360:15_520], 0.004 * rise, atol=1e-3)
+    assert np.abs(out[8_480:15_360]).max() < 1e-3
+    np.testing.assert_allclose(out[8_000:8_320], 0.004, atol=1e-3)
+
+
 def test_a_snippet_without_pauses_keeps_its_sound() -> None:
     for loud in (speechlike(0.1), np.zeros(1_000, np.float32), np.ones(200, np.float32) * np.float32(0.1)):
         out = replace_quiet(loud, np.random.default_rng(2))
