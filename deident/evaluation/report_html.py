@@ -11,11 +11,11 @@ from deident.evaluation import figures
 from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC, WITHHELD, Report
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1160px; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.1rem; margin-top: 2.2rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 12.5px; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
+th, td { text-align: left; padding: .3rem .35rem; border-bottom: 1px solid #ddd; vertical-align: top }
 td { white-space: nowrap } td:last-child { white-space: normal }
 th { font-weight: 600; background: #f6f6f6 }
 img { max-width: 100%; height: auto }
