@@ -11,7 +11,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Segment, at_work_rate, segments_of
 from deident.errors import SettingError, between, truth
-from deident.vad import FRAME, Speech, activity, frame_energy_db
+from deident.vad import FRAME, Speech, above_floor, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]
@@ -114,7 +114,7 @@ def divide(
     silent = [s.within(segment).shift(-segment.start) for s in muted if s.overlap(segment)]
     pauses = [
         pause.shift(segment.start)
-        for pause in segments_of(~activity(samples, speech, silent), FRAME)
+        for pause in segments_of(~above_floor(samples, speech, silent), FRAME)
         if len(pause) >= MIN_PAUSE_FRAMES * FRAME
     ]
     padding = round(speech.padding_seconds * RATE)
