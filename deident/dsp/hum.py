@@ -7,6 +7,7 @@ the loud ones, can be subtracted with hardly a trace in the speech. Grigoras (20
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,9 @@ def coherence(samples: Floats) -> Iterator[tuple[float, Floats, Floats]]:
         tracks *= _turns(nominal, LOOKED_AT, len(frames))
         tracks *= weight
         scores = np.zeros(len(offsets), dtype=np.float32)
-        for number, track in enumerate(np.ascontiguousarray(tracks.T), 1):
-            together = np.abs(scipy.fft.fft(track, size)[number * steps % size]) ** 2
+        spectra = scipy.fft.fft(tracks.T, size)
+        for number, (track, spectrum) in enumerate(zip(tracks.T, spectra, strict=True), 1):
+            together = np.abs(spectrum[number * steps % size]) ** 2
             scores += together / (np.vdot(track, track).real + np.float32(1e-20))
         yield nominal, offsets, scores
 
@@ -113,6 +115,7 @@ def _tracks(frames: Floats, waves: Floats) -> Complexes:
     return tracks
 
 
+@lru_cache(maxsize=len(MAINS) + 1)
 def _waves(mains: float, count: int, size: int, rate: int) -> Floats:
     """(size, 2 · count) cosines and sines of `count` harmonics under a Hann window, for an amplitude of 1."""
     time = np.arange(size) / rate
