@@ -67,8 +67,8 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
     open_ = level_db > min(max(floor + 3.0, loud - 30.0), loud - 18.0)
     held = np.convolve(open_, np.ones(2 * HELD + 1))[HELD : HELD + frames]
     gain = (held > 0.5).astype(np.float32)
-    noise = np.frombuffer(rng.bytes(samples.size + 1), dtype=np.int8).astype(np.float32)
-    out: Floats = noise[1:] + noise[:-1]
+    noise = random_bytes(samples.size + 1, rng).view(np.int8)
+    out: Floats = np.add(noise[1:], noise[:-1], dtype=np.float32)
     out *= np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
     changes = np.append(np.diff(gain), np.float32(0.0))
     kept = rows * gain[:, None]
@@ -97,7 +97,7 @@ def round_to_pcm(samples: Floats, rng: np.random.Generator) -> Pcm:
     The dither is the difference of successive uniform numbers of 8 bits: triangular like two independent ones
     (Lipshitz, Wannamaker & Vanderkooy, 1992), with its power where the ear is least sensitive. Rounding is
     to nearest, so nothing is left of the half step of DC that truncation would leave."""
-    noise = np.frombuffer(rng.bytes(samples.size + 1), dtype=np.uint8).astype(np.float32)
+    noise = random_bytes(samples.size + 1, rng).astype(np.float32)
     scaled: Floats = samples * np.float32(256.0 * 32_766.0)  # the dither never reaches the rails
     scaled += noise[1:]
     scaled -= noise[:-1]
@@ -105,3 +105,9 @@ def round_to_pcm(samples: Floats, rng: np.random.Generator) -> Pcm:
     np.rint(scaled, out=scaled)
     np.clip(scaled, -32_768.0, 32_767.0, out=scaled)
     return scaled.astype(np.int16)
+
+
+def random_bytes(count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """(count,) uniform bytes: those of `rng.bytes`, which makes half as many at a time and copies them twice."""
+    words = rng.integers(0, 2**64, -(-count // 8), dtype=np.uint64)
+    return words.astype("<u8", copy=False).view(np.uint8)[:count]
