@@ -49,13 +49,14 @@ class Cost:
 
 def measure(command: list[str]) -> Cost:
     """Processor time of a process and its children, and the peak memory of the largest of them."""
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    with tempfile.TemporaryDirectory() as folder:  # removing what a process made is none of its costs
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": folder},
+        )
+        _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[0]} failed with code {process.returncode}")
@@ -93,9 +94,8 @@ def run_one(disguise: str, path: Path) -> None:
     from deident.policy import Policy, disguise_named
 
     method = PassThrough() if disguise == "none" else disguise_named(disguise)
-    with tempfile.TemporaryDirectory() as folder:
-        summary = run([path], Path(folder) / "store", Policy(disguise=method), jobs=1)
-        assert summary.states["released"] == 1
+    summary = run([path], Path(tempfile.mkdtemp()) / "store", Policy(disguise=method), jobs=1)
+    assert summary.states["released"] == 1
 
 
 def librosa_and_vad(path: Path) -> list[str]:
