@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deident.dsp.level import LEVEL_DB, bend_peaks, fade, replace_quiet, rms, round_to_pcm, set_level
+from deident.dsp.level import (
+    LEVEL_DB,
+    bend_peaks,
+    fade,
+    random_bytes,
+    replace_quiet,
+    rms,
+    round_to_pcm,
+    set_level,
+)
 
 RNG = np.random.default_rng(1)
 
@@ -97,3 +106,9 @@ def test_a_snippet_without_pauses_keeps_its_sound() -> None:
         out = replace_quiet(loud, np.random.default_rng(2))
         assert out.shape == loud.shape
         assert rms(out - loud) < 0.05 * rms(loud) + 5e-4
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 1_001])
+def test_random_bytes_are_those_of_the_generator(count: int) -> None:
+    there = np.random.default_rng(4).bytes(count)
+    assert random_bytes(count, np.random.default_rng(4)).tobytes() == there
