@@ -59,14 +59,7 @@ class Backend:
 
     def project(self, vectors: npt.ArrayLike, sexes: Sequence[str] | None = None) -> Doubles:
         """(n, dims) to (n, discriminants), each sex about its own centre where there is one."""
-        array = np.asarray(vectors, np.float64)
-        whole = self.centres[""]
-        if sexes is None:
-            centre = whole[None]
-        else:
-            centre = np.stack([self.centres.get(sex, whole) for sex in sexes])
-        projected: Doubles = np.clip((array - centre) / self.scale, -CLIP, CLIP) @ self.projection
-        return projected
+        return _standardised(vectors, self.centres, self.scale, sexes) @ self.projection
 
     def score(self, trials: Doubles, models: Doubles, counts: npt.ArrayLike, pooled: int = 1) -> Doubles:
         """(trials, models) log-likelihood ratios of one speaker against two.
@@ -89,6 +82,14 @@ class Backend:
             + trials @ (models * cross).T
         )
         return ratios
+
+
+def _standardised(
+    vectors: npt.ArrayLike, centres: dict[str, Doubles], scale: Doubles, sexes: Sequence[str] | None
+) -> Doubles:
+    whole = centres[""]
+    centre = whole[None] if sexes is None else np.stack([centres.get(sex, whole) for sex in sexes])
+    return np.clip((np.asarray(vectors, np.float64) - centre) / scale, -CLIP, CLIP)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +178,14 @@ def choose(vectors: npt.ArrayLike, trials: Trials, repeats: int = 2, parts: int 
         for fit_on, held in folds(trials, parts, seed):
             inner, outer = trials.subset(fit_on), trials.subset(held)
             known = moments(array[fit_on], inner.speakers, inner.sexes)
+            copies = [
+                _standardised(array[held, k], known.centres, known.scale, outer.sexes)
+                for k in range(array.shape[1])
+            ]
             for shape, backend in _grid(known, _sizes(COMPONENTS, array.shape[2]), SHRINKAGES):
                 for trial, enrol in copy_pairs(array.shape[1])[:2]:
-                    probes = backend.project(array[held, trial], outer.sexes)
-                    models = outer.members @ backend.project(array[held, enrol], outer.sexes)
+                    probes = copies[trial] @ backend.projection
+                    models = outer.members @ (copies[enrol] @ backend.projection)
                     for kept in _sizes(DISCRIMINANTS, len(backend.between)):
                         ratios = backend.cut(kept).score(probes[:, :kept], models[:, :kept], outer.sizes)
                         scores = outer.table(ratios)
