@@ -22,7 +22,6 @@ from deident.evaluation.copies import (
     Statistics,
     Undisguised,
     begin,
-    gather,
 )
 from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
 from deident.evaluation.gates import check
@@ -133,9 +132,12 @@ def evaluate(
     )
     with workers(jobs) as executor:
         run = _Run(corpus, how, have, store, executor, tick)
-        verdicts = run.all({UNDISGUISED: Undisguised(), **disguises})
-        training = run.training(tuple(replace(u, load=Held(u.load())) for u in words)) if words else {}
+        attacked = run.begin_attacks({UNDISGUISED: Undisguised(), **disguises})
+        # Handed out after the attacks and waited for after the gates: so no worker is idle at the end.
+        trained = run.begin_training(tuple(replace(u, load=Held(u.load())) for u in words)) if words else dict
+        verdicts = attacked()
         gates = check(verdicts, run.cases[UNDISGUISED], corpus.synthetic)
+        training = trained()
     for name, use in training.items():
         verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
     return Report.of(
@@ -172,7 +174,8 @@ class _Run:
         self.recovered: dict[str, float] = {}
         self.seconds = np.array([u.load().seconds for u in corpus.tests])
 
-    def all(self, methods: Mapping[str, Any]) -> dict[str, Verdict]:
+    def begin_attacks(self, methods: Mapping[str, Any]) -> Callable[[], dict[str, Verdict]]:
+        """Have copies made, wait for them, and have them attacked; what is returned waits for the verdicts."""
         self.methods = dict(methods)
         # All work is handed out before any is waited for: no worker idles while a method's last copies are made.
         made = {name: self.begin(name, method, self.costs) for name, method in self.methods.items()}
@@ -186,11 +189,15 @@ class _Run:
             pending[name] = judge(case) if self.executor is None else self.executor.submit(judge, case)
         self.tick("attacking", 0, len(pending))
         counted = _counter(self.tick, "attacking", len(pending))
-        verdicts = {}
-        for name, verdict in pending.items():
-            verdicts[name] = verdict.result() if isinstance(verdict, Future) else verdict
-            counted(1)
-        return verdicts
+
+        def wait() -> dict[str, Verdict]:
+            verdicts = {}
+            for name, verdict in pending.items():
+                verdicts[name] = verdict.result() if isinstance(verdict, Future) else verdict
+                counted(1)
+            return verdicts
+
+        return wait
 
     def case(self, material: Material, inverted: Material | None) -> Case:
         original = self.cases[UNDISGUISED].original if self.cases else material
@@ -233,16 +240,21 @@ class _Run:
         self.recovered[name] = undone.recovery(self.corpus.tests, material.trial, self.how.seed)
         return self.begin(f"{name}, undone", undone, {})
 
-    def training(self, words: Sequence[Utterance]) -> dict[str, dict[str, float]]:
-        """What each method leaves of single words as training material, by method."""
-        shapes = {}
+    def begin_training(self, words: Sequence[Utterance]) -> Callable[[], dict[str, dict[str, float]]]:
+        """What each method leaves of single words as training material, by method, once it is waited for."""
+        made = {}
         for name, method in self.methods.items():
             scope = getattr(method, "scope", "snippet")
             batch = Batch(method, "words", 1, self.how.seed, scope, {"word": WordShape()})
             counter = _counter(self.tick, f"{name}, words", len(words))
-            shapes[name] = gather(batch, words, self.executor, self.store, counter)["word"][:, 0]
-        plain = shapes[UNDISGUISED]
-        return {name: asdict(training_use(words, plain, hidden)) for name, hidden in shapes.items()}
+            made[name] = begin(batch, words, self.executor, self.store, counter)
+
+        def wait() -> dict[str, dict[str, float]]:
+            shapes = {name: waiting()["word"][:, 0] for name, waiting in made.items()}
+            plain = shapes[UNDISGUISED]
+            return {name: asdict(training_use(words, plain, hidden)) for name, hidden in shapes.items()}
+
+        return wait
 
     def pictures(self) -> dict[str, Any]:
         """The samples of one snippet of a speaker on trial, under every method."""
