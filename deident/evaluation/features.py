@@ -277,7 +277,8 @@ def voice(frames: Frames) -> Floats:
 
 def quiet(frames: Frames) -> Floats:
     """What lies under and between the words: the floor of every band, and the spectrum of quiet frames."""
-    logs = np.log(frames.power[:, 1:257].reshape(len(frames.power), 128, 2).mean(2) + np.float32(1e-10))
+    pairs = np.float32(0.5) * (frames.power[:, 1:257:2] + frames.power[:, 2:257:2])
+    logs = np.log(pairs + np.float32(1e-10))
     floor = np.percentile(logs, 5, axis=0)
     hushed = logs[frames.level_db <= np.percentile(frames.level_db, 12)].mean(0)
     levels = np.percentile(frames.level_db, (1, 3, 5, 10, 20))
