@@ -95,7 +95,7 @@ class Frames:
         normal = correlation / np.maximum(correlation[:, :1], 1e-12) / _window_correlation()
         lags = np.arange(16, 134)
         # A longer lag is never a better period than the shortest that explains the frame.
-        scored = normal[:, lags] - 0.1 * np.log2(lags / 16.0)
+        scored = normal[:, lags[0] : lags[-1] + 1] - 0.1 * np.log2(lags / 16.0)
         best = lags[np.argmax(scored, 1)]
         row = np.arange(len(best))
         before, peak, after = normal[row, best - 1], normal[row, best], normal[row, best + 1]
