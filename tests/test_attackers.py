@@ -20,6 +20,7 @@ from deident.evaluation.attackers import (
     LazyInformed,
     SameRecording,
     SemiInformed,
+    _Remembered,
     fuse,
 )
 from deident.evaluation.corpus import Corpus, Held, Utterance, divide, prepare
@@ -379,3 +380,13 @@ class TestAttackers:
         own = trials.speakers[:, None] == trials.speakers[None]
         pairs = Pairs(trials)
         assert metrics.eer(scores[pairs.target], scores[pairs.nontarget & own]) < 0.17
+
+    def test_what_was_fitted_and_asked_for_again_is_kept_longest(self) -> None:
+        trials = Trials(
+            np.zeros(1, np.intp), np.zeros(1, np.intp), ("F",), np.ones(1, bool), np.ones(1, bool)
+        )
+        known, made = _Remembered(2), []
+        for number in (0, 1, 0, 2, 0):  # the third vectors push out the second, not the first
+            vectors = np.full((1, 1, 1), float(number))
+            known.once("fit", vectors, trials, lambda number=number: made.append(number))
+        assert made == [0, 1, 2]
