@@ -1,11 +1,14 @@
 """What tests share: where real recordings lie, and the synthesised ones that come with the project."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
+from deident.cli import main
 from tests.browser import CHROMIUM, Page, browser
 
 RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
@@ -26,6 +29,22 @@ def recordings() -> Path:
     return RECORDINGS
 
 
+@pytest.fixture
+def deident(capfd: pytest.CaptureFixture[str]) -> Callable[..., CompletedProcess[str]]:
+    """`deident` with arguments, as a shell runs it but for a process of its own, which takes most of a second."""
+
+    def command(*arguments: str | Path) -> CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        capfd.readouterr()
+        try:
+            code = main(words)
+        except SystemExit as stopped:  # argparse says no, or shows help
+            code = int(stopped.code or 0)
+        return CompletedProcess(words, code, *capfd.readouterr())
+
+    return command
+
+
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page of a headless browser. Tests that ask for it are skipped where none is installed."""
@@ -33,3 +52,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         pytest.skip("there is no Chromium here")
     with browser(tmp_path_factory.mktemp("profile")) as page:
         yield page
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n`, a worker that is done takes over from another: tests here last a millisecond or ten seconds."""
+    if config.getoption("dist") != "load":  # what `-n` alone means
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)

@@ -1,6 +1,7 @@
 """Many recordings: one state each, whatever the number of workers and whoever dies."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -212,24 +213,40 @@ def test_a_key_is_asked_for_before_anything_is_made(many: Path, tmp_path: Path) 
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_killed_runs_lose_nothing_and_double_nothing(many: Path, tmp_path: Path) -> None:
-    """kill -9 at random moments, then once to the end."""
-    out, moments = tmp_path / "s", random.Random(11)
-    command = [sys.executable, "-m", "deident", "run", str(many), "--out", str(out), "--jobs", "2", "--quiet"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    """kill -9, of a command with its workers and then at random moments of forks, which have all imported."""
+    started = time.monotonic()
+    whole = run([many], tmp_path / "whole", jobs=1)
+    took, out, moments = time.monotonic() - started, tmp_path / "s", random.Random(11)
+    kill_with_its_workers(many, out)
     killed = 0
-    for _ in range(8):
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
-        time.sleep(moments.uniform(0.3, 1.6))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            killed += 1
-        process.wait()
-    assert killed
-    assert subprocess.run(command, env=environment, check=False).returncode == 1  # two are refused, as ever
+    for _ in range(10):
+        one = multiprocessing.get_context("fork").Process(target=run, args=([many], out), kwargs={"jobs": 1})
+        one.start()
+        one.join(moments.uniform(0.0, 0.6 * took))
+        one.kill()
+        one.join()
+        killed += one.exitcode == -signal.SIGKILL
+    assert killed > 3
+    last = run([many], out, jobs=1)
+    assert last.states["refused"] == whole.states["refused"] == 2  # tried again every time
     assert audit_store(out, max_seconds=10).clean
     assert not list((out / ".private" / "staging").iterdir())
-    assert len(snippets(out)) == dry_run([many]).snippets
+    assert len(snippets(out)) == whole.snippets
+
+
+def kill_with_its_workers(many: Path, out: Path) -> None:
+    """A run over two processes, killed as soon as one of them writes."""
+    command = [sys.executable, "-m", "deident", "run", str(many), "--out", str(out), "--jobs", "2", "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        while not list(out.glob(".private/staging/*.spool")):
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_what_the_audit_does_not_pass_is_not_released(

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -20,9 +22,11 @@ from deident.store import Store
 from deident.work import Outcome
 
 ROOT = Path(__file__).parents[1]
+Command = Callable[..., CompletedProcess[str]]
 
 
-def deident(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def process(*arguments: str | Path, **environment: str) -> CompletedProcess[str]:
+    """`deident` in a process of its own. For what a process does by itself; else the fixture does."""
     path = os.pathsep.join([str(ROOT), *sys.path])
     return subprocess.run(
         [sys.executable, "-m", "deident", *map(str, arguments)],
@@ -33,7 +37,7 @@ def deident(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_explains(command: list[str]) -> None:
-    result = deident(*command, "--help")
+    result = process(*command, "--help")
     assert result.returncode == 0
     assert "usage: deident" in result.stdout
     assert len(result.stdout.splitlines()) > 5
@@ -49,20 +53,20 @@ def test_help_loads_no_numpy() -> None:
 
 
 def test_run_tells_what_it_did(recordings: Path, tmp_path: Path) -> None:
-    result = deident("run", recordings, "--out", tmp_path / "s", "--jobs", "1")
+    result = process("run", recordings, "--out", tmp_path / "s", "--jobs", "1")
     assert result.returncode == 0, result.stderr
     assert re.search(r"recordings +3: 3 released", result.stdout)
     assert re.search(r"released +\d+ snippets", result.stdout)
     assert "real time" in result.stdout
-    again = deident("run", recordings, "--out", tmp_path / "s", "--json", "--quiet")
+    again = process("run", recordings, "--out", tmp_path / "s", "--json", "--quiet")
     assert again.returncode == 0
     assert again.stderr == ""
     assert json.loads(again.stdout)["states"]["skipped"] == 3
-    audit = deident("audit", tmp_path / "s")
+    audit = process("audit", tmp_path / "s")
     assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
-def test_messages_name_recordings_by_pseudonym_only(tmp_path: Path) -> None:
+def test_messages_name_recordings_by_pseudonym_only(deident: Command, tmp_path: Path) -> None:
     bad = tmp_path / "canary.wav"
     bad.write_text("canary text")
     store = tmp_path / "s"
@@ -86,7 +90,7 @@ def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
     odd.touch()
     with Store(tmp_path / "s") as store:
         id = pseudonym(store.key, str(odd))
-    told = deident("which", id, odd, "--store", tmp_path / "s", PYTHONIOENCODING="utf-8:strict")
+    told = process("which", id, odd, "--store", tmp_path / "s", PYTHONIOENCODING="utf-8:strict")
     assert told.stdout == f"{odd}\n"
 
 
@@ -120,8 +124,10 @@ def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
         (["run", "x.wav", "--out", ".", "--report", "r.html"], "outside the store"),
     ],
 )
-def test_wrong_calls_teach(arguments: list[str], said: str, tmp_path: Path) -> None:
-    os.chdir(tmp_path)
+def test_wrong_calls_teach(
+    arguments: list[str], said: str, deident: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     Key(bytes(32)).write("key")
     result = deident(*arguments)
     assert result.returncode == 2
@@ -130,29 +136,33 @@ def test_wrong_calls_teach(arguments: list[str], said: str, tmp_path: Path) -> N
     assert not (tmp_path / "s").exists()
 
 
-def test_a_key_comes_from_file_or_environment(recordings: Path, tmp_path: Path) -> None:
+def test_a_key_comes_from_file_or_environment(
+    deident: Command, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert deident("keygen", tmp_path / "key").returncode == 0
     digits = (tmp_path / "key").read_text().strip()
     base = ["run", recordings / "call.wav", "--repeatable", "--jobs", "1"]
     by_file = deident(*base, "--out", tmp_path / "one", "--key-file", tmp_path / "key")
-    by_variable = deident(*base, "--out", tmp_path / "two", DEIDENT_KEY=digits)
+    monkeypatch.setenv("DEIDENT_KEY", digits)
+    by_variable = deident(*base, "--out", tmp_path / "two")
     assert by_file.returncode == by_variable.returncode == 0
     one, two = ((tmp_path / n / "manifest.jsonl").read_bytes() for n in ("one", "two"))
     assert one == two != b""
     assert digits not in by_file.stdout + by_file.stderr + by_variable.stdout + by_variable.stderr
-    wrong = deident(*base, "--out", tmp_path / "one", DEIDENT_KEY="0" * 64)
+    monkeypatch.setenv("DEIDENT_KEY", "0" * 64)
+    wrong = deident(*base, "--out", tmp_path / "one")
     assert wrong.returncode == 2
     assert "not the key" in wrong.stderr
 
 
-def test_demo_makes_something_to_hear(tmp_path: Path) -> None:
+def test_demo_makes_something_to_hear(deident: Command, tmp_path: Path) -> None:
     result = deident("demo", "--out", tmp_path / "demo")
     assert result.returncode == 0, result.stderr
     assert str(tmp_path / "demo") in result.stdout
     assert list((tmp_path / "demo").rglob("*.wav"))
 
 
-def test_segments_and_split_channels(recordings: Path, tmp_path: Path) -> None:
+def test_segments_and_split_channels(deident: Command, recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("recording,start,stop\ncall,1.0,3.0\ncall,9.0,11.5\n")
     result = deident(
         "run", recordings / "call.wav", "--out", tmp_path / "s", "--segments", tmp_path / "s.csv",

@@ -1,10 +1,9 @@
 """What is muted: nothing of it is heard, read, or can be told from what is released."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -242,7 +241,12 @@ def test_what_was_released_unmuted_does_not_stay_beside_what_is_muted(reading: A
     assert sorted((tmp_path / "s").glob("*.wav")) == before
 
 
-def test_what_was_erased_is_not_called_unmuted(reading: Audio, tmp_path: Path) -> None:
+def test_what_was_erased_is_not_called_unmuted(
+    deident: Callable[..., CompletedProcess[str]],
+    reading: Audio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
     plain = Recording(str(tmp_path / "r.wav"))
     muted = Recording(plain.path, mute=(seconds(1, 2),))
@@ -251,8 +255,9 @@ def test_what_was_erased_is_not_called_unmuted(reading: Audio, tmp_path: Path) -
     key = tmp_path / "key"
     key.write_text(bytes(32).hex())
     key.chmod(0o600)
-    erase = ["erase", "s", "--linkage", "links", "--key-file", "key", "--source", "r.wav"]
-    subprocess.run([sys.executable, "-m", "deident", *erase], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    erased = deident("erase", "s", "--linkage", "links", "--key-file", "key", "--source", "r.wav")
+    assert erased.returncode == 0, erased.stderr
     (tmp_path / "copy.wav").write_bytes((tmp_path / "r.wav").read_bytes())
     copy = Recording(str(tmp_path / "copy.wav"), mute=muted.mute)
     for recording in (muted, copy):
@@ -344,29 +349,23 @@ def test_a_range_that_finds_no_recording_stops_the_run(tmp_path: Path) -> None:
         with_words([Recording("/x/canary.wav", segments=(seconds(0, 1),))], notes)
 
 
-def test_the_command_mutes(recordings: Path, tmp_path: Path) -> None:
+def test_the_command_mutes(
+    deident: Callable[..., CompletedProcess[str]], recordings: Path, tmp_path: Path
+) -> None:
     (tmp_path / "names.json").write_text('{"reading": [[0, 6]]}')
     (tmp_path / "words.ctm").write_text("reading 1 1 0.5 anna\nreading 1 7 0.5 gone\n")
-    result = subprocess.run(
-        [
-            sys.executable, "-m", "deident", "run", recordings / "reading.mp3", "--out", tmp_path / "s",
-            "--mute", tmp_path / "names.json", "--mute-fill", "tone", "--words", tmp_path / "words.ctm",
-            "--carry", "text", "--jobs", "1",
-        ],
-        capture_output=True, text=True, check=False,
+    result = deident(
+        "run", recordings / "reading.mp3", "--out", tmp_path / "s", "--mute", tmp_path / "names.json",
+        "--mute-fill", "tone", "--words", tmp_path / "words.ctm", "--carry", "text", "--jobs", "1",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     manifest = (tmp_path / "s" / "manifest.jsonl").read_text()
     assert "gone" in manifest
     assert "anna" not in manifest
     (tmp_path / "names.json").write_text('{"canary": [[0, 6]]}')
-    result = subprocess.run(
-        [
-            sys.executable, "-m", "deident", "run", recordings / "reading.mp3", "--out", tmp_path / "t",
-            "--mute", tmp_path / "names.json",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    result = deident(
+        "run", recordings / "reading.mp3", "--out", tmp_path / "t", "--mute", tmp_path / "names.json"
+    )
     assert result.returncode == 2
     assert "not in this run" in result.stderr
     assert "canary" not in result.stderr

@@ -6,7 +6,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -44,7 +47,10 @@ def test_the_landing_script_calls_the_commands_of_the_readme() -> None:
         assert command.removesuffix(" --out store") in script
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+SLOW = [pytest.param(page, marks=[pytest.mark.slow] * (page.stem == "cluster")) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", SLOW, ids=lambda p: p.stem)
 def test_python_in_the_documentation_runs(
     page: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +68,16 @@ def test_python_in_the_documentation_runs(
         assert result.returncode == 0, result.stderr
 
 
+def test_python_for_a_cluster_runs_on_threads(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that are processes, as it asks for, are for the slow test above."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(distributed, "LocalCluster", partial(distributed.LocalCluster, processes=False))
+    [block] = blocks(ROOT / "docs" / "cluster.md", "python")
+    exec(block, {"__name__": "__main__"})
+    assert list((checkout / "store2").glob("*.wav"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_toml_in_the_documentation_is_a_policy(page: Path) -> None:
     import tomllib
@@ -73,15 +89,26 @@ def test_toml_in_the_documentation_is_a_policy(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_commands_in_the_documentation_run(page: Path, checkout: Path) -> None:
+def test_commands_in_the_documentation_run(
+    page: Path,
+    checkout: Path,
+    deident: Callable[..., CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without --jobs, all in this process: one for each of a hundred would be a minute of importing."""
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr("deident.pools.available_cores", lambda: 1)
     for line in "\n".join(blocks(page, "sh")).splitlines():
         command = line.split("  #")[0].strip()
         if not command.startswith("deident "):
             continue  # installing, and the whole test suite, are the landing script's
-        script = f'deident() {{ {shlex.quote(sys.executable)} -m deident "$@"; }}\n{command}'
-        result = subprocess.run(
-            ["sh", "-c", script], cwd=checkout, capture_output=True, text=True, check=False, env=environment()
-        )
+        if re.fullmatch(r"[\w ./,:=-]+", command):
+            result = deident(*command.split()[1:])
+        else:  # the shell has a part in it
+            script = f'deident() {{ {shlex.quote(sys.executable)} -m deident "$@"; }}\n{command}'
+            result = subprocess.run(
+                ["sh", "-c", script], capture_output=True, text=True, check=False, env=environment()
+            )
         expected = {0, 1} if command.split()[1] == "scan" else {0}  # scan tells of findings by its exit code
         assert result.returncode in expected, f"{command}\n{result.stderr}"
 
