@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE
-from deident.dsp.excitation import SHAPE, add_pulses, hiss, pulse_shapes, shares, white_noise
+from deident.dsp.excitation import SHAPE, add_pulses, noise, pulse_shapes, shares
 from deident.dsp.timing import clamp_runs
 
 HZ = np.linspace(0.0, RATE / 2, 257)
@@ -19,17 +19,27 @@ def spectrum(samples: np.ndarray) -> np.ndarray:
     return (np.abs(np.fft.rfft(frames)) ** 2).mean(axis=0) / (np.hanning(512) ** 2).sum()
 
 
-def test_noise_is_white() -> None:
-    noise = white_noise(np.random.default_rng(1), 40 * RATE)
-    assert noise.std() == pytest.approx(1.0, abs=0.01)
-    assert spectrum(noise)[2:-1] == pytest.approx(np.ones(254), abs=0.15)
+def heard(voiced: float, breath: float) -> np.ndarray:
+    return spectrum(noise(np.random.default_rng(1), np.full(2_500, voiced, np.float32), breath, 256))
+
+
+def test_noise_is_white_where_nothing_is_voiced() -> None:
+    assert heard(0.0, 0.25)[2:-1] == pytest.approx(np.ones(254), abs=0.15)
 
 
 @pytest.mark.parametrize("breath", [0.0, 0.25, 1.0])
-def test_hiss_has_its_share(breath: float) -> None:
-    found = spectrum(hiss(white_noise(np.random.default_rng(2), 40 * RATE + 1), breath))
-    assert found[8:-1] == pytest.approx(shares(breath, HZ)[8:-1], rel=0.2)
+@pytest.mark.parametrize("voiced", [0.4, 1.0])
+def test_noise_has_its_share(voiced: float, breath: float) -> None:
+    expected = 1.0 - voiced * (1.0 - shares(breath, HZ))
+    assert heard(voiced, breath)[8:-1] == pytest.approx(expected[8:-1], rel=0.2)
     assert shares(breath, HZ).max() <= 0.95
+
+
+def test_noise_follows_the_voice_frame_by_frame() -> None:
+    voiced = np.repeat(np.float32([0.0, 1.0]), 500)
+    off, on = noise(np.random.default_rng(1), voiced, 0.0, 256).reshape(2, -1)
+    assert off.std() == pytest.approx(1.0, abs=0.02)
+    assert on.std() ** 2 == pytest.approx(shares(0.0, HZ).mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("breath", [0.0, 0.25])

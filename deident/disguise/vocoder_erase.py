@@ -14,10 +14,10 @@ from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Floats
 from deident.dsp.timing import smooth
 
-FEW = 8.0  # frames of evidence at which a snippet's own statistics count as much as the common ones
+FEW = 4.0  # frames of evidence at which a snippet's own statistics count as much as the common ones
 LOUD = 95  # percentile of the frames' powers that stands for the level of the speech
 QUIET = 10  # percentile of a band's powers that stands for its noise
-STRIDE = 3  # every third voiced frame tells the vocal tract
+STRIDE = 2  # every second voiced frame tells the vocal tract
 SHAPES = slice(1, 13)  # the cepstra that tell it: without loudness and without detail
 _LOG_RATIOS = 0.06 * np.arange(-4, 5)
 RATIOS = np.exp(_LOG_RATIOS)  # of vocal tracts, that are tried
@@ -64,7 +64,7 @@ def analyse(
     level_db = 10.0 * np.log10(total / np.float32(level) + np.float32(1e-6))
     loud, spoken, audible = _above(level_db, (-18.0, -gate_db, -24.0), (1.5, 2.2, 1.7))
     if noise:
-        powers -= np.float32(noise) * _ranked(powers[::2].T, QUIET)
+        powers -= np.float32(noise) * _ranked(powers.T, QUIET)
         np.maximum(powers, np.float32(0.0), out=powers)
     average = loud @ powers / (loud.sum() + np.float32(1e-3))
     powers *= BANDS / (average + np.float32(1e-6 * level))
@@ -90,7 +90,7 @@ def _pitch(
     if (middle := pitch.median_hz) > 0.0:
         f0_hz = pitch.f0_hz[at]
         np.log2(f0_hz / np.float32(middle), out=octaves, where=f0_hz > 0.0)
-    return smooth(pitch.strength[at], 1.0), octaves.clip(-0.6, 0.6, out=octaves)
+    return smooth(pitch.strength[at], 0.5), octaves.clip(-0.6, 0.6, out=octaves)
 
 
 def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> float:
@@ -112,7 +112,7 @@ def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> float:
     worth -= peak
     np.exp(worth, out=worth)
     peak += np.log(worth.sum(axis=0))
-    evidence = peak.reshape(len(heard), -1).sum(axis=0) / 2.0  # frames are not independent
+    evidence = peak.reshape(len(heard), -1).sum(axis=0) / 1.5  # frames are not independent
     evidence -= _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
     best = min(max(int(evidence.argmax()), 1), len(RATIOS) - 2)
     below, middle, above = evidence[best - 1 : best + 2].tolist()
@@ -178,7 +178,7 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     weight = share * speech.loud
     count = weight.sum(axis=1)[:, None]
     centres = CENTRES[:, : moves.shape[1]]
-    away = (weight @ moves - count * centres) / (count + np.float32(6.0))
+    away = (weight @ moves - count * centres) / (count + np.float32(3.0))
     onward = np.float32(settle) * centres - np.float32((1.0 - settle) * amount) * away
     moved: Floats = share.T @ onward
     moved += np.float32(1.0 - settle) * moves
@@ -205,7 +205,7 @@ def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float
 def contour(speech: Speech, octaves: float) -> Floats:
     """(frames,) the pitch's way about its median, in octaves, of a common range and without its details."""
     weight = speech.voiced
-    slow = smooth(weight * speech.octaves, 6.0) / (smooth(weight, 6.0) + np.float32(0.05))
+    slow = smooth(weight * speech.octaves, 3.0) / (smooth(weight, 3.0) + np.float32(0.05))
     spread = float(np.sqrt((weight @ np.square(slow)) / (weight.sum() + 1e-3)))
     slow *= np.float32(octaves / (spread + 0.03))
     return slow

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp.level import random_bytes
 from deident.dsp.stft import Complexes, Floats
 
 TAPS = 8  # of the band-limited pulse
@@ -19,19 +20,17 @@ SHAPE = 48  # samples of a pulse's shape, or as many times that as its delays ne
 Doubles = npt.NDArray[np.float64]
 
 
-def white_noise(rng: np.random.Generator, samples: int) -> Floats:
-    """(samples,) float32 of power 1."""
-    noise = np.frombuffer(rng.bytes(samples), dtype=np.int8).astype(np.float32)
-    noise *= np.float32(np.sqrt(12.0) / 256.0)
-    return noise
+def noise(rng: np.random.Generator, voiced: Floats, breath: float, hop: int) -> Floats:
+    """(frames·hop,) float32: white and of power 1 where nothing is voiced, what `shares` leaves to noise where
+    all is, and the sum of their powers in between.
 
-
-def hiss(noise: Floats, breath: float) -> Floats:
-    """(samples,) what `shares` leaves to noise, of white (samples + 1,) noise."""
-    low, high = np.sqrt(_ends(breath))
-    out: Floats = noise[1:] * np.float32(0.5 * (high + low))
-    out -= noise[:-1] * np.float32(0.5 * (high - low))
-    return out
+    voiced : (frames,) 0 to 1, from sample k·hop to the next."""
+    low, high = (np.sqrt(1.0 - voiced * np.float32(1.0 - end))[:, None] for end in _ends(breath))
+    white = random_bytes(len(voiced) * hop + 1, rng).view(np.int8).astype(np.float32)
+    unit = np.float32(0.5 * np.sqrt(12.0) / 256.0)
+    out: Floats = white[1:].reshape(-1, hop) * (unit * (high + low))  # two taps of these two gains
+    out -= white[:-1].reshape(-1, hop) * (unit * (high - low))
+    return out.reshape(-1)
 
 
 def shares(breath: float, hz: Doubles) -> Doubles:
