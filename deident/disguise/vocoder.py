@@ -125,7 +125,7 @@ class Vocoder(Method[VocoderVoice]):
     tilt_db: float = 1.5
     breath: tuple[float, float] = (0.0, 0.25)
     smoothing: tuple[float, float] = (0.0, 0.0)
-    spread_jitter: float = 0.15
+    spread_jitter: float = 0.2
     colour: float = 0.8
     sharpness: float = 1.15
     timing: float = 0.06
@@ -166,7 +166,7 @@ class Vocoder(Method[VocoderVoice]):
     def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
         """The same words in another voice; as long as the input, or shorter."""
         samples = at_work_rate(audio)
-        if not samples.any():
+        if not max(samples.max(initial=0.0), -samples.min(initial=0.0)):
             return Audio(np.zeros_like(samples), RATE)
         cepstrum = CEPSTRUM if self.order == CEPSTRUM.order else replace(CEPSTRUM, order=self.order)
         speech = analyse(
@@ -300,9 +300,12 @@ def _generator(voice: VocoderVoice) -> np.random.Generator:
 
 
 def _levelled(sound: Floats, spoken: Floats, level: float) -> Floats:
-    """`sound` at the constant level, less where the source was all but silent; peaks rounded, not clipped."""
+    """`sound`, which is changed, at the constant level, less where the source was all but silent; its peaks
+    rounded, not clipped."""
     hop = _STFT.hop
-    weight = np.repeat(spoken, hop)[hop // 2 :][: len(sound)]
-    power = float(weight @ np.square(sound)) / (float(weight.sum()) + 1e-3)
-    gain = LEVEL / (power + 1e-12) ** 0.5 * min(1.0, (level / SILENCE) ** 0.5)
-    return bend_peaks(sound * np.float32(gain))
+    edges = np.append(np.arange(0, len(sound) + hop // 2, hop) - hop // 2, len(sound)).clip(0)
+    weight = spoken[: len(edges) - 1]
+    energy = np.add.reduceat(np.square(sound), edges[:-1])
+    power = float(weight @ energy) / (float(weight @ np.diff(edges)) + 1e-3)
+    sound *= np.float32(LEVEL / (power + 1e-12) ** 0.5 * min(1.0, (level / SILENCE) ** 0.5))
+    return bend_peaks(sound)

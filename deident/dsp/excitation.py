@@ -66,18 +66,19 @@ def add_pulses(out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: float
     """Add pulses of power 1, whatever their rate, to (samples,) `out`.
 
     f0_hz, gain : (frames,) rate and amplitude of the pulses from sample k·hop to the next.
-    phase : 0 to 1, of the first.   shapes : of `pulse_shapes`."""
+    phase : 0 to 1, of the first.   shapes : of `pulse_shapes`, no longer than `out`."""
     size = shapes.shape[1]
     cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
     at = np.interp(np.arange(1, int(cycles[-1]) + 1), cycles, np.arange(len(cycles)) * float(hop))
     at = at[: np.searchsorted(at, len(out) - size)]
     whole = at.astype(np.intp)
-    place = ((at - whole) * STEPS).astype(np.intp)
+    pulses = shapes[((at - whole) * STEPS).astype(np.intp)]
     height = gain * np.sqrt(RATE / f0_hz).astype(np.float32)
-    pulses = shapes[place]
     pulses *= height[whole // hop, None]
-    where = whole[:, None] + np.arange(size)
-    np.add.at(out, where.reshape(-1), pulses.reshape(-1))
+    places: Floats = np.ndarray((len(out) - size + 1, size), out.dtype, out, strides=(out.itemsize,) * 2)
+    apart = int(size * f0_hz.max() / RATE) + 1
+    for first in range(apart):  # pulses that do not overlap are added together
+        places[whole[first::apart]] += pulses[first::apart]
 
 
 @lru_cache
