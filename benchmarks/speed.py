@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.peers import PEERS, installed
+from benchmarks.strength import README, fill
 from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES
 from deident.dsp.pitch import PitchTracker
@@ -26,6 +27,7 @@ from deident.dsp.stft import Stft
 Samples = npt.NDArray[np.float32]
 RESULT = Path(__file__).parent / "results" / "speed.json"
 REFERENCE = "STFT and back"
+RECORDED = "recorded speech"
 BARS = [  # (ours, theirs, how many times as fast); the reference stands for a cost instead
     ("psola", REFERENCE, 1 / 2.5),
     ("psola", "Praat Change gender", 15.0),
@@ -72,6 +74,8 @@ def main(argv: list[str] | None = None) -> int:
         "bars": bars,
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    if source == RECORDED and not result["missing"]:
+        fill(README, "speed", _times_as_fast(ratios))
     return 0
 
 
@@ -86,7 +90,7 @@ def _audio(seconds: float) -> tuple[Samples, str]:
         for path in sorted(Path(folder, "verify").rglob("*.flac"))[::7]:
             parts.append(soundfile.read(path, dtype="float32")[0])
             if sum(map(len, parts)) >= wanted:
-                return np.concatenate(parts)[:wanted], "recorded speech"
+                return np.concatenate(parts)[:wanted], RECORDED
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.voices import speech
 
@@ -189,3 +193,15 @@ def _print_bars(ratios: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
             mark = "" if times >= bar else "   below the bar"
             print(f"{ours + ' and ' + theirs:48}{times:>10.2f}{bar:>8.2f}{mark}")
     return found
+
+
+def _times_as_fast(ratios: dict[str, npt.NDArray[np.float64]]) -> list[list[str]]:
+    """A table: each disguise, how many times real time, and how many times as fast as each peer."""
+    real_time = float(np.median(ratios[REFERENCE]))
+    rows = [["method", "real time", REFERENCE, *PEERS]]
+    for name in DISGUISES:
+        ours = ratios[name]
+        times = [float(np.median(base / ours)) for base in (1.0, *(ratios[peer] for peer in PEERS))]
+        shown = [f"{value:.{int(value < 10.0)}f}" for value in times]
+        rows.append([name, f"{real_time / float(np.median(ours)):,.0f}", *shown])
+    return rows
