@@ -236,9 +236,8 @@ class Vocoder(Method[VocoderVoice]):
         tilt = (voice.tilt_db * _NEPERS * (_PLACES - 0.5)).astype(np.float32)
         knots = np.linspace(0.0, 1.0, COMFORT_KNOTS)
         comfort = 0.25 * np.interp(_PLACES, knots, voice.comfort) - self.comfort_db * _NEPERS - _PLACES
-        return np.vstack((_basis(cepstrum, voice.tract, voice.warp), tilt)), np.exp(comfort).astype(
-            np.float32
-        )
+        basis = np.vstack((_basis(cepstrum, voice.tract, voice.warp), tilt))
+        return basis, np.exp(comfort).astype(np.float32)
 
 
 @lru_cache(1)  # by default nothing of it is drawn, and what is drawn is not kept
