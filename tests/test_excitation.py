@@ -61,13 +61,13 @@ def test_delays_move_what_they_should() -> None:
     assert pulse_shapes(0.0, np.full(9, 0.004)).shape[1] > SHAPE
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.003])  # so late that the next pulse has begun
 @pytest.mark.parametrize("f0_hz", [60.0, 150.0, 420.0])
-def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float) -> None:
+def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) -> None:
     out = np.zeros(4 * RATE, np.float32)
     frames = out.size // 256
-    add_pulses(
-        out, np.full(frames, f0_hz), np.ones(frames, np.float32), 256, 0.5, pulse_shapes(0.0, NO_DELAY)
-    )
+    shapes = pulse_shapes(0.0, np.full(9, delay))
+    add_pulses(out, np.full(frames, f0_hz), np.ones(frames, np.float32), 256, 0.5, shapes)
     middle = out[RATE : 3 * RATE] * np.hanning(2 * RATE)
     power = np.abs(np.fft.rfft(middle)) ** 2
     strongest = power[20:].argmax() + 20  # in half Hz
