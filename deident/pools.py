@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import StoreError
@@ -93,25 +94,34 @@ def _windowed(
 ) -> Generator[tuple[list[Outcome], str | None]]:
     """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies.
 
-    Leaves no task behind: one that goes on would put snippets into a store that is closed."""
+    What others finished is told first. Leaves no task behind: one that goes on would put snippets into a store
+    that is closed."""
     pending: dict[Future[Any], list[tuple[int, Recording]]] = {}
-    source = iter(chunks)
-    more = True
+    suspects: list[list[tuple[int, Recording]]] = []
+    source: Iterator[list[tuple[int, Recording]]] = iter(chunks)
+    broken = False
     try:
-        while pending or more:
-            while more and len(pending) < window:
-                chunk = next(source, None)
-                more = chunk is not None
-                if chunk is not None:
+        while True:
+            for chunk in islice(source, 0 if broken else window - len(pending)):
+                try:
                     pending[executor.submit(process, chunk, *settings)] = chunk
+                except BrokenProcessPool:  # a worker died while the last result was looked at
+                    source, broken = chain([chunk], source), True
+                    break
+            if not pending:
+                break
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
+                chunk = pending.pop(future)
                 try:
                     result = future.result()
                 except BrokenProcessPool:
-                    raise _BrokenPoolError(list(pending.values()), source) from None
-                del pending[future]
-                yield result
+                    broken = True
+                    suspects.append(chunk)
+                else:
+                    yield result
+        if broken:
+            raise _BrokenPoolError(suspects, source)
     finally:
         wait([future for future in pending if not future.cancel()])
 

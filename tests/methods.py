@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,15 +62,19 @@ class Failing(Method[None]):
 
 @dataclass(frozen=True)
 class Deadly(Method[None]):
-    """Kills its process when the snippet is louder than `above`."""
+    """Kills its process when the snippet is louder than `above`, once the file `after` is there."""
 
     above: float = 0.0
+    after: str = ""
 
     def draw(self, rng: np.random.Generator) -> None:
         return None
 
     def apply(self, audio: Audio, voice: None) -> Audio:
         if np.abs(audio.mono).max() > self.above:
+            until = time.monotonic() + 60
+            while self.after and not os.path.exists(self.after) and time.monotonic() < until:
+                time.sleep(0.02)
             os.kill(os.getpid(), signal.SIGKILL)
         return audio
 

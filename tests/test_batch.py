@@ -23,6 +23,7 @@ from deident.batch import dry_run, run
 from deident.codec import ENCODERS, read
 from deident.errors import SettingError
 from deident.policy import Policy
+from deident.pools import outcomes
 from deident.secret import Key
 from deident.snippets import Cutting
 from deident.sources import Recording
@@ -99,6 +100,33 @@ def test_a_worker_that_dies_takes_only_its_recording(many: Path, tmp_path: Path)
     assert summary.states["released"] == 12
     assert audit_store(tmp_path / "s", max_seconds=10).clean
     assert not list((tmp_path / "s" / ".private" / "staging").iterdir())
+
+
+def test_a_worker_that_dies_before_its_pool_is_given_more_takes_only_its_recording(
+    many: Path, tmp_path: Path
+) -> None:
+    folder, staging, go = tmp_path / "in", tmp_path / "staging", tmp_path / "go"
+    folder.mkdir()
+    staging.mkdir()
+    for number in range(12):
+        audio = read(many / f"r{number:02}.wav").mono
+        loudest = 0.99 if number == 2 else 0.3
+        soundfile.write(
+            folder / f"r{number:02}.wav", audio * (loudest / np.abs(audio).max()), 16_000, "FLOAT"
+        )
+    todo = [(number, Recording(folder / f"r{number:02}.wav")) for number in range(12)]
+    policy = Policy(disguise=Deadly(above=0.9, after=str(go)))
+    results = outcomes(todo, policy, None, str(staging), 2, None)
+    told = list(next(results)[0])
+    go.touch()  # now the pool breaks, and is given work after that
+    until = time.monotonic() + 60
+    while multiprocessing.active_children() and time.monotonic() < until:
+        time.sleep(0.05)
+    for more, _ in results:
+        told += more
+    assert sorted((o.number, o.state) for o in told) == [
+        (number, "refused" if number == 2 else "released") for number in range(12)
+    ]
 
 
 def test_an_unforeseen_failure_leaks_nothing(many: Path, tmp_path: Path) -> None:
