@@ -19,6 +19,7 @@ from deident.evaluation import gates, metrics
 from deident.evaluation.cache import Cache, fingerprint
 from deident.evaluation.copies import (
     Batch,
+    Heard,
     Scoped,
     Statistics,
     Undisguised,
@@ -240,13 +241,13 @@ class TestFeatures:
 
     def test_level_changes_nothing(self, corpus: Corpus) -> None:
         samples = corpus.utterances[0].load().mono
-        loud, soft = statistics(samples), statistics(samples * np.float32(0.1))
+        loud, soft = statistics(frames_of(samples)), statistics(frames_of(samples * np.float32(0.1)))
         for name in FAMILIES:
             np.testing.assert_allclose(soft[name], loud[name], atol=0.05)
 
     @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(9_000), np.ones(9_000), np.eye(1, 9_000)[0]])
     def test_odd_sounds_give_finite_numbers(self, samples: np.ndarray) -> None:
-        found = statistics(samples.astype(np.float32))
+        found = statistics(frames_of(samples.astype(np.float32)))
         assert found.keys() == FAMILIES.keys()
         assert all(np.isfinite(vector).all() for vector in found.values())
 
@@ -264,7 +265,7 @@ class TestInversion:
         back = make(Batch(undone, "trial", 1, 0, "snippet", measures), ready.tests[:1])[0]["statistics"][
             "spectrum"
         ][0]
-        plain = statistics(ready.tests[0].load().mono)["spectrum"]
+        plain = statistics(frames_of(ready.tests[0].load().mono))["spectrum"]
         hidden = trial["spectrum"][0, 0]
         assert np.linalg.norm(back - plain) < 0.8 * np.linalg.norm(hidden - plain)
 
@@ -290,7 +291,7 @@ class TestUtility:
         utterance = corpus.utterances[0]
         original = utterance.load()
         shorter = Audio(original.samples[:, : len(original) // 2], RATE)
-        found = Melody()(original, utterance, [original, shorter])
+        found = Melody()(Heard(original), utterance, [Heard(original), Heard(shorter)])
         assert found["f0_correlation"][0] == pytest.approx(1.0)
         np.testing.assert_allclose(found["duration_ratio"], [1.0, 0.5], atol=1e-4)
 
@@ -322,9 +323,9 @@ class TestUtility:
 
         corpus = read_corpus(speech / "files.tsv", "verify/1040/")
         measure, noise = Recognition(Pocketsphinx()), Noise()
-        spoken = [(u, u.load()) for u in corpus.utterances if u.transcript][:2]
-        plain = [measure(audio, u, [audio]) for u, audio in spoken]
-        gone = [measure(audio, u, [noise.apply(audio, 1)]) for u, audio in spoken]
+        spoken = [(Heard(u.load()), u) for u in corpus.utterances if u.transcript][:2]
+        plain = [measure(heard, u, [heard]) for heard, u in spoken]
+        gone = [measure(heard, u, [Heard(noise.apply(heard.audio, 1))]) for heard, u in spoken]
         words = sum(found["words"][0] for found in plain)
         assert sum(found["word_errors"][0] for found in plain) < 0.5 * words
         assert sum(found["word_errors"][0] for found in gone) >= 0.95 * words

@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby, islice
 from typing import Any, Protocol
 
 import numpy as np
 
 from deident.audio import Audio
-from deident.evaluation.cache import Arrays, Cache, digest, fingerprint
+from deident.evaluation import features
+from deident.evaluation.cache import Arrays, Cache, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
+from deident.evaluation.features import Frames, frames_of, statistics
 from deident.secret import Key
 
 SCOPES = ("snippet", "recording", "speaker")
@@ -63,10 +66,21 @@ class Undisguised:
         return audio
 
 
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """Sound, and the views of it that several measures share."""
+
+    audio: Audio
+
+    @cached_property
+    def frames(self) -> Frames:
+        return frames_of(self.audio.mono)
+
+
 class Measure(Protocol):
     """Something measured of copies: arrays whose first axis is the copies, by name."""
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays: ...
+    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays: ...
 
 
 @dataclass(frozen=True)
@@ -103,18 +117,18 @@ def disguise(batch: Batch, utterance: Utterance) -> list[Audio]:
 
 def make(batch: Batch, utterances: Sequence[Utterance]) -> list[dict[str, Arrays]]:
     """Each measure of each utterance's copies. Raises what the disguise raises."""
-    made: list[list[Audio]] = []
+    made: list[list[Heard]] = []
     found: list[dict[str, Arrays]] = []
     for utterance in utterances:
         started = time.process_time()
-        made.append(disguise(batch, utterance))
+        made.append([Heard(copy) for copy in disguise(batch, utterance)])
         spent = (time.process_time() - started) / batch.copies
         found.append({"cost": {"seconds": np.full(batch.copies, spent)}})
     for name, measure in batch.measures.items():
         if isinstance(measure, Embedding):
             taken = measure.many(made)
         else:
-            taken = [measure(u.load(), u, copies) for u, copies in zip(utterances, made, strict=True)]
+            taken = [measure(Heard(u.load()), u, copies) for u, copies in zip(utterances, made, strict=True)]
         for row, arrays in zip(found, taken, strict=True):
             row[name] = arrays
     return found
@@ -201,15 +215,10 @@ class Statistics:
 
     @property
     def fingerprint(self) -> str:
-        from deident.evaluation import features
-        from deident.evaluation.cache import source_digest
-
         return source_digest(features.__name__)
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays:
-        from deident.evaluation.features import statistics
-
-        rows = [statistics(copy.mono) for copy in copies]
+    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
+        rows = [statistics(copy.frames) for copy in copies]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -224,12 +233,12 @@ class Embedding:
     def fingerprint(self) -> str:
         return digest(self.name, fingerprint(self.encoder))
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays:
+    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
         return self.many([copies])[0]
 
-    def many(self, made: Sequence[Sequence[Audio]]) -> list[Arrays]:
+    def many(self, made: Sequence[Sequence[Heard]]) -> list[Arrays]:
         """Of the copies of several utterances: a network is faster on more sound at once."""
-        snippets = [copy.mono for copies in made for copy in copies]
+        snippets = [copy.audio.mono for copies in made for copy in copies]
         if hasattr(self.encoder, "many"):
             embedded = np.asarray(self.encoder.many(snippets))
         else:

@@ -304,9 +304,6 @@ def frames_of(samples: Floats) -> Frames:
     return Frames(np.ascontiguousarray(samples, np.float32))
 
 
-def statistics(samples: Floats) -> dict[str, Floats]:
-    """Every family's vector for one snippet.
-
-    samples : (samples,) float32 at 16 kHz. Silence and fragments give finite vectors too."""
-    frames = frames_of(samples)
+def statistics(frames: Frames) -> dict[str, Floats]:
+    """Every family's vector for one snippet. Silence and fragments give finite vectors too."""
     return {name: family(frames).astype(np.float32) for name, family in FAMILIES.items()}

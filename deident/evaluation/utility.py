@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import Audio
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
+from deident.evaluation.copies import Heard
 from deident.evaluation.corpus import Utterance
-from deident.evaluation.features import Frames, frames_of
+from deident.evaluation.features import Frames
 
 Floats = npt.NDArray[np.float32]
 
@@ -94,11 +94,11 @@ class Recognition:
     def fingerprint(self) -> str:
         return digest("recognition", fingerprint(self.recogniser))
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays:
+    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
         errors, words = np.zeros(len(copies)), np.zeros(len(copies))
         if words_of(utterance.transcript):
             words[0] = len(words_of(utterance.transcript))
-            errors[0] = word_errors(utterance.transcript, self.recogniser(copies[0].mono))
+            errors[0] = word_errors(utterance.transcript, self.recogniser(copies[0].audio.mono))
         return {"word_errors": errors, "words": words}
 
 
@@ -114,10 +114,9 @@ class Melody:
 
         return digest("melody", source_digest(__name__, features.__name__))
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays:
-        before = frames_of(original.mono)
-        found = [_contour_correlation(before, frames_of(copy.mono)) for copy in copies]
-        ratios = [len(copy) / max(len(original), 1) for copy in copies]
+    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
+        found = [_contour_correlation(original.frames, copy.frames) for copy in copies]
+        ratios = [len(copy.audio) / max(len(original.audio), 1) for copy in copies]
         return {"f0_correlation": np.array(found), "duration_ratio": np.array(ratios)}
 
 
@@ -156,8 +155,8 @@ class WordShape:
 
         return digest("word shape", source_digest(__name__, features.__name__))
 
-    def __call__(self, original: Audio, utterance: Utterance, copies: Sequence[Audio]) -> Arrays:
-        return {"word": np.stack([_word_vector(copy) for copy in copies])}
+    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
+        return {"word": np.stack([_word_vector(copy.frames) for copy in copies])}
 
 
 def training_use(words: Sequence[Utterance], plain: Floats, hidden: Floats) -> TrainingUse:
@@ -184,8 +183,7 @@ def training_use(words: Sequence[Utterance], plain: Floats, hidden: Floats) -> T
     )  # fmt: skip
 
 
-def _word_vector(audio: Audio) -> Floats:
-    frames = frames_of(audio.mono)
+def _word_vector(frames: Frames) -> Floats:
     span = np.flatnonzero(frames.speech)
     inside = frames.cepstra[span[0] : span[-1] + 1, 1:13]
     inside = (inside - inside.mean(0)) / (inside.std(0) + 0.1)
