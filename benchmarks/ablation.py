@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "spread 0": {"spread": 0.0, "covariance": 0.0},
     "mean 0": {"mean": 0.0},
     "noise 0": {"noise": 0.0},
-    "timing 0": {"timing": 0.0},
+    "drawn timing": {"timing": 0.06},
     "drawn tract and warp": {"tract": (0.9, 1.12), "warp": 0.04},
     "settle 0.3": {"settle": 0.3},
     "spread jitter 0.5": {"spread_jitter": 0.5},

@@ -5,7 +5,8 @@
 The recording is 48 kHz stereo WAV, made of the examples over and over, so about eight tenths of it are speech.
 Every figure is of a process of its own with one numeric thread, with what its children used (`wait4`). Runs take
 turns, so that a ratio compares neighbours in time; the median of the ratios is shown. Peers that are not
-installed are left out and named. `× real time` is of processor time, not of the clock."""
+installed are left out and named. `× real time` is of processor time, not of the clock; `in STFTs` is the cost
+over that of a short-time Fourier transform and back (512/128, float32) of as much sound at 16 kHz."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ import numpy as np
 
 from deident.audio import Audio
 from deident.disguise import Method
+from deident.dsp.stft import Stft
 
 RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
 RATE = 48_000
@@ -143,20 +146,35 @@ def _compare(path: Path, seconds: float, disguises: list[str], rounds: int) -> d
     else:
         print("ffmpeg is not installed: left out")
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
+    yardsticks: list[float] = []
     for _ in range(rounds):
         for name, command in runs.items():
             costs[name].append(measure(command()))
+        yardsticks.append(_stft_seconds(seconds))
     base = costs["without a disguise"]
     print(f"\n{seconds / 3600:g} h of 48 kHz stereo WAV, median of {rounds}")
-    print(f"{'':<28}{'CPU s':>8}{'ratio':>8}{'× real time':>13}{'peak MB':>9}")
+    print(f"{'':<28}{'CPU s':>8}{'ratio':>8}{'in STFTs':>10}{'× real time':>13}{'peak MB':>9}")
     rows = {}
     for name, found in costs.items():
         cpu = median(c.cpu_seconds for c in found)
         ratio = median(c.cpu_seconds / b.cpu_seconds for c, b in zip(found, base, strict=True))
+        stfts = median(c.cpu_seconds / yardstick for c, yardstick in zip(found, yardsticks, strict=True))
         peak = max(c.peak_mb for c in found)
-        rows[name] = {"cpu_seconds": round(cpu, 2), "ratio": round(ratio, 2), "peak_mb": round(peak)}
-        print(f"{name:<28}{cpu:>8.1f}{ratio:>8.2f}{seconds / cpu:>13.0f}{peak:>9.0f}")
+        rows[name] = {"cpu_seconds": round(cpu, 2), "ratio": round(ratio, 2), "stfts": round(stfts, 2)}
+        rows[name]["peak_mb"] = round(peak)
+        print(f"{name:<28}{cpu:>8.1f}{ratio:>8.2f}{stfts:>10.2f}{seconds / cpu:>13.0f}{peak:>9.0f}")
     return rows
+
+
+def _stft_seconds(seconds: float) -> float:
+    """Processor time of a short-time Fourier transform and back of so much sound at 16 kHz."""
+    stft, sound = Stft(), np.random.default_rng(0).standard_normal(9 * 16_000).astype(np.float32)
+    turns = []
+    for _ in range(40):
+        started = time.process_time()
+        stft.process(sound, lambda _, spectra: spectra)
+        turns.append(time.process_time() - started)
+    return median(turns) * seconds / 9
 
 
 def _lengths(folder: Path, hours: float, disguise: str) -> list[dict[str, float]]:

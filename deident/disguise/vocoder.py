@@ -125,10 +125,10 @@ class Vocoder(Method[VocoderVoice]):
     tilt_db: float = 1.5
     breath: tuple[float, float] = (0.0, 0.25)
     smoothing: tuple[float, float] = (0.0, 0.0)
-    spread_jitter: float = 0.2
+    spread_jitter: float = 0.25
     colour: float = 0.8
     sharpness: float = 1.15
-    timing: float = 0.06
+    timing: float = 0.0
     timing_seconds: float = 0.16
     pause_seconds: tuple[float, float] = (0.18, 0.33)
     delay_seconds: float = 0.0015
