@@ -128,6 +128,15 @@ class TestReport:
             whole["verdicts"]["leak"]["attacks"][whole["verdicts"]["leak"]["strongest"]]["eer"], abs=1e-3
         )
 
+    def test_all_scores_are_there_to_measure_anew(self, report: Report, tmp_path: Path) -> None:
+        write(report, tmp_path)
+        with np.load(tmp_path / "scores.npz") as scores:
+            for name, verdict in report.verdicts.items():
+                for attack, found in verdict.attacks.items():
+                    table = scores[f"{name}/{attack}"]
+                    again = metrics.eer(table[:, scores["target"]], table[:, scores["nontarget"]])
+                    assert again == pytest.approx(found.eer, abs=1e-4)
+
     def test_a_failed_check_withholds_the_number_and_the_exit_code(self, report: Report) -> None:
         failed = gates.Gate(
             "attacker strong enough: statistics", False, "undisguised 30 %", "", ("informed/statistics",)

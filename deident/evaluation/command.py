@@ -35,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--only", default="", metavar="PREFIX", help="keep the utterances whose path begins with this")
     add("--disguise", action="append", metavar="NAMES", help=f"presets or methods, separated by commas; "
         f"name:setting=value, one+other, package.module:NAME (default {DEFAULT})")  # fmt: skip
-    add("--out", metavar="FOLDER", help="write report.json and report.html there, and keep the cache there")
+    add(
+        "--out",
+        metavar="FOLDER",
+        help="write report.html, report.json and scores.npz there, and keep the cache there",
+    )
     add("--cache", metavar="FOLDER", help="keep work there instead; it holds voice features of the originals")
     add("--compare", metavar="REPORT", help="say what changed since this report.json")
     add("--encoder", action="append", default=[], metavar="MODULE:NAME",

@@ -88,7 +88,8 @@ class Verdict:
     attacks : by "knowledge/family".   strongest : the name of the one with the least equal error rate.
     exposure : share of others that each trial speaker is told from, by the strongest attack; 0.5 is chance.
     growth : equal error rate of the strongest attack by snippets, "enrolled" with one on trial, and
-    "both" with as many on either side.   scores : of the strongest, "target" and "nontarget"."""
+    "both" with as many on either side.   scores : of the strongest, "target" and "nontarget".
+    tables : (runs, utterances, speakers) the scores of every attack."""
 
     attacks: dict[str, AttackResult]
     strongest: str
@@ -100,6 +101,7 @@ class Verdict:
     utility: Utility
     scores: dict[str, list[float]] = field(repr=False, default_factory=dict)
     held_areas: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, npt.NDArray[np.float32]] = field(repr=False, default_factory=dict)
 
     @property
     def headline(self) -> AttackResult:
@@ -203,6 +205,7 @@ def judge(case: Case) -> Verdict:
             "nontarget": np.round(attack.scores[:, trials.nontarget].ravel(), 4).tolist(),
         },
         held_areas={name: attack.held_area for name, attack in found.items()},
+        tables={name: attack.scores.astype(np.float32) for name, attack in found.items()},
     )
 
 

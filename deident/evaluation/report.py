@@ -6,15 +6,18 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import numpy.typing as npt
 
 from deident import __version__
 from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus
 from deident.evaluation.gates import UNDISGUISED, Gate, blocking
 from deident.evaluation.judge import Verdict
+from deident.evaluation.trials import Trials
 
 PACKAGES = ("numpy", "scipy", "soundfile", "librosa", "torch", "resemblyzer", "pocketsphinx")
 SYNTHETIC = "Made with synthetic voices: these numbers say nothing about people."
@@ -27,7 +30,8 @@ class Report:
     """An evaluation's settings, verdicts by method, and the checks that say whether to believe them.
 
     recovered : share of snippets whose parameter the inverting attacker found, by method.
-    pictures : one snippet's samples under every method; not part of the JSON."""
+    pictures : one snippet's samples under every method.   trials : (utterances, speakers) which entries of a
+    table of scores are "target" and "nontarget". These two are not part of the JSON."""
 
     corpus: dict[str, Any]
     settings: dict[str, Any]
@@ -38,6 +42,7 @@ class Report:
     recovered: dict[str, float]
     versions: dict[str, str]
     pictures: dict[str, Any] = field(repr=False, default_factory=dict)
+    trials: dict[str, Any] = field(repr=False, default_factory=dict)
 
     @classmethod
     def of(
@@ -50,6 +55,7 @@ class Report:
         lacking: tuple[str, ...],
         recovered: dict[str, float],
         pictures: dict[str, Any],
+        trials: Trials,
     ) -> Report:
         sizes = {
             "name": corpus.name,
@@ -61,7 +67,8 @@ class Report:
         }
         says = {name: repr(method) for name, method in methods.items()}
         remarks = [*lacking, *corpus.remarks]
-        return cls(sizes, settings, says, verdicts, gates, remarks, recovered, _versions(), pictures)
+        which = {"target": trials.target, "nontarget": trials.nontarget}
+        return cls(sizes, settings, says, verdicts, gates, remarks, recovered, _versions(), pictures, which)
 
     @property
     def exit_code(self) -> int:
@@ -80,12 +87,24 @@ class Report:
         return self.distrust(method, f"informed/{fusion}")
 
     def to_json(self) -> str:
-        """Everything, with the scores of each method's strongest attack."""
-        whole = {name: value for name, value in asdict(self).items() if name not in ("pictures", "methods")}
-        whole["methods"] = self.methods
-        for name in self.verdicts:
-            whole["verdicts"][name]["untrustworthy"] = self.distrust(name)
+        """Everything, with the scores of each method's strongest attack; those of all are in `scores`."""
+        bare = {name: replace(verdict, tables={}) for name, verdict in self.verdicts.items()}
+        whole = asdict(replace(self, verdicts=bare, pictures={}, trials={}))
+        del whole["pictures"], whole["trials"]
+        for name, verdict in whole["verdicts"].items():
+            del verdict["tables"]
+            verdict["untrustworthy"] = self.distrust(name)
         return json.dumps(_plain(whole), indent=1, sort_keys=False)
+
+    def scores(self) -> dict[str, npt.NDArray[Any]]:
+        """Every score, for whoever wants to measure anew: "method/knowledge/family", (runs, utterances, speakers)
+        float32, and which entries are trials: "target" and "nontarget", (utterances, speakers) bool."""
+        tables = {
+            f"{name}/{attack}": table
+            for name, verdict in self.verdicts.items()
+            for attack, table in verdict.tables.items()
+        }
+        return {**self.trials, **tables}
 
     def head(self) -> list[str]:
         """The lines above a table: what the numbers stand on, worst news first."""

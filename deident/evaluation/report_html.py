@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from deident.evaluation import figures
 from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC, WITHHELD, Report
 
@@ -27,8 +29,9 @@ p.what { color: #555; margin: .2rem 0 .6rem }
 
 
 def write(report: Report, folder: Path) -> None:
-    """report.json and report.html in this folder."""
+    """report.json, report.html and scores.npz in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "scores.npz", **report.scores())  # type: ignore[arg-type]
     (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
     (folder / "report.html").write_text(page(report), encoding="utf-8")
 

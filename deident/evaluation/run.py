@@ -141,8 +141,9 @@ def evaluate(
     for name, use in training.items():
         verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
     return Report.of(
-        corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures()
-    )
+        corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures(),
+        run.cases[UNDISGUISED].trials,
+    )  # fmt: skip
 
 
 def _counter(tick: Tick, stage: str, of: int) -> Callable[[int], None]:
