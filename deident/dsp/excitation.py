@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp.joined import Joined
 from deident.dsp.level import random_bytes
 from deident.dsp.stft import Complexes, Floats
 
@@ -20,20 +22,32 @@ SHAPE = 48  # samples of a pulse's shape, or as many times that as its delays ne
 Doubles = npt.NDArray[np.float64]
 
 
-def noise(rng: np.random.Generator, voiced: Floats, breath: float, hop: int) -> Floats:
-    """(frames·hop,) float32: white and of power 1 where nothing is voiced, what `shares` leaves to noise where
-    all is, and the sum of their powers in between.
+def fill_with_noise(
+    out: Floats,
+    rngs: Sequence[np.random.Generator],
+    voiced: Floats,
+    breath: Doubles,
+    hop: int,
+    joined: Joined,
+) -> None:
+    """Make (frames·hop,) `out` white and of power 1 where nothing is voiced, what `shares` leaves to noise
+    where all is, and the sum of their powers in between.
 
-    voiced : (frames,) 0 to 1, from sample k·hop to the next."""
-    low, high = (np.sqrt(1.0 - voiced * np.float32(1.0 - end))[:, None] for end in _ends(breath))
-    white = random_bytes(len(voiced) * hop + 1, rng).view(np.int8).astype(np.float32)
+    rngs, breath : one of each piece.   voiced : (frames,) 0 to 1, from sample k·hop to the next."""
+    low, high = (
+        np.sqrt(1.0 - voiced * joined.spread(1.0 - end).astype(np.float32))[:, None] for end in _ends(breath)
+    )
     unit = np.float32(0.5 * np.sqrt(12.0) / 256.0)
-    out: Floats = white[1:].reshape(-1, hop) * (unit * (high + low))  # two taps of these two gains
-    out -= white[:-1].reshape(-1, hop) * (unit * (high - low))
-    return out.reshape(-1)
+    now, before = unit * (high + low), unit * (high - low)  # two taps of these two gains
+    rows = out.reshape(-1, hop)
+    for rng, piece in zip(rngs, joined.slices, strict=True):
+        own = rows[piece]
+        white = random_bytes(own.size + 1, rng).view(np.int8).astype(np.float32)
+        np.multiply(white[1:].reshape(-1, hop), now[piece], out=own)
+        own -= white[:-1].reshape(-1, hop) * before[piece]
 
 
-def shares(breath: float, hz: Doubles) -> Doubles:
+def shares(breath: Doubles | float, hz: Doubles) -> Doubles:
     """The share of noise in the power of voiced sounds at these frequencies: little where a voice is strong,
     most of it at the top. breath : 0 to 1."""
     low, high = _ends(breath)
@@ -41,44 +55,75 @@ def shares(breath: float, hz: Doubles) -> Doubles:
     return rising
 
 
-def _ends(breath: float) -> tuple[float, float]:
+def _ends(breath: Doubles | float) -> tuple[Doubles, Doubles]:
     """The share at 0 Hz and at RATE / 2."""
-    return 0.004 + 0.14 * breath, min(0.95, 0.68 + 0.8 * breath)
+    breath = np.asarray(breath)
+    return 0.004 + 0.14 * breath, np.minimum(0.95, 0.68 + 0.8 * breath)
 
 
-def pulse_shapes(breath: float, delays_seconds: Doubles) -> Floats:
-    """(STEPS, samples) a band-limited pulse at each place between two samples, `LEAD` samples from the left,
-    of what `shares` leaves to pulses.
-
-    delays_seconds : (knots,) its group delay from 0 to RATE / 2, not negative."""
+def shape_size(delays_seconds: Doubles) -> int:
+    """Samples of a pulse's shape whose group delay is this."""
     size = SHAPE
-    while size < 2 * LEAD + RATE * float(delays_seconds.max()):
+    while size < 2 * LEAD + RATE * float(np.max(delays_seconds)):
         size *= 2
-    hz = _grid_hz(size // 2 + 1)
-    delay = np.interp(hz, _grid_hz(len(delays_seconds)), delays_seconds)
-    turns = np.cumsum(delay) - 0.5 * (delay + delay[0])
-    response = np.sqrt(1.0 - shares(breath, hz)) * np.exp((-2j * np.pi * RATE / size) * turns)
-    shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response.astype(np.complex64), size)
+    return size
+
+
+def pulse_shapes(breath: Doubles | float, delays_seconds: Doubles) -> Floats:
+    """(..., STEPS, samples) a band-limited pulse at each place between two samples, `LEAD` samples from the
+    left, of what `shares` leaves to pulses.
+
+    breath : (...,).   delays_seconds : (..., knots) its group delay from 0 to RATE / 2, not negative."""
+    size = shape_size(delays_seconds)
+    delay = delays_seconds @ _between(delays_seconds.shape[-1], size // 2 + 1)
+    turns = np.cumsum(delay, axis=-1) - 0.5 * (delay + delay[..., :1])
+    pulses = np.sqrt(1.0 - shares(np.asarray(breath)[..., None], _grid_hz(size // 2 + 1)))
+    response = (pulses * np.exp((-2j * np.pi * RATE / size) * turns)).astype(np.complex64)
+    shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response[..., None, :], size, overwrite_x=True)
     return shapes
 
 
-def add_pulses(out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: float, shapes: Floats) -> None:
-    """Add pulses of power 1, whatever their rate, to (samples,) `out`.
+def add_pulses(
+    out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: Doubles, shapes: Floats, joined: Joined
+) -> None:
+    """Add pulses of power 1, whatever their rate, to (frames·hop,) `out`.
 
     f0_hz, gain : (frames,) rate and amplitude of the pulses from sample k·hop to the next.
-    phase : 0 to 1, of the first.   shapes : of `pulse_shapes`, no longer than `out`."""
-    size = shapes.shape[1]
-    cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
-    at = np.interp(np.arange(1, int(cycles[-1]) + 1), cycles, np.arange(len(cycles)) * float(hop))
-    at = at[: np.searchsorted(at, len(out) - size)]
+    phase : (pieces,) 0 to 1, of the first.   shapes : (pieces, STEPS, samples) of `pulse_shapes`."""
+    size = shapes.shape[-1]
+    at, which = _instants(f0_hz * (hop / RATE), phase, joined)
+    at *= hop
+    fits = at < joined.stops[which] * hop - size
+    at, which = at[fits], which[fits]
     whole = at.astype(np.intp)
-    pulses = shapes[((at - whole) * STEPS).astype(np.intp)]
+    pulses = shapes.reshape(-1, size)[((at - whole) * STEPS).astype(np.intp) + which * STEPS]
     height = gain * np.sqrt(RATE / f0_hz).astype(np.float32)
     pulses *= height[whole // hop, None]
     places: Floats = np.ndarray((len(out) - size + 1, size), out.dtype, out, strides=(out.itemsize,) * 2)
     apart = int(size * f0_hz.max() / RATE) + 1
     for first in range(apart):  # pulses that do not overlap are added together
         places[whole[first::apart]] += pulses[first::apart]
+
+
+def _instants(cycles: Doubles, phase: Doubles, joined: Joined) -> tuple[Doubles, npt.NDArray[np.intp]]:
+    """(pulses,) when each comes, in frames, and whose it is.
+
+    cycles : (frames,) in each frame.   phase : (pieces,) of the first cycle of each piece."""
+    so_far = [np.cumsum(cycles[piece]) for piece in joined.slices]
+    counts = [int(own[-1] + first) for own, first in zip(so_far, phase, strict=True)]
+    which = np.repeat(np.arange(len(counts)), counts)
+    at = [
+        np.interp(np.arange(1, count + 1), np.concatenate(([first], first + own)), np.arange(start, stop + 1.0))
+        for own, first, count, start, stop in zip(so_far, phase, counts, joined.starts, joined.stops, strict=True)
+    ]
+    return np.concatenate(at), which
+
+
+@lru_cache
+def _between(knots: int, points: int) -> Doubles:
+    """(knots, points) from values at knots to those at points, by straight lines."""
+    columns = [np.interp(_grid_hz(points), _grid_hz(knots), row) for row in np.eye(knots)]
+    return np.stack(columns)
 
 
 @lru_cache
