@@ -172,24 +172,29 @@ class Vocoder(Method[VocoderVoice]):
 
     def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
         """The same words in another voice; as long as the input, or shorter."""
-        return self.apply_all([audio], [voice])[0]
+        return self._each([audio], [voice])[0]
 
     def apply_all(self, audios: Sequence[Audio], voices: Sequence[VocoderVoice]) -> list[Audio]:
-        """Each audio in its voice, all that can be in one go: what is short costs a third of one at a time."""
+        """`apply` for each audio and its voice, in one pass: so, a second costs as little in short audios as in
+        a long one."""
+        return self._each(audios, voices)
+
+    def _each(self, audios: Sequence[Audio], voices: Sequence[VocoderVoice]) -> list[Audio]:
         sounds = [at_work_rate(audio) for audio in audios]
+        out: dict[int, Audio] = {}
         alike: dict[object, list[int]] = {}
         for index, (samples, voice) in enumerate(zip(sounds, voices, strict=True)):
             if max(samples.max(initial=0.0), -samples.min(initial=0.0)):
                 alike.setdefault(_kind(voice), []).append(index)
-        out = [Audio.trusted(np.zeros((1, len(samples)), dtype=np.float32), RATE) for samples in sounds]
+            else:
+                out[index] = Audio(np.zeros_like(samples), RATE)
         for those in alike.values():
-            revoiced = self._together([sounds[k] for k in those], [voices[k] for k in those])
-            for index, samples in zip(those, revoiced, strict=True):
-                out[index] = Audio(samples, RATE)
-        return out
+            revoiced = self._together([sounds[index] for index in those], [voices[index] for index in those])
+            out.update(zip(those, revoiced, strict=True))
+        return [out[index] for index in range(len(sounds))]
 
-    def _together(self, snippets: list[Floats], voices: list[VocoderVoice]) -> list[Floats]:
-        """(samples,) of each snippet, of voices of one `_kind`."""
+    def _together(self, snippets: list[Floats], voices: list[VocoderVoice]) -> list[Audio]:
+        """Each snippet, (samples,), in its voice, of voices of one `_kind`."""
         cepstrum = CEPSTRUM if self.order == CEPSTRUM.order else replace(CEPSTRUM, order=self.order)
         speech = analyse(
             snippets, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
@@ -282,7 +287,7 @@ class Vocoder(Method[VocoderVoice]):
 
 def _kind(voice: VocoderVoice) -> object:
     """What voices have to share to be sung together. By default nothing of it is drawn."""
-    return voice.tract, voice.warp, voice.smoothing, shape_size(np.array(voice.delays))
+    return voice.tract, voice.warp, voice.smoothing, shape_size(max(voice.delays))
 
 
 def _drawn(voices: list[VocoderVoice], name: str) -> Floats:
@@ -310,7 +315,7 @@ def _source(score: _Score, voices: list[VocoderVoice], rngs: list[np.random.Gene
     f0_hz = np.array([voice.f0_hz for voice in voices])
     f0_hz = joined.spread(f0_hz) * np.exp(np.log(2.0) * score.octaves + drift)
     breath = np.array([voice.breath for voice in voices])
-    padded = np.zeros((joined.frames + 1) * hop, dtype=np.float32)
+    padded = np.empty((joined.frames + 1) * hop, dtype=np.float32)
     fill_with_noise(padded[hop // 2 : -hop // 2], rngs, score.voiced, breath, hop, joined)
     shapes = pulse_shapes(breath, np.array([voice.delays for voice in voices]))
     phase = np.array([rng.random() for rng in rngs])
@@ -356,23 +361,20 @@ def _generator(voice: VocoderVoice) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words, pool_size=8)))
 
 
-def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Floats]:
-    """(samples,) of each snippet in (padded,) sound, which is changed: at the constant level, less where the
-    source was all but silent; peaks rounded, not clipped."""
+def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Audio]:
+    """Each snippet in (padded,) sound, which is changed: at the constant level, less where the source was all
+    but silent; peaks rounded, not clipped."""
     hop, joined = _STFT.hop, score.joined
     _hush(sound, score)
     rows = sound[hop // 2 : -hop // 2].reshape(-1, hop)
     energy = joined.sums(score.spoken * np.einsum("ij,ij->i", rows, rows))
     ends = joined.spread(np.array(score.lengths))
     middles = joined.local * hop
-    samples = np.minimum(middles + hop // 2, ends) - np.clip(middles - hop // 2, 0, ends)
+    samples = np.minimum(middles + hop // 2, ends) - np.minimum(np.maximum(middles - hop // 2, 0), ends)
     power = energy / (joined.sums(score.spoken * samples.astype(np.float32)) + np.float32(1e-3))
     gain = LEVEL / np.sqrt(power + 1e-12) * np.minimum(1.0, np.sqrt(level / SILENCE))
-    out = []
-    for own, amount in zip(_pieces(sound, score), gain.astype(np.float32), strict=True):
-        own *= amount
-        out.append(bend_peaks(own))
-    return out
+    pieces = _pieces(sound, score)
+    return [Audio(bend_peaks(own * amount), RATE) for own, amount in zip(pieces, gain, strict=True)]
 
 
 def _pieces(padded: Floats, score: _Score) -> list[Floats]:

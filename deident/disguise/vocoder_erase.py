@@ -109,11 +109,11 @@ def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> Doubles:
     sounds of average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
     strong = speech.voiced * speech.loud > 0.25
     heard = [np.flatnonzero(strong[own])[::STRIDE] + own.start for own in speech.joined.slices]
-    told = np.array([len(frames) >= 3 for frames in heard])
+    told = [index for index, frames in enumerate(heard) if len(frames) >= 3]
     ratios = np.ones(len(heard))
-    if told.any():
-        joined = Joined(tuple(len(frames) for frames in heard if len(frames) >= 3))
-        frames = np.concatenate([frames for frames in heard if len(frames) >= 3])
+    if told:
+        joined = Joined(tuple(len(heard[index]) for index in told))
+        frames = np.concatenate([heard[index] for index in told])
         ratios[told] = _likeliest(_evidence(speech.cepstra[frames], joined, cepstrum))
     return ratios
 
@@ -139,11 +139,12 @@ def _evidence(cepstra: Floats, joined: Joined, cepstrum: MelCepstrum) -> Doubles
 
 def _likeliest(evidence: Doubles) -> Doubles:
     """(snippets,) the inverse of the ratio at which (snippets, ratios) are largest, by a parabola."""
-    best = evidence.argmax(axis=1).clip(1, len(RATIOS) - 2)
-    below, middle, above = np.take_along_axis(evidence, best[:, None] + np.arange(-1, 2), axis=1).T
+    best = np.minimum(np.maximum(evidence.argmax(axis=1), 1), len(RATIOS) - 2)
+    at = best + np.arange(0, evidence.size, len(RATIOS))
+    below, middle, above = (evidence.take(at + step) for step in (-1, 0, 1))
     bend = 2.0 * middle - below - above
-    shift = np.divide(0.5 * (above - below), bend, out=np.zeros_like(bend), where=bend > 0.0).clip(-1.0, 1.0)
-    ratios: Doubles = 1.0 / np.exp(_LOG_RATIOS[best] + 0.06 * shift)
+    shift = np.divide(0.5 * (above - below), bend, out=np.zeros_like(bend), where=bend > 0.0)
+    ratios: Doubles = np.exp(-_LOG_RATIOS[best] - 0.06 * np.minimum(np.maximum(shift, -1.0), 1.0))
     return ratios
 
 

@@ -61,10 +61,10 @@ def _ends(breath: Doubles | float) -> tuple[Doubles, Doubles]:
     return 0.004 + 0.14 * breath, np.minimum(0.95, 0.68 + 0.8 * breath)
 
 
-def shape_size(delays_seconds: Doubles) -> int:
-    """Samples of a pulse's shape whose group delay is this."""
+def shape_size(delay_seconds: float) -> int:
+    """Samples of the shape of a pulse whose group delay is this at most."""
     size = SHAPE
-    while size < 2 * LEAD + RATE * float(np.max(delays_seconds)):
+    while size < 2 * LEAD + RATE * delay_seconds:
         size *= 2
     return size
 
@@ -74,7 +74,7 @@ def pulse_shapes(breath: Doubles | float, delays_seconds: Doubles) -> Floats:
     left, of what `shares` leaves to pulses.
 
     breath : (...,).   delays_seconds : (..., knots) its group delay from 0 to RATE / 2, not negative."""
-    size = shape_size(delays_seconds)
+    size = shape_size(float(delays_seconds.max()))
     delay = delays_seconds @ _between(delays_seconds.shape[-1], size // 2 + 1)
     turns = np.cumsum(delay, axis=-1) - 0.5 * (delay + delay[..., :1])
     pulses = np.sqrt(1.0 - shares(np.asarray(breath)[..., None], _grid_hz(size // 2 + 1)))
@@ -113,8 +113,12 @@ def _instants(cycles: Doubles, phase: Doubles, joined: Joined) -> tuple[Doubles,
     counts = [int(own[-1] + first) for own, first in zip(so_far, phase, strict=True)]
     which = np.repeat(np.arange(len(counts)), counts)
     at = [
-        np.interp(np.arange(1, count + 1), np.concatenate(([first], first + own)), np.arange(start, stop + 1.0))
-        for own, first, count, start, stop in zip(so_far, phase, counts, joined.starts, joined.stops, strict=True)
+        np.interp(
+            np.arange(1, count + 1), np.concatenate(([first], first + own)), np.arange(start, stop + 1.0)
+        )
+        for own, first, count, start, stop in zip(
+            so_far, phase, counts, joined.starts, joined.stops, strict=True
+        )
     ]
     return np.concatenate(at), which
 

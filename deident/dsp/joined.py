@@ -38,15 +38,18 @@ class Joined:
     @cached_property
     def starts(self) -> Ints:
         """(pieces,) the first frame of each."""
-        return np.array((0, *self.counts[:-1]), dtype=np.intp).cumsum()
+        return self.stops - np.array(self.counts)
 
     @cached_property
     def stops(self) -> Ints:
-        return self.starts + np.array(self.counts, dtype=np.intp)
+        """(pieces,) the frame after the last of each."""
+        return np.cumsum(self.counts)
 
     @cached_property
     def slices(self) -> list[slice]:
-        return [slice(start, stop) for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True)]
+        return [
+            slice(start, stop) for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True)
+        ]
 
     @cached_property
     def which(self) -> Ints:
@@ -70,6 +73,8 @@ class Joined:
 
     def products(self, weights: Floats, rows: Floats) -> Floats:
         """(pieces, a, b) sums over the frames of each piece: of weights, (a, frames), times rows, (frames, b)."""
+        if len(self.counts) == 1:
+            return (weights @ rows)[None]
         out = np.empty((len(self.counts), len(weights), rows.shape[1]), dtype=np.float32)
         for own, piece in zip(out, self.slices, strict=True):
             np.matmul(weights[:, piece], rows[piece], out=own)
@@ -77,6 +82,8 @@ class Joined:
 
     def through(self, rows: Floats, matrices: Floats) -> Floats:
         """(frames, b) from (frames, a), each times the matrix of its piece, of (pieces, a, b)."""
+        if len(self.counts) == 1:
+            return rows @ matrices[0]
         out = np.empty((self.frames, matrices.shape[2]), dtype=np.float32)
         for matrix, piece in zip(matrices, self.slices, strict=True):
             np.matmul(rows[piece], matrix, out=out[piece])
@@ -85,11 +92,10 @@ class Joined:
     def padded(self, rows: Floats, reach: int) -> Floats:
         """`rows` with the first and the last of each piece `reach` times more."""
         if len(self.counts) == 1:
-            at = np.arange(-reach, self.frames + reach)
-            return rows[at.clip(0, self.frames - 1, out=at)]
+            return rows.take(np.arange(-reach, self.frames + reach), axis=0, mode="clip")
         wide = Joined(tuple(count + 2 * reach for count in self.counts))
         at = np.arange(wide.frames) - reach * (2 * wide.which + 1)
-        return rows[at.clip(wide.spread(self.starts), wide.spread(self.stops - 1), out=at)]
+        return rows[at.clip(self.starts[wide.which], self.stops[wide.which] - 1, out=at)]
 
     def kept(self, rows: Floats, reach: int) -> Floats:
         """Of `rows`, one for each 2·reach + 1 padded ones, those within a piece."""

@@ -148,7 +148,9 @@ class PitchTracker:
         energy = correlation[:, 0]
         lag, height = _peaks(correlation, self._bands)
         loud = np.array([_loud(energy[piece]) for piece in joined.slices])
-        height /= energy + joined.spread(np.float32(10.0 ** (self.silence_db / 10.0)) * loud + np.float32(1e-12))
+        height /= energy + joined.spread(
+            np.float32(10.0 ** (self.silence_db / 10.0)) * loud + np.float32(1e-12)
+        )
         root = lag * np.float32(LAG_STEP) + np.float32(self._first_root - LAG_STEP)  # column 0 is the energy
         np.log(root, out=root)
         root *= np.float32(-LAG_POWER / np.log(2.0))
