@@ -91,12 +91,15 @@ def add_pulses(
     f0_hz, gain : (frames,) rate and amplitude of the pulses from sample k·hop to the next.
     phase : (pieces,) 0 to 1, of the first.   shapes : (pieces, STEPS, samples) of `pulse_shapes`."""
     size = shapes.shape[-1]
-    at, which = _instants(f0_hz * (hop / RATE), phase, joined)
-    at *= hop
-    fits = at < joined.stops[which] * hop - size
-    at, which = at[fits], which[fits]
+    instants = [
+        _instants(f0_hz[piece], first, hop, piece.start * hop, piece.stop * hop - size)
+        for first, piece in zip(phase.tolist(), joined.slices, strict=True)
+    ]
+    at = np.concatenate(instants)
     whole = at.astype(np.intp)
-    pulses = shapes.reshape(-1, size)[((at - whole) * STEPS).astype(np.intp) + which * STEPS]
+    rows = ((at - whole) * STEPS).astype(np.intp)
+    rows += np.repeat(STEPS * np.arange(len(shapes)), [len(own) for own in instants])
+    pulses = shapes.reshape(-1, size)[rows]
     height = gain * np.sqrt(RATE / f0_hz).astype(np.float32)
     pulses *= height[whole // hop, None]
     places: Floats = np.ndarray((len(out) - size + 1, size), out.dtype, out, strides=(out.itemsize,) * 2)
@@ -105,22 +108,14 @@ def add_pulses(
         places[whole[first::apart]] += pulses[first::apart]
 
 
-def _instants(cycles: Doubles, phase: Doubles, joined: Joined) -> tuple[Doubles, npt.NDArray[np.intp]]:
-    """(pulses,) when each comes, in frames, and whose it is.
-
-    cycles : (frames,) in each frame.   phase : (pieces,) of the first cycle of each piece."""
-    so_far = [np.cumsum(cycles[piece]) for piece in joined.slices]
-    counts = [int(own[-1] + first) for own, first in zip(so_far, phase, strict=True)]
-    which = np.repeat(np.arange(len(counts)), counts)
-    at = [
-        np.interp(
-            np.arange(1, count + 1), np.concatenate(([first], first + own)), np.arange(start, stop + 1.0)
-        )
-        for own, first, count, start, stop in zip(
-            so_far, phase, counts, joined.starts, joined.stops, strict=True
-        )
-    ]
-    return np.concatenate(at), which
+def _instants(f0_hz: Doubles, phase: float, hop: int, start: int, stop: int) -> Doubles:
+    """(pulses,) the places of those between these samples, of one piece that begins at the first."""
+    cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
+    at = np.interp(
+        np.arange(1, int(cycles[-1]) + 1), cycles, start + hop * np.arange(len(cycles), dtype=np.float64)
+    )
+    within: Doubles = at[: np.searchsorted(at, stop)]
+    return within
 
 
 @lru_cache

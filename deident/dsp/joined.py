@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,29 +27,25 @@ class Joined:
 
     counts: tuple[int, ...]
 
-    @classmethod
-    def of(cls, counts: Sequence[int] | Ints) -> Joined:
-        return cls(tuple(map(int, counts)))
-
     @cached_property
     def frames(self) -> int:
         return sum(self.counts)
 
     @cached_property
+    def slices(self) -> list[slice]:
+        """Of the frames of each piece."""
+        stops = itertools.accumulate(self.counts)
+        return [slice(stop - count, stop) for count, stop in zip(self.counts, stops, strict=True)]
+
+    @cached_property
     def starts(self) -> Ints:
         """(pieces,) the first frame of each."""
-        return self.stops - np.array(self.counts)
+        return np.array([own.start for own in self.slices], dtype=np.intp)
 
     @cached_property
     def stops(self) -> Ints:
         """(pieces,) the frame after the last of each."""
-        return np.cumsum(self.counts)
-
-    @cached_property
-    def slices(self) -> list[slice]:
-        return [
-            slice(start, stop) for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True)
-        ]
+        return np.array([own.stop for own in self.slices], dtype=np.intp)
 
     @cached_property
     def which(self) -> Ints:

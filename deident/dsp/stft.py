@@ -94,8 +94,8 @@ class Stft:
 
     def firsts(self, joined: Joined) -> list[int]:
         """Where among padded samples each piece begins."""
-        firsts: list[int] = (joined.starts * self.hop + (self.size - self.hop)).tolist()
-        return firsts
+        front = self.size - self.hop
+        return [front + self.hop * own.start for own in joined.slices]
 
     def blocks(self, padded: Floats, block: int = BLOCK) -> Iterator[tuple[slice, Complexes]]:
         """Spectra of (padded,), block by block: (which frames, (frames, bins) complex64)."""
