@@ -184,7 +184,7 @@ class Vocoder(Method[VocoderVoice]):
         out: dict[int, Audio] = {}
         alike: dict[object, list[int]] = {}
         for index, (samples, voice) in enumerate(zip(sounds, voices, strict=True)):
-            if max(samples.max(initial=0.0), -samples.min(initial=0.0)):
+            if samples.any():
                 alike.setdefault(_kind(voice), []).append(index)
             else:
                 out[index] = Audio(np.zeros_like(samples), RATE)
@@ -223,7 +223,7 @@ class Vocoder(Method[VocoderVoice]):
         tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.spoken
         tracks[:, -1] = contour(speech, _drawn(voices, "f0_octaves"))
-        tracks = rows_at(tracks, places(pace, into.local + 0.5, joined, into))
+        tracks = rows_at(tracks, places(pace, joined, into))
         cepstra = tracks[:, : order + 1]
         voiced, spoken, octaves = np.ascontiguousarray(tracks[:, -3:].T)
         cepstra[:, 0] += np.log(spoken + np.float32(1e-12))  # the gate, in the envelope's measure
@@ -282,7 +282,8 @@ class Vocoder(Method[VocoderVoice]):
     def _comfort(self, voices: list[VocoderVoice]) -> Floats:
         """(voices, bins) the amplitude of the noise between words."""
         drawn = np.array([voice.comfort for voice in voices]) @ _COMFORTS
-        return np.exp(0.25 * drawn - self.comfort_db * _NEPERS - _PLACES).astype(np.float32)
+        comfort: Floats = np.exp(0.25 * drawn - self.comfort_db * _NEPERS - _PLACES).astype(np.float32)
+        return comfort
 
 
 def _kind(voice: VocoderVoice) -> object:
@@ -310,7 +311,7 @@ def _basis(cepstrum: MelCepstrum, tract: float, warp: tuple[float, ...]) -> Floa
 def _source(score: _Score, voices: list[VocoderVoice], rngs: list[np.random.Generator]) -> Floats:
     """(padded,) what the throat does, all of it white but for the balance of pulses and noise."""
     hop, joined = _STFT.hop, score.joined
-    knots = 0.02 * np.stack([rng.standard_normal(TIMING_KNOTS) for rng in rngs])
+    knots = 0.02 * np.array([rng.standard_normal(TIMING_KNOTS) for rng in rngs])
     drift = eased(knots, 20.0, joined)
     f0_hz = np.array([voice.f0_hz for voice in voices])
     f0_hz = joined.spread(f0_hz) * np.exp(np.log(2.0) * score.octaves + drift)
@@ -373,8 +374,11 @@ def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Audio]:
     samples = np.minimum(middles + hop // 2, ends) - np.minimum(np.maximum(middles - hop // 2, 0), ends)
     power = energy / (joined.sums(score.spoken * samples.astype(np.float32)) + np.float32(1e-3))
     gain = LEVEL / np.sqrt(power + 1e-12) * np.minimum(1.0, np.sqrt(level / SILENCE))
+    made = (
+        Audio.trusted if np.isfinite(gain * power).all() else Audio
+    )  # a sample that is not tells in its power
     pieces = _pieces(sound, score)
-    return [Audio(bend_peaks(own * amount), RATE) for own, amount in zip(pieces, gain, strict=True)]
+    return [made(bend_peaks(own * amount)[None], RATE) for own, amount in zip(pieces, gain, strict=True)]
 
 
 def _pieces(padded: Floats, score: _Score) -> list[Floats]:

@@ -67,11 +67,11 @@ def analyse(
     joined = stft.joined([len(samples) for samples in snippets])
     powers = cepstrum.powers_of_padded(stft.lay(snippets, joined), joined.frames)
     total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
-    level = np.array([_ranked(total[own], LOUD) for own in joined.slices]) + np.float32(1e-12)
-    level_db = 10.0 * np.log10(total / joined.spread(level) + np.float32(1e-6))
+    level: Floats = np.array([_ranked(total[own], LOUD) for own in joined.slices]) + np.float32(1e-12)
+    level_db = np.float32(10.0) * np.log10(total / joined.spread(level) + np.float32(1e-6))
     loud, spoken, audible = _above(level_db, (-18.0, -gate_db, -24.0), (1.5, 2.2, 1.7))
     if noise:
-        quiet = np.stack([_ranked(powers[own].T, QUIET) for own in joined.slices])
+        quiet = np.array([_ranked(powers[own].T, QUIET) for own in joined.slices])
         powers -= joined.spread(np.float32(noise) * quiet)
         np.maximum(powers, np.float32(0.0), out=powers)
     average = joined.products(loud[None], powers)[:, 0] / (joined.sums(loud)[:, None] + np.float32(1e-3))
@@ -180,7 +180,8 @@ def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: boo
         own += away
     moved = cepstra - joined.through(kinds, common + own)
     moved /= SPREADS[0, :order]
-    return joined.through(kinds, common + np.float32(1.0 - amount) * own), moved
+    own *= np.float32(1.0 - amount)
+    return joined.through(kinds, common + own), moved
 
 
 def normalise_spread(moves: Floats, speech: Speech, amount: float) -> Floats:
@@ -209,10 +210,10 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     share /= share.sum(axis=0)
     weight = share * speech.loud
     count = np.add.reduceat(weight, joined.starts, axis=1).T[:, :, None]
-    centres = CENTRES[:, : moves.shape[1]]
-    away = (joined.products(weight, moves) - count * centres) / (count + np.float32(3.0))
-    onward = np.float32(settle) * centres - np.float32((1.0 - settle) * amount) * away
-    moved = joined.through(share.T, onward)
+    centres: Floats = CENTRES[:, : moves.shape[1]]
+    away: Floats = (joined.products(weight, moves) - count * centres) / (count + np.float32(3.0))
+    away *= np.float32((1.0 - settle) * amount)
+    moved = joined.through(share.T, np.float32(settle) * centres - away)
     moved += np.float32(1.0 - settle) * moves
     return moved
 

@@ -12,7 +12,7 @@ import scipy.fft
 from deident.audio import RATE
 from deident.dsp.joined import Joined
 from deident.dsp.level import random_bytes
-from deident.dsp.stft import Complexes, Floats
+from deident.dsp.stft import BLOCK, Complexes, Floats
 
 TAPS = 8  # of the band-limited pulse
 STEPS = 32  # places between two samples where a pulse may lie
@@ -41,10 +41,13 @@ def fill_with_noise(
     now, before = unit * (high + low), unit * (high - low)  # two taps of these two gains
     rows = out.reshape(-1, hop)
     for rng, piece in zip(rngs, joined.slices, strict=True):
-        own = rows[piece]
-        white = random_bytes(own.size + 1, rng).view(np.int8).astype(np.float32)
-        np.multiply(white[1:].reshape(-1, hop), now[piece], out=own)
-        own -= white[:-1].reshape(-1, hop) * before[piece]
+        drawn = random_bytes((piece.stop - piece.start) * hop + 1, rng).view(np.int8)
+        for start in range(piece.start, piece.stop, BLOCK):
+            block = slice(start, min(start + BLOCK, piece.stop))
+            own = rows[block]
+            white = drawn[(start - piece.start) * hop :][: own.size + 1].astype(np.float32)
+            np.multiply(white[1:].reshape(-1, hop), now[block], out=own)
+            own -= white[:-1].reshape(-1, hop) * before[block]
 
 
 def shares(breath: Doubles | float, hz: Doubles) -> Doubles:

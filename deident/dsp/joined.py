@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
-Numbers = npt.NDArray[Any]
+Numbers = TypeVar("Numbers", bound=npt.NDArray[Any])
 
 _ALL = slice(None)
 
@@ -60,17 +60,17 @@ class Joined:
     def spread(self, values: Numbers, frames: slice = _ALL) -> Numbers:
         """(frames, ...) from (pieces, ...): to every frame what its piece has. Of one piece, (1, ...), which
         numpy spreads at no cost."""
-        return values if len(self.counts) == 1 else values[self.which[frames]]
+        return values if len(self.counts) == 1 else cast(Numbers, values[self.which[frames]])
 
     def sums(self, values: Numbers) -> Numbers:
         """(pieces,) sums of (frames,)."""
-        summed: Numbers = np.add.reduceat(values, self.starts)
-        return summed
+        return cast(Numbers, np.add.reduceat(values, self.starts))
 
     def products(self, weights: Floats, rows: Floats) -> Floats:
         """(pieces, a, b) sums over the frames of each piece: of weights, (a, frames), times rows, (frames, b)."""
         if len(self.counts) == 1:
-            return (weights @ rows)[None]
+            whole: Floats = weights @ rows
+            return whole[None]
         out = np.empty((len(self.counts), len(weights), rows.shape[1]), dtype=np.float32)
         for own, piece in zip(out, self.slices, strict=True):
             np.matmul(weights[:, piece], rows[piece], out=own)
@@ -79,7 +79,8 @@ class Joined:
     def through(self, rows: Floats, matrices: Floats) -> Floats:
         """(frames, b) from (frames, a), each times the matrix of its piece, of (pieces, a, b)."""
         if len(self.counts) == 1:
-            return rows @ matrices[0]
+            mapped: Floats = rows @ matrices[0]
+            return mapped
         out = np.empty((self.frames, matrices.shape[2]), dtype=np.float32)
         for matrix, piece in zip(matrices, self.slices, strict=True):
             np.matmul(rows[piece], matrix, out=out[piece])
@@ -91,7 +92,7 @@ class Joined:
             return rows.take(np.arange(-reach, self.frames + reach), axis=0, mode="clip")
         wide = Joined(tuple(count + 2 * reach for count in self.counts))
         at = np.arange(wide.frames) - reach * (2 * wide.which + 1)
-        return rows[at.clip(self.starts[wide.which], self.stops[wide.which] - 1, out=at)]
+        return cast(Floats, rows[at.clip(self.starts[wide.which], self.stops[wide.which] - 1, out=at)])
 
     def kept(self, rows: Floats, reach: int) -> Floats:
         """Of `rows`, one for each 2·reach + 1 padded ones, those within a piece."""

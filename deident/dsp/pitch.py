@@ -186,7 +186,8 @@ class PitchTracker:
         frames = frame_view(decimated.reshape(-1), SIZE // DECIMATION, self.hop // DECIMATION)
         if len(pieces) == 1:
             return frames[: joined.frames]
-        return frames[np.arange(joined.frames) + between * joined.which]
+        own: Floats = frames[np.arange(joined.frames) + between * joined.which]
+        return own
 
     def _costs(self, octave: Floats, strength: Floats) -> tuple[Floats, Floats]:
         """Worth of each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last."""

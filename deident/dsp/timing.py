@@ -45,7 +45,8 @@ def eased(knots: Doubles, step: float, joined: Joined, start: Doubles | None = N
     part *= part * (3.0 - 2.0 * part)
     row = joined.spread(count * np.arange(len(knots)))
     left, right = knots.take(row + whole % count), knots.take(row + (whole + 1) % count)
-    return left + part * (right - left)
+    curve: Doubles = left + part * (right - left)
+    return curve
 
 
 def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: Doubles, joined: Joined) -> Doubles:
@@ -62,13 +63,13 @@ def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: Doubles, jo
     return out
 
 
-def places(pace: Doubles, at: Doubles, joined: Joined, into: Joined) -> Doubles:
-    """(frames of output,) for each time of output, in frames from the beginning of its piece's first, the place
-    among the frames of input, in between included.
+def places(pace: Doubles, joined: Joined, into: Joined) -> Doubles:
+    """(frames of output,) for the middle of each, the place among the frames of input, in between included.
 
     joined, into : of the frames of input, and of output."""
     ends = np.concatenate(([0.0], np.cumsum(pace)))
-    at = np.interp(at + into.spread(ends[joined.starts]), ends, np.arange(len(pace) + 1.0)) - 0.5
+    at = into.local + (into.spread(ends[joined.starts]) + 0.5)
+    at = np.interp(at, ends, np.arange(len(ends), dtype=np.float64)) - 0.5
     within: Doubles = np.clip(at, into.spread(joined.starts), into.spread(joined.stops - 1.0))
     return within
 
