@@ -28,7 +28,7 @@ def main() -> None:
     settings = Vocoder()
     heard = [
         erase.analyse(
-            samples,
+            [samples],
             cepstrum,
             TRACKER,
             floor_db=settings.floor_db,
@@ -45,7 +45,7 @@ def main() -> None:
         frames = np.concatenate([m[s.loud > 0.5] for m, s in zip(moves, heard, strict=True)])
         erase.SHARES, erase.CENTRES, erase.WIDTHS = mixture(frames.astype(np.float64))
         erase.log_weights.cache_clear()
-        logs = np.log([erase.tract_ratio(speech, cepstrum) for speech in heard])
+        logs = np.log([erase.tract_ratio(speech, cepstrum)[0] for speech in heard])
         ratios = np.exp(logs - logs.mean())  # the average speaker's is 1
     erase.COVARIANCE = average_covariance(moves, heard)
     write()

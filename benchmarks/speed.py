@@ -11,7 +11,7 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ import numpy.typing as npt
 from benchmarks.peers import PEERS, installed
 from benchmarks.strength import README, fill
 from deident.audio import RATE, Audio
-from deident.disguise import DISGUISES
+from deident.disguise import DISGUISES, Method
+from deident.disguise.base import V, apply_all
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Stft
+from deident.pipeline import TOGETHER
 
 Samples = npt.NDArray[np.float32]
 RESULT = Path(__file__).parent / "results" / "speed.json"
@@ -163,22 +165,46 @@ def _print_costs(ratios: dict[str, npt.NDArray[np.float64]]) -> None:
 
 
 def _by_length(samples: Samples, turns: int) -> dict[str, dict[str, float]]:
-    """The cost of a second of audio in snippets of other lengths, in STFTs of a second of the longest."""
-    table: dict[str, dict[str, float]] = {}
-    methods = _ours(samples)
+    """The cost of a second of audio cut into snippets of other lengths, disguised one by one and as many
+    together as a run does, in STFTs of a second of all of it."""
     lengths = [s for s in (1.0, 3.0, 9.0) if s * RATE <= len(samples)]
+    whole, rng = _ours(samples)[REFERENCE], np.random.default_rng(1)
+    table: dict[str, dict[str, float]] = {}
     print(f"\n{'cost a second, snippets of':34}" + "".join(f"{seconds:>12g} s" for seconds in lengths))
     for name in DISGUISES:
-        costs: dict[float, list[float]] = {seconds: [] for seconds in lengths}
-        for _ in range(turns):
-            whole = _cost(methods[REFERENCE], samples) / len(samples)
-            for seconds in lengths:
-                part = samples[: round(seconds * RATE)]
-                cost = sorted(_cost(methods[name], part) for _ in range(5))[2]
-                costs[seconds].append(cost / len(part) / whole)
-        table[name] = {f"{seconds:g}": round(float(np.median(costs[seconds])), 2) for seconds in lengths}
-        print(f"{name:34}" + "".join(f"{value:>14.2f}" for value in table[name].values()))
+        for way, work in WAYS.items():
+            costs: dict[float, list[float]] = {seconds: [] for seconds in lengths}
+            for _ in range(turns):
+                reference = _cost(whole, samples) / len(samples)
+                for seconds in lengths:
+                    costs[seconds].append(_cost_a_sample(work, name, samples, seconds, rng) / reference)
+            row = {f"{seconds:g}": round(float(np.median(costs[seconds])), 2) for seconds in lengths}
+            table[f"{name}, {way}"] = row
+            print(f"{name + ', ' + way:34}" + "".join(f"{value:>14.2f}" for value in row.values()))
     return table
+
+
+def _cost_a_sample(
+    work: Callable[..., object], name: str, samples: Samples, seconds: float, rng: np.random.Generator
+) -> float:
+    method, audios = DISGUISES[name](), _cuts(samples, seconds)
+    voices = [method.draw(rng) for _ in audios]
+    costs = sorted(_cost(lambda _: work(method, audios, voices), samples) for _ in range(5))
+    return costs[2] / sum(map(len, audios))
+
+
+def _one_by_one(method: Method[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
+    return [method.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
+
+
+WAYS: dict[str, Callable[..., object]] = {"alone": _one_by_one, "together": apply_all}
+
+
+def _cuts(samples: Samples, seconds: float) -> list[Audio]:
+    """As many snippets, one after another, as a run disguises together."""
+    size = round(seconds * RATE)
+    count = max(1, min(len(samples), TOGETHER) // size)
+    return [Audio(samples[start : start + size], RATE) for start in range(0, count * size, size)]
 
 
 def _print_bars(ratios: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:

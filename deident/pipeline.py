@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
+from deident.disguise.base import apply_all
 from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.mute import Mute
@@ -20,6 +21,8 @@ from deident.policy import Policy
 from deident.secret import Key, check_key, fresh_name, fresh_rng
 from deident.snippets import cut
 from deident.turns import Turn, Word, check_places, said
+
+TOGETHER = 10 * RATE  # samples that are disguised in one go
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,14 +115,14 @@ def deidentify(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
         talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
-        for piece in _kept(decoding, talkers, policy, draws, tally):
-            snippet = _revoice(piece, policy, draws)
-            if snippet is None:
-                tally.drop("over_limit", piece.audio.seconds)
-                continue
-            tally.snippets += 1
-            tally.released_seconds += snippet.seconds
-            yield snippet
+        for pieces in _grouped(_kept(decoding, talkers, policy, draws, tally)):
+            for piece, snippet in zip(pieces, _revoiced(pieces, policy, draws), strict=True):
+                if snippet is None:
+                    tally.drop("over_limit", piece.audio.seconds)
+                    continue
+                tally.snippets += 1
+                tally.released_seconds += snippet.seconds
+                yield snippet
         tally.read_seconds = decoding.source_seconds
         tally.partial = decoding.partial
         tally.digest = hashlib.sha256(b"".join(chapters.digest() for chapters in talkers)).hexdigest()
@@ -251,9 +254,41 @@ def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> 
     yield from kept
 
 
-def _revoice(piece: Piece, policy: Policy, draws: _Draws) -> Snippet | None:
-    """The piece in a drawn voice, finished; None when the disguise made it too long to leave."""
-    changed = policy.disguise.apply(piece.audio, draws.voice(piece)).mono
+def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+    """Pieces that follow one another, as many as hold `TOGETHER` samples: what is short costs less in company,
+    and what is long goes alone.
+
+    What came before an error is passed on before it."""
+    group: list[Piece] = []
+    samples = 0
+    try:
+        for piece in pieces:
+            if group and samples + len(piece.audio) > TOGETHER:
+                yield group
+                group, samples = [], 0
+            group.append(piece)
+            samples += len(piece.audio)
+    except Exception:
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
+
+
+def _revoiced(pieces: list[Piece], policy: Policy, draws: _Draws) -> Iterator[Snippet | None]:
+    """Each piece in a drawn voice, finished; None where the disguise made it too long to leave."""
+    voices = [draws.voice(piece) for piece in pieces]
+    audios = [piece.audio for piece in pieces]
+    try:
+        changed: Iterable[Audio] = apply_all(policy.disguise, audios, voices)
+    except Exception:  # one by one, so that it takes none of those before it along
+        changed = map(policy.disguise.apply, audios, voices)
+    for piece, audio in zip(pieces, changed, strict=True):
+        yield _finished(piece, audio.mono, policy, draws)
+
+
+def _finished(piece: Piece, changed: Samples, policy: Policy, draws: _Draws) -> Snippet | None:
     if changed.size > policy.cutting.max_samples:
         return None
     level = set_level(changed)
@@ -296,4 +331,4 @@ def plan(
 def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | None]:
     """Disguises (a piece, of this talker) of one recording as `deidentify` does, under voices of its own."""
     draws = _Draws(policy, None, None)
-    return lambda audio, talker: _revoice(Piece(audio, (talker, 0, b""), b""), policy, draws)
+    return lambda audio, talker: next(_revoiced([Piece(audio, (talker, 0, b""), b"")], policy, draws))

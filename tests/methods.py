@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -58,6 +59,23 @@ class Failing(Method[None]):
 
     def apply(self, audio: Audio, voice: None) -> Audio:
         raise ZeroDivisionError(self.text)
+
+
+@dataclass(frozen=True)
+class Together(Sine):
+    """Tells what it was given together: snippets of `refused` samples fail, and those with them."""
+
+    given: list[list[int]] = field(default_factory=list)
+    refused: int = 0
+
+    def apply(self, audio: Audio, voice: float) -> Audio:
+        return self.apply_all([audio], [voice])[0]
+
+    def apply_all(self, audios: Sequence[Audio], voices: Sequence[float]) -> list[Audio]:
+        self.given.append([len(audio) for audio in audios])
+        if self.refused in self.given[-1]:
+            raise ArithmeticError
+        return [super(Together, self).apply(*one) for one in zip(audios, voices, strict=True)]
 
 
 @dataclass(frozen=True)

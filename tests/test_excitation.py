@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE
-from deident.dsp.excitation import SHAPE, add_pulses, noise, pulse_shapes, shares
+from deident.dsp.excitation import SHAPE, add_pulses, fill_with_noise, pulse_shapes, shares
+from deident.dsp.joined import Joined
 from deident.dsp.timing import clamp_runs
 
 HZ = np.linspace(0.0, RATE / 2, 257)
@@ -19,8 +20,14 @@ def spectrum(samples: np.ndarray) -> np.ndarray:
     return (np.abs(np.fft.rfft(frames)) ** 2).mean(axis=0) / (np.hanning(512) ** 2).sum()
 
 
+def noise(voiced: np.ndarray, breath: float) -> np.ndarray:
+    out, rng = np.empty(voiced.size * 256, np.float32), np.random.default_rng(1)
+    fill_with_noise(out, [rng], voiced, np.array([breath]), 256, Joined((voiced.size,)))
+    return out
+
+
 def heard(voiced: float, breath: float) -> np.ndarray:
-    return spectrum(noise(np.random.default_rng(1), np.full(2_500, voiced, np.float32), breath, 256))
+    return spectrum(noise(np.full(2_500, voiced, np.float32), breath))
 
 
 def test_noise_is_white_where_nothing_is_voiced() -> None:
@@ -37,7 +44,7 @@ def test_noise_has_its_share(voiced: float, breath: float) -> None:
 
 def test_noise_follows_the_voice_frame_by_frame() -> None:
     voiced = np.repeat(np.float32([0.0, 1.0]), 500)
-    off, on = noise(np.random.default_rng(1), voiced, 0.0, 256).reshape(2, -1)
+    off, on = noise(voiced, 0.0).reshape(2, -1)
     assert off.std() == pytest.approx(1.0, abs=0.02)
     assert on.std() ** 2 == pytest.approx(shares(0.0, HZ).mean(), abs=0.02)
 
@@ -66,8 +73,9 @@ def test_delays_move_what_they_should() -> None:
 def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) -> None:
     out = np.zeros(4 * RATE, np.float32)
     frames = out.size // 256
-    shapes = pulse_shapes(0.0, np.full(9, delay))
-    add_pulses(out, np.full(frames, f0_hz), np.ones(frames, np.float32), 256, 0.5, shapes)
+    shapes = pulse_shapes(np.zeros(1), np.full((1, 9), delay))
+    rate, gain, phase = np.full(frames, f0_hz), np.ones(frames, np.float32), np.array([0.5])
+    add_pulses(out, rate, gain, 256, phase, shapes, Joined((frames,)))
     middle = out[RATE : 3 * RATE] * np.hanning(2 * RATE)
     power = np.abs(np.fft.rfft(middle)) ** 2
     strongest = power[20:].argmax() + 20  # in half Hz
@@ -80,7 +88,7 @@ def test_quiet_runs_are_clamped_and_others_left() -> None:
     pace = np.linspace(0.8, 1.2, 12)
     quiet = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 1, 0], dtype=np.bool_)
     for mask in (quiet, ~quiet):
-        out = clamp_runs(pace, mask, 2.0)
+        out = clamp_runs(pace, mask, np.array([2.0]), Joined((12,)))
         assert out[~mask] == pytest.approx(pace[~mask])
         edges = np.flatnonzero(np.diff(np.concatenate(([0], mask, [0])).astype(int)))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):

@@ -1,6 +1,8 @@
 """One recording's journey, whatever its length and the sizes in which it comes."""
 
+import itertools
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ from deident.chapters import CHAPTER, Chapters
 from deident.codec import read
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
-from deident.pipeline import Tally, deidentify
+from deident.pipeline import Snippet, Tally, deidentify
 from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting
 from deident.vad import find_speech
-from tests.methods import Anew, Sine, Through, frequency
+from tests.methods import Anew, Sine, Through, Together, frequency
 
 KEY = Key(bytes(32))
 SINE = Policy(disguise=Sine())
@@ -162,6 +164,44 @@ def test_max_per_recording_takes_a_fair_sample() -> None:
     # 120 draws of 40: each is missed with a chance of 5 %, a half of them with none.
     assert len(set(drawn)) > 30
     assert abs(np.mean(drawn) - 19.5) < 5
+
+
+LENGTHS = [4, 5, 1, 9, 9, 2, 2, 2, 3, 2, 9]  # seconds
+
+
+def in_segments(method: Together, tally: Tally, mute: tuple[Segment, ...] = ()) -> Iterator[Snippet]:
+    starts = np.cumsum([0, *LENGTHS])
+    segments = [Segment(int(a) * RATE, int(b) * RATE - 800) for a, b in itertools.pairwise(starts)]
+    audio = Audio(np.random.default_rng(2).standard_normal(starts[-1] * RATE) * 0.1, RATE)
+    return deidentify(audio, Policy(disguise=method), segments=segments, mute=mute, tally=tally)
+
+
+def test_short_pieces_go_together_and_long_ones_alone() -> None:
+    method, tally = Together(), Tally()
+    snippets = list(in_segments(method, tally))
+    assert [round(s.seconds) for s in snippets] == LENGTHS
+    together = [[round(samples / RATE) for samples in group] for group in method.given]
+    assert together == [[4, 5, 1], [9], [9], [2, 2, 2, 3], [2], [9]]
+    assert len({round(frequency(s.samples)) for s in snippets}) == len(LENGTHS)
+
+
+def test_one_that_fails_takes_none_before_it_along() -> None:
+    tally = Tally()
+    out: list[int] = []
+    with pytest.raises(ArithmeticError):
+        out.extend(round(s.seconds) for s in in_segments(Together(refused=3 * RATE - 800), tally))
+    assert out == LENGTHS[:8]
+    assert tally.snippets == 8
+    assert tally.released_seconds == pytest.approx(sum(LENGTHS[:8]) - 8 * 0.05)
+
+
+def test_what_came_before_an_error_is_passed_on_before_it() -> None:
+    tally, past_its_end = Tally(), (Segment(100 * RATE, 101 * RATE),)
+    out: list[int] = []
+    with pytest.raises(RecordingError):
+        out.extend(round(s.seconds) for s in in_segments(Together(), tally, past_its_end))
+    assert out == LENGTHS
+    assert tally.snippets == len(out)
 
 
 @pytest.mark.parametrize("sizes", [(7_000,), (RATE * 200,), (1, 99_999, 3)])

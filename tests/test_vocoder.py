@@ -19,6 +19,7 @@ from deident.disguise.vocoder_erase import (
     tract_ratio,
 )
 from deident.disguise.vocoder_tables import CENTRES, COVARIANCE, MEANS, SPREADS
+from deident.dsp.joined import Joined
 from deident.dsp.level import rms
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker
@@ -183,8 +184,12 @@ def found(frames: int = 600, spread: float = 1.0) -> tuple[np.ndarray, Speech]:
     """Cepstra about the common means, and a speech all of whose frames are loud and voiced."""
     moves = spread * RNG.multivariate_normal(np.zeros(ORDER), COVARIANCE[:ORDER, :ORDER], frames)
     cepstra = (MEANS[0, :ORDER] + moves * SPREADS[0, :ORDER]).astype(np.float32)
-    ones = np.ones(frames, np.float32)
-    return cepstra, Speech(cepstra, ones, ones, ones, np.zeros(frames, np.float32), 1.0)
+    return cepstra, all_voiced(cepstra)
+
+
+def all_voiced(cepstra: np.ndarray) -> Speech:
+    ones = np.ones(len(cepstra), np.float32)
+    return Speech(Joined((len(cepstra),)), cepstra, ones, ones, ones, 0 * ones, np.ones(1, np.float32))
 
 
 def test_means_become_the_common_ones() -> None:
@@ -211,10 +216,10 @@ def test_covariances_become_the_common_one() -> None:
     mixing = np.eye(ORDER) + 0.3 * RNG.standard_normal((ORDER, ORDER))
     moves = (RNG.standard_normal((4_000, ORDER)) @ mixing).astype(np.float32)
     common = COVARIANCE[:ORDER, :ORDER]
-    out = moves @ covariance_map(moves, about, 1.0, 1.0)
+    out = moves @ covariance_map(moves, about, 1.0, 1.0)[0]
     before = np.abs(np.cov(moves.T) - common).max()
     assert np.abs(np.cov(out.T) - common).max() < 0.1 < 0.3 * before
-    assert covariance_map(moves, about, 1.0, 0.0) == pytest.approx(np.eye(ORDER))
+    assert covariance_map(moves, about, 1.0, 0.0)[0] == pytest.approx(np.eye(ORDER))
 
 
 def test_sounds_go_to_their_common_places() -> None:
@@ -242,10 +247,9 @@ def test_a_moved_vocal_tract_is_noticed(ratio: float) -> None:
     cepstrum = MelCepstrum(Stft(), order=ORDER)
     which = RNG.integers(len(CENTRES), size=1_500)
     cepstra = (MEANS[0, :ORDER] + CENTRES[which, :ORDER] * SPREADS[0, :ORDER]).astype(np.float32)
-    ones = np.ones(len(cepstra), np.float32)
-    about = Speech(cepstra, ones, ones, ones, 0 * ones, 1.0)
+    about = all_voiced(cepstra)
     moved = dataclasses.replace(about, cepstra=cepstra @ rewarp(cepstrum, ratio))
-    change = tract_ratio(moved, cepstrum) / tract_ratio(about, cepstrum)
+    [change] = tract_ratio(moved, cepstrum) / tract_ratio(about, cepstrum)
     assert np.log(change) / np.log(ratio) == pytest.approx(1.0, abs=0.6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -33,11 +34,23 @@ class Method(Generic[V]):
 
     replaces_quiet: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "apply" in vars(cls) and "apply_all" not in vars(
+            cls
+        ):  # what it inherits would pass its `apply` by
+            cls.apply_all = Method.apply_all  # type: ignore[method-assign]
+
     def draw(self, rng: np.random.Generator) -> V:
         raise NotImplementedError
 
     def apply(self, audio: Audio, voice: V) -> Audio:
         raise NotImplementedError
+
+    def apply_all(self, audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
+        """`apply` for each audio and its voice. A method that can do short ones together does so here, with the
+        same samples but for rounding."""
+        return [self.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
 
     def __call__(self, samples: npt.NDArray[Any], sample_rate: int) -> npt.NDArray[np.float32]:
         """`samples` under a fresh voice.
@@ -57,6 +70,13 @@ class Method(Generic[V]):
         inside = Audio(soxr.resample(row, rate, RATE), RATE)
         out: npt.NDArray[np.float32] = soxr.resample(self.apply(inside, voice).samples[0], RATE, rate)
         return out
+
+
+def apply_all(method: Disguise[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
+    """Each audio in its voice: together where the method knows how, one by one where it is anybody's own."""
+    if isinstance(method, Method):
+        return method.apply_all(audios, voices)
+    return [method.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
 
 
 def check_disguise(value: object) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from deident.audio import Audio
-from deident.disguise.base import Disguise, Method, check_disguise
+from deident.disguise.base import Disguise, Method, apply_all, check_disguise
 from deident.errors import SettingError
 
 
@@ -52,3 +53,9 @@ class Chain(Method[tuple[Any, ...]]):
         for method, part in zip(self.methods, voice, strict=True):
             audio = method.apply(audio, part)
         return audio
+
+    def apply_all(self, audios: Sequence[Audio], voices: Sequence[tuple[Any, ...]]) -> list[Audio]:
+        out = list(audios)
+        for method, parts in zip(self.methods, zip(*voices, strict=True), strict=True):
+            out = apply_all(method, out, parts)
+        return out

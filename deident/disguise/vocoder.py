@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import ClassVar
@@ -22,7 +23,8 @@ from deident.disguise.vocoder_erase import (
     tract_ratio,
 )
 from deident.disguise.vocoder_tables import SPREADS
-from deident.dsp.excitation import add_pulses, noise, pulse_shapes
+from deident.dsp.excitation import add_pulses, fill_with_noise, pulse_shapes, shape_size
+from deident.dsp.joined import Joined
 from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.pitch import PitchTracker
@@ -43,6 +45,9 @@ _NEPERS = np.log(10.0) / 20.0  # to a decibel
 
 _BINS_HZ = CEPSTRUM.bins_hz
 _PLACES = mel(_BINS_HZ) / mel(HIGHEST_HZ)  # of the bins, 0 to 1
+_COMFORTS = np.stack(  # (knots, bins) from what is drawn at knots to bins, by straight lines
+    [np.interp(_PLACES, np.linspace(0.0, 1.0, COMFORT_KNOTS), knot) for knot in np.eye(COMFORT_KNOTS)]
+)
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,10 @@ class VocoderVoice:
 
 @dataclass(frozen=True)
 class _Score:
-    """What to sing, frame by frame of the output. The cepstra have a one at their end."""
+    """What to sing, frame by frame of the output. The cepstra have the tilt at their end."""
 
+    lengths: list[int]
+    joined: Joined
     cepstra: Floats
     voiced: Floats
     spoken: Floats
@@ -165,100 +172,157 @@ class Vocoder(Method[VocoderVoice]):
 
     def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
         """The same words in another voice; as long as the input, or shorter."""
-        samples = at_work_rate(audio)
-        if not max(samples.max(initial=0.0), -samples.min(initial=0.0)):
-            return Audio(np.zeros_like(samples), RATE)
+        return self._each([audio], [voice])[0]
+
+    def apply_all(self, audios: Sequence[Audio], voices: Sequence[VocoderVoice]) -> list[Audio]:
+        """`apply` for each audio and its voice, in one pass: so, a second costs as little in short audios as in
+        a long one."""
+        return self._each(audios, voices)
+
+    def _each(self, audios: Sequence[Audio], voices: Sequence[VocoderVoice]) -> list[Audio]:
+        sounds = [at_work_rate(audio) for audio in audios]
+        out: dict[int, Audio] = {}
+        alike: dict[object, list[int]] = {}
+        for index, (samples, voice) in enumerate(zip(sounds, voices, strict=True)):
+            if samples.any():
+                alike.setdefault(_kind(voice), []).append(index)
+            else:
+                out[index] = Audio(np.zeros_like(samples), RATE)
+        for those in alike.values():
+            revoiced = self._together([sounds[index] for index in those], [voices[index] for index in those])
+            out.update(zip(those, revoiced, strict=True))
+        return [out[index] for index in range(len(sounds))]
+
+    def _together(self, snippets: list[Floats], voices: list[VocoderVoice]) -> list[Audio]:
+        """Each snippet, (samples,), in its voice, of voices of one `_kind`."""
         cepstrum = CEPSTRUM if self.order == CEPSTRUM.order else replace(CEPSTRUM, order=self.order)
         speech = analyse(
-            samples, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
+            snippets, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
         )
-        rng = _generator(voice)
-        pace = self._pace(speech, voice, rng.random())
-        length = max(1, min(len(samples), int(pace.sum() * _STFT.hop) - (_STFT.size - _STFT.hop)))
-        times = np.arange(_STFT.frames(length), dtype=np.float64) + 0.5
-        where = places(pace, times)
-        tracks = np.ones((len(pace), self.order + 4), dtype=np.float32)
-        tracks[:, : self.order] = self._erased(speech, cepstrum, voice)
+        rngs = [_generator(voice) for voice in voices]
+        pace = self._pace(speech, voices, np.array([rng.random() for rng in rngs]))
+        most = speech.joined.sums(pace) * _STFT.hop - (_STFT.size - _STFT.hop)
+        lengths = [max(1, min(len(s), int(m))) for s, m in zip(snippets, most.tolist(), strict=True)]
+        score = self._score(speech, cepstrum, voices, pace, lengths)
+        sound = self._sung(score, cepstrum, voices, _source(score, voices, rngs))
+        return _levelled(sound, score, speech.level)
+
+    def _score(
+        self,
+        speech: Speech,
+        cepstrum: MelCepstrum,
+        voices: list[VocoderVoice],
+        pace: Doubles,
+        lengths: list[int],
+    ) -> _Score:
+        """What was said, as the drawn voices say it, at their pace."""
+        joined, into, order = speech.joined, _STFT.joined(lengths), self.order
+        tracks = np.empty((joined.frames, order + 4), dtype=np.float32)
+        tracks[:, :order] = self._erased(speech, cepstrum, voices)
+        tracks[:, order] = joined.spread(_drawn(voices, "tilt_db"))
         tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.spoken
-        tracks[:, -1] = contour(speech, voice.f0_octaves)
-        tracks = rows_at(tracks, where)
-        score = _Score(tracks[:, : self.order + 1], *np.ascontiguousarray(tracks[:, -3:].T))
-        sound = self._sung(score, cepstrum, voice, _source(score, voice, length, rng))
-        return Audio(_levelled(sound, score.spoken, speech.level), RATE)
+        tracks[:, -1] = contour(speech, _drawn(voices, "f0_octaves"))
+        tracks = rows_at(tracks, places(pace, joined, into))
+        cepstra = tracks[:, : order + 1]
+        voiced, spoken, octaves = np.ascontiguousarray(tracks[:, -3:].T)
+        cepstra[:, 0] += np.log(spoken + np.float32(1e-12))  # the gate, in the envelope's measure
+        return _Score(lengths, into, cepstra, voiced, spoken, octaves)
 
-    def _erased(self, speech: Speech, cepstrum: MelCepstrum, voice: VocoderVoice) -> Floats:
-        """(frames, order) cepstra of what was said, as the drawn voice moves."""
-        cepstra = speech.cepstra
+    def _erased(self, speech: Speech, cepstrum: MelCepstrum, voices: list[VocoderVoice]) -> Floats:
+        """(frames, order) cepstra of what was said, as the drawn voices move."""
+        joined, cepstra, spreads = speech.joined, speech.cepstra, SPREADS[0, : self.order]
         if self.tract_norm:
-            cepstra = cepstra @ rewarp(cepstrum, tract_ratio(speech, cepstrum) ** -self.tract_norm)
+            ratios = tract_ratio(speech, cepstrum) ** -self.tract_norm
+            cepstra = joined.through(cepstra, rewarp(cepstrum, ratios))
         centre, moves = normalise_means(cepstra, speech, self.mean, self.classes)
         if self.spread:
             moves = normalise_spread(moves, speech, self.spread)
         if self.sounds or self.settle:
             moves = normalise_sounds(moves, speech, self.sounds, self.settle)
-        onward = np.diag(SPREADS[0, : self.order] * np.array(voice.spreads, dtype=np.float32))
-        onward[1:, 1:] *= np.float32(self.sharpness)
+        onward = spreads * _drawn(voices, "spreads")
+        onward[:, 1:] *= np.float32(self.sharpness)
         if self.covariance:
-            onward = covariance_map(moves, speech, self.covariance_frames, self.covariance) @ onward
-        moves = smooth(moves @ onward, voice.smoothing)
+            carried = covariance_map(moves, speech, self.covariance_frames, self.covariance)
+            moves = joined.through(moves, carried * onward[:, None])
+        else:
+            moves = moves * joined.spread(onward)
+        moves = smooth(moves, voices[0].smoothing, joined)
         moves += centre
-        moves += SPREADS[0, : self.order] * np.array(voice.colour, dtype=np.float32)
+        moves += joined.spread(spreads * _drawn(voices, "colour"))
         return moves
 
-    def _pace(self, speech: Speech, voice: VocoderVoice, start: float) -> Doubles:
+    def _pace(self, speech: Speech, voices: list[VocoderVoice], start: Doubles) -> Doubles:
         """(frames,) how many frames of output each frame becomes; together no more than there are."""
-        curve = eased(
-            np.array(voice.timing), self.timing_seconds * _FRAMES_PER_SECOND, len(speech.spoken), start
-        )
-        pace = clamp_runs(np.exp(curve), speech.spoken < 0.3, voice.pause_seconds * _FRAMES_PER_SECOND)
-        pace *= min(1.0, len(pace) / float(pace.sum()))
+        joined = speech.joined
+        timing = np.array([voice.timing for voice in voices])
+        curve = eased(timing, self.timing_seconds * _FRAMES_PER_SECOND, joined, start)
+        pauses = np.array([voice.pause_seconds for voice in voices]) * _FRAMES_PER_SECOND
+        pace = clamp_runs(np.exp(curve), speech.spoken < 0.3, pauses, joined)
+        pace *= joined.spread(np.minimum(1.0, np.array(joined.counts) / joined.sums(pace)))
         return pace
 
-    def _sung(self, score: _Score, cepstrum: MelCepstrum, voice: VocoderVoice, source: Floats) -> Floats:
-        """(samples,) the source under the envelope of the score."""
-        basis, comfort = self._colours(cepstrum, voice)
-        score.cepstra[:, 0] += np.log(score.spoken + np.float32(1e-12))  # the gate, in the envelope's measure
+    def _sung(
+        self, score: _Score, cepstrum: MelCepstrum, voices: list[VocoderVoice], source: Floats
+    ) -> Floats:
+        """(padded,) the source under the envelope of the score."""
+        basis = _basis(cepstrum, voices[0].tract, voices[0].warp)
+        comfort = self._comfort(voices)
 
         def colour(frames: slice, spectra: Complexes) -> Complexes:
             envelope = score.cepstra[frames] @ basis
             np.exp(envelope, out=envelope)
-            envelope += comfort
+            envelope += score.joined.spread(comfort, frames)
             spectra *= envelope
             spectra[:, :2] = 0.0
             return spectra
 
-        return _STFT.process(source, colour)
+        return _STFT.process_padded(source, colour)
 
-    def _colours(self, cepstrum: MelCepstrum, voice: VocoderVoice) -> tuple[Floats, Floats]:
-        """(order + 1, bins) from cepstra and a one to log amplitude as drawn, and (bins,) the amplitude of the
-        comfort noise."""
-        tilt = (voice.tilt_db * _NEPERS * (_PLACES - 0.5)).astype(np.float32)
-        knots = np.linspace(0.0, 1.0, COMFORT_KNOTS)
-        comfort = 0.25 * np.interp(_PLACES, knots, voice.comfort) - self.comfort_db * _NEPERS - _PLACES
-        basis = np.vstack((_basis(cepstrum, voice.tract, voice.warp), tilt))
-        return basis, np.exp(comfort).astype(np.float32)
+    def _comfort(self, voices: list[VocoderVoice]) -> Floats:
+        """(voices, bins) the amplitude of the noise between words."""
+        drawn = np.array([voice.comfort for voice in voices]) @ _COMFORTS
+        comfort: Floats = np.exp(0.25 * drawn - self.comfort_db * _NEPERS - _PLACES).astype(np.float32)
+        return comfort
+
+
+def _kind(voice: VocoderVoice) -> object:
+    """What voices have to share to be sung together. By default nothing of it is drawn."""
+    return voice.tract, voice.warp, voice.smoothing, shape_size(max(voice.delays))
+
+
+def _drawn(voices: list[VocoderVoice], name: str) -> Floats:
+    """(voices, ...) what was drawn for each."""
+    return np.array([getattr(voice, name) for voice in voices], dtype=np.float32)
 
 
 @lru_cache(1)  # by default nothing of it is drawn, and what is drawn is not kept
 def _basis(cepstrum: MelCepstrum, tract: float, warp: tuple[float, ...]) -> Floats:
-    """(order, bins) from cepstra to log amplitude, with formants and frequencies moved."""
+    """(order + 1, bins) from cepstra to log amplitude, with formants and frequencies moved; and from a tilt in
+    dB over the band."""
     highest = mel(HIGHEST_HZ)
     moved = mel(np.minimum(_BINS_HZ / tract, HIGHEST_HZ))
     knots = np.linspace(0.0, highest, len(warp) + 1)
     source = np.interp(moved, knots, highest * np.array((0.0, *warp)))
-    return cepstrum.basis_at(source) * np.float32(0.5)  # amplitude, not power
+    tilt = (_NEPERS * (_PLACES - 0.5)).astype(np.float32)
+    return np.vstack((cepstrum.basis_at(source) * np.float32(0.5), tilt))  # amplitude, not power
 
 
-def _source(score: _Score, voice: VocoderVoice, length: int, rng: np.random.Generator) -> Floats:
-    """(length,) what the throat does, all of it white but for the balance of pulses and noise."""
-    hop, frames = _STFT.hop, len(score.voiced)
-    drift = eased(0.02 * rng.standard_normal(TIMING_KNOTS), 20.0, frames)
-    f0_hz = voice.f0_hz * np.exp(np.log(2.0) * score.octaves + drift)
-    sound = noise(rng, score.voiced, voice.breath, hop)[hop // 2 :]
-    shapes = pulse_shapes(voice.breath, np.array(voice.delays))
-    add_pulses(sound, f0_hz, np.sqrt(score.voiced), hop, rng.random(), shapes)
-    return sound[:length]
+def _source(score: _Score, voices: list[VocoderVoice], rngs: list[np.random.Generator]) -> Floats:
+    """(padded,) what the throat does, all of it white but for the balance of pulses and noise."""
+    hop, joined = _STFT.hop, score.joined
+    knots = 0.02 * np.array([rng.standard_normal(TIMING_KNOTS) for rng in rngs])
+    drift = eased(knots, 20.0, joined)
+    f0_hz = np.array([voice.f0_hz for voice in voices])
+    f0_hz = joined.spread(f0_hz) * np.exp(np.log(2.0) * score.octaves + drift)
+    breath = np.array([voice.breath for voice in voices])
+    padded = np.empty((joined.frames + 1) * hop, dtype=np.float32)
+    fill_with_noise(padded[hop // 2 : -hop // 2], rngs, score.voiced, breath, hop, joined)
+    shapes = pulse_shapes(breath, np.array([voice.delays for voice in voices]))
+    phase = np.array([rng.random() for rng in rngs])
+    add_pulses(padded[hop:], f0_hz, np.sqrt(score.voiced), hop, phase, shapes, joined)
+    _hush(padded, score)
+    return padded
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -298,13 +362,35 @@ def _generator(voice: VocoderVoice) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words, pool_size=8)))
 
 
-def _levelled(sound: Floats, spoken: Floats, level: float) -> Floats:
-    """`sound`, which is changed, at the constant level, less where the source was all but silent; its peaks
-    rounded, not clipped."""
-    hop = _STFT.hop
-    edges = np.append(np.arange(0, len(sound) + hop // 2, hop) - hop // 2, len(sound)).clip(0)
-    weight = spoken[: len(edges) - 1]
-    energy = np.add.reduceat(np.square(sound), edges[:-1])
-    power = float(weight @ energy) / (float(weight @ np.diff(edges)) + 1e-3)
-    sound *= np.float32(LEVEL / (power + 1e-12) ** 0.5 * min(1.0, (level / SILENCE) ** 0.5))
-    return bend_peaks(sound)
+def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Audio]:
+    """Each snippet in (padded,) sound, which is changed: at the constant level, less where the source was all
+    but silent; peaks rounded, not clipped."""
+    hop, joined = _STFT.hop, score.joined
+    _hush(sound, score)
+    rows = sound[hop // 2 : -hop // 2].reshape(-1, hop)
+    energy = joined.sums(score.spoken * np.einsum("ij,ij->i", rows, rows))
+    ends = joined.spread(np.array(score.lengths))
+    middles = joined.local * hop
+    samples = np.minimum(middles + hop // 2, ends) - np.minimum(np.maximum(middles - hop // 2, 0), ends)
+    power = energy / (joined.sums(score.spoken * samples.astype(np.float32)) + np.float32(1e-3))
+    gain = LEVEL / np.sqrt(power + 1e-12) * np.minimum(1.0, np.sqrt(level / SILENCE))
+    made = (
+        Audio.trusted if np.isfinite(gain * power).all() else Audio
+    )  # a sample that is not tells in its power
+    pieces = _pieces(sound, score)
+    return [made(bend_peaks(own * amount)[None], RATE) for own, amount in zip(pieces, gain, strict=True)]
+
+
+def _pieces(padded: Floats, score: _Score) -> list[Floats]:
+    """(samples,) views of each snippet."""
+    firsts = _STFT.firsts(score.joined)
+    return [padded[first : first + length] for first, length in zip(firsts, score.lengths, strict=True)]
+
+
+def _hush(padded: Floats, score: _Score) -> None:
+    """Silence what lies between the snippets."""
+    end = 0
+    for first, length in zip(_STFT.firsts(score.joined), score.lengths, strict=True):
+        padded[end:first] = 0.0
+        end = first + length
+    padded[end:] = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -9,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.disguise.vocoder_tables import BANDS, CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
+from deident.dsp.joined import Joined
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Floats
-from deident.dsp.timing import smooth
+from deident.dsp.timing import Doubles, smooth
 
 FEW = 4.0  # frames of evidence at which a snippet's own statistics count as much as the common ones
 LOUD = 95  # percentile of the frames' powers that stands for the level of the speech
@@ -26,27 +28,29 @@ TRACT_SPREAD = 0.12  # standard deviation of a speaker's vocal tract, in nepers
 
 @dataclass(frozen=True)
 class Speech:
-    """What the analysis found, frame by frame of the transform.
+    """What the analysis found, frame by frame of the transform, in snippets that are done together.
 
-    cepstra : (frames, order) of the log envelope.   loud : (frames,) 0 to 1, what statistics are taken of.
-    spoken : (frames,) 0 to 1, what is heard.   voiced : (frames,) 0 to 1.   octaves : (frames,) the pitch
-    over its median, 0 where unvoiced.   level : mean square of the loud frames, full scale 1."""
+    joined : whose the frames are.   cepstra : (frames, order) of the log envelope.   loud : (frames,) 0 to 1,
+    what statistics are taken of.   spoken : (frames,) 0 to 1, what is heard.   voiced : (frames,) 0 to 1.
+    octaves : (frames,) the pitch over its median, 0 where unvoiced.   level : (snippets,) mean square of the
+    loud frames, full scale 1."""
 
+    joined: Joined
     cepstra: Floats
     loud: Floats
     spoken: Floats
     voiced: Floats
     octaves: Floats
-    level: float
+    level: Floats
 
     @cached_property
-    def evidence(self) -> float:
-        """How many loud frames there are."""
-        return float(self.loud.sum())
+    def evidence(self) -> Floats:
+        """(snippets,) how many loud frames there are."""
+        return self.joined.sums(self.loud)
 
 
 def analyse(
-    samples: Floats,
+    snippets: Sequence[Floats],
     cepstrum: MelCepstrum,
     tracker: PitchTracker,
     *,
@@ -54,76 +58,100 @@ def analyse(
     noise: float,
     gate_db: float,
 ) -> Speech:
-    """Envelope, voicing and presence of speech in each frame, of a common long-term spectrum.
+    """Envelope, voicing and presence of speech in each frame of (samples,) snippets, of a common long-term
+    spectrum.
 
     floor_db : what is further below a band's average is not told apart.   noise : how many times the noise of
     a band is taken off it.   gate_db : a frame further below the loud ones is no speech."""
-    powers = cepstrum.band_powers(samples)
+    stft = cepstrum.stft
+    joined = stft.joined([len(samples) for samples in snippets])
+    powers = cepstrum.powers_of_padded(stft.lay(snippets, joined), joined.frames)
     total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
-    level = float(_ranked(total, LOUD)) + 1e-12
-    level_db = 10.0 * np.log10(total / np.float32(level) + np.float32(1e-6))
+    level: Floats = np.array([_ranked(total[own], LOUD) for own in joined.slices]) + np.float32(1e-12)
+    level_db = np.float32(10.0) * np.log10(total / joined.spread(level) + np.float32(1e-6))
     loud, spoken, audible = _above(level_db, (-18.0, -gate_db, -24.0), (1.5, 2.2, 1.7))
     if noise:
-        powers -= np.float32(noise) * _ranked(powers.T, QUIET)
+        quiet = np.array([_ranked(powers[own].T, QUIET) for own in joined.slices])
+        powers -= joined.spread(np.float32(noise) * quiet)
         np.maximum(powers, np.float32(0.0), out=powers)
-    average = loud @ powers / (loud.sum() + np.float32(1e-3))
-    powers *= BANDS / (average + np.float32(1e-6 * level))
+    average = joined.products(loud[None], powers)[:, 0] / (joined.sums(loud)[:, None] + np.float32(1e-3))
+    powers *= joined.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
-    strength, octaves = _pitch(samples, cepstrum, tracker, len(total))
+    strength, octaves = _pitch(snippets, cepstrum, tracker, joined)
     (voiced,) = _above(strength, (0.5,), (0.07,))
     voiced *= audible
     # Power per mean square: size / 2 by Parseval, three times that as mel bands dwell where speech is strong.
-    energy = 1.5 * cepstrum.stft.size
-    return Speech(powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
+    energy = np.float32(1.5 * stft.size)
+    return Speech(joined, powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
 
 
 def _pitch(
-    samples: Floats, cepstrum: MelCepstrum, tracker: PitchTracker, frames: int
+    snippets: Sequence[Floats], cepstrum: MelCepstrum, tracker: PitchTracker, joined: Joined
 ) -> tuple[Floats, Floats]:
-    """How periodic each frame is, and its pitch over the median, in octaves."""
+    """How periodic each frame is, and its pitch over the median of its snippet, in octaves."""
     stft = cepstrum.stft
-    pitch = tracker.track(samples)
-    centres = (np.arange(frames) + 1) * stft.hop - stft.size // 2
-    at = np.clip((centres + tracker.hop // 2) // tracker.hop, 0, len(pitch.f0_hz) - 1)
-    octaves = np.zeros(frames, dtype=np.float32)
-    if (middle := pitch.median_hz) > 0.0:
-        f0_hz = pitch.f0_hz[at]
-        np.log2(f0_hz / np.float32(middle), out=octaves, where=f0_hz > 0.0)
-    return smooth(pitch.strength[at], 0.5), octaves.clip(-0.6, 0.6, out=octaves)
+    pitches = tracker.track_all(snippets)
+    tracked = Joined(tuple(len(pitch.f0_hz) for pitch in pitches))
+    centres = (joined.local + 1) * stft.hop - stft.size // 2
+    at = np.maximum((centres + tracker.hop // 2) // tracker.hop, 0) + joined.spread(tracked.starts)
+    np.minimum(at, joined.spread(tracked.stops - 1), out=at)
+    middle = np.array([pitch.median_hz or 1.0 for pitch in pitches], dtype=np.float32)
+    octaves = np.zeros(joined.frames, dtype=np.float32)
+    f0_hz = np.concatenate([pitch.f0_hz for pitch in pitches])[at]
+    np.log2(f0_hz / joined.spread(middle), out=octaves, where=f0_hz > 0.0)
+    strength = np.concatenate([pitch.strength for pitch in pitches])[at]
+    return smooth(strength, 0.5, joined), octaves.clip(-0.6, 0.6, out=octaves)
 
 
-def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> float:
-    """How far the formants lie above those of the average speaker: the likeliest ratio under the sounds of
-    average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
-    heard = np.flatnonzero(speech.voiced * speech.loud > 0.25)[::STRIDE]
-    if len(heard) < 3:
-        return 1.0
+def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> Doubles:
+    """(snippets,) how far the formants lie above those of the average speaker: the likeliest ratio under the
+    sounds of average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
+    strong = speech.voiced * speech.loud > 0.25
+    heard = [np.flatnonzero(strong[own])[::STRIDE] + own.start for own in speech.joined.slices]
+    told = [index for index, frames in enumerate(heard) if len(frames) >= 3]
+    ratios = np.ones(len(heard))
+    if told:
+        joined = Joined(tuple(len(heard[index]) for index in told))
+        frames = np.concatenate([heard[index] for index in told])
+        ratios[told] = _likeliest(_evidence(speech.cepstra[frames], joined, cepstrum))
+    return ratios
+
+
+def _evidence(cepstra: Floats, joined: Joined, cepstrum: MelCepstrum) -> Doubles:
+    """(snippets, ratios) the log likelihood of each ratio, of voiced frames."""
     shapes = slice(SHAPES.start, min(SHAPES.stop, cepstrum.order))
-    moved = speech.cepstra[heard] @ _rewarps(cepstrum, shapes)
-    moved -= moved.mean(axis=0)
-    moved = moved.reshape(len(heard), len(RATIOS), -1)
-    target = SPREADS[0, shapes] ** 2
-    found = np.einsum("frs,frs->rs", moved, moved)
-    found += np.float32(FEW) * target
-    moved *= np.sqrt(np.float32(len(heard) + FEW) / found)
-    worth = _log_sounds(moved.reshape(-1, moved.shape[2]), shapes.start)
+    moved = cepstra @ _rewarps(cepstrum, shapes)
+    count = np.array(joined.counts, dtype=np.float32)[:, None]
+    ones = np.ones((1, len(moved)), dtype=np.float32)
+    moved -= joined.spread(joined.products(ones, moved)[:, 0] / count)
+    found = joined.products(ones, np.square(moved))[:, 0]
+    found += np.float32(FEW) * np.tile(SPREADS[0, shapes] ** 2, len(RATIOS))
+    moved *= joined.spread(np.sqrt((count + np.float32(FEW)) / found))
+    worth = _log_sounds(moved.reshape(len(moved) * len(RATIOS), -1), shapes.start)
     peak = worth.max(axis=0)
     worth -= peak
     np.exp(worth, out=worth)
     peak += np.log(worth.sum(axis=0))
-    evidence = peak.reshape(len(heard), -1).sum(axis=0) / 1.5  # frames are not independent
-    evidence -= _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
-    best = min(max(int(evidence.argmax()), 1), len(RATIOS) - 2)
-    below, middle, above = evidence[best - 1 : best + 2].tolist()
+    evidence = joined.products(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5  # frames are not independent
+    return evidence - _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
+
+
+def _likeliest(evidence: Doubles) -> Doubles:
+    """(snippets,) the inverse of the ratio at which (snippets, ratios) are largest, by a parabola."""
+    best = np.minimum(np.maximum(evidence.argmax(axis=1), 1), len(RATIOS) - 2)
+    at = best + np.arange(0, evidence.size, len(RATIOS))
+    below, middle, above = (evidence.take(at + step) for step in (-1, 0, 1))
     bend = 2.0 * middle - below - above
-    shift = min(max(0.5 * (above - below) / bend, -1.0), 1.0) if bend > 0.0 else 0.0
-    return float(1.0 / np.exp(_LOG_RATIOS[best] + 0.06 * shift))
+    shift = np.divide(0.5 * (above - below), bend, out=np.zeros_like(bend), where=bend > 0.0)
+    ratios: Doubles = np.exp(-_LOG_RATIOS[best] - 0.06 * np.minimum(np.maximum(shift, -1.0), 1.0))
+    return ratios
 
 
-def rewarp(cepstrum: MelCepstrum, ratio: float) -> Floats:
-    """(order, order) float32: cepstra @ it = cepstra of the envelope with every formant at `ratio` times."""
-    back: Floats = cepstrum.basis(cepstrum.bands_hz / ratio) @ cepstrum.analysis
+def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float) -> Floats:
+    """(..., order, order) float32 for (...,) ratios: cepstra @ it = cepstra of the envelope with every formant
+    at `ratio` times."""
+    back: Floats = cepstrum.basis(cepstrum.bands_hz / np.asarray(ratio)[..., None]) @ cepstrum.analysis
     return back
 
 
@@ -133,36 +161,40 @@ def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: boo
     amount : 0 to 1, how far the snippet's mean goes to the common one.   classes : voiced and unvoiced frames
     have means of their own. A snippet's statistics count with a few frames of the common ones, as it may be
     short."""
-    order = cepstra.shape[1]
+    joined, order = speech.joined, cepstra.shape[1]
     common = MEANS[::-1, :order].copy()
     common[1] -= common[0]
     kinds = np.ones((len(cepstra), 2), dtype=np.float32)  # a mean for all frames, and what voicing adds
     kinds[:, 1] = speech.voiced
     weights = kinds.T * speech.loud
     weights[0] -= weights[1]  # of others, and of voiced ones
-    away = weights @ cepstra - (weights @ kinds) @ common
-    share = weights @ kinds[:, 0]
-    own = np.zeros_like(common)
-    own[0] = away.sum(axis=0) / np.float32(speech.evidence + 1e-3)
+    counts = joined.products(weights, kinds)
+    away = joined.products(weights, cepstra) - counts @ common
+    share = counts[:, :, :1]
+    own = np.zeros_like(away)
+    own[:, 0] = away.sum(axis=1) / (speech.evidence[:, None] + np.float32(1e-3))
     if classes:
-        away -= share[:, None] * own[0]
-        away /= share[:, None] + np.float32(FEW)
-        away[1] -= away[0]
+        away -= share * own[:, :1]
+        away /= share + np.float32(FEW)
+        away[:, 1] -= away[:, 0]
         own += away
-    moved = cepstra - kinds @ (common + own)
+    moved = cepstra - joined.through(kinds, common + own)
     moved /= SPREADS[0, :order]
-    return kinds @ (common + np.float32(1.0 - amount) * own), moved
+    own *= np.float32(1.0 - amount)
+    return joined.through(kinds, common + own), moved
 
 
 def normalise_spread(moves: Floats, speech: Speech, amount: float) -> Floats:
     """`moves` with the variance of each cepstrum brought to the common one, by `amount` of 0 to 1."""
-    order = moves.shape[1]
-    total = speech.evidence
-    share = float(speech.loud @ speech.voiced) / (total + 1e-3)
-    target = np.float32(share) + np.float32(1.0 - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
-    found = speech.loud @ np.square(moves)
+    joined, order = speech.joined, moves.shape[1]
+    total = speech.evidence[:, None]
+    share = joined.sums(speech.loud * speech.voiced)[:, None] / (total + np.float32(1e-3))
+    target = share + (np.float32(1.0) - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
+    found = joined.products(speech.loud[None], np.square(moves))[:, 0]
     found += np.float32(FEW) * target
-    return moves * (target * np.float32(total + FEW) / found) ** np.float32(0.5 * amount)
+    gain = (target * (total + np.float32(FEW)) / found) ** np.float32(0.5 * amount)
+    scaled: Floats = moves * joined.spread(gain)
+    return scaled
 
 
 def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float) -> Floats:
@@ -171,22 +203,24 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     amount : 0 to 1, of the way.   settle : 0 to 1, how far each frame then goes to the middle of its sounds.
     Every frame belongs to the sounds of average speech by its likelihood under a Gaussian mixture, and moves
     with them: the means of the mixture adapted as by Gauvain & Lee (1994), backwards."""
+    joined = speech.joined
     share = _log_sounds(moves, 0)
     share -= share.max(axis=0)
     np.exp(share, out=share)
     share /= share.sum(axis=0)
     weight = share * speech.loud
-    count = weight.sum(axis=1)[:, None]
-    centres = CENTRES[:, : moves.shape[1]]
-    away = (weight @ moves - count * centres) / (count + np.float32(3.0))
-    onward = np.float32(settle) * centres - np.float32((1.0 - settle) * amount) * away
-    moved: Floats = share.T @ onward
+    count = np.add.reduceat(weight, joined.starts, axis=1).T[:, :, None]
+    centres: Floats = CENTRES[:, : moves.shape[1]]
+    away: Floats = (joined.products(weight, moves) - count * centres) / (count + np.float32(3.0))
+    away *= np.float32((1.0 - settle) * amount)
+    moved = joined.through(share.T, np.float32(settle) * centres - away)
     moved += np.float32(1.0 - settle) * moves
     return moved
 
 
 def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float) -> Floats:
-    """(order, order) float32: moves @ it have the common covariance, with as little change as can be.
+    """(snippets, order, order) float32: moves through it have the common covariance, with as little change as
+    can be.
 
     evidence : frames at which the snippet's own covariance counts as much as the common one.   amount : 0 to
     1, of the way.
@@ -194,20 +228,23 @@ def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float
     much the speaker's as the sound's."""
     order = moves.shape[1]
     common = COVARIANCE[:order, :order]
-    found = (moves * speech.loud[:, None]).T @ moves
-    found = (found + evidence * common) / (speech.evidence + evidence)
+    found = speech.joined.products((moves * speech.loud[:, None]).T, moves)
+    frames = speech.evidence[:, None, None]
+    found = (found + np.float32(evidence) * common) / (frames + np.float32(evidence))
     root = _common_root(order)
     carried = amount * (root @ _symmetric(root @ found @ root, -0.5) @ root)
-    carried.flat[:: order + 1] += 1.0 - amount
+    carried += (1.0 - amount) * np.eye(order)
     return carried.astype(np.float32)
 
 
-def contour(speech: Speech, octaves: float) -> Floats:
-    """(frames,) the pitch's way about its median, in octaves, of a common range and without its details."""
-    weight = speech.voiced
-    slow = smooth(weight * speech.octaves, 3.0) / (smooth(weight, 3.0) + np.float32(0.05))
-    spread = float(np.sqrt((weight @ np.square(slow)) / (weight.sum() + 1e-3)))
-    slow *= np.float32(octaves / (spread + 0.03))
+def contour(speech: Speech, octaves: Floats) -> Floats:
+    """(frames,) the pitch's way about its median, in octaves, of a common range and without its details.
+
+    octaves : (snippets,) of that range."""
+    joined, weight = speech.joined, speech.voiced
+    slow = smooth(weight * speech.octaves, 3.0, joined) / (smooth(weight, 3.0, joined) + np.float32(0.05))
+    spread = np.sqrt(joined.sums(weight * np.square(slow)) / (joined.sums(weight) + np.float32(1e-3)))
+    slow *= joined.spread(octaves / (spread + np.float32(0.03)))
     return slow
 
 
@@ -250,15 +287,16 @@ def log_weights(first: int, stop: int) -> tuple[Floats, Floats, Floats]:
 
 
 @lru_cache
-def _common_root(order: int) -> npt.NDArray[np.float64]:
+def _common_root(order: int) -> Doubles:
     return _symmetric(COVARIANCE[:order, :order], 0.5)
 
 
-def _symmetric(matrix: npt.NDArray[np.floating], power: float) -> npt.NDArray[np.float64]:
-    """A power of a symmetric positive matrix."""
-    values, vectors = np.linalg.eigh(matrix.astype(np.float64))
-    powered: npt.NDArray[np.float64] = (vectors * np.maximum(values, 1e-4) ** power) @ vectors.T
-    return powered
+def _symmetric(matrices: npt.NDArray[np.floating], power: float) -> Doubles:
+    """A power of symmetric positive matrices, (..., n, n)."""
+    values, vectors = np.linalg.eigh(matrices.astype(np.float64))
+    powered = np.maximum(values, 1e-4)[..., None, :] ** power
+    back: Doubles = (vectors * powered) @ vectors.swapaxes(-1, -2)
+    return back
 
 
 _REWARPS: dict[tuple[MelCepstrum, int], Floats] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp.joined import Joined
 from deident.dsp.level import random_bytes
-from deident.dsp.stft import Complexes, Floats
+from deident.dsp.stft import BLOCK, Complexes, Floats
 
 TAPS = 8  # of the band-limited pulse
 STEPS = 32  # places between two samples where a pulse may lie
@@ -20,20 +22,35 @@ SHAPE = 48  # samples of a pulse's shape, or as many times that as its delays ne
 Doubles = npt.NDArray[np.float64]
 
 
-def noise(rng: np.random.Generator, voiced: Floats, breath: float, hop: int) -> Floats:
-    """(frames·hop,) float32: white and of power 1 where nothing is voiced, what `shares` leaves to noise where
-    all is, and the sum of their powers in between.
+def fill_with_noise(
+    out: Floats,
+    rngs: Sequence[np.random.Generator],
+    voiced: Floats,
+    breath: Doubles,
+    hop: int,
+    joined: Joined,
+) -> None:
+    """Make (frames·hop,) `out` white and of power 1 where nothing is voiced, what `shares` leaves to noise
+    where all is, and the sum of their powers in between.
 
-    voiced : (frames,) 0 to 1, from sample k·hop to the next."""
-    low, high = (np.sqrt(1.0 - voiced * np.float32(1.0 - end))[:, None] for end in _ends(breath))
-    white = random_bytes(len(voiced) * hop + 1, rng).view(np.int8).astype(np.float32)
+    rngs, breath : one of each piece.   voiced : (frames,) 0 to 1, from sample k·hop to the next."""
+    low, high = (
+        np.sqrt(1.0 - voiced * joined.spread(1.0 - end).astype(np.float32))[:, None] for end in _ends(breath)
+    )
     unit = np.float32(0.5 * np.sqrt(12.0) / 256.0)
-    out: Floats = white[1:].reshape(-1, hop) * (unit * (high + low))  # two taps of these two gains
-    out -= white[:-1].reshape(-1, hop) * (unit * (high - low))
-    return out.reshape(-1)
+    now, before = unit * (high + low), unit * (high - low)  # two taps of these two gains
+    rows = out.reshape(-1, hop)
+    for rng, piece in zip(rngs, joined.slices, strict=True):
+        drawn = random_bytes((piece.stop - piece.start) * hop + 1, rng).view(np.int8)
+        for start in range(piece.start, piece.stop, BLOCK):
+            block = slice(start, min(start + BLOCK, piece.stop))
+            own = rows[block]
+            white = drawn[(start - piece.start) * hop :][: own.size + 1].astype(np.float32)
+            np.multiply(white[1:].reshape(-1, hop), now[block], out=own)
+            own -= white[:-1].reshape(-1, hop) * before[block]
 
 
-def shares(breath: float, hz: Doubles) -> Doubles:
+def shares(breath: Doubles | float, hz: Doubles) -> Doubles:
     """The share of noise in the power of voiced sounds at these frequencies: little where a voice is strong,
     most of it at the top. breath : 0 to 1."""
     low, high = _ends(breath)
@@ -41,44 +58,74 @@ def shares(breath: float, hz: Doubles) -> Doubles:
     return rising
 
 
-def _ends(breath: float) -> tuple[float, float]:
+def _ends(breath: Doubles | float) -> tuple[Doubles, Doubles]:
     """The share at 0 Hz and at RATE / 2."""
-    return 0.004 + 0.14 * breath, min(0.95, 0.68 + 0.8 * breath)
+    breath = np.asarray(breath)
+    return 0.004 + 0.14 * breath, np.minimum(0.95, 0.68 + 0.8 * breath)
 
 
-def pulse_shapes(breath: float, delays_seconds: Doubles) -> Floats:
-    """(STEPS, samples) a band-limited pulse at each place between two samples, `LEAD` samples from the left,
-    of what `shares` leaves to pulses.
-
-    delays_seconds : (knots,) its group delay from 0 to RATE / 2, not negative."""
+def shape_size(delay_seconds: float) -> int:
+    """Samples of the shape of a pulse whose group delay is this at most."""
     size = SHAPE
-    while size < 2 * LEAD + RATE * float(delays_seconds.max()):
+    while size < 2 * LEAD + RATE * delay_seconds:
         size *= 2
-    hz = _grid_hz(size // 2 + 1)
-    delay = np.interp(hz, _grid_hz(len(delays_seconds)), delays_seconds)
-    turns = np.cumsum(delay) - 0.5 * (delay + delay[0])
-    response = np.sqrt(1.0 - shares(breath, hz)) * np.exp((-2j * np.pi * RATE / size) * turns)
-    shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response.astype(np.complex64), size)
+    return size
+
+
+def pulse_shapes(breath: Doubles | float, delays_seconds: Doubles) -> Floats:
+    """(..., STEPS, samples) a band-limited pulse at each place between two samples, `LEAD` samples from the
+    left, of what `shares` leaves to pulses.
+
+    breath : (...,).   delays_seconds : (..., knots) its group delay from 0 to RATE / 2, not negative."""
+    size = shape_size(float(delays_seconds.max()))
+    delay = delays_seconds @ _between(delays_seconds.shape[-1], size // 2 + 1)
+    turns = np.cumsum(delay, axis=-1) - 0.5 * (delay + delay[..., :1])
+    pulses = np.sqrt(1.0 - shares(np.asarray(breath)[..., None], _grid_hz(size // 2 + 1)))
+    response = (pulses * np.exp((-2j * np.pi * RATE / size) * turns)).astype(np.complex64)
+    shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response[..., None, :], size, overwrite_x=True)
     return shapes
 
 
-def add_pulses(out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: float, shapes: Floats) -> None:
-    """Add pulses of power 1, whatever their rate, to (samples,) `out`.
+def add_pulses(
+    out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: Doubles, shapes: Floats, joined: Joined
+) -> None:
+    """Add pulses of power 1, whatever their rate, to (frames·hop,) `out`.
 
     f0_hz, gain : (frames,) rate and amplitude of the pulses from sample k·hop to the next.
-    phase : 0 to 1, of the first.   shapes : of `pulse_shapes`, no longer than `out`."""
-    size = shapes.shape[1]
-    cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
-    at = np.interp(np.arange(1, int(cycles[-1]) + 1), cycles, np.arange(len(cycles)) * float(hop))
-    at = at[: np.searchsorted(at, len(out) - size)]
+    phase : (pieces,) 0 to 1, of the first.   shapes : (pieces, STEPS, samples) of `pulse_shapes`."""
+    size = shapes.shape[-1]
+    instants = [
+        _instants(f0_hz[piece], first, hop, piece.start * hop, piece.stop * hop - size)
+        for first, piece in zip(phase.tolist(), joined.slices, strict=True)
+    ]
+    at = np.concatenate(instants)
     whole = at.astype(np.intp)
-    pulses = shapes[((at - whole) * STEPS).astype(np.intp)]
+    rows = ((at - whole) * STEPS).astype(np.intp)
+    rows += np.repeat(STEPS * np.arange(len(shapes)), [len(own) for own in instants])
+    pulses = shapes.reshape(-1, size)[rows]
     height = gain * np.sqrt(RATE / f0_hz).astype(np.float32)
     pulses *= height[whole // hop, None]
     places: Floats = np.ndarray((len(out) - size + 1, size), out.dtype, out, strides=(out.itemsize,) * 2)
     apart = int(size * f0_hz.max() / RATE) + 1
     for first in range(apart):  # pulses that do not overlap are added together
         places[whole[first::apart]] += pulses[first::apart]
+
+
+def _instants(f0_hz: Doubles, phase: float, hop: int, start: int, stop: int) -> Doubles:
+    """(pulses,) the places of those between these samples, of one piece that begins at the first."""
+    cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
+    at = np.interp(
+        np.arange(1, int(cycles[-1]) + 1), cycles, start + hop * np.arange(len(cycles), dtype=np.float64)
+    )
+    within: Doubles = at[: np.searchsorted(at, stop)]
+    return within
+
+
+@lru_cache
+def _between(knots: int, points: int) -> Doubles:
+    """(knots, points) from values at knots to those at points, by straight lines."""
+    columns = [np.interp(_grid_hz(points), _grid_hz(knots), row) for row in np.eye(knots)]
+    return np.stack(columns)
 
 
 @lru_cache

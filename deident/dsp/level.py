@@ -40,11 +40,11 @@ def bend_peaks(samples: Floats) -> Floats:
     """(samples,) bounded to ±1: unchanged up to 0.7, above it KNEE + (1 - KNEE)·tanh of the excess."""
     if max(samples.max(initial=0.0), -samples.min(initial=0.0)) <= KNEE:
         return samples
-    loud = np.abs(samples) > KNEE
+    at = np.flatnonzero(np.abs(samples) > KNEE)
+    loud = samples[at]
+    bent = KNEE + (1.0 - KNEE) * np.tanh((np.abs(loud) - np.float32(KNEE)) / (1.0 - KNEE))
     out = samples.copy()
-    excess = np.abs(samples[loud]) - np.float32(KNEE)
-    bent = KNEE + (1.0 - KNEE) * np.tanh(excess / (1.0 - KNEE))
-    out[loud] = np.copysign(bent.astype(np.float32), samples[loud])
+    out[at] = np.copysign(bent.astype(np.float32), loud)
     return out
 
 

@@ -74,14 +74,14 @@ class MelCepstrum:
         return hertz(self._edges[1:-1])
 
     def basis(self, at_hz: npt.NDArray[np.float64]) -> Floats:
-        """(order, len(at_hz)) float32: cepstra @ basis = log power at these frequencies of the source."""
+        """(..., order, n) float32 for (..., n): cepstra @ basis = log power at these frequencies of the source."""
         return self.basis_at(mel(at_hz))
 
     def basis_at(self, mels: npt.NDArray[np.float64]) -> Floats:
         """`basis` for frequencies on the mel scale."""
         first, second = self._edges[:2]
         band = ((mels - first) * (1.0 / (second - first)) - 0.5).clip(0.0, self.bands)
-        angles: Floats = np.multiply.outer(self._turns, band.astype(np.float32))
+        angles: Floats = self._turns[:, None] * band.astype(np.float32)[..., None, :]
         np.cos(angles, out=angles)
         return angles
 
@@ -91,8 +91,12 @@ class MelCepstrum:
 
     def band_powers(self, samples: Floats) -> Floats:
         """(frames, bands) float32: the power of (samples,) in each band of each frame of the transform."""
-        out = np.empty((self.stft.frames(samples.shape[-1]), self.bands), dtype=np.float32)
-        for frames, spectra in self.stft.blocks(samples):
+        return self.powers_of_padded(self.stft.pad(samples), self.stft.frames(samples.shape[-1]))
+
+    def powers_of_padded(self, padded: Floats, count: int) -> Floats:
+        """`band_powers` of what the transform has padded, in so many frames."""
+        out = np.empty((count, self.bands), dtype=np.float32)
+        for frames, spectra in self.stft.blocks(padded):
             parts = spectra.view(np.float32)
             np.square(parts, out=parts)
             power = parts[:, 0::2] + parts[:, 1::2]

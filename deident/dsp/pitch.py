@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp.joined import Joined
 from deident.dsp.stft import Floats, frame_view
 from deident.errors import SettingError
 
@@ -76,13 +78,21 @@ class PitchTracker:
 
     def track(self, samples: Floats) -> Pitch:
         """The pitch of (samples,) at 16 kHz, in samples // hop + 1 frames. Never fails on finite input."""
-        octave, strength = self._candidates(samples)
-        best = _best_path(*self._costs(octave, strength))
+        return self.track_all([samples])[0]
+
+    def track_all(self, pieces: Sequence[Floats]) -> list[Pitch]:
+        """What `track` finds in each of (samples,), all at once."""
+        joined = Joined(tuple(piece.shape[-1] // self.hop + 1 for piece in pieces))
+        octave, strength = self._candidates(pieces, joined)
+        states, steps = self._costs(octave, strength)
+        steps[:, :, joined.starts[1:] - 1] = 0.0  # what comes first does not change what comes next
+        best = _best_path(states, steps)
         voiced = best < BANDS
         where = np.minimum(best, BANDS - 1) * len(best) + np.arange(len(best))
         f0_hz = np.exp2(octave.take(where)) * voiced
         strongest = np.where(voiced, strength.take(where), strength.max(axis=0))
-        return Pitch(f0_hz, strongest.clip(0.0, 1.0, out=strongest), self.hop)
+        strongest.clip(0.0, 1.0, out=strongest)
+        return [Pitch(f0_hz[piece], strongest[piece], self.hop) for piece in joined.slices]
 
     @cached_property
     def _first_root(self) -> float:
@@ -132,21 +142,22 @@ class PitchTracker:
         folded: Floats = matrix.astype(np.float32)
         return folded
 
-    def _candidates(self, samples: Floats) -> tuple[Floats, Floats]:
+    def _candidates(self, pieces: Sequence[Floats], joined: Joined) -> tuple[Floats, Floats]:
         """Frequency, log2 of Hz, and strength of the best period in each band of lags, each (BANDS, frames)."""
-        correlation = self._correlation(samples)
+        correlation = self._correlation(self._frames(pieces, joined))
         energy = correlation[:, 0]
         lag, height = _peaks(correlation, self._bands)
-        loud = np.partition(energy, -1 - len(energy) // 10)[-1 - len(energy) // 10]
-        height /= energy + np.float32(10.0 ** (self.silence_db / 10.0) * loud + 1e-12)
+        loud = np.array([_loud(energy[piece]) for piece in joined.slices])
+        height /= energy + joined.spread(
+            np.float32(10.0 ** (self.silence_db / 10.0)) * loud + np.float32(1e-12)
+        )
         root = lag * np.float32(LAG_STEP) + np.float32(self._first_root - LAG_STEP)  # column 0 is the energy
         np.log(root, out=root)
         root *= np.float32(-LAG_POWER / np.log(2.0))
         return root, height
 
-    def _correlation(self, samples: Floats) -> Floats:
-        """(frames, 1 + lags): energy and autocorrelation of each frame."""
-        frames = self._frames(samples)
+    def _correlation(self, frames: Floats) -> Floats:
+        """(frames, 1 + lags): energy and autocorrelation of (frames, size)."""
         correlation = np.empty((len(frames), self._to_lags.shape[1]), dtype=np.float32)
         padded = np.zeros((min(BLOCK, len(frames)), self._fft_size), dtype=np.float32)
         for start in range(0, len(frames), BLOCK):
@@ -157,19 +168,26 @@ class PitchTracker:
             np.matmul(parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK])
         return correlation
 
-    def _frames(self, samples: Floats) -> Floats:
-        """(frames, size) view of decimated samples, frame k centred on sample k·hop."""
-        count = samples.shape[-1] // self.hop + 1
-        needed = (count - 1) * self.hop + SIZE
+    def _frames(self, pieces: Sequence[Floats], joined: Joined) -> Floats:
+        """(frames, size) of decimated samples, frame k of each piece centred on its sample k·hop."""
+        between = -(-SIZE // self.hop) - 1  # frames that would be of two pieces
         step = len(_DECIMATE)
+        needed = (joined.frames + between * len(pieces)) * self.hop
         padded = np.zeros((-(-needed // step) + 1, step), dtype=np.float32)
-        front = SIZE // 2 + step // 2
-        inside = padded.reshape(-1)[front : front + samples.shape[-1]]
-        np.subtract(samples[: len(inside)], samples.mean() if samples.size else 0.0, out=inside)
+        firsts = joined.starts + between * np.arange(len(pieces))
+        for piece, first, count in zip(pieces, firsts.tolist(), joined.counts, strict=True):
+            start = first * self.hop + SIZE // 2 + step // 2
+            stop = (first + count + between) * self.hop - step // 2
+            inside = padded.reshape(-1)[start:stop][: piece.shape[-1]]
+            np.subtract(piece[: len(inside)], piece.mean() if piece.size else 0.0, out=inside)
         spread = padded @ _DECIMATE
         rows = spread.shape[1] // 2
         decimated = spread[:-1, rows:] + spread[1:, :rows]
-        return frame_view(decimated.reshape(-1), SIZE // DECIMATION, self.hop // DECIMATION)[:count]
+        frames = frame_view(decimated.reshape(-1), SIZE // DECIMATION, self.hop // DECIMATION)
+        if len(pieces) == 1:
+            return frames[: joined.frames]
+        own: Floats = frames[np.arange(joined.frames) + between * joined.which]
+        return own
 
     def _costs(self, octave: Floats, strength: Floats) -> tuple[Floats, Floats]:
         """Worth of each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last."""
@@ -201,6 +219,13 @@ def _decimation(reach: int = 4) -> Floats:
 
 
 _DECIMATE = _decimation()
+
+
+def _loud(energy: Floats) -> np.float32:
+    """What a tenth of the frames pass."""
+    rank = len(energy) - 1 - len(energy) // 10
+    loud: np.float32 = np.partition(energy, rank)[rank]
+    return loud
 
 
 def _peaks(correlation: Floats, bands: list[slice]) -> tuple[Floats, Floats]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+
+from deident.dsp.joined import Joined
 
 Floats = npt.NDArray[np.float32]
 Complexes = npt.NDArray[np.complex64]
@@ -76,17 +78,28 @@ class Stft:
 
     def pad(self, samples: Floats) -> Floats:
         """(padded,) with size - hop zeros in front and enough behind for whole frames."""
-        front = self.size - self.hop
-        padded = np.zeros(self._padded(samples.shape[-1]), dtype=np.float32)
-        padded[front : front + samples.shape[-1]] = samples
+        return self.lay([samples], self.joined([samples.shape[-1]]))
+
+    def joined(self, lengths: Sequence[int]) -> Joined:
+        """The frames of pieces of so many samples."""
+        return Joined(tuple(self.frames(length) for length in lengths))
+
+    def lay(self, pieces: Sequence[Floats], joined: Joined) -> Floats:
+        """(padded,) pieces, (samples,) each, end to end, with so many zeros around that no frame is of two:
+        its frames are those of each, one piece after another."""
+        padded = np.zeros((joined.frames - 1) * self.hop + self.size, dtype=np.float32)
+        for piece, first in zip(pieces, self.firsts(joined), strict=True):
+            padded[first : first + piece.shape[-1]] = piece
         return padded
 
-    def _padded(self, samples: int) -> int:
-        return (self.frames(samples) - 1) * self.hop + self.size
+    def firsts(self, joined: Joined) -> list[int]:
+        """Where among padded samples each piece begins."""
+        front = self.size - self.hop
+        return [front + self.hop * own.start for own in joined.slices]
 
-    def blocks(self, samples: Floats, block: int = BLOCK) -> Iterator[tuple[slice, Complexes]]:
-        """Spectra of (samples,), block by block: (which frames, (frames, bins) complex64)."""
-        view = frame_view(self.pad(samples), self.size, self.hop)
+    def blocks(self, padded: Floats, block: int = BLOCK) -> Iterator[tuple[slice, Complexes]]:
+        """Spectra of (padded,), block by block: (which frames, (frames, bins) complex64)."""
+        view = frame_view(padded, self.size, self.hop)
         work = np.empty((min(block, len(view)), self.size), dtype=np.float32)
         for start in range(0, len(view), block):
             stop = min(start + block, len(view))
@@ -100,11 +113,20 @@ class Stft:
         block: int = BLOCK,
     ) -> Floats:
         """(samples,) after `change(frames, spectra) -> spectra` on every block, of the same length."""
-        out = np.zeros(self._padded(samples.shape[-1]), dtype=np.float32)
-        for frames, spectra in self.blocks(samples, block):
-            self.add(change(frames, spectra), out[frames.start * self.hop :])
         front = self.size - self.hop
-        return out[front : front + samples.shape[-1]]
+        return self.process_padded(self.pad(samples), change, block)[front : front + samples.shape[-1]]
+
+    def process_padded(
+        self,
+        padded: Floats,
+        change: Callable[[slice, Complexes], Complexes],
+        block: int = BLOCK,
+    ) -> Floats:
+        """`process` for (padded,): what lies around the pieces is not to be used."""
+        out = np.zeros_like(padded)
+        for frames, spectra in self.blocks(padded, block):
+            self.add(change(frames, spectra), out[frames.start * self.hop :])
+        return out
 
     def add(self, spectra: Complexes, out: Floats) -> None:
         """Turn (frames, bins) spectra back into sound and add it to `out`, (samples,)."""

@@ -5,62 +5,72 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from deident.dsp.joined import Joined
 from deident.dsp.stft import Floats
 
 Doubles = npt.NDArray[np.float64]
 
 
-def smooth(rows: Floats, frames: float) -> Floats:
-    """(n,) or (n, columns) float32 under a Gaussian of standard deviation `frames` along the first axis; ends
-    repeat."""
+def smooth(rows: Floats, frames: float, joined: Joined) -> Floats:
+    """(n,) or (n, columns) float32 under a Gaussian of standard deviation `frames` along the first axis; the
+    ends of each piece repeat."""
     reach = int(np.ceil(2.5 * frames))
     if reach == 0:
         return rows
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)
-    padded = np.empty((len(rows) + 2 * reach, *rows.shape[1:]), dtype=np.float32)
-    padded[reach:-reach] = rows
-    padded[:reach], padded[-reach:] = rows[0], rows[-1]
+    padded = joined.padded(rows, reach)
     if rows.ndim == 1:
-        return np.convolve(padded, taps, "valid")
-    out: Floats = taps[reach] * rows
+        return joined.kept(np.convolve(padded, taps, "valid"), reach)
+    count = len(padded) - 2 * reach
+    out: Floats = taps[reach] * padded[reach:-reach]
     pair = np.empty_like(out)
     for k in range(reach):  # symmetric: one product for two taps
-        np.add(padded[k : k + len(rows)], padded[2 * reach - k :][: len(rows)], out=pair)
+        np.add(padded[k : k + count], padded[2 * reach - k :][:count], out=pair)
         pair *= taps[k]
         out += pair
-    return out
+    return joined.kept(out, reach)
 
 
-def eased(knots: Doubles, step: float, count: int, start: float = 0.0) -> Doubles:
-    """(count,) a smooth curve through knots `step` apart, used over and over; from `start` steps on."""
-    at = np.arange(count) / step + start
+def eased(knots: Doubles, step: float, joined: Joined, start: Doubles | None = None) -> Doubles:
+    """(frames,) for each piece a smooth curve through its knots `step` apart, used over and over.
+
+    knots : (pieces, knots).   start : (pieces,) how many steps after the first knot each begins."""
+    count = knots.shape[1]
+    at = joined.local / step
+    if start is not None:
+        at += joined.spread(start)
     whole = at.astype(np.intp)
     part = at - whole
     part *= part * (3.0 - 2.0 * part)
-    left, right = knots[whole % len(knots)], knots[(whole + 1) % len(knots)]
-    return left + part * (right - left)
+    row = joined.spread(count * np.arange(len(knots)))
+    left, right = knots.take(row + whole % count), knots.take(row + (whole + 1) % count)
+    curve: Doubles = left + part * (right - left)
+    return curve
 
 
-def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: float) -> Doubles:
+def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: Doubles, joined: Joined) -> Doubles:
     """`pace` with every run of quiet frames brought to at most `longest` frames of output.
 
-    pace : (n,) frames of output for each frame of input."""
-    changes = np.flatnonzero(quiet[1:] != quiet[:-1]) + 1
-    edges = np.concatenate(([0], changes, [len(quiet)]))
-    lasts = np.add.reduceat(pace, edges[:-1])
-    factor = np.minimum(1.0, longest / np.maximum(lasts, 1e-9))
-    factor[int(quiet[0]) :: 2] = 1.0
+    pace : (n,) frames of output for each frame of input.   longest : (pieces,)."""
+    changes = quiet[1:] != quiet[:-1]
+    changes[joined.starts[1:] - 1] = True
+    edges = np.concatenate(([0], np.flatnonzero(changes) + 1, [len(quiet)]))
+    firsts = edges[:-1]
+    factor = np.minimum(1.0, longest[joined.which[firsts]] / np.maximum(np.add.reduceat(pace, firsts), 1e-9))
+    factor[~quiet[firsts]] = 1.0
     out: Doubles = pace * np.repeat(factor, np.diff(edges))
     return out
 
 
-def places(pace: Doubles, at: Doubles) -> Doubles:
-    """(count,) for each time of output, in frames from the beginning of its first, the place among the frames
-    of input, in between included."""
+def places(pace: Doubles, joined: Joined, into: Joined) -> Doubles:
+    """(frames of output,) for the middle of each, the place among the frames of input, in between included.
+
+    joined, into : of the frames of input, and of output."""
     ends = np.concatenate(([0.0], np.cumsum(pace)))
-    at = np.interp(at, ends, np.arange(len(pace) + 1.0)) - 0.5
-    within: Doubles = np.clip(at, 0.0, len(pace) - 1.0)
+    at = into.local + (into.spread(ends[joined.starts]) + 0.5)
+    at = np.interp(at, ends, np.arange(len(ends), dtype=np.float64)) - 0.5
+    within: Doubles = np.clip(at, into.spread(joined.starts), into.spread(joined.stops - 1.0))
     return within
 
 

@@ -1,0 +1,194 @@
+"""Snippets that are disguised together come out as each does alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Audio
+from deident.disguise import Chain
+from deident.disguise.base import apply_all
+from deident.disguise.vocoder import Vocoder, VocoderVoice
+from deident.dsp.joined import Joined
+from deident.dsp.pitch import PitchTracker
+from deident.dsp.stft import Stft
+from tests.methods import Sine
+from tests.voices import CHILD, MAN, WOMAN, Talker, speech
+
+METHOD = Vocoder()
+RNG = np.random.default_rng(8)
+WORDS = speech(MAN, 9.0, seed=3)
+SNIPPETS = {
+    "nine seconds": WORDS,
+    "one second": speech(WOMAN, 1.0, seed=4),
+    "a bit longer": speech(CHILD, 1.3, seed=5)[: 80 * 256],
+    "one sample": np.full(1, 0.4, np.float32),
+    "a hop": WORDS[20_000:20_256],
+    "a hop and one": WORDS[30_000:30_257],
+    "silence": np.zeros(5_000, np.float32),
+    "sine": np.sin(np.arange(9_000) / 5.0).astype(np.float32),
+    "clipped noise": np.clip(RNG.standard_normal(8_000), -1.0, 1.0).astype(np.float32),
+    "hardly anything": np.float32(1e-5) * speech(WOMAN, 0.8, seed=6),
+    "much too loud": np.float32(50.0) * speech(Talker(90.0), 0.7, seed=7),
+    "noise and silence": np.concatenate((np.zeros(9_000), RNG.standard_normal(9_000))).astype(np.float32),
+}
+
+
+def revoiced(
+    snippets: Sequence[np.ndarray], method: Vocoder = METHOD, seed: int = 1
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What comes of them together, and of each alone."""
+    audios = [Audio(samples, RATE) for samples in snippets]
+    voices = [method.draw(np.random.default_rng(seed + k)) for k in range(len(audios))]
+    alone = [method.apply(audio, voice).mono for audio, voice in zip(audios, voices, strict=True)]
+    return [audio.mono for audio in method.apply_all(audios, voices)], alone
+
+
+def assert_same(one: np.ndarray, other: np.ndarray) -> None:
+    """But for rounding, which may put a pulse on the next of the places between two samples where it can lie:
+    then it differs there alone, and the rest does not."""
+    assert one.size == other.size
+    away = np.abs(one - other)
+    assert np.mean(away > 1e-4) < 0.01
+    assert away.max(initial=0.0) < 0.02
+
+
+@pytest.mark.parametrize("seed", [1, 50])
+def test_everything_together_is_each_alone(seed: int) -> None:
+    together, alone = revoiced(list(SNIPPETS.values()), seed=seed)
+    for one, other in zip(together, alone, strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_neighbours_and_order_change_nothing(name: str) -> None:
+    """Between a loud voice and noise, behind them, and before them."""
+    loud, noise, own = SNIPPETS["much too loud"], SNIPPETS["clipped noise"], SNIPPETS[name]
+    voices = [METHOD.draw(np.random.default_rng(seed)) for seed in range(3)]
+    alone = METHOD.apply(Audio(own, RATE), voices[0]).mono
+    for order in ((loud, own, noise), (loud, noise, own), (own, loud, noise)):
+        drawn = iter(voices[1:])
+        those = [voices[0] if samples is own else next(drawn, voices[2]) for samples in order]
+        out = METHOD.apply_all([Audio(samples, RATE) for samples in order], those)
+        assert_same(out[[samples is own for samples in order].index(True)].mono, alone)
+
+
+def test_what_has_no_pitch_is_the_same_to_the_sample() -> None:
+    names = ("clipped noise", "one sample", "noise and silence", "silence")
+    together, alone = revoiced([SNIPPETS[name] for name in names] * 2)
+    for one, other in zip(together, alone, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"smoothing": (2.0, 2.0)},
+        {"smoothing": (0.0, 2.0), "tract": (0.9, 1.1)},
+        {"warp": 0.2},
+        {"delay_seconds": 0.004},
+        {"covariance": 0.0, "tract_norm": 0.0},
+        {"order": 12, "noise": 0.0, "classes": False},
+        {"settle": 0.5, "mean": 0.5, "spread": 0.5},
+    ],
+    ids=lambda settings: " ".join(settings),
+)
+def test_whatever_the_settings(settings: dict[str, Any]) -> None:
+    method = dataclasses.replace(METHOD, **settings)
+    names = ("one second", "a bit longer", "clipped noise", "a hop", "much too loud")
+    together, alone = revoiced([SNIPPETS[name] for name in names], method)
+    for one, other in zip(together, alone, strict=True):
+        assert_same(one, other)
+
+
+def test_nothing_gives_nothing() -> None:
+    assert METHOD.apply_all([], []) == []
+
+
+# The parts
+
+
+@pytest.mark.parametrize("hop", [80, 128, 160, 256, 1_024])
+def test_pitches_found_together_are_those_found_alone(hop: int) -> None:
+    tracker = PitchTracker(hop=hop)
+    pieces = [*SNIPPETS.values(), np.zeros(0, np.float32)]
+    for found, piece in zip(tracker.track_all(pieces), pieces, strict=True):
+        alone = tracker.track(piece)
+        assert found.hop == hop
+        assert found.f0_hz == pytest.approx(alone.f0_hz, rel=1e-4, abs=1e-3)
+        assert found.strength == pytest.approx(alone.strength, abs=1e-4)
+
+
+@pytest.mark.parametrize("counts", [(5,), (1, 4, 2)])
+def test_joined_does_to_each_piece_what_is_done_to_one(counts: tuple[int, ...]) -> None:
+    joined = Joined(counts)
+    rows = RNG.standard_normal((sum(counts), 3)).astype(np.float32)
+    weights = RNG.standard_normal((2, sum(counts))).astype(np.float32)
+    matrices = RNG.standard_normal((len(counts), 3, 4)).astype(np.float32)
+    edges = np.cumsum((0, *counts))
+    pieces = [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+    def each(values: list[np.ndarray]) -> Any:
+        return pytest.approx(np.concatenate(values), abs=1e-5)
+
+    assert joined.slices == pieces
+    assert joined.local.tolist() == [k for count in counts for k in range(count)]
+    assert joined.sums(weights[0]) == each([weights[:1, own].sum(axis=1) for own in pieces])
+    assert joined.products(weights, rows) == each([(weights[:, own] @ rows[own])[None] for own in pieces])
+    assert joined.through(rows, matrices) == each(
+        [rows[own] @ m for own, m in zip(pieces, matrices, strict=True)]
+    )
+    padded = joined.padded(rows, 2)
+    assert padded == each([np.pad(rows[own], ((2, 2), (0, 0)), mode="edge") for own in pieces])
+    assert joined.kept(padded[2:-2], 2) == pytest.approx(rows)
+    spread = np.broadcast_to(joined.spread(matrices[:, 0, 0]), (sum(counts),))
+    assert spread == each([np.full(count, m[0, 0]) for count, m in zip(counts, matrices, strict=True)])
+
+
+@pytest.mark.parametrize("stft", [Stft(512, 256), Stft(512, 128)])
+def test_no_frame_is_of_two_pieces(stft: Stft) -> None:
+    lengths = [1, 255, 256, 257, 700]
+    joined = stft.joined(lengths)
+    laid = stft.lay([np.ones(length, np.float32) for length in lengths], joined)
+    for length, first, piece in zip(lengths, stft.firsts(joined), joined.slices, strict=True):
+        assert laid[first : first + length].all()
+        own = laid[piece.start * stft.hop : (piece.stop - 1) * stft.hop + stft.size]
+        assert own.sum() == length
+        assert own == pytest.approx(stft.pad(np.ones(length, np.float32)))
+
+
+# Methods
+
+
+class Foreign:
+    """A method of somebody who knows of draw and apply alone."""
+
+    def draw(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform())
+
+    def apply(self, audio: Audio, voice: float) -> Audio:
+        return Audio(np.float32(voice) * audio.mono, RATE)
+
+
+class Halved(Vocoder):
+    """One that adds something to ours."""
+
+    def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
+        return Audio(np.float32(0.5) * super().apply(audio, voice).mono, RATE)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Foreign(), Sine(), Halved(), Chain((METHOD, Foreign(), Sine())), Chain((Chain((METHOD,)),))],
+    ids=["foreign", "sine", "inherited", "chain", "chain of chains"],
+)
+def test_every_method_can_be_asked_for_several(method: Any) -> None:
+    audios = [Audio(SNIPPETS[name], RATE) for name in ("one second", "silence", "clipped noise")]
+    voices = [method.draw(np.random.default_rng(seed)) for seed in range(3)]
+    for one, audio, voice in zip(apply_all(method, audios, voices), audios, voices, strict=True):
+        assert_same(one.mono, method.apply(audio, voice).mono)
