@@ -209,7 +209,7 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     np.exp(share, out=share)
     share /= share.sum(axis=0)
     weight = share * speech.loud
-    count = np.add.reduceat(weight, joined.starts, axis=1).T[:, :, None]
+    count: Floats = np.add.reduceat(weight, joined.starts, axis=1).T[:, :, None]
     centres: Floats = CENTRES[:, : moves.shape[1]]
     away: Floats = (joined.products(weight, moves) - count * centres) / (count + np.float32(3.0))
     away *= np.float32((1.0 - settle) * amount)
