@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio
 from deident.disguise.vocoder import CEPSTRUM
+from deident.evaluation import encoders
 from deident.evaluation.copies import Batch, Embedding, Undisguised, gather
 from deident.evaluation.corpus import Held, Utterance
 from deident.evaluation.encoders import Equalised, equalised
@@ -41,6 +44,22 @@ def test_silence_and_a_moment_stay_finite(samples: np.ndarray) -> None:
     out = equalised(samples)
     assert out.shape == samples.shape
     assert np.isfinite(out).all()
+
+
+def test_the_encoder_is_there_without_the_voice_detector_that_its_package_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is installed beside a setuptools of today: its webrtcvad looks for pkg_resources in vain."""
+    (tmp_path / "webrtcvad.py").write_text("raise ModuleNotFoundError('gone', name='pkg_resources')")
+    (tmp_path / "resemblyzer.py").write_text("import webrtcvad\nHERE = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("resemblyzer", "webrtcvad"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    try:
+        assert encoders._resemblyzer().HERE
+        assert "webrtcvad" not in sys.modules  # somebody else's may work
+    finally:
+        sys.modules.pop("resemblyzer", None)
 
 
 def test_it_travels_to_workers_and_is_named_by_what_it_wraps() -> None:

@@ -5,6 +5,9 @@ WavLM x-vector, for instance); `Resemblyzer` is the one that ships its weights."
 
 from __future__ import annotations
 
+import importlib
+import sys
+import types
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -61,9 +64,22 @@ def partials(mel: Floats) -> Floats:
 @cache
 def _network() -> Any:
     """One a process, however often an encoder is sent there."""
-    from resemblyzer import VoiceEncoder
+    return _resemblyzer().VoiceEncoder("cpu", verbose=False).eval()
 
-    return VoiceEncoder("cpu", verbose=False).eval()
+
+def _resemblyzer() -> Any:
+    """The package. It imports a voice detector, unused here, that fails where setuptools has no pkg_resources
+    any more: there an empty module stands in its place."""
+    try:
+        return importlib.import_module("resemblyzer")
+    except ImportError as error:
+        if error.name != "pkg_resources":
+            raise
+    sys.modules["webrtcvad"] = types.ModuleType("webrtcvad")
+    try:
+        return importlib.import_module("resemblyzer")
+    finally:
+        del sys.modules["webrtcvad"]
 
 
 class Resemblyzer:
@@ -75,7 +91,7 @@ class Resemblyzer:
 
     def __init__(self) -> None:
         try:
-            import resemblyzer  # noqa: F401
+            _resemblyzer()
             import torch  # noqa: F401
         except ImportError:
             raise ExtraMissingError.of("attackers", "the speaker encoder") from None
