@@ -40,7 +40,7 @@ class AvReader:
         self.ending = _ending(source, name)
         self._name = name
         try:
-            self._container = av.open(
+            self._container: Any = av.open(
                 io.BufferedReader(File(source)), format=DEMUXERS[name], metadata_errors="ignore"
             )
             self._stream = self._container.streams.audio[0]
