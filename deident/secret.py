@@ -102,7 +102,9 @@ class Key:
 
     def rng(self, purpose: str, *parts: str | int | bytes) -> np.random.Generator:
         """A generator for one purpose; the same key, purpose and parts give the same stream."""
-        return _generator(self.derive("rng", purpose, *parts))
+        from deident.stream import stream
+
+        return stream(self.derive("rng", purpose, *parts))
 
     def fingerprint(self) -> str:
         """Tells two keys apart without telling anything of either."""
@@ -129,17 +131,11 @@ def check_key(key: object) -> None:
 
 def fresh_rng() -> np.random.Generator:
     """A generator seeded with 256 bits from the operating system."""
-    return _generator(os.urandom(KEY_BYTES))
+    from deident.stream import stream
+
+    return stream(os.urandom(KEY_BYTES))
 
 
 def fresh_name() -> str:
     """32 random hexadecimal digits (128 bits)."""
     return os.urandom(16).hex()
-
-
-def _generator(seed: bytes) -> np.random.Generator:
-    import numpy as np
-
-    words = np.frombuffer(seed, dtype=">u4").astype(np.uint32)
-    # Eight words of pool: numpy's default of four would keep only 128 of the 256 bits.
-    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words, pool_size=8)))

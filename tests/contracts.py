@@ -97,6 +97,23 @@ def the_generator_decides_alone(method: Method[Any]) -> None:
     assert pickle.dumps(method.draw(np.random.default_rng(7))) != one
 
 
+def nothing_is_read_that_was_not_written(method: Method[Any]) -> None:
+    """What lies in fresh memory is anybody's, and may be no number at all."""
+    audio, voice = Audio(speech(seconds=1.3), RATE), method.draw(np.random.default_rng(12))
+    expected, empty = method.apply(audio, voice), np.empty
+
+    def poisoned(*args: Any, **kwargs: Any) -> npt.NDArray[Any]:
+        array = empty(*args, **kwargs)
+        if array.dtype.char in "fFdD":
+            word, signal = (np.uint32, 0x7FA0_0000) if array.dtype.char in "fF" else (np.uint64, 0x7FF4 << 48)
+            array.reshape(-1).view(word)[:] = signal  # a NaN that raises the flag of whatever touches it
+        return array
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "empty", poisoned)
+        assert method.apply(audio, voice) == expected
+
+
 def input_is_left_alone(method: Method[Any]) -> None:
     samples = speech(seconds=0.5)
     before = samples.copy()
@@ -148,6 +165,7 @@ CONTRACTS: list[Contract] = [
     voices_differ,
     the_voice_decides_alone,
     the_generator_decides_alone,
+    nothing_is_read_that_was_not_written,
     input_is_left_alone,
     travels,
     voice_is_secret,

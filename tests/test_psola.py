@@ -155,7 +155,7 @@ def test_repitching_by_nothing_moves_the_sound_by_less_than_a_period() -> None:
 def test_pulses_are_found_where_they_are(f0_hz: float) -> None:
     samples = pulses(f0_hz, RATE, tilt_db=-3.0)  # its pulses are at whole periods
     pitch = TRACKER.track(samples)
-    places = np.arange(len(pitch.f0_hz)) * 256 + pulse_offsets(samples, pitch)
+    places = np.arange(len(pitch.f0_hz)) * 256 + pulse_offsets([samples], [pitch])[0]
     phase = (places * f0_hz / RATE + 0.5) % 1.0 - 0.5
     assert np.abs(phase[4:-4]).max() < 0.05
 

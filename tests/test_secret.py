@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from deident.errors import KeyMaterialError
 from deident.secret import Key, fresh_name, fresh_rng
+from deident.stream import stream
 
 KEY = Key(bytes(range(32)))
 PARTS = st.lists(st.one_of(st.text(), st.integers(), st.binary()), max_size=4)
@@ -33,6 +34,22 @@ def test_purposes_are_apart() -> None:
 def test_same_key_same_stream() -> None:
     assert KEY.rng("voice", b"r", 3).random() == Key(bytes(range(32))).rng("voice", b"r", 3).random()
     assert KEY.rng("voice", b"r", 3).random() != Key.fresh().rng("voice", b"r", 3).random()
+
+
+def test_every_bit_of_a_seed_counts_but_one() -> None:
+    """The generator's increment is odd, so its highest bit has no place."""
+    seed = bytes(range(100, 132))
+    flipped = [(int.from_bytes(seed) ^ 1 << bit).to_bytes(32) for bit in range(256)]
+    states = [stream(one).bit_generator.state["state"] for one in (seed, *flipped)]
+    assert len({(state["state"], state["inc"]) for state in states}) == 256
+    first = [stream(one).random(3).tolist() for one in (seed, *flipped)]
+    assert len(set(map(tuple, first))) == 256
+
+
+@pytest.mark.parametrize("size", [0, 16, 31, 40])
+def test_a_seed_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=r"bytes|buffer"):
+        stream(bytes(size))
 
 
 def test_fresh_is_fresh() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from deident.audio import RATE, Audio, at_work_rate
-from deident.disguise.base import Method, bounded, ordered
-from deident.dsp.pitch import PitchTracker
-from deident.dsp.psola import repitch
-from deident.dsp.resample import faster, playable
+from deident.audio import Audio
+from deident.disguise.base import Method, ordered
+from deident.disguise.psola import moved
+from deident.dsp.resample import playable
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,9 @@ class PitchShift(Method[PitchShiftVoice]):
         return PitchShiftVoice(float(rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))))
 
     def apply(self, audio: Audio, voice: PitchShiftVoice) -> Audio:
-        samples = at_work_rate(audio)
-        ratio = playable(2.0 ** (voice.semitones / 12.0))
-        slow = repitch(samples, _TRACKER.track(samples), ratio=1.0, stretch=ratio)
-        return Audio(bounded(faster(slow, ratio, len(samples))), RATE)
+        return self.apply_all([audio], [voice])[0]
 
-
-_TRACKER = PitchTracker(hop=256)
+    def apply_all(self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice]) -> list[Audio]:
+        """`apply` for each audio and its voice; the pulses of all are found at once."""
+        ratios = [playable(2.0 ** (voice.semitones / 12.0)) for voice in voices]
+        return moved(audios, ratios, ratios)

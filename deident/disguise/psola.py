@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from deident.audio import RATE, Audio, at_work_rate
 from deident.disguise.base import Method, bounded, ordered
 from deident.dsp.pitch import PitchTracker
-from deident.dsp.psola import repitch
+from deident.dsp.psola import repitch_all
 from deident.dsp.resample import faster, playable
 
 
@@ -45,11 +46,28 @@ class Psola(Method[PsolaVoice]):
         return PsolaVoice(float(semitones), float(ratio))
 
     def apply(self, audio: Audio, voice: PsolaVoice) -> Audio:
-        samples = at_work_rate(audio)
-        ratio = playable(voice.formant_ratio)
-        slower = 2.0 ** (voice.semitones / 12.0) / ratio
-        slow = repitch(samples, _TRACKER.track(samples), slower, stretch=ratio)
-        return Audio(bounded(faster(slow, ratio, len(samples))), RATE)
+        return self.apply_all([audio], [voice])[0]
+
+    def apply_all(self, audios: Sequence[Audio], voices: Sequence[PsolaVoice]) -> list[Audio]:
+        """`apply` for each audio and its voice; the pulses of all are found at once."""
+        steps = [2.0 ** (voice.semitones / 12.0) for voice in voices]
+        return moved(audios, steps, [voice.formant_ratio for voice in voices])
+
+
+def moved(
+    audios: Sequence[Audio], pitch_ratios: Sequence[float], formant_ratios: Sequence[float]
+) -> list[Audio]:
+    """Each audio with its pitch and its formants at these ratios, as long as it was."""
+    if not audios:
+        return []
+    sounds = [at_work_rate(audio) for audio in audios]
+    ratios = [playable(ratio) for ratio in formant_ratios]
+    slower = [pitch / ratio for pitch, ratio in zip(pitch_ratios, ratios, strict=True)]
+    slow = repitch_all(sounds, _TRACKER.track_all(sounds), slower, ratios)
+    return [
+        Audio(bounded(faster(own, ratio, len(samples))), RATE)
+        for own, ratio, samples in zip(slow, ratios, sounds, strict=True)
+    ]
 
 
 _TRACKER = PitchTracker(hop=256)

@@ -32,6 +32,7 @@ from deident.dsp.stft import Complexes, Floats, Stft
 from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
 from deident.errors import between
 from deident.secret import KEY_BYTES
+from deident.stream import stream
 
 _STFT = Stft(512, 256)  # frames every 8 ms cost a fifth more, and bring the recogniser nothing
 TRACKER = PitchTracker(hop=256)
@@ -199,7 +200,7 @@ class Vocoder(Method[VocoderVoice]):
         speech = analyse(
             snippets, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
         )
-        rngs = [_generator(voice) for voice in voices]
+        rngs = [stream(voice.noise) for voice in voices]
         pace = self._pace(speech, voices, np.array([rng.random() for rng in rngs]))
         most = speech.joined.sums(pace) * _STFT.hop - (_STFT.size - _STFT.hop)
         lengths = [max(1, min(len(s), int(m))) for s, m in zip(snippets, most.tolist(), strict=True)]
@@ -317,6 +318,7 @@ def _source(score: _Score, voices: list[VocoderVoice], rngs: list[np.random.Gene
     f0_hz = joined.spread(f0_hz) * np.exp(np.log(2.0) * score.octaves + drift)
     breath = np.array([voice.breath for voice in voices])
     padded = np.empty((joined.frames + 1) * hop, dtype=np.float32)
+    padded[: hop // 2] = padded[-hop // 2 :] = 0.0
     fill_with_noise(padded[hop // 2 : -hop // 2], rngs, score.voiced, breath, hop, joined)
     shapes = pulse_shapes(breath, np.array([voice.delays for voice in voices]))
     phase = np.array([rng.random() for rng in rngs])
@@ -354,12 +356,6 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("delay_seconds", 0.0, 0.004),
     ("comfort_db", 20.0, 90.0),
 )
-
-
-def _generator(voice: VocoderVoice) -> np.random.Generator:
-    """A stream of the voice's own bits."""
-    words = np.frombuffer(voice.noise, dtype=np.uint32)
-    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words, pool_size=8)))
 
 
 def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Audio]:

@@ -20,6 +20,7 @@ LEAD = 12  # samples of a pulse's shape before its centre
 SHAPE = 48  # samples of a pulse's shape, or as many times that as its delays need
 
 Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
 
 
 def fill_with_noise(
@@ -39,15 +40,17 @@ def fill_with_noise(
     )
     unit = np.float32(0.5 * np.sqrt(12.0) / 256.0)
     now, before = unit * (high + low), unit * (high - low)  # two taps of these two gains
-    rows = out.reshape(-1, hop)
+    drawn = np.empty(out.size + 1, dtype=np.int8)
+    drawn[0] = 0
     for rng, piece in zip(rngs, joined.slices, strict=True):
-        drawn = random_bytes((piece.stop - piece.start) * hop + 1, rng).view(np.int8)
-        for start in range(piece.start, piece.stop, BLOCK):
-            block = slice(start, min(start + BLOCK, piece.stop))
-            own = rows[block]
-            white = drawn[(start - piece.start) * hop :][: own.size + 1].astype(np.float32)
-            np.multiply(white[1:].reshape(-1, hop), now[block], out=own)
-            own -= white[:-1].reshape(-1, hop) * before[block]
+        own = drawn[piece.start * hop + 1 : piece.stop * hop + 1]
+        own[:] = random_bytes(own.size, rng).view(np.int8)
+    rows = out.reshape(-1, hop)
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, start + BLOCK)
+        white = drawn[start * hop :][: rows[block].size + 1].astype(np.float32)
+        np.multiply(white[1:].reshape(-1, hop), now[block], out=rows[block])
+        rows[block] -= white[:-1].reshape(-1, hop) * before[block]
 
 
 def shares(breath: Doubles | float, hz: Doubles) -> Doubles:
@@ -94,14 +97,10 @@ def add_pulses(
     f0_hz, gain : (frames,) rate and amplitude of the pulses from sample k·hop to the next.
     phase : (pieces,) 0 to 1, of the first.   shapes : (pieces, STEPS, samples) of `pulse_shapes`."""
     size = shapes.shape[-1]
-    instants = [
-        _instants(f0_hz[piece], first, hop, piece.start * hop, piece.stop * hop - size)
-        for first, piece in zip(phase.tolist(), joined.slices, strict=True)
-    ]
-    at = np.concatenate(instants)
+    at, counts = _instants(f0_hz, phase, hop, size, joined)
     whole = at.astype(np.intp)
     rows = ((at - whole) * STEPS).astype(np.intp)
-    rows += np.repeat(STEPS * np.arange(len(shapes)), [len(own) for own in instants])
+    rows += np.repeat(STEPS * np.arange(len(shapes)), counts)
     pulses = shapes.reshape(-1, size)[rows]
     height = gain * np.sqrt(RATE / f0_hz).astype(np.float32)
     pulses *= height[whole // hop, None]
@@ -111,14 +110,17 @@ def add_pulses(
         places[whole[first::apart]] += pulses[first::apart]
 
 
-def _instants(f0_hz: Doubles, phase: float, hop: int, start: int, stop: int) -> Doubles:
-    """(pulses,) the places of those between these samples, of one piece that begins at the first."""
-    cycles = np.concatenate(([phase], phase + np.cumsum(f0_hz) * (hop / RATE)))
-    at = np.interp(
-        np.arange(1, int(cycles[-1]) + 1), cycles, start + hop * np.arange(len(cycles), dtype=np.float64)
-    )
-    within: Doubles = at[: np.searchsorted(at, stop)]
-    return within
+def _instants(f0_hz: Doubles, phase: Doubles, hop: int, size: int, joined: Joined) -> tuple[Doubles, Ints]:
+    """(pulses,) the places of those that end, `size` samples on, within their piece; and how many each has."""
+    cycles = np.concatenate(([0.0], np.cumsum(f0_hz) * (hop / RATE)))
+    before = cycles[joined.starts] - phase
+    counts = (cycles[joined.stops] - before).astype(np.intp)
+    lasts = np.cumsum(counts)
+    number = np.arange(1, lasts[-1] + 1) - np.repeat(lasts - counts, counts)
+    at = np.interp(number + np.repeat(before, counts), cycles, hop * np.arange(len(cycles), dtype=np.float64))
+    within = at < np.repeat(joined.stops * hop - size, counts)
+    kept = np.concatenate(([0], np.cumsum(within)))
+    return at[within], kept[lasts] - kept[lasts - counts]
 
 
 @lru_cache

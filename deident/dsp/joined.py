@@ -60,7 +60,7 @@ class Joined:
     def spread(self, values: Numbers, frames: slice = _ALL) -> Numbers:
         """(frames, ...) from (pieces, ...): to every frame what its piece has. Of one piece, (1, ...), which
         numpy spreads at no cost."""
-        return values if len(self.counts) == 1 else cast(Numbers, values[self.which[frames]])
+        return values if len(self.counts) == 1 else cast(Numbers, values.take(self.which[frames], axis=0))
 
     def sums(self, values: Numbers) -> Numbers:
         """(pieces,) sums of (frames,)."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE
+from deident.dsp.joined import Joined
 from deident.dsp.pitch import Pitch
 from deident.dsp.stft import Floats, frame_view
 
@@ -32,6 +34,18 @@ def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -
     integrated new pitch, which old pulse each one shows from the phase of the energy around it, and between
     two new pulses the output fades from the surroundings of one old pulse to those of the next. No grain is
     ever made."""
+    return repitch_all([samples], [pitch], [ratio], [stretch])[0]
+
+
+def repitch_all(
+    pieces: Sequence[Floats], pitches: Sequence[Pitch], ratios: Sequence[float], stretches: Sequence[float]
+) -> list[Floats]:
+    """`repitch` for each piece; the pulses of all are found at once."""
+    offsets = pulse_offsets(pieces, pitches)
+    return [_repitched(*one) for one in zip(pieces, pitches, offsets, ratios, stretches, strict=True)]
+
+
+def _repitched(samples: Floats, pitch: Pitch, offsets: Doubles, ratio: float, stretch: float) -> Floats:
     length = round(samples.shape[-1] * stretch)
     if length == 0:
         return np.zeros(0, dtype=np.float32)
@@ -41,7 +55,7 @@ def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -
     pulses = _new_pulses(np.where(voiced, period / ratio, UNVOICED), pitch.hop * stretch, length)
     wanted = pulses / stretch
     frame = np.minimum(np.rint(wanted / pitch.hop).astype(np.int64), len(voiced) - 1)
-    old = _old_pulses(wanted, frame * pitch.hop, pulse_offsets(samples, pitch)[frame], period[frame])
+    old = _old_pulses(wanted, frame * pitch.hop, offsets[frame], period[frame])
     old = np.where(voiced[frame], old, pulses + np.rint(wanted - pulses))  # hiss needs no half samples
     starts = np.rint(pulses).astype(np.int64)
     halves = np.rint(2.0 * (old - pulses)).astype(np.int64)
@@ -50,30 +64,42 @@ def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -
     return _join(table, starts, back, period[frame], length)
 
 
-def pulse_offsets(samples: Floats, pitch: Pitch) -> Doubles:
-    """(frames,) samples from each frame's centre to the pulse next to it; 0 where unvoiced.
+def pulse_offsets(pieces: Sequence[Floats], pitches: Sequence[Pitch]) -> list[Doubles]:
+    """(frames,) of each piece: samples from each frame's centre to the pulse next to it; 0 where unvoiced.
 
     A pulse is where the energy of the positive half-waves gathers in a period: the phase of that energy's
     component at the frame's pitch. Half-waves, because both halves of a pure tone would hide its period."""
-    voiced = pitch.voiced
-    half = PULSE_FRAME // 2
-    positive = np.zeros((len(voiced) - 1) * pitch.hop + PULSE_FRAME, dtype=np.float32)
-    here = positive[half : half + samples.shape[-1]]
-    np.maximum(samples[: len(here)], 0.0, out=here)
-    points = positive.reshape(-1, PULSE_STEP)
-    energy = np.einsum("ps,ps->p", points, points)
+    if not pieces:
+        return []
+    hop = pitches[0].hop
+    joined = Joined(tuple(len(pitch.f0_hz) for pitch in pitches))
+    f0_hz = np.concatenate([pitch.f0_hz for pitch in pitches])
+    offsets, voiced = np.zeros(joined.frames), np.flatnonzero(f0_hz)
     window = np.hanning(PULSE_FRAME // PULSE_STEP + 2)[1:-1].astype(np.float32)
-    around = frame_view(energy, len(window), pitch.hop // PULSE_STEP)[voiced] * window
+    around = _half_waves(pieces, joined, hop, voiced) * window
     around -= (around.sum(axis=1) / window.sum())[:, None] * window
     later, earlier = around[:, len(window) // 2 :], around[:, len(window) // 2 - 1 :: -1]
     at = ((np.arange(len(window) // 2) + 0.5) * PULSE_STEP).astype(np.float32)
-    f0_hz = pitch.f0_hz[voiced]
+    f0_hz = f0_hz[voiced]
     angle = np.multiply.outer(f0_hz * np.float32(2.0 * np.pi / RATE), at)
     re = np.einsum("fp,fp->f", later + earlier, np.cos(angle))
     im = np.einsum("fp,fp->f", later - earlier, np.sin(angle))
-    offsets = np.zeros(len(voiced))
     offsets[voiced] = np.arctan2(im, re) / (2.0 * np.pi) * RATE / f0_hz
-    return offsets
+    return [offsets[own] for own in joined.slices]
+
+
+def _half_waves(pieces: Sequence[Floats], joined: Joined, hop: int, chosen: npt.NDArray[np.intp]) -> Floats:
+    """(chosen, points) energy of the positive half-waves around the centres of these frames."""
+    between = -(-PULSE_FRAME // hop) - 1  # frames that would be of two pieces
+    positive = np.zeros((joined.frames + between * len(pieces)) * hop, dtype=np.float32)
+    for number, (piece, own) in enumerate(zip(pieces, joined.slices, strict=True)):
+        start, stop = ((place + between * number) * hop for place in (own.start, own.stop + between))
+        here = positive[start + PULSE_FRAME // 2 : stop][: piece.shape[-1]]
+        np.maximum(piece[: len(here)], 0.0, out=here)
+    points = positive.reshape(-1, PULSE_STEP)
+    frames = frame_view(np.einsum("ps,ps->p", points, points), PULSE_FRAME // PULSE_STEP, hop // PULSE_STEP)
+    around: Floats = frames[chosen + between * joined.which[chosen]]
+    return around
 
 
 def _new_pulses(period: Doubles, hop: float, length: int) -> Doubles:
