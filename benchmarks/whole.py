@@ -11,6 +11,7 @@ over that of a short-time Fourier transform and back (512/128, float32) of as mu
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -51,19 +53,28 @@ class Cost:
 
 
 def measure(command: list[str]) -> Cost:
-    """Processor time of a process and its children, and the peak memory of the largest of them."""
-    with tempfile.TemporaryDirectory() as folder:  # removing what a process made is none of its costs
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": folder},
-        )
-        _, status, usage = os.wait4(process.pid, 0)
+    """Processor time of a process and its children, and the peak memory of the largest of them.
+
+    What it leaves is removed when all is measured: some file systems pass over the places of files that were just
+    deleted, one by one, for each new file."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": tempfile.mkdtemp(dir=_left_over())},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[0]} failed with code {process.returncode}")
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+@cache
+def _left_over() -> str:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 def make_recordings(folder: Path, seconds: float, count: int) -> None:
@@ -93,16 +104,21 @@ def make_apart(folder: Path, seconds: float, count: int = 1) -> None:
 
 
 def ours(path: Path, disguise: str) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.whole", "--run", disguise, str(path)]
-
-
-def run_here(disguise: str, path: Path) -> None:
-    from deident.batch import run
-    from deident.policy import Policy, disguise_named
-
-    method = PassThrough() if disguise == "none" else disguise_named(disguise)
-    summary = run([path], Path(tempfile.mkdtemp()) / "store", Policy(disguise=method), jobs=1)
-    assert summary.fine
+    store = tempfile.mkdtemp(dir=_left_over())
+    method = "benchmarks.whole:PassThrough" if disguise == "none" else disguise
+    return [
+        sys.executable,
+        "-m",
+        "deident",
+        "run",
+        str(path),
+        "--out",
+        store,
+        "--disguise",
+        method,
+        "--jobs",
+        "1",
+    ]
 
 
 def librosa_and_vad(path: Path) -> list[str]:
@@ -205,7 +221,5 @@ def _lengths(folder: Path, hours: float, disguise: str) -> list[dict[str, float]
     return rows
 
 
-if __name__ == "__main__" and sys.argv[1:2] == ["--run"]:
-    run_here(sys.argv[2], Path(sys.argv[3]))
-elif __name__ == "__main__" and sys.argv[1:2] == ["--make"]:
+if __name__ == "__main__" and sys.argv[1:2] == ["--make"]:
     make_recordings(Path(sys.argv[4]), float(sys.argv[2]), int(sys.argv[3]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import StoreError
 from deident.process import be_a_worker
-from deident.work import Outcome, process
+from deident.work import Outcome, process, settle
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -177,7 +177,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes with one numeric thread each: more would only wait for each other."""
     held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=be_a_worker)
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
     try:
         yield pool
     finally:
@@ -187,6 +187,11 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _start() -> None:
+    be_a_worker()
+    settle()
 
 
 def available_cores() -> int:

@@ -57,9 +57,13 @@ class Disk:
             os.fsync(descriptor)
 
     def sync_all(self, descriptors: Sequence[int]) -> None:
-        """All of them at a time: a file system writes its journal once for those that wait."""
+        """Many at a time: a file system writes its journal once for those that wait."""
         with ThreadPoolExecutor(SYNC_THREADS) as threads:
-            list(threads.map(self.sync, descriptors))
+            list(threads.map(self._sync_each, (descriptors[k::SYNC_THREADS] for k in range(SYNC_THREADS))))
+
+    def _sync_each(self, descriptors: Sequence[int]) -> None:
+        for descriptor in descriptors:
+            self.sync(descriptor)
 
     def set_times(self, descriptor: int) -> None:
         """Access and modification time to 1970-01-01T00:00:00Z: time links what was written together."""

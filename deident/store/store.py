@@ -166,24 +166,25 @@ class Store(Remembering):
     def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:
         """Write beside, sync, rename. The syncs wait for the disk together: one after another, they would cost more
         than all else that a short recording needs."""
+        parts = [self.staging / f"{snippet.name}.part" for snippet in snippets]
         with ExitStack() as stack:
-            parts = []
-            for snippet in snippets:
-                part = self._write_part(snippet, spools[snippet.spool])
-                stack.callback(self._disk.close, part)
-                parts.append(part)
-            self._disk.sync_all(parts)
-        for snippet in snippets:
-            self._disk.rename(self._part(snippet), self.path / snippet.name)
+            descriptors = []
+            for snippet, part in zip(snippets, parts, strict=True):
+                descriptor = self._write_part(snippet, part, spools[snippet.spool])
+                stack.callback(self._disk.close, descriptor)
+                descriptors.append(descriptor)
+            self._disk.sync_all(descriptors)
+        for snippet, part in zip(snippets, parts, strict=True):
+            self._disk.rename(part, self.path / snippet.name)
 
-    def _write_part(self, snippet: Staged, spool: int) -> int:
+    def _write_part(self, snippet: Staged, part: Path, spool: int) -> int:
         """The open descriptor of the whole file."""
         with plain_errors("reading what is to be released"):
             data = os.pread(spool, snippet.size, snippet.start)
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
             raise AuditError("a finished snippet changed before it was released; nothing more is released")
-        self._disk.unlink(self._part(snippet))
-        descriptor = self._disk.create(self._part(snippet))
+        self._disk.unlink(part)
+        descriptor = self._disk.create(part)
         try:
             self._disk.write(descriptor, data)
             self._disk.set_times(descriptor)
@@ -191,9 +192,6 @@ class Store(Remembering):
             self._disk.close(descriptor)
             raise
         return descriptor
-
-    def _part(self, snippet: Staged) -> Path:
-        return self.staging / f"{snippet.name}.part"
 
     def _folders(self, create: bool) -> None:
         with plain_errors("looking at the store"):
