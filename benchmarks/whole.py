@@ -1,6 +1,6 @@
 """What a whole run costs: processor time, memory, and how both grow with the length of a recording.
 
-    python -m benchmarks whole [--hours 2] [--disguise vocoder,psola,mcadams]
+    python -m benchmarks whole [--hours 2] [--disguise psola,vocoder]
 
 The recording is 48 kHz stereo WAV, made of the examples over and over, so about eight tenths of it are speech.
 Every figure is of a process of its own with one numeric thread, with what its children used (`wait4`). Runs take
@@ -32,6 +32,7 @@ from deident.disguise import Method
 from deident.dsp.stft import Stft
 
 RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
+RESULT = Path(__file__).parent / "results" / "whole.json"
 RATE = 48_000
 
 
@@ -139,25 +140,33 @@ def ffmpeg_chain(path: Path) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
+    from benchmarks.strength import README, fill  # not above: the pass-through is loaded from here
+
     parser = argparse.ArgumentParser(prog="python -m benchmarks whole", description=__doc__)
     parser.add_argument("--hours", type=float, default=2.0)
-    parser.add_argument("--disguise", default="psola,mcadams")
+    parser.add_argument("--disguise", default="psola,vocoder")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to a file")
     args = parser.parse_args(argv)
-    figures: dict[str, object] = {"hours": args.hours}
     with tempfile.TemporaryDirectory() as folder:
-        make_apart(Path(folder) / "long", args.hours * 3600)
-        figures["cost"] = _compare(
-            Path(folder) / "long" / "0.wav", args.hours * 3600, args.disguise.split(","), args.rounds
-        )
-        figures["length"] = _lengths(Path(folder), args.hours, args.disguise.split(",")[0])
-    if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
+        path = Path(folder) / "long"
+        make_apart(path, args.hours * 3600)
+        costs = _compare(path / "0.wav", args.hours * 3600, args.disguise.split(","), args.rounds)
+        lengths = _lengths(Path(folder), args.hours, args.disguise.split(",")[0])
+    figures = {"hours": args.hours, "rounds": args.rounds, "cost": costs, "length": lengths}
+    RESULT.write_text(json.dumps(figures, indent=1) + "\n")
+    if shutil.which("ffmpeg"):
+        fill(README, "whole", _table(costs))
     return 0
 
 
-def _compare(path: Path, seconds: float, disguises: list[str], rounds: int) -> dict[str, object]:
+def _table(costs: dict[str, dict[str, float]]) -> list[list[str]]:
+    rows = [["run", "real time", "processor time over that of no disguise", "peak MB"]]
+    for name, cost in costs.items():
+        rows.append([name, f"{cost['real_time']:,.0f}", f"{cost['ratio']:.2f}", f"{cost['peak_mb']:,.0f}"])
+    return rows
+
+
+def _compare(path: Path, seconds: float, disguises: list[str], rounds: int) -> dict[str, dict[str, float]]:
     runs: dict[str, Callable[[], list[str]]] = {"without a disguise": lambda: ours(path, "none")}
     for name in disguises:
         runs[name] = lambda name=name: ours(path, name)  # type: ignore[misc]
@@ -182,7 +191,7 @@ def _compare(path: Path, seconds: float, disguises: list[str], rounds: int) -> d
         stfts = median(c.cpu_seconds / yardstick for c, yardstick in zip(found, yardsticks, strict=True))
         peak = max(c.peak_mb for c in found)
         rows[name] = {"cpu_seconds": round(cpu, 2), "ratio": round(ratio, 2), "stfts": round(stfts, 2)}
-        rows[name]["peak_mb"] = round(peak)
+        rows[name] |= {"real_time": round(seconds / cpu), "peak_mb": round(peak)}
         print(f"{name:<28}{cpu:>8.1f}{ratio:>8.2f}{stfts:>10.2f}{seconds / cpu:>13.0f}{peak:>9.0f}")
     return rows
 
