@@ -8,6 +8,7 @@ reference speech inside found segments. False alarm: the share of the rest insid
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from deident.audio import RATE, mask_of
 from deident.codec import read
 from deident.sources import read_segments
 from deident.vad import Speech, find_speech
+
+RESULT = Path(__file__).parent / "results" / "vad.json"
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +31,7 @@ def main(argv: list[str]) -> int:
     folder = Path(args.folder) if args.folder else Path(speech, "meeting") if speech else None
     if folder is None:
         parser.error("name a folder, or set DEIDENT_SPEECH")
-    totals = np.zeros(4)
+    totals, rows = np.zeros(4), {}
     print(f"{'recording':<20}{'speech':>8}{'found':>8}{'false alarm':>13}")
     for turns in sorted(folder.glob("*.rttm")):
         audio = read(next(p for p in sorted(folder.glob(f"{turns.stem}.*")) if p.suffix != ".rttm"))
@@ -36,11 +39,15 @@ def main(argv: list[str]) -> int:
         found = mask_of(find_speech(audio, Speech(gate_db=args.gate_db)), len(audio))
         counts = np.array([(found & truth).sum(), truth.sum(), (found & ~truth).sum(), (~truth).sum()])
         totals += counts
-        _row(turns.stem, counts)
-    _row("all", totals)
+        rows[turns.stem] = _row(turns.stem, counts)
+    rows["all"] = _row("all", totals)
+    if not args.folder and args.gate_db == Speech.gate_db:
+        RESULT.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
 
 
-def _row(name: str, counts: np.ndarray) -> None:
+def _row(name: str, counts: np.ndarray) -> dict[str, float]:
     hit, said, alarm, rest = counts
-    print(f"{name:<20}{said / RATE:>6.1f} s{hit / max(said, 1):>8.1%}{alarm / max(rest, 1):>13.1%}")
+    found, false = float(hit / max(said, 1)), float(alarm / max(rest, 1))
+    print(f"{name:<20}{said / RATE:>6.1f} s{found:>8.1%}{false:>13.1%}")
+    return {"speech_seconds": round(said / RATE, 1), "found": round(found, 4), "false_alarm": round(false, 4)}

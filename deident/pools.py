@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -154,22 +154,22 @@ def _pooled(
 def _one_by_one(
     suspects: list[tuple[int, Recording]], *settings: Any
 ) -> Generator[tuple[list[Outcome], str | None]]:
-    """One at a time in one worker, so that a death has one cause."""
+    """One at a time in one worker, so that a death has one cause. One that dies idle is replaced, and no recording
+    is to blame."""
     from deident.pipeline import Tally
 
-    waiting = iter(suspects)
-    while True:
-        with _pool(1) as pool:
-            for numbered in waiting:
+    waiting = suspects[::-1]
+    while waiting:
+        with _pool(1) as pool, suppress(BrokenProcessPool):
+            while waiting:
+                future = pool.submit(process, [waiting[-1]], *settings)
+                number, _ = waiting.pop()
                 try:
-                    result = pool.submit(process, [numbered], *settings).result()
+                    result = future.result()
                 except BrokenProcessPool:
                     why = "the process that read it died, twice"
-                    yield [Outcome(numbered[0], "refused", Tally(), "worker-died", why)], None
-                    break
+                    result = [Outcome(number, "refused", Tally(), "worker-died", why)], None
                 yield result
-            else:
-                return
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from deident import pools
 from deident.audio import Segment
 from deident.audit import AuditError, audit_store
 from deident.batch import dry_run, run
@@ -127,6 +128,18 @@ def test_a_worker_that_dies_before_its_pool_is_given_more_takes_only_its_recordi
     assert sorted((o.number, o.state) for o in told) == [
         (number, "refused" if number == 2 else "released") for number in range(12)
     ]
+
+
+def test_a_worker_killed_between_two_suspects_takes_none_along(many: Path, tmp_path: Path) -> None:
+    todo = [(number, Recording(many / f"r{number:02}.wav")) for number in range(3)]
+    told = []
+    for outcomes_of_one, _ in pools._one_by_one(todo, Policy(disguise=Sine()), None, str(tmp_path)):
+        told += outcomes_of_one
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        worker.join(60)
+        time.sleep(0.5)  # until the pool knows
+    assert [(o.number, o.state) for o in told] == [(number, "released") for number in range(3)]
 
 
 def test_an_unforeseen_failure_leaks_nothing(many: Path, tmp_path: Path) -> None:
