@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE
-from deident.dsp.excitation import SHAPE, add_pulses, fill_with_noise, pulse_shapes, shares
+from deident.dsp.excitation import LEAD, SHAPE, add_pulses, fill_with_noise, pulse_shapes, shares
 from deident.dsp.joined import Joined
 from deident.dsp.timing import clamp_runs
 
@@ -82,6 +82,20 @@ def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) 
     assert strongest / 2 / f0_hz == pytest.approx(round(strongest / 2 / f0_hz), abs=0.02)
     share = (1.0 - shares(0.0, HZ)[:208]).mean() * 208 / 257
     assert (out[RATE : 3 * RATE] ** 2).mean() == pytest.approx(share, rel=0.25)
+
+
+def test_the_first_pulse_comes_at_the_drawn_phase_of_each_piece() -> None:
+    counts, phase = (20, 30, 25), np.array([0.0, 0.25, 0.8])
+    joined = Joined(counts)
+    out = np.zeros(joined.frames * 256, np.float32)
+    shapes = pulse_shapes(np.zeros(3), np.zeros((3, 9)))
+    add_pulses(out, np.full(75, 100.0), np.ones(75, np.float32), 256, phase, shapes, joined)
+    for piece, first in zip(joined.slices, phase, strict=True):
+        own = np.abs(out[piece.start * 256 : piece.stop * 256])
+        pulses = np.flatnonzero(own > 0.5 * own.max())
+        expected = (1.0 - first) * 160 + LEAD + 160 * np.arange(own.size // 160 - 1)
+        assert all(np.abs(pulses - place).min() <= 1 for place in expected)
+        assert pulses[0] >= expected[0] - 1
 
 
 def test_quiet_runs_are_clamped_and_others_left() -> None:
