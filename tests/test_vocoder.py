@@ -174,6 +174,9 @@ def test_draws_fill_their_ranges() -> None:
     octaves = np.log2([v.f0_hz for v in drawn])
     assert np.median(octaves) == pytest.approx(np.mean(np.log2(METHOD.f0_hz)), abs=0.08)  # evenly in octaves
     assert np.std([v.tilt_db for v in drawn]) == pytest.approx(METHOD.tilt_db, rel=0.2)
+    loudness, *others = np.log([v.spreads for v in drawn]).T
+    assert np.std(loudness) == pytest.approx(METHOD.loudness_jitter, rel=0.2)
+    assert np.std(others, axis=1) == pytest.approx(np.full(ORDER - 1, METHOD.spread_jitter), rel=0.2)
     assert len({v.noise for v in drawn}) == len(drawn)
 
 

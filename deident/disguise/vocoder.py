@@ -103,9 +103,9 @@ class Vocoder(Method[VocoderVoice]):
     breath : 0 to 1.   pause_seconds : the longest pause.
     and as standard deviations
     colour : of each cepstrum's mean, in common spreads.   warp : of the slopes between `warp_knots` knots of a
-    smooth frequency warp, in nepers.   tilt_db : over the band.   spread_jitter : of each cepstrum's spread,
-    in nepers.   timing : of the local pace, in nepers, at `timing_seconds`.   delay_seconds : of the pulses'
-    group delay.
+    smooth frequency warp, in nepers.   tilt_db : over the band.   loudness_jitter, spread_jitter : of the spread
+    of the first cepstrum, and of each other's, in nepers.   timing : of the local pace, in nepers, at
+    `timing_seconds`.   delay_seconds : of the pulses' group delay.
 
     sharpness : of the formants, 1 = as found after smoothing.   comfort_db : of what lies between words,
     below the speech. The output is never longer than the input.
@@ -133,7 +133,8 @@ class Vocoder(Method[VocoderVoice]):
     tilt_db: float = 1.5
     breath: tuple[float, float] = (0.0, 0.25)
     smoothing: tuple[float, float] = (0.0, 0.0)
-    spread_jitter: float = 0.25
+    loudness_jitter: float = 0.4
+    spread_jitter: float = 0.2
     colour: float = 0.8
     sharpness: float = 1.15
     timing: float = 0.0
@@ -154,6 +155,7 @@ class Vocoder(Method[VocoderVoice]):
         """A voice. The generator's bits decide everything, down to the noise."""
         slopes = np.exp(self.warp * rng.standard_normal(self.warp_knots))
         delays = rng.uniform(-0.5, 0.5, 9) * self.delay_seconds
+        jitter = np.array((self.loudness_jitter, *(self.spread_jitter,) * (self.order - 1)))
         return VocoderVoice(
             f0_hz=float(np.exp(rng.uniform(*np.log(self.f0_hz)))),
             f0_octaves=float(rng.uniform(*self.f0_octaves)),
@@ -162,7 +164,7 @@ class Vocoder(Method[VocoderVoice]):
             tilt_db=float(self.tilt_db * rng.standard_normal()),
             breath=float(rng.uniform(*self.breath)),
             smoothing=float(rng.uniform(*self.smoothing)),
-            spreads=tuple(np.exp(self.spread_jitter * rng.standard_normal(self.order)).tolist()),
+            spreads=tuple(np.exp(jitter * rng.standard_normal(self.order)).tolist()),
             colour=(0.0, *(self.colour * rng.standard_normal(self.order - 1)).tolist()),
             timing=tuple((self.timing * rng.standard_normal(TIMING_KNOTS)).tolist()),
             pause_seconds=float(rng.uniform(*self.pause_seconds)),
@@ -347,6 +349,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("tilt_db", 0.0, 12.0),
     ("breath", 0.0, 1.0),
     ("smoothing", 0.0, 8.0),
+    ("loudness_jitter", 0.0, 1.0),
     ("spread_jitter", 0.0, 0.5),
     ("colour", 0.0, 2.0),
     ("sharpness", 0.5, 2.0),
