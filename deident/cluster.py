@@ -57,7 +57,7 @@ class Letter:
         return "Letter(sealed)"
 
 
-class Seal(WorkerPlugin):  # type: ignore[misc]
+class Seal(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     """Opens the letters of one run. Lives in every worker while the run lasts."""
 
     def __init__(self) -> None:

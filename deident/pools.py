@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import StoreError
 from deident.process import be_a_worker
-from deident.work import Outcome, process, settle
+from deident.work import Outcome, process, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -191,7 +191,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 def _start() -> None:
     be_a_worker()
-    settle()
+    warm_up()
 
 
 def available_cores() -> int:

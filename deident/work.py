@@ -43,7 +43,7 @@ class Outcome:
     turns: list[Turn | None] = field(default_factory=list)
 
 
-def settle() -> None:
+def warm_up() -> None:
     """In a process that is for a run alone: load what it needs, and let the garbage collector look through that no
     more, which would cost a twentieth of the run."""
     import deident.pipeline  # noqa: F401

@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """One whose errors do not repeat what was typed: it may be a path, and errors end up in logs."""
 
-    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]  # one way of four
         found, rest = self.parse_known_args(args)
         if rest:
             options = [word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z-]+(=.*)?", word)]

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     from deident.batch import run as run_batch
     from deident.cli.export import check_kaldi, to_kaldi
     from deident.cli.progress import Progress
-    from deident.work import settle
+    from deident.work import warm_up
 
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     check_kaldi(args)
     recordings = recordings_of(args)
     policy = policy_of(args)
-    settle()
+    warm_up()
     progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
     try:
         if args.dry_run:

@@ -133,7 +133,7 @@ def _decode(
     except RefusedError as refused:
         raise refused.error() from None
     assert isinstance(container, Container)
-    return Decoding(events, container.name, strict)  # type: ignore[arg-type]
+    return Decoding(events, container.name, strict)  # type: ignore[arg-type]  # the container was its first event
 
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:

@@ -36,10 +36,9 @@ class Method(Generic[V]):
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
-        if "apply" in vars(cls) and "apply_all" not in vars(
-            cls
-        ):  # what it inherits would pass its `apply` by
-            cls.apply_all = Method.apply_all  # type: ignore[method-assign]
+        # An `apply_all` that is inherited would pass an `apply` of its own by.
+        if "apply" in vars(cls) and "apply_all" not in vars(cls):
+            cls.apply_all = Method.apply_all  # type: ignore[method-assign]  # of the class, before it is used
 
     def draw(self, rng: np.random.Generator) -> V:
         raise NotImplementedError

@@ -38,7 +38,7 @@ class Chain(Method[tuple[Any, ...]]):
         return product
 
     @property
-    def replaces_quiet(self) -> bool:  # type: ignore[override]
+    def replaces_quiet(self) -> bool:  # type: ignore[override]  # a constant of other methods
         return any(getattr(method, "replaces_quiet", False) for method in self.methods)
 
     @property

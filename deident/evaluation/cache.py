@@ -92,7 +92,7 @@ class Cache:
         place.parent.mkdir(exist_ok=True, mode=0o700)
         beside = place.with_suffix(f".{os.getpid()}.tmp")
         with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
         beside.replace(place)
 
     def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:

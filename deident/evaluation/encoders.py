@@ -92,7 +92,7 @@ class Resemblyzer:
     def __init__(self) -> None:
         try:
             _resemblyzer()
-            import torch  # noqa: F401
+            import torch  # noqa: F401  # to know now whether it is there
         except ImportError:
             raise ExtraMissingError.of("attackers", "the speaker encoder") from None
 
