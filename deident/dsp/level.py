@@ -67,15 +67,15 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
     open_ = level_db > min(max(floor + 3.0, loud - 30.0), loud - 18.0)
     held = np.convolve(open_, np.ones(2 * HELD + 1))[HELD : HELD + frames]
     gain = (held > 0.5).astype(np.float32)
-    noise = random_bytes(samples.size + 1, rng).view(np.int8)
-    out: Floats = np.add(noise[1:], noise[:-1], dtype=np.float32)
-    out *= np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
-    changes = np.append(np.diff(gain), np.float32(0.0))
-    kept = rows * gain[:, None]
-    edges = np.flatnonzero(changes)
-    kept[edges] += rows[edges] * (changes[edges, None] * _RAMP)
-    out[: rows.size] += kept.ravel()
-    out[rows.size :] += samples[rows.size :] * gain[-1]
+    steps = np.append(np.diff(gain), np.float32(0.0))
+    quiet = np.flatnonzero((gain == 0.0) | (steps != 0.0))
+    noise = random_bytes(quiet.size * QUIET_FRAME + 1, rng).view(np.int8).astype(np.float32)
+    noise *= np.float32(COMFORT / 104.5)  # an RMS of 104.5: int8, two added
+    out: Floats = samples.copy()
+    left = rows[quiet] * (gain[quiet, None] + steps[quiet, None] * _RAMP)
+    left += (noise[1:] + noise[:-1]).reshape(-1, QUIET_FRAME)
+    out[: rows.size].reshape(rows.shape)[quiet] = left
+    out[rows.size :] *= gain[-1]  # less than a frame, and the fade lies on it
     return out
 
 
