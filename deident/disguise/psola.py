@@ -65,7 +65,7 @@ def moved(
     slower = [pitch / ratio for pitch, ratio in zip(pitch_ratios, ratios, strict=True)]
     slow = repitch_all(sounds, _TRACKER.track_all(sounds), slower, ratios)
     return [
-        Audio(bounded(faster(own, ratio, len(samples))), RATE)
+        Audio.trusted(bounded(faster(own, ratio, len(samples)))[np.newaxis], RATE)
         for own, ratio, samples in zip(slow, ratios, sounds, strict=True)
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,26 +119,27 @@ def _with_halfway(samples: Floats) -> tuple[Floats, int]:
     """The samples between two margins, then what lies halfway after each of them, and how much further on.
 
     Whole samples are too coarse for the pulses of a high voice."""
-    rows, width = _HALFWAY.shape
-    row = -(-(samples.shape[-1] + 2 * MARGIN) // rows) * rows
-    table = np.zeros((2, row // rows, rows), dtype=np.float32)
-    table.reshape(-1)[MARGIN : MARGIN + samples.shape[-1]] = samples
-    for start in range(0, row // rows, BLOCK // rows):
-        block = slice(start, start + BLOCK // rows)
-        spread = table[0, block] @ _HALFWAY
-        table[1, block] += spread[:, :rows]
-        tail = table[1, start + 1 : start + 1 + len(spread), : width - rows]
-        tail += spread[: len(tail), rows:]
-    return table.reshape(-1), row + TAPS // 2  # for what a sample adds is written behind it
+    width, row = _HALFWAY.shape
+    size = -(-(samples.shape[-1] + 2 * MARGIN) // (2 * row)) * 2 * row
+    table = np.empty(2 * size, dtype=np.float32)
+    table[:MARGIN] = 0.0
+    table[MARGIN : MARGIN + samples.shape[-1]] = samples
+    table[MARGIN + samples.shape[-1] : size] = 0.0
+    halfway = table[size:].reshape(-1, 2, row)
+    halfway[-1] = 0.0
+    for part in (0, 1):  # every other row: frames that overlap would be copied before they are multiplied
+        frames = frame_view(table[part * row : size], width, 2 * row)
+        np.matmul(frames, _HALFWAY, out=halfway[: len(frames), part])
+    return table, size + 1 - TAPS // 2
 
 
-def _halfway(rows: int = 32) -> Floats:
-    """(rows, rows + taps - 1): what each of a block of samples adds to the values halfway between samples."""
+def _halfway(row: int = 32) -> Floats:
+    """(row + taps - 1, row): from samples to the values halfway between the two in the middle of each `TAPS`."""
     at = np.arange(TAPS) - 0.5 * (TAPS - 1)
     response = np.sinc(at) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / TAPS))
-    matrix = np.zeros((rows, rows + TAPS - 1), dtype=np.float32)
-    for row in range(rows):
-        matrix[row, row : row + TAPS] = response / response.sum()
+    matrix = np.zeros((row + TAPS - 1, row), dtype=np.float32)
+    for column in range(row):
+        matrix[column : column + TAPS, column] = response / response.sum()
     return matrix
 
 
@@ -169,9 +169,10 @@ def _join(
         start, stop = int(starts[first]), min(int(starts[last]), length)
         level = 0.5 - 0.5 * steep[grains] - (starts[grains] - start) * slope[grains]
         here = slice(0, stop - start)
-        rise = _held(slope[grains].astype(np.float32), starts[first : last + 1])[here]
+        lengths = starts[first + 1 : last + 1] - starts[grains]
+        rise = np.repeat(slope[grains].astype(np.float32), lengths)[here]
         rise *= _COUNT[here]
-        rise += _held(level.astype(np.float32), starts[first : last + 1])[here]
+        rise += np.repeat(level.astype(np.float32), lengths)[here]
         if steep[grains].max() > 1.0:
             np.clip(rise, 0.0, 1.0, out=rise)
         bend = rise * np.float32(-2.0)  # the fade bends at both ends: a straight one blurs close formants
@@ -179,18 +180,13 @@ def _join(
         rise *= rise
         rise *= bend
         place = np.arange(start, stop)
-        one = table.take(_held(back[:-1][grains], starts[first : last + 1])[here] + place, mode="clip")
-        two = table.take(_held(back[1:][grains], starts[first : last + 1])[here] + place, mode="clip")
+        one = table.take(np.repeat(back[:-1][grains], lengths)[here] + place, mode="clip")
+        two = table.take(np.repeat(back[1:][grains], lengths)[here] + place, mode="clip")
         two -= one
         two *= rise
         np.add(one, two, out=out[start:stop])
         first = last
     return out
-
-
-def _held(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    """Each value from its start to the next."""
-    return np.repeat(values, np.diff(starts))
 
 
 _COUNT = np.arange(BLOCK, dtype=np.float32)

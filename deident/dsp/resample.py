@@ -32,7 +32,7 @@ def faster(samples: Floats, ratio: float, length: int) -> Floats:
     padded[reach : reach + samples.shape[-1]] = samples
     out = np.empty((cycles, len(firsts), ROW), dtype=np.float32)
     for part, first in enumerate(firsts):
-        out[:, part] = frame_view(padded[first:], width, step)[:cycles] @ matrices[part]
+        np.matmul(frame_view(padded[first:], width, step)[:cycles], matrices[part], out=out[:, part])
     return out.reshape(-1)[:length]
 
 
