@@ -58,7 +58,7 @@ class Chapters:
         self._offset = 0
         self._need = CHAPTER
         self._hash = hashlib.sha256()
-        self._heard = hashlib.sha256()
+        self._heard = hashlib.sha256() if self.mute.ranges else self._hash
 
     def push(self, samples: Samples) -> Iterator[Chapter]:
         self._waiting.append(samples)
@@ -89,7 +89,8 @@ class Chapters:
             audio = Audio.trusted(heard[np.newaxis, :stop], RATE)
         steps = slice(-self._offset % DIGEST_STEP, stop, DIGEST_STEP)
         self._hash.update(joined[steps].tobytes())
-        self._heard.update(heard[steps].tobytes())
+        if self._heard is not self._hash:
+            self._heard.update(heard[steps].tobytes())
         self._offset += stop
         self._waiting = [joined[stop:]]
         self._size = joined.size - stop
@@ -98,7 +99,7 @@ class Chapters:
         self.opening = self.opening or mark
         start = self._offset - stop
         clean = self.mute.silenced(without_hum(audio.mono), start)  # no hum's negative in what was muted
-        return Chapter(Audio(clean, RATE), segments, mark, start, last=need is None)
+        return Chapter(Audio.trusted(clean[np.newaxis], RATE), segments, mark, start, last=need is None)
 
     def _boundary(self, audio: Audio, segments: list[Segment]) -> tuple[int, list[Segment]]:
         """Where the chapter ends, and the segments before that; a segment under way is left for the next."""
