@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     _print_costs(ratios)
     for name in PEERS.keys() - present.keys():
         print(f"{name:34}missing here")
-    lengths = _by_length(samples, options.turns)
+    lengths = _by_length(_audio(TOGETHER / RATE)[0], options.turns)
     bars = _print_bars(ratios)
     RESULT.parent.mkdir(exist_ok=True)
     result = {
@@ -167,7 +167,7 @@ def _print_costs(ratios: dict[str, npt.NDArray[np.float64]]) -> None:
 def _by_length(samples: Samples, turns: int) -> dict[str, dict[str, float]]:
     """The cost of a second of audio cut into snippets of other lengths, disguised one by one and as many
     together as a run does, in STFTs of a second of all of it."""
-    lengths = [s for s in (1.0, 3.0, 9.0) if s * RATE <= len(samples)]
+    lengths = (1.0, 3.0, 9.0)
     whole, rng = _ours(samples)[REFERENCE], np.random.default_rng(1)
     table: dict[str, dict[str, float]] = {}
     print(f"\n{'cost a second, snippets of':34}" + "".join(f"{seconds:>12g} s" for seconds in lengths))
@@ -203,7 +203,7 @@ WAYS: dict[str, Callable[..., object]] = {"alone": _one_by_one, "together": appl
 def _cuts(samples: Samples, seconds: float) -> list[Audio]:
     """As many snippets, one after another, as a run disguises together."""
     size = round(seconds * RATE)
-    count = max(1, min(len(samples), TOGETHER) // size)
+    count = len(samples) // size
     return [Audio(samples[start : start + size], RATE) for start in range(0, count * size, size)]
 
 

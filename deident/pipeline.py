@@ -22,7 +22,7 @@ from deident.secret import Key, check_key, fresh_name, fresh_rng
 from deident.snippets import cut
 from deident.turns import Turn, Word, check_places, said
 
-TOGETHER = 10 * RATE  # samples that are disguised in one go
+TOGETHER = 60 * RATE  # samples that are disguised in one go: about as many as a chapter has
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -255,8 +255,7 @@ def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> 
 
 
 def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
-    """Pieces that follow one another, as many as hold `TOGETHER` samples: what is short costs less in company,
-    and what is long goes alone.
+    """Pieces that follow one another, as many as hold `TOGETHER` samples: in company they cost less.
 
     What came before an error is passed on before it."""
     group: list[Piece] = []
