@@ -74,10 +74,10 @@ def test_rounding_leaves_no_dc_and_no_distortion() -> None:
 @pytest.mark.parametrize("room", [1e-5, 1e-3, 0.01])
 def test_quiet_parts_are_the_same_for_everybody(room: float) -> None:
     """Whatever hums and hisses between two words, the same faint noise is left; the words stay."""
-    speech = np.zeros(48_000, np.float32)
+    speech = np.zeros(48_100, np.float32)  # ends within a frame
     speech[8_000:16_000] = 0.1 * RNG.standard_normal(8_000)
     speech[30_000:40_000] = 0.1 * RNG.standard_normal(10_000)
-    spot = np.sin(np.arange(48_000) / 3.0).astype(np.float32)  # the room's own note
+    spot = np.sin(np.arange(48_100) / 3.0).astype(np.float32)  # the room's own note
     out = replace_quiet(speech + np.float32(room) * spot, np.random.default_rng(2))
     gap = out[18_000:28_000]
     assert 20 * np.log10(rms(gap)) == pytest.approx(-70.0, abs=0.3)
@@ -85,6 +85,7 @@ def test_quiet_parts_are_the_same_for_everybody(room: float) -> None:
     assert note < 4.0  # of 70 where nothing else sounds
     assert np.abs(out - speech)[8_500:15_500].max() < 1.2 * room + 2e-3
     assert np.abs(out[:8_000]).max() < 0.01 + room
+    assert not out[48_000:].any()
 
 
 def test_quiet_is_entered_and_left_without_a_click() -> None:
