@@ -1,14 +1,18 @@
 """The guard: what a recording may not be, what its decoder may not do, and that others never suffer."""
 
 import contextlib
+import fcntl
 import io
 import json
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +22,7 @@ import soundfile
 
 from deident.codec import Limits, decode, guard
 from deident.codec.problems import CODES, ENDINGS, PROBLEMS, RefusedError
+from deident.codec.worker import HEADER
 from deident.errors import RecordingError
 from tests import hostile
 
@@ -233,6 +238,32 @@ def test_a_recording_that_is_given_up_leaves_a_child_that_goes_on(worker):
     abandoned = iter(decode(long_recording()))
     next(abandoned)
     del abandoned
+    assert consume(io.BytesIO(recording())) == 16_000
+
+
+def test_a_recording_given_up_after_its_last_word_leaves_the_next_alone(worker):
+    """The child has said everything, and hears of the end and of the next recording at once."""
+    everything = 2 * HEADER.size + 4 * 16_000
+    with decode(io.BytesIO(recording())):
+        while waiting(worker) < everything:
+            time.sleep(0.01)
+        os.kill(pid_of(worker), signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (pid_of(worker), signal.SIGCONT)).start()
+    assert consume(io.BytesIO(recording())) == 16_000
+    assert guard._idle == [worker]
+
+
+def waiting(worker) -> int:
+    """Bytes that the child has said and nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(worker._socket, termios.FIONREAD, bytes(4)))[0]
+
+
+def test_giving_up_does_not_wait_for_a_decoder_that_hangs(worker):
+    started = time.monotonic()
+    with decode(long_recording()):
+        os.kill(pid_of(worker), signal.SIGSTOP)
+    assert time.monotonic() - started < 30  # of the 120 s that a recording may stall
+    assert not worker.is_alive
     assert consume(io.BytesIO(recording())) == 16_000
 
 

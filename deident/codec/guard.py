@@ -26,7 +26,19 @@ from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Samples
 from deident.codec.files import Bytes
 from deident.codec.limits import Limits
 from deident.codec.problems import CODES, ENDINGS, RefusedError
-from deident.codec.worker import BLOCK, ENDED, HEADER, OPENED, READY, REFUSED, Ended, Job, Opened, work
+from deident.codec.worker import (
+    BLOCK,
+    CANCEL,
+    ENDED,
+    HEADER,
+    OPENED,
+    READY,
+    REFUSED,
+    Ended,
+    Job,
+    Opened,
+    work,
+)
 
 _MAX_BLOCK_BYTES = 1 << 28
 _RECORDINGS_A_WORKER = 1000  # then a fresh one, so that nothing can pile up in a decoder
@@ -113,7 +125,10 @@ class Worker:
 
     def _set_limits(self, limits: Limits) -> None:
         self._limits, self._waited = limits, 0.0
-        seconds, fraction = divmod(limits.stall_seconds, 1.0)
+        self._wait_at_most(limits.stall_seconds)
+
+    def _wait_at_most(self, stall_seconds: float) -> None:
+        seconds, fraction = divmod(stall_seconds, 1.0)
         timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
 
@@ -177,7 +192,8 @@ class Worker:
     def cancel(self) -> bool:
         """Ends the recording in work early; False when the child does not follow."""
         try:
-            self._socket.send(b"x")
+            self._wait_at_most(_CANCEL_SECONDS)
+            self._socket.send(CANCEL)
             deadline = time.monotonic() + _CANCEL_SECONDS
             while time.monotonic() < deadline:
                 if isinstance(self.receive(), Ended):

@@ -28,6 +28,7 @@ from deident.codec.write import encode_flac, encode_wav
 
 BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
+CANCEL = b"x"  # the one thing said to a child while it works
 READY, OPENED, BLOCK, ENDED, REFUSED = b"redy", b"open", b"blok", b"ends", b"refu"
 MAX_JOB_BYTES = 4096
 
@@ -147,8 +148,8 @@ def main(link: int, engine: str) -> None:
             return
         if not descriptors:  # a cancellation that came after the end
             continue
-        try:
-            _serve(sock, descriptors[0], Job.from_bytes(raw))
+        try:  # or one that came just before the next recording, in the same message
+            _serve(sock, descriptors[0], Job.from_bytes(raw.lstrip(CANCEL)))
         finally:
             os.close(descriptors[0])
 
@@ -188,7 +189,7 @@ def _send_refusal(sock: socket.socket, refused: RefusedError) -> None:
 
 def _is_cancelled(sock: socket.socket) -> bool:
     try:
-        return sock.recv(1, socket.MSG_DONTWAIT) == b"x"
+        return sock.recv(1, socket.MSG_DONTWAIT) == CANCEL
     except BlockingIOError:
         return False
 
