@@ -101,6 +101,15 @@ def test_best_path_is_the_one_a_loop_finds() -> None:
         assert _best_path(states, steps).tolist() == path[::-1]
 
 
+def test_what_is_near_is_told_from_what_is_nearer_after_minutes() -> None:
+    """Four thousand frames before the last four, and nothing that goes from those to these."""
+    states = np.full((3, 4_004), 0.9, np.float32)
+    states[1, -4:] += np.float32(1e-5)
+    steps = np.full((3, 3, 4_003), -0.5, np.float32)
+    steps[range(3), range(3)] = steps[:, :, -4] = 0.0
+    assert _best_path(states, steps)[-4:].tolist() == [1] * 4
+
+
 def test_median_is_of_voiced_frames() -> None:
     f0_hz = np.array([0.0, 100.0, 120.0, 110.0, 0.0], np.float32)
     assert Pitch(f0_hz, np.ones(5, np.float32), 128).median_hz == 110.0

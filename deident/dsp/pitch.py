@@ -247,6 +247,7 @@ def _best_path(states: Floats, steps: Floats) -> npt.NDArray[np.intp]:
     The largest sum through each state is that of the best way to it and the best way from it; either is a
     chain of (max, +) products, which are associative and therefore need log2(frames) steps instead of frames
     (Särkkä & García-Fernández, 2021)."""
+    states = states - states.max(axis=0)  # small sums: what is near is told from what is nearer
     onto = steps + states[None, :, 1:]
     back = onto.transpose(1, 0, 2)[:, :, ::-1]
     start = np.stack((states[:, 0], np.zeros_like(states[:, 0])))
