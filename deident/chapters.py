@@ -50,7 +50,7 @@ class Chapters:
         self.mute = mute or NOTHING
         self.guide = guide or Guide(())
         self.count = 0  # pieces so far
-        self.opening = b""  # digest of the first chapter
+        self.opening = b""  # digest of the first chapter with speech in it
         self._find = find
         self._hold = hold
         self._waiting: list[Samples] = []
@@ -96,7 +96,8 @@ class Chapters:
         self._size = joined.size - stop
         self._need = (need or 0) - stop + CHAPTER
         mark = self._heard.digest()
-        self.opening = self.opening or mark
+        if segments:  # silence before it is that of many recordings
+            self.opening = self.opening or mark
         start = self._offset - stop
         clean = self.mute.silenced(without_hum(audio.mono), start)  # no hum's negative in what was muted
         return Chapter(Audio.trusted(clean[np.newaxis], RATE), segments, mark, start, last=need is None)
@@ -109,13 +110,13 @@ class Chapters:
         *done, last = segments
         before = done[-1].stop if done else 0
         start = max(before, last.start - CONTEXT)
-        if start > 0:
+        if start > 0 and (start >= len(audio) // 3 or len(audio) < 2 * CHAPTER):
             return start, done
         # Speech without a pause all through: the quietest place of the last third is the best there is.
         energy = frame_energy_db(audio.mono)
         first = 2 * energy.size // 3
         cut_at = (first + int(np.argmin(energy[first:]))) * (RATE // 100)
-        return cut_at, [Segment(last.start, cut_at)]
+        return cut_at, [*done, Segment(last.start, cut_at)]
 
 
 def talkers_of(
