@@ -13,7 +13,7 @@ from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
-from deident.disguise.base import apply_all
+from deident.disguise.base import apply_all, renewed
 from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.mute import Mute
@@ -176,7 +176,7 @@ class _Draws:
             else:
                 rng = self.rng("voice", piece.mark[0], piece.opening)
             self._held[talker] = disguise.draw(rng)
-        return self._held[talker]
+        return renewed(disguise, self._held[talker], self.rng("noise", *piece.mark))
 
     def rng(self, purpose: str, *parts: int | bytes) -> np.random.Generator:
         return self._key.rng(purpose, *parts) if self._key else fresh_rng()

@@ -31,6 +31,20 @@ class Sine(Method[float]):
 
 
 @dataclass(frozen=True)
+class Pair(Method[tuple[float, float]]):
+    """A voice, and chance of its own for each snippet: the two are the output's halves."""
+
+    def draw(self, rng: np.random.Generator) -> tuple[float, float]:
+        return float(rng.uniform()), float(rng.uniform())
+
+    def renewed(self, voice: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
+        return voice[0], float(rng.uniform())
+
+    def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
+        return Audio(np.repeat(voice, len(audio) // 2), audio.rate)
+
+
+@dataclass(frozen=True)
 class Through(Method[None]):
     """Passes everything on: what is gone from the output, the run took out."""
 

@@ -36,6 +36,7 @@ from deident.evaluation.report_html import write
 from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
 from deident.evaluation.utility import Melody, Recognition, WordShape, training_use, word_errors
+from tests.methods import Pair
 
 QUICK = Settings(runs=1, train_copies=2, draws=50)
 
@@ -199,6 +200,15 @@ class TestCopies:
 
         assert len(start("speaker")) == 1
         assert len(start("snippet")) == 2
+
+    def test_a_voice_that_is_kept_has_new_noise_in_every_copy(self, corpus: Corpus) -> None:
+        mine = [u for u in corpus.utterances if u.speaker == corpus.utterances[0].speaker][:2]
+        batch = Batch(Scoped(Pair(), "speaker"), "trial", 2, 0, "speaker", {})
+        voices, noises = zip(
+            *(audio.samples[0, [0, -1]] for u in mine for audio in disguise(batch, u)), strict=True
+        )
+        assert len(set(voices)) == 2
+        assert len(set(noises)) == 4
 
     def test_work_is_done_once(self, corpus: Corpus, tmp_path: Path) -> None:
         some = corpus.utterances[:3]

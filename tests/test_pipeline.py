@@ -3,7 +3,9 @@
 import itertools
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from deident.audio import RATE, Audio, Segment
 from deident.chapters import CHAPTER, Chapters
 from deident.codec import read
+from deident.disguise import Chain
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
 from deident.pipeline import Snippet, Tally, deidentify
@@ -18,7 +21,8 @@ from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting
 from deident.vad import find_speech
-from tests.methods import Anew, Sine, Through, Together, frequency
+from tests.methods import Anew, Pair, Sine, Through, Together, frequency
+from tests.voices import speech
 
 KEY = Key(bytes(32))
 SINE = Policy(disguise=Sine())
@@ -92,6 +96,43 @@ def test_scope_keeps_a_voice_a_talker(call: Path) -> None:
         policy = Policy(disguise=Sine(), scope="recording", channels=channels)  # type: ignore[arg-type]
         voices = {round(frequency(s.samples), -1) for s in deidentify(call, policy)}
         assert len(voices) == talkers
+
+
+@pytest.mark.parametrize("scope", ["recording", "speaker"])
+def test_a_voice_that_is_kept_has_new_noise_in_every_snippet(
+    call: Path, scope: Literal["recording", "speaker"]
+) -> None:
+    """The same noise in two snippets would link them, whoever speaks."""
+    heard: list[tuple[float, float]] = []
+
+    @dataclass(frozen=True)
+    class Listening(Pair):
+        def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
+            heard.append(voice)
+            return super().apply(audio, voice)
+
+    for method in (Listening(), Chain((Listening(), Through()))):
+        heard.clear()
+        policy = Policy(disguise=method, scope=scope, repeatable=True)
+        snippets = list(deidentify(call, policy, key=KEY, speaker="a"))
+        voices, noises = zip(*heard, strict=True)
+        assert len(set(voices)) == 1
+        assert len(set(noises)) == len(snippets) > 3
+        assert [s.name for s in deidentify(call, policy, key=KEY, speaker="a")] == [s.name for s in snippets]
+        assert heard[len(snippets) :] == heard[: len(snippets)]  # and the same when it is repeated
+
+
+def test_silence_before_the_first_words_tells_no_recordings_apart() -> None:
+    policy = Policy(disguise=Sine(), scope="recording", repeatable=True)
+
+    def voice(seed: int) -> int:
+        sound = np.zeros(66 * RATE, np.float32)
+        sound[63 * RATE :] = speech(seconds=3.5, seed=seed)[: 3 * RATE]
+        found = list(deidentify((sound, RATE), policy, key=KEY))
+        assert found
+        return round(frequency(found[0].samples), -1)
+
+    assert voice(1) != voice(2)
 
 
 def test_scope_speaker_follows_the_key(call: Path, recordings: Path) -> None:
@@ -173,7 +214,10 @@ def in_segments(method: Together, tally: Tally, mute: tuple[Segment, ...] = ()) 
     starts = np.cumsum([0, *LENGTHS])
     segments = [Segment(int(a) * RATE, int(b) * RATE - 800) for a, b in itertools.pairwise(starts)]
     audio = Audio(np.random.default_rng(2).standard_normal(starts[-1] * RATE) * 0.1, RATE)
-    return deidentify(audio, Policy(disguise=method), segments=segments, mute=mute, tally=tally)
+    policy = Policy(
+        disguise=method, repeatable=True
+    )  # the same voices every time: two might be near each other
+    return deidentify(audio, policy, key=KEY, segments=segments, mute=mute, tally=tally)
 
 
 def test_a_minute_of_pieces_goes_together() -> None:
@@ -236,13 +280,17 @@ def test_chapters_find_what_one_piece_finds(long_audio: Audio) -> None:
     assert both / sum(map(len, found)) > 0.98
 
 
-def test_endless_sound_is_passed_on() -> None:
-    made = Chapters(lambda audio, offset: [Segment(0, len(audio))], 0, RATE)
-    noise = np.random.default_rng(1).standard_normal(200 * RATE).astype(np.float32)
-    chapters = [*made.push(noise), *made.finish()]
+@pytest.mark.parametrize("start", [0, 9_600, 30 * RATE])
+def test_endless_sound_is_passed_on(start: int) -> None:
+    """Also by a finder that hears it begin a little later each time."""
+    made = Chapters(lambda audio, offset: [Segment(min(start, len(audio) - 1), len(audio))], 0, RATE)
+    noise = np.random.default_rng(1).standard_normal(600 * RATE).astype(np.float32)
+    chapters = [c for second in noise.reshape(-1, RATE) for c in made.push(second)]
+    chapters += made.finish()
     assert sum(len(c.audio) for c in chapters) == noise.size
-    assert all(len(c.segments) == 1 for c in chapters)
-    assert max(len(c.audio) for c in chapters) <= 2 * CHAPTER
+    assert all(len(c.segments) <= 1 for c in chapters)
+    assert sum(len(s) for c in chapters for s in c.segments) > 0.4 * noise.size
+    assert max(len(c.audio) for c in chapters) <= 3 * CHAPTER
 
 
 def test_given_segments_are_used_across_chapters(long_audio: Audio) -> None:

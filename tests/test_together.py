@@ -110,6 +110,7 @@ def test_whatever_the_settings(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", DISGUISES)
 def test_nothing_gives_nothing(name: str) -> None:
     assert DISGUISES[name]().apply_all([], []) == []
+    assert Chain((DISGUISES[name](),)).apply_all([], []) == []
 
 
 @pytest.mark.parametrize("name", ["psola", "pitch_shift"])

@@ -35,6 +35,22 @@ def voice(seed: int = 1, **changes: object) -> VocoderVoice:
     return dataclasses.replace(METHOD.draw(np.random.default_rng(seed)), **changes)  # type: ignore[arg-type]
 
 
+def test_a_voice_for_another_snippet_has_other_noise_and_nothing_else() -> None:
+    one = voice()
+    other = METHOD.renewed(one, np.random.default_rng(2))
+    assert other.noise != one.noise
+    assert dataclasses.replace(other, noise=one.noise) == one
+
+
+def test_channels_keep_one_length_whatever_their_pauses() -> None:
+    stereo = np.stack((speech(MAN, 4.0, seed=1)[: 4 * RATE], speech(WOMAN, 9.0, seed=2)[: 4 * RATE]))
+    stereo[1, RATE : 3 * RATE] = 0.0
+    out = METHOD(stereo, RATE)
+    assert out.shape[0] == 2
+    assert 0 < out.shape[1] <= stereo.shape[1]
+    assert not out[1, -RATE // 4 :].any()  # the shorter one
+
+
 def revoiced(samples: np.ndarray, drawn: VocoderVoice | None = None, method: Vocoder = METHOD) -> np.ndarray:
     return method.apply(Audio(samples, RATE), drawn or voice()).mono
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -46,6 +46,11 @@ class Method(Generic[V]):
     def apply(self, audio: Audio, voice: V) -> Audio:
         raise NotImplementedError
 
+    def renewed(self, voice: V, rng: np.random.Generator) -> V:
+        """The same voice for another snippet. A method whose voice holds noise draws that anew: the same noise in
+        two snippets would link them, sample by sample, whatever is said in them."""
+        return voice
+
     def apply_all(self, audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
         """`apply` for each audio and its voice. A method that can do short ones together does so here, with the
         same samples but for rounding."""
@@ -55,11 +60,17 @@ class Method(Generic[V]):
         """`samples` under a fresh voice.
 
         samples : (samples,) or (channels, samples).   sample_rate : Hz.
-        Returns float32 of the same number of axes and rate; every channel gets the same voice."""
+        Returns float32 of the same number of axes and rate; every channel gets the same voice. A method that
+        shortens pauses may leave channels of different lengths: zeros follow the shorter ones."""
         audio = Audio(samples, sample_rate)
         voice = self.draw(fresh_rng())
         rows = [self._one(row, audio.rate, voice) for row in audio.samples]
-        return rows[0] if np.ndim(samples) == 1 else np.stack(rows)
+        if np.ndim(samples) == 1:
+            return rows[0]
+        out = np.zeros((len(rows), max(row.size for row in rows)), dtype=np.float32)
+        for own, row in zip(out, rows, strict=True):
+            own[: row.size] = row
+        return out
 
     def _one(self, row: npt.NDArray[np.float32], rate: int, voice: V) -> npt.NDArray[np.float32]:
         if rate == RATE:
@@ -76,6 +87,12 @@ def apply_all(method: Disguise[V], audios: Sequence[Audio], voices: Sequence[V])
     if isinstance(method, Method):
         return method.apply_all(audios, voices)
     return [method.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
+
+
+def renewed(method: Disguise[V], voice: V, rng: np.random.Generator) -> V:
+    """A voice that is kept, for another snippet: as it is, unless the method has `renewed`, see `Method`."""
+    own: Callable[[V, np.random.Generator], V] | None = getattr(method, "renewed", None)
+    return own(voice, rng) if own else voice
 
 
 def check_disguise(value: object) -> None:

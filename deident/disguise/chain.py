@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deident.audio import Audio
-from deident.disguise.base import Disguise, Method, apply_all, check_disguise
+from deident.disguise.base import Disguise, Method, apply_all, check_disguise, renewed
 from deident.errors import SettingError
 
 
@@ -49,6 +49,9 @@ class Chain(Method[tuple[Any, ...]]):
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return tuple(method.draw(rng) for method in self.methods)
 
+    def renewed(self, voice: tuple[Any, ...], rng: np.random.Generator) -> tuple[Any, ...]:
+        return tuple(renewed(method, part, rng) for method, part in zip(self.methods, voice, strict=True))
+
     def apply(self, audio: Audio, voice: tuple[Any, ...]) -> Audio:
         for method, part in zip(self.methods, voice, strict=True):
             audio = method.apply(audio, part)
@@ -56,6 +59,6 @@ class Chain(Method[tuple[Any, ...]]):
 
     def apply_all(self, audios: Sequence[Audio], voices: Sequence[tuple[Any, ...]]) -> list[Audio]:
         out = list(audios)
-        for method, parts in zip(self.methods, zip(*voices, strict=True), strict=True):
-            out = apply_all(method, out, parts)
+        for number, method in enumerate(self.methods):
+            out = apply_all(method, out, [voice[number] for voice in voices])
         return out

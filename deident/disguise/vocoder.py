@@ -173,6 +173,9 @@ class Vocoder(Method[VocoderVoice]):
             noise=rng.bytes(KEY_BYTES),
         )
 
+    def renewed(self, voice: VocoderVoice, rng: np.random.Generator) -> VocoderVoice:
+        return replace(voice, noise=rng.bytes(KEY_BYTES))
+
     def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
         """The same words in another voice; as long as the input, or shorter."""
         return self._each([audio], [voice])[0]

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deident.audio import Audio
+from deident.disguise.base import renewed
 from deident.evaluation import features
 from deident.evaluation.cache import Arrays, Cache, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
@@ -49,6 +50,9 @@ class Scoped:
 
     def draw(self, rng: np.random.Generator) -> Any:
         return self.disguise.draw(rng)
+
+    def renewed(self, voice: Any, rng: np.random.Generator) -> Any:
+        return renewed(self.disguise, voice, rng)
 
     def apply(self, audio: Audio, voice: Any) -> Audio:
         disguised: Audio = self.disguise.apply(audio, voice)
@@ -109,10 +113,13 @@ def key_of(seed: int) -> Key:
 def disguise(batch: Batch, utterance: Utterance) -> list[Audio]:
     """The copies of one utterance."""
     original, key, whose = utterance.load(), key_of(batch.seed), batch.voice_of(utterance)
-    return [
-        batch.disguise.apply(original, batch.disguise.draw(key.rng("voice", batch.purpose, whose, number)))
-        for number in range(batch.copies)
-    ]
+    copies = []
+    for number in range(batch.copies):
+        voice = batch.disguise.draw(key.rng("voice", batch.purpose, whose, number))
+        if batch.scope != "snippet":
+            voice = renewed(batch.disguise, voice, key.rng("noise", batch.purpose, utterance.name, number))
+        copies.append(batch.disguise.apply(original, voice))
+    return copies
 
 
 def make(batch: Batch, utterances: Sequence[Utterance]) -> list[dict[str, Arrays]]:
