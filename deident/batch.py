@@ -252,6 +252,7 @@ def _was_heard(store: Store | RemoteStore, recording: Recording, policy: Policy,
 
 
 _RELEASED = ("released", "partial")
+_RELEASED_BEFORE = "released-before", "the same sound was released or erased before"
 _UNMUTED = (
     "mute-changed",
     "released before with other parts muted: begin a new store, or erase here what came from it",
@@ -270,6 +271,8 @@ def _commit(
     from deident.store import Entry
 
     done = [outcome for outcome in outcomes if outcome.state != "refused"]  # those are tried again
+    if not again:
+        _drop_held(store, done)
     entries = [
         Entry(
             _place(store, recordings[outcome.number]),
@@ -288,8 +291,31 @@ def _commit(
     )
     for outcome, counted in zip(done, counts, strict=True):
         if not counted:
-            outcome.state, outcome.code = "skipped", "released-before"
-            outcome.message = "the same sound was released or erased before"
+            outcome.state, outcome.code, outcome.message = "skipped", *_RELEASED_BEFORE
+
+
+def _drop_held(store: Store | RemoteStore, outcomes: list[Outcome]) -> None:
+    """Leave out snippets whose names are taken: in a repeatable run, those of a sound with which another recording
+    begins too. They are in the store, and are not made to say something else now."""
+    taken = store.holds(snippet.name for outcome in outcomes for snippet in outcome.snippets)
+    whole = set()
+    for outcome in outcomes:
+        content = store.content(outcome.tally.digest)
+        if content in whole or store.is_released(content):
+            continue  # the commit leaves it out as a whole
+        whole.add(content)
+        kept = []
+        for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
+            if snippet.name in taken:
+                outcome.tally.drop("released_before", snippet.seconds)
+                outcome.tally.released_seconds -= snippet.seconds
+                outcome.tally.snippets -= 1
+            else:
+                kept.append((snippet, turn))
+        if outcome.snippets and not kept:
+            outcome.state, outcome.code, outcome.message = "skipped", *_RELEASED_BEFORE
+        outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
+        taken.update(snippet.name for snippet in outcome.snippets)
 
 
 def _refuse_heard(

@@ -130,11 +130,12 @@ def deidentify(
 
 @dataclass(frozen=True)
 class Piece:
-    """A snippet before its disguise. `mark` is what its randomness follows from in a repeatable run; words have
-    places in the piece."""
+    """A snippet before its disguise. `mark` is what its randomness and its name follow from in a repeatable run: its
+    talker, its number, all sound up to its chapter's end, and its place; words have places in the piece."""
 
     audio: Audio
-    mark: tuple[int, int, bytes]
+    talker: int
+    mark: tuple[int | bytes, ...]
     opening: bytes
     turn: Turn | None = None
     text: str | None = None
@@ -167,14 +168,14 @@ class _Draws:
         disguise = self._policy.disguise
         if self._policy.scope == "snippet":
             return disguise.draw(self.rng("voice", *piece.mark))
-        talker: str | int = piece.mark[0]
+        talker: str | int = piece.talker
         if self._speakers is not None:
             talker = (piece.turn and piece.turn.speaker) or self._speaker or ""
         if talker not in self._held:
             if self._speakers is not None:
                 rng = self._speakers.subkey("speaker", talker).rng("voice")
             else:
-                rng = self.rng("voice", piece.mark[0], piece.opening)
+                rng = self.rng("voice", piece.talker, piece.opening)
             self._held[talker] = disguise.draw(rng)
         return renewed(disguise, self._held[talker], self.rng("noise", *piece.mark))
 
@@ -203,11 +204,12 @@ def _pieces(
             if dropped:
                 tally.drop(dropped, where.seconds())
                 continue
-            mark = (chapters.talker, chapters.count, chapter.digest)
+            mark = (chapters.talker, chapters.count, chapter.digest, where.start, where.stop)
             chapters.count += 1
             turn = chapters.guide.turn(where)
             text, words = said(turn, where, end=end, muted=chapters.mute.within) if turn else (None, ())
-            yield Piece(audio, mark, chapters.opening, turn, text, tuple(w.within(where) for w in words))
+            own = tuple(word.within(where) for word in words)
+            yield Piece(audio, chapters.talker, mark, chapters.opening, turn, text, own)
 
     for chapters, chapter in chapters_of(decoding, talkers):
         yield from pieces(chapters, chapter, chapters.end if chapter.last and not decoding.partial else None)
@@ -330,4 +332,4 @@ def plan(
 def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | None]:
     """Disguises (a piece, of this talker) of one recording as `deidentify` does, under voices of its own."""
     draws = _Draws(policy, None, None)
-    return lambda audio, talker: next(_revoiced([Piece(audio, (talker, 0, b""), b"")], policy, draws))
+    return lambda audio, talker: next(_revoiced([Piece(audio, talker, (), b"")], policy, draws))

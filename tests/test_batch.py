@@ -28,6 +28,8 @@ from deident.pools import outcomes
 from deident.secret import Key
 from deident.snippets import Cutting
 from deident.sources import Recording
+from deident.store.proof import audit_linkage
+from deident.turns import Turn
 from deident.work import Outcome
 from tests.methods import Deadly, Failing, Sine, frequency
 
@@ -299,3 +301,47 @@ def test_what_the_audit_does_not_pass_is_not_released(
     with pytest.raises(AuditError):
         run([recordings / "call.wav"], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
     assert not list((tmp_path / "s").glob("*.wav"))
+
+
+def test_recordings_that_begin_alike_release_nothing_twice(tmp_path: Path) -> None:
+    """In a repeatable run names follow from the sound: what two recordings have in common is released once, and a
+    piece that is cut elsewhere is another."""
+    sound = 0.1 * np.random.default_rng(3).standard_normal(130 * 16_000)
+    for name, seconds in (("short", 80), ("long", 130)):
+        soundfile.write(tmp_path / f"{name}.wav", sound[: seconds * 16_000], 16_000)
+    policy = Policy(disguise=Sine(), repeatable=True, carry=("text",))
+
+    def turns(name: str, *places: tuple[int, int]) -> Recording:
+        told = [Turn(Segment(a * 16_000, b * 16_000), text=f"{name} {a}") for a, b in places]
+        return Recording(str(tmp_path / f"{name}.wav"), turns=tuple(told))
+
+    same = turns("short", (1, 3), (10, 12), (20, 23)), turns("long", (1, 3), (10, 12), (20, 24), (100, 102))
+    first, linkage = (
+        run(same[0], tmp_path / "s", policy, key=KEY, jobs=1, linkage=tmp_path / "l"),
+        tmp_path / "l",
+    )
+    before = snippets(tmp_path / "s")
+    assert (first.snippets, len(before)) == (3, 3)
+    second = run(same[1], tmp_path / "s", policy, key=KEY, jobs=1, linkage=linkage)
+    after = snippets(tmp_path / "s")
+    assert second.snippets == 2
+    assert second.dropped_seconds == {"released_before": pytest.approx(4.0)}
+    assert len(after) == 5
+    assert before.items() <= after.items()
+    rows = [json.loads(line) for line in (tmp_path / "s" / "manifest.jsonl").read_text().splitlines()]
+    texts = {row["labels"]["text"] for row in rows}
+    assert texts == {"short 1", "short 10", "short 20", "long 20", "long 100"}
+    assert not audit_linkage(tmp_path / "s", linkage, KEY)
+
+    third = run(same, tmp_path / "together", policy, key=KEY, jobs=1)
+    assert third.snippets == len(snippets(tmp_path / "together")) == 5
+    part = turns("long", (1, 3), (10, 12))
+    fourth = (
+        run(part, tmp_path / "t", policy, key=KEY, jobs=1),
+        run(turns("short", (1, 3)), tmp_path / "t", policy, key=KEY),
+    )
+    assert [list(filter(fourth[k].states.get, fourth[k].states)) for k in (0, 1)] == [
+        ["released"],
+        ["skipped"],
+    ]
+    assert fourth[1].codes == {"released-before": 1}

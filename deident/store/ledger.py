@@ -165,6 +165,11 @@ class Ledger:
         found = self._db.execute("SELECT DISTINCT state FROM recordings WHERE content = ?", (content,))
         return bool({row[0] for row in found} & ({"erased"} if again else {"erased", "released", "partial"}))
 
+    def holds(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that snippets here already have, released or on their way."""
+        query = "SELECT name FROM staged WHERE name = ? UNION SELECT name FROM released WHERE name = ?"
+        return {name for name in names if self._db.execute(query, (name, name)).fetchone()}
+
     def commit(self, done: Iterable[tuple[Entry, list[Staged]]], *, again: bool) -> list[bool]:
         """Remember recordings and their finished snippets, all or nothing: the point of no return.
 

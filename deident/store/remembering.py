@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -45,6 +45,10 @@ class Remembering(ABC):
     def is_released(self, content: bytes, *, again: bool = False) -> bool:
         """Whether a sound was released (or erased, the one thing that `again` asks) and may not be once more."""
         return self._ledger.is_released(content, again=again)
+
+    def holds(self, names: Iterable[str]) -> set[str]:
+        """See `Ledger.holds`."""
+        return self._ledger.holds(names)
 
     def policies(self, content: bytes) -> set[str]:
         """Under which settings a sound was released, and not erased since."""
