@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError
+from deident.pools import check_not_starting
 from deident.pools import outcomes as outcomes_of
 from deident.pools import releaser as releaser_of
 from deident.remote import location
@@ -103,7 +104,8 @@ def run(
     linkage : a sealed file, apart from the store, that remembers which snippets came from which recording, so
     that they can be erased; needs the key.
     progress : called with every outcome as it comes.
-    A recording that fails ends as `refused` and never ends the run. Raises `StoreError` when the store
+    A recording that fails ends as `refused` and never ends the run. In a script, call it below
+    `if __name__ == "__main__":`, for its workers read the script too. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
     from deident.pipeline import Tally
     from deident.policy import Policy
@@ -111,6 +113,7 @@ def run(
 
     policy = Policy.given(policy)
     _check(policy, key, jobs)
+    check_not_starting()
     _check_linkage(linkage, key, out)
     fingerprint = policy.fingerprint()  # once: it is a digest of everything
     started = time.monotonic()

@@ -13,7 +13,7 @@ from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.dsp.hum import without_hum
 from deident.errors import RecordingError, SettingError
-from deident.mute import NOTHING, Mute
+from deident.mute import NOTHING, PAST_END, Mute
 from deident.policy import Policy
 from deident.turns import Guide, Turn, mixed
 from deident.vad import Finder, ask, check_segments, find_speech, frame_energy_db
@@ -49,6 +49,7 @@ class Chapters:
         self.talker = talker
         self.mute = mute or NOTHING
         self.guide = guide or Guide(())
+        self.told = 0  # where the last segment that was given begins
         self.count = 0  # pieces so far
         self.opening = b""  # digest of the first chapter with speech in it
         self._find = find
@@ -78,6 +79,16 @@ class Chapters:
 
     def digest(self) -> bytes:
         return self._hash.digest()
+
+    def check(self) -> None:
+        """Raise `RecordingError` when places that were given lie past the end: they are another recording's."""
+        self.mute.check(self.end)
+        if self.told > self.end + PAST_END:
+            raise RecordingError(
+                "a segment or turn begins past the end of the recording: they are another recording's, or not in"
+                " seconds of this one",
+                "segment-range",
+            )
 
     def _close(self, joined: Samples, need: int | None) -> Chapter:
         heard = self.mute.silenced(joined[:need], self._offset)
@@ -145,8 +156,10 @@ def talkers_of(
         if channel == "mix":
             own = mixed(own)
         guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
-        find = _finder(policy, guide.bounds if own else [] if turns else segments, mute)
-        talkers.append(Chapters(find, talker, _hold(policy), mute, guide))
+        bounds = guide.bounds if own else [] if turns else segments
+        chapters = Chapters(_finder(policy, bounds, mute), talker, _hold(policy), mute, guide)
+        chapters.told = max((segment.start for segment in bounds or ()), default=0)
+        talkers.append(chapters)
     return talkers
 
 

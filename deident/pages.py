@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from deident.errors import SettingError
+from deident.remote import STORE_MARKS
 from deident.store.disk import PRIVATE_FILE, plain_errors
 
 SUFFIX = ".html"
@@ -44,6 +45,10 @@ def check_place(path: str | os.PathLike[str]) -> Path:
         raise SettingError("the folder for the page is not there; make it first")
     if os.path.lexists(place) and (place.is_symlink() or not place.is_file()):
         raise SettingError("there is something else in the page's place; name another")
+    if any((folder / mark).exists() for folder in place.resolve().parents for mark in STORE_MARKS):
+        raise SettingError(
+            "the page must lie outside a store, which holds released snippets and nothing else"
+        )
     return place
 
 

@@ -54,7 +54,9 @@ class Snippet:
         return self.pcm.size / RATE
 
     def encode(self, container: str = "wav") -> bytes:
-        """The bytes of a canonical file, "wav" or "flac"."""
+        """The bytes of a canonical file, "wav" or "flac". Raises `SettingError` for another."""
+        if container not in codec.ENCODERS:
+            raise SettingError(f"expected a container of {', '.join(codec.ENCODERS)}")
         return codec.ENCODERS[container](self.pcm)
 
     def __repr__(self) -> str:
@@ -215,7 +217,7 @@ def _pieces(
         yield from pieces(chapters, chapter, chapters.end if chapter.last and not decoding.partial else None)
     if not decoding.partial:
         for chapters in talkers:
-            chapters.mute.check(chapters.end)
+            chapters.check()
 
 
 def places_of(

@@ -84,7 +84,7 @@ class Policy:
             self.channels in ("mix", "split") or (isinstance(self.channels, int) and 0 <= self.channels < 64)
         ):
             raise SettingError(
-                f'expected channels "mix", "split" or a channel number from 0; got {_shown(self.channels)}'
+                f'expected channels "mix", "split" or a channel number from 0; got {kind_of(self.channels)}'
             )
         most = self.max_per_recording
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
@@ -102,7 +102,7 @@ class Policy:
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Policy:
         """A policy by the name of a preset: its disguise and scope, and your changes."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise SettingError(f"expected a preset of {', '.join(PRESETS)}")
         preset = PRESETS[name]
         return cls(**{"disguise": preset.disguise, "scope": preset.scope, **changes})
@@ -113,7 +113,10 @@ class Policy:
         settings = dict(settings)
         preset = settings.pop("preset", "review")
         names = [f.name for f in dataclasses.fields(cls) if f.name != "finder"]
-        _known("policy", settings, names)
+        for table, kind in (("speech", Speech), ("cutting", Cutting), ("mute", Muting)):
+            if lost := settings.keys() & {f.name for f in dataclasses.fields(kind)} - set(names):
+                raise SettingError(f"policy has no setting {min(lost)}; it belongs to [{table}]")
+        _known("policy", settings, [*names, "preset"])
         if "disguise" in settings:
             settings["disguise"] = _disguise_from(settings["disguise"])
         if "speech" in settings:

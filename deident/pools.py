@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from deident.errors import StoreError
+from deident.errors import SettingError, StoreError
 from deident.process import be_a_worker
 from deident.work import Outcome, process, warm_up
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 4 << 20
 CHUNK_RECORDINGS = 32
 CHUNKS_A_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
+_GUARD = 'in a script, call deident.run below `if __name__ == "__main__":`'
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -141,9 +142,13 @@ def _pooled(
     """Over local processes. When one dies, the recordings that were under way are tried again, each alone:
     the one that kills its worker is refused, and the others lose nothing."""
     rest = iter(chunks)
+    has_started = False
     while True:
         try:
             with _pool(jobs) as pool:
+                if not has_started:
+                    _await_start(pool, jobs)
+                    has_started = True
                 yield from _windowed(pool, rest, 2 * jobs, *settings)
             return
         except _BrokenPoolError as broken:
@@ -187,6 +192,23 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _await_start(pool: ProcessPoolExecutor, jobs: int) -> None:
+    """Raise `SettingError` when its processes cannot even start: no recording is to blame for that.
+
+    All are asked, so that all are started now: the executor loses count when it is interrupted at that."""
+    try:
+        first, *_ = [pool.submit(os.getpid) for _ in range(jobs)]
+        first.result()
+    except BrokenProcessPool:
+        raise SettingError(f"worker processes could not be started: {_GUARD}; or run with jobs=1") from None
+
+
+def check_not_starting() -> None:
+    """Raise `SettingError` in a worker that is being started, and reads the script that started it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SettingError(f"a worker of this run came upon the run itself: {_GUARD}")
 
 
 def _start() -> None:

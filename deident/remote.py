@@ -74,8 +74,9 @@ def find(uri: str) -> list[Found]:
             return [_found(uri, fs.info(root))]
         below = fs.find(root, detail=True)
     head, chain, tail = uri.partition("::")
+    above = head if head.endswith("://") else head.rstrip("/") + "/"  # "zip://::..." is all of an archive
     return [
-        _found(f"{head.rstrip('/')}/{name[len(root) :].lstrip('/')}{chain}{tail}", info)
+        _found(f"{above}{name[len(root) :].lstrip('/')}{chain}{tail}", info)
         for name, info in sorted(below.items())
         if info["type"] == "file" and not info.get("islink")
     ]

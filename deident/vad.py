@@ -46,7 +46,7 @@ class Speech:
 
     def __post_init__(self) -> None:
         if self.aggressiveness not in (0, 1, 2, 3):
-            raise SettingError(f"expected aggressiveness 0, 1, 2 or 3; got {self.aggressiveness}")
+            raise SettingError(f"expected aggressiveness 0, 1, 2 or 3; got {self.aggressiveness!r:.20}")
         for name, low, high in (
             ("gate_db", 0.0, 60.0),
             ("range_db", 6.0, 120.0),

@@ -112,7 +112,7 @@ def _one(
     except (StoreError, SettingError, MemoryError):
         raise
     except Exception as error:
-        return refused(number, error, tally)
+        return refused(number, error, Tally())  # nothing of it counts
     outcome = Outcome(number, state_of(tally), tally, snippets=staged, turns=turns)
     if tally.partial:
         outcome.code, outcome.message = (

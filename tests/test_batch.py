@@ -345,3 +345,15 @@ def test_recordings_that_begin_alike_release_nothing_twice(tmp_path: Path) -> No
         ["skipped"],
     ]
     assert fourth[1].codes == {"released-before": 1}
+
+
+def test_a_script_that_runs_itself_again_is_told_so(recordings: Path, tmp_path: Path) -> None:
+    """Its workers read it before they work: nothing is refused, released or held for that."""
+    script = tmp_path / "script.py"
+    script.write_text("import sys, deident\ndeident.run([sys.argv[1]], sys.argv[2], jobs=2)\n")
+    command = [sys.executable, str(script), str(recordings), str(tmp_path / "s")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("deident.errors.SettingError: worker processes could not")
+    assert "a worker of this run came upon the run itself" in ended.stderr
+    assert not snippets(tmp_path / "s")

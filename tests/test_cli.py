@@ -226,3 +226,37 @@ def test_a_bar_fits_its_terminal(columns: int, shows: str, monkeypatch: pytest.M
 @pytest.mark.parametrize(("count", "said"), [(0, "0 snippets"), (1, "1 snippet"), (2, "2 snippets")])
 def test_one_is_not_many(count: int, said: str) -> None:
     assert progress_module.counted(count, "snippet") == said
+
+
+def test_nothing_is_made_inside_a_store(
+    recordings: Path, tmp_path: Path, deident: Callable[..., CompletedProcess[str]]
+) -> None:
+    """What is next is said with the limit that held."""
+    store, key = tmp_path / "s", tmp_path / "key"
+    assert deident("keygen", key).returncode == 0
+    linked = "--linkage", tmp_path / "links", "--key-file", key
+    done = deident("run", recordings, "--out", store, "--max-seconds", "6", "--jobs", "1", *linked)
+    assert done.stdout.endswith(f"deident audit {store} --max-seconds 6\n")
+    before = sorted(store.rglob("*"))
+    for command in (
+        ("export", store, "--to", "nemo", "--out", store / "data"),
+        ("review", store, "--out", store / "round", "--reviewers", "1", *linked),
+        ("preview", recordings / "call.wav", "--out", store / "page.html"),
+    ):
+        ended = deident(*command)
+        assert (ended.returncode, "must lie outside" in ended.stderr) == (2, True), command[0]
+    assert sorted(store.rglob("*")) == before
+    assert deident("audit", store, "--max-seconds", "6").returncode == 0
+
+
+def test_a_table_without_rows_and_an_erasure_without_a_match_say_so(
+    recordings: Path, tmp_path: Path, deident: Callable[..., CompletedProcess[str]]
+) -> None:
+    table, store, key = tmp_path / "t.csv", tmp_path / "s", tmp_path / "key"
+    table.write_text("path,speaker\n")
+    assert "a table without rows" in deident("run", "--table", table, "--out", store).stderr
+    deident("keygen", key)
+    linked = "--linkage", tmp_path / "links", "--key-file", key
+    deident("run", recordings / "reading.mp3", "--out", store, *linked)
+    ended = deident("erase", store, "--source", tmp_path / "none.wav", *linked)
+    assert (ended.returncode, "nothing in the linkage matches" in ended.stderr) == (1, True)

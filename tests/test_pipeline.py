@@ -20,6 +20,7 @@ from deident.pipeline import Snippet, Tally, deidentify
 from deident.policy import Policy
 from deident.secret import Key
 from deident.snippets import Cutting
+from deident.turns import Turn
 from deident.vad import find_speech
 from tests.methods import Anew, Pair, Sine, Through, Together, frequency
 from tests.voices import speech
@@ -326,3 +327,20 @@ def test_snippets_pickle_and_hide(call: Path) -> None:
     again = pickle.loads(pickle.dumps(snippet))
     assert (again.pcm == snippet.pcm).all()
     assert snippet.name not in repr(snippet)
+
+
+def test_places_past_the_end_are_another_recordings(call: Path) -> None:
+    """Milliseconds taken for seconds, say; an end that is a little late is not."""
+    late = Segment(1_000 * RATE, 2_000 * RATE)
+    for told in ({"segments": [Segment(0, RATE), late]}, {"turns": [Turn(late, text="so")]}):
+        with pytest.raises(RecordingError, match="begins past the end") as caught:
+            list(deidentify(call, SINE, **told))
+        assert caught.value.code == "segment-range"
+    assert list(deidentify(call, SINE, segments=[Segment(20 * RATE, 30 * RATE)]))
+
+
+def test_a_snippet_is_written_as_wav_or_flac(call: Path) -> None:
+    snippet = next(deidentify(call, SINE))
+    assert {snippet.encode(kind)[:4] for kind in ("wav", "flac")} == {b"RIFF", b"fLaC"}
+    with pytest.raises(SettingError, match="wav, flac"):
+        snippet.encode("mp3")

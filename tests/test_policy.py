@@ -107,3 +107,22 @@ def test_there_is_no_off_switch() -> None:
             Policy.from_mapping({"disguise": nothing})
         with pytest.raises(SettingError):
             Policy(disguise=nothing)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"preset": ["review"]}, "preset of"),
+        ({"max_seconds": 8}, r"belongs to \[cutting\]"),
+        ({"presett": 1}, "preset?"),
+    ],
+)
+def test_what_is_in_the_wrong_place_is_said(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        Policy.from_mapping(settings)
+
+
+def test_a_path_in_the_place_of_a_channel_is_not_repeated() -> None:
+    with pytest.raises(SettingError) as caught:
+        Policy(channels="calls/canary.wav")  # type: ignore[arg-type]
+    assert "canary" not in str(caught.value)

@@ -157,7 +157,8 @@ class StoreAudit:
         most = int(self.max_seconds * RATE) * 2
         if size > most + most // 8 + 4096:  # no encoding of the longest snippet is larger
             raise AuditError(
-                f"a snippet must last less than {self.max_seconds:g} s; its {size} bytes hold more"
+                f"a snippet must last less than {self.max_seconds:g} s; its {size} bytes hold more:"
+                " after a run with another limit, give that (--max-seconds)"
             )
         return size + 1  # one more shows a file that grows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 
 from deident.cli.keys import add_key_argument, linkage_of
 from deident.errors import SettingError
@@ -55,6 +56,11 @@ def run(args: argparse.Namespace) -> int:
         linkage.remove(links.__contains__)
     recordings = len({link.place for link in links})
     print(f"erased {counted(len(names), 'snippet')} of {counted(recordings, 'recording')}")
+    if not links:
+        print(
+            "nothing in the linkage matches: give the recording or speaker as the run was given it",
+            file=sys.stderr,
+        )
     return 0 if links else 1
 
 

@@ -34,10 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
     from deident.interop import export, read_items
     from deident.interop.items import with_ids
 
+    check_outside(args.out, args.store)
     items = read_items(args.store)
     if args.keep_ids:
         if args.to != "kaldi" or not args.linkage:

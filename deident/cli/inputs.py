@@ -47,6 +47,14 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_outside(place: str, store: str) -> None:
+    """Raise `SettingError` when what is to be made would lie in the store that it is made from."""
+    from deident.store.proof import is_inside
+
+    if is_inside(place, store):
+        raise SettingError("--out must lie outside the store, which holds released snippets and nothing else")
+
+
 def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """What --carry names: of text, words and speaker, and labels."""
     names = [name for name in (args.carry or "").split(",") if name]
@@ -71,6 +79,7 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
             found += importlib.import_module(f"deident.interop.{name}").read(getattr(args, name), labels)
     if not found:
         came = "; got folders without any sound file" if args.recordings else ""
+        came = "; got a table without rows" if args.table else came
         raise SettingError(f"expected recordings: files, folders that hold some, --table or a data set{came}")
     if args.segments:
         found = with_segments(found, args.segments)

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options given here override it")
     how.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
     how.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
-    how.add_argument("--mute", metavar="FILE", help="what nobody may hear: JSON, CSV, CTM or RTTM")
+    how.add_argument("--mute", metavar="FILE", help="what nobody may hear: JSON, CSV, TSV, CTM or RTTM")
     how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
     how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
     how.add_argument(

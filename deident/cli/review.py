@@ -48,10 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
     from deident.review import Programme, hold_round
     from deident.store import Store, folder_of
 
+    check_outside(args.out, args.store)
     names = args.reviewers.split(",")
     if args.reviewers.isdecimal():
         names = [f"reviewer-{number + 1}" for number in range(int(args.reviewers))]

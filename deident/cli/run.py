@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
                 )  # fmt: skip
     finally:
         progress.finish()
-    _print(summary, progress.problems, args)
+    _print(summary, progress.problems, args, policy.cutting.max_seconds)
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
     proved = write_report(args, summary, policy)
@@ -192,7 +192,9 @@ def _disguise(names: Sequence[str]) -> Any:
     return methods[0] if len(methods) == 1 else Chain(methods)
 
 
-def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace) -> None:
+def _print(
+    summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace, max_seconds: float
+) -> None:
     if args.json:
         import json
 
@@ -202,7 +204,8 @@ def _print(summary: Summary, problems: list[dict[str, str]], args: argparse.Name
     else:
         text = describe(summary, dry=args.dry_run)
         if summary.snippets and not args.dry_run:
-            text += f"\n{'next':<14}deident audit {args.out}"
+            limit = "" if max_seconds == 10.0 else f" --max-seconds {max_seconds:g}"  # 10 is the audit's own
+            text += f"\n{'next':<14}deident audit {args.out}{limit}"
         if summary.states["skipped"] and not args.again:
             text += (
                 f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"

@@ -22,7 +22,7 @@ PROBLEMS: dict[str, str] = {
     "undecodable": "the container is known but what is in it cannot be decoded: it is damaged, "
     "or its codec is unknown",
     "channels": "expected 1 to {1} channels; got {0}",
-    "missing-channel": "channel {0} was asked for; the recording has {1}, counted from 0",
+    "missing-channel": "channel {0} was asked for; the recording has {1} in all, numbered from 0",
     "rate": "expected a sample rate of 4,000 to 384,000 Hz, or what the limits say; got {0}",
     "not-finite": "the recording holds NaN, infinite or absurdly large samples: repair it, "
     "or ask for them to be zeroed (nonfinite='zero')",
