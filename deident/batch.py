@@ -221,7 +221,7 @@ def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
         return store.place(location(recording.path), recording.size, recording.version)
     try:
         info = os.stat(recording.path)
-    except OSError:
+    except (OSError, ValueError):  # no file can have such a name
         return store.place(location(recording.path))
     return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
 

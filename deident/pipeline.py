@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deident import codec
-from deident.audio import RATE, Audio, Samples, Segment
+from deident.audio import RATE, Audio, Samples, Segment, at_work_rate
 from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
 from deident.disguise.base import apply_all, renewed
@@ -22,6 +22,7 @@ from deident.secret import Key, check_key, fresh_name, fresh_rng
 from deident.snippets import cut
 from deident.turns import Turn, Word, check_places, said
 
+EDGE = RATE // 100  # samples over which a piece begins and ends before its disguise
 TOGETHER = 60 * RATE  # samples that are disguised in one go: about as many as a chapter has
 
 
@@ -282,13 +283,19 @@ def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
 def _revoiced(pieces: list[Piece], policy: Policy, draws: _Draws) -> Iterator[Snippet | None]:
     """Each piece in a drawn voice, finished; None where the disguise made it too long to leave."""
     voices = [draws.voice(piece) for piece in pieces]
-    audios = [piece.audio for piece in pieces]
+    audios = [_soft(piece.audio) for piece in pieces]
     try:
         changed: Iterable[Audio] = apply_all(policy.disguise, audios, voices)
     except Exception:  # one by one, so that it takes none of those before it along
         changed = map(policy.disguise.apply, audios, voices)
     for piece, audio in zip(pieces, changed, strict=True):
-        yield _finished(piece, audio.mono, policy, draws)
+        yield _finished(piece, at_work_rate(audio), policy, draws)
+
+
+def _soft(audio: Audio) -> Audio:
+    """Without the steps of its cuts: a method would hear sound in them, in bands where the recording has none, and
+    a vocoder would make it as loud as speech."""
+    return Audio.trusted(fade(audio.mono, EDGE)[np.newaxis], RATE)
 
 
 def _finished(piece: Piece, changed: Samples, policy: Policy, draws: _Draws) -> Snippet | None:

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Policy:
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
         truth("strict", self.strict)
         truth("repeatable", self.repeatable)
+        if self.repeatable and re.search(r" at 0x[0-9a-fA-F]+>", repr(self.disguise)):
+            raise SettingError(
+                "a repeatable run needs a disguise that shows its settings: make it a dataclass, or give it a __repr__"
+            )
         if not isinstance(self.carry, tuple | list):
             raise SettingError(f"expected carry as a list of {', '.join(CARRIED)}; got {kind_of(self.carry)}")
         for name in self.carry:

@@ -228,5 +228,5 @@ def _size(recording: Recording) -> int:
         return recording.size
     try:
         return os.stat(recording.path).st_size
-    except OSError:
+    except (OSError, ValueError):
         return 0

@@ -69,7 +69,7 @@ def expand(
         place = remote.local_path(path)
         if remote.is_uri(place):
             yield from _below(place)
-        elif Path(place).is_dir():
+        elif os.path.isdir(place):  # False also for what cannot be looked at: reading it will tell
             yield from (Recording(found) for found in _walk(place))
         else:
             yield Recording(place)
@@ -103,7 +103,10 @@ def _has_sound(name: str) -> bool:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    for place, folders, files in os.walk(folder, followlinks=False):
+    closed: list[str] = []  # folders that cannot be looked into: reading one will tell
+    for place, folders, files in os.walk(
+        folder, followlinks=False, onerror=lambda e: closed.append(e.filename)
+    ):
         if place != folder and remote.PRIVATE in folders and _is_store(place):
             folders.clear()  # what is in there has been disguised already
             continue
@@ -112,6 +115,7 @@ def _walk(folder: str) -> Iterator[str]:
             path = os.path.join(place, name)
             if _has_sound(name) and not name.startswith(".") and not os.path.islink(path):
                 yield path
+    yield from closed
 
 
 def _is_store(folder: str) -> bool:

@@ -45,7 +45,7 @@ class Speech:
     padding_seconds: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.aggressiveness not in (0, 1, 2, 3):
+        if type(self.aggressiveness) is not int or self.aggressiveness not in (0, 1, 2, 3):
             raise SettingError(f"expected aggressiveness 0, 1, 2 or 3; got {self.aggressiveness!r:.20}")
         for name, low, high in (
             ("gate_db", 0.0, 60.0),
@@ -189,9 +189,9 @@ def check_segments(segments: Sequence[Segment], samples: int) -> list[Segment]:
 
 
 def _from_mask(mask: npt.NDArray[Any], samples: int) -> list[Segment]:
-    if not 0 < mask.size <= samples:
-        if samples == 0 and mask.size == 0:
-            return []
+    if not mask.size:
+        return []
+    if mask.size > samples:
         raise SettingError(f"a speech mask has 1 to {samples} entries for these samples; got {mask.size}")
     edges = np.linspace(0, samples, mask.size + 1).round().astype(np.int64)
     return [Segment(int(edges[s.start]), int(edges[s.stop])) for s in segments_of(mask.astype(np.bool_))]

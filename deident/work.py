@@ -78,6 +78,7 @@ def _one(
     number: int, recording: Recording, policy: Policy, key: Key | None, spool: Spool | RemoteSpool
 ) -> Outcome:
     from deident.audit import inspect
+    from deident.codec.problems import ENDINGS
     from deident.pipeline import Tally, deidentify
     from deident.store import Staged
 
@@ -117,7 +118,7 @@ def _one(
     if tally.partial:
         outcome.code, outcome.message = (
             tally.partial,
-            "the end of the recording is missing; kept what was read",
+            f"{ENDINGS[tally.partial]}; kept what was read",
         )
     return outcome
 

@@ -318,6 +318,21 @@ def test_a_forked_process_uses_children_of_its_own(worker):
     assert guard._idle == [worker]
 
 
+def test_a_fork_that_ends_leaves_a_recording_in_work_alone(worker):
+    """A generator that a forked process has too, and ends with."""
+    with decode(long_recording()) as decoding:
+        blocks = iter(decoding)
+        samples = next(blocks).shape[1]
+        child = os.fork()
+        if not child:
+            decoding.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        samples += sum(block.shape[1] for block in blocks)
+    assert samples == 120 * 16_000
+    assert guard._idle == [worker]
+
+
 def test_children_end_with_the_process_that_started_them():
     code = (
         "import io, os, signal, sys; sys.path.insert(0, sys.argv[1]); from tests import test_guard as t\n"

@@ -126,3 +126,17 @@ def test_a_path_in_the_place_of_a_channel_is_not_repeated() -> None:
     with pytest.raises(SettingError) as caught:
         Policy(channels="calls/canary.wav")  # type: ignore[arg-type]
     assert "canary" not in str(caught.value)
+
+
+def test_what_shows_no_settings_is_not_repeatable() -> None:
+    """Every process would draw other voices: the key of a run follows from its settings."""
+
+    class Mine:
+        def draw(self, rng: object) -> None: ...
+
+        def apply(self, audio: object, voice: object) -> object: ...
+
+    Policy(disguise=Mine())  # type: ignore[arg-type]
+    for disguise in (Mine(), Chain((Mine(),))):  # type: ignore[arg-type]
+        with pytest.raises(SettingError, match="__repr__"):
+            Policy(disguise=disguise, repeatable=True)  # type: ignore[arg-type]

@@ -1,10 +1,12 @@
 """What is read, from folders, tables and segment files."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from deident.audio import Segment
+from deident.batch import run
 from deident.errors import SettingError
 from deident.sources import Recording, expand, read_segments, read_table, with_segments
 
@@ -84,3 +86,23 @@ def test_wrong_segments_are_refused(name: str, text: str, tmp_path: Path) -> Non
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingError):
         read_segments(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root can look into all: so the look fails here. Nor does a name that no file can have stop the others."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.wav").touch()
+    look = os.scandir
+
+    def scandir(place: str) -> object:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return look(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert [Path(r.path).name for r in expand([tmp_path])] == ["a.wav", "closed"]
+    names = [str(tmp_path / ("long" * 100)), "nul\0byte"]
+    assert [r.path for r in expand(names)] == names
+    assert run(names, tmp_path / "s", jobs=1).codes == {"missing": 2}

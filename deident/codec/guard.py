@@ -98,6 +98,7 @@ class Worker:
     def __init__(self, engine: str) -> None:
         self.engine = engine
         self.recordings = 0
+        self._owner = os.getpid()
         self.is_alive = True
         self._is_ready = False
         self._waited = 0.0
@@ -191,6 +192,8 @@ class Worker:
 
     def cancel(self) -> bool:
         """Ends the recording in work early; False when the child does not follow."""
+        if os.getpid() != self._owner:
+            return False
         try:
             self._wait_at_most(_CANCEL_SECONDS)
             self._socket.send(CANCEL)
