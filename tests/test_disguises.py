@@ -51,3 +51,12 @@ def test_contracts_notice_a_disguise_that_does_nothing() -> None:
 def test_settings_that_could_draw_no_disguise_are_refused(name: str, settings: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
         DISGUISES[name](**settings)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_a_callable_keeps_the_length_at_any_rate(rate: int) -> None:
+    method = DISGUISES["psola"]()
+    sound = np.random.default_rng(1).standard_normal(5_100).astype(np.float32) * np.float32(0.1)
+    for size in (1, 2, *range(5_000, 5_100, 7)):
+        out = method(sound[:size], rate)
+        assert (out.size, out.dtype) == (size, np.float32)

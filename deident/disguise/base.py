@@ -78,8 +78,12 @@ class Method(Generic[V]):
         import soxr
 
         inside = Audio(soxr.resample(row, rate, RATE), RATE)
-        out: npt.NDArray[np.float32] = soxr.resample(self.apply(inside, voice).samples[0], RATE, rate)
-        return out
+        changed = self.apply(inside, voice).mono
+        out: npt.NDArray[np.float32] = soxr.resample(changed, RATE, rate)
+        if changed.size != len(inside):
+            return out
+        out = out[: row.size]  # what two roundings of the length took or gave
+        return np.concatenate((out, np.zeros(row.size - out.size, dtype=np.float32)))
 
 
 def apply_all(method: Disguise[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
