@@ -113,7 +113,6 @@ def run(
 
     policy = Policy.given(policy)
     _check(policy, key, jobs)
-    check_not_starting()
     _check_linkage(linkage, key, out)
     fingerprint = policy.fingerprint()  # once: it is a digest of everything
     started = time.monotonic()
@@ -207,6 +206,7 @@ def _check_linkage(
 
 
 def _check(policy: Policy, key: Key | None, jobs: int | None) -> None:
+    check_not_starting()
     if jobs is not None and jobs < 1:
         raise SettingError(f"expected jobs of at least 1; got {jobs}")
     check_key(key)

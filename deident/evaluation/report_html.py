@@ -31,7 +31,7 @@ p.what { color: #555; margin: .2rem 0 .6rem }
 def write(report: Report, folder: Path) -> None:
     """report.json, report.html and scores.npz in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "scores.npz", **report.scores())  # type: ignore[arg-type]
+    np.savez_compressed(folder / "scores.npz", **report.scores())  # type: ignore[arg-type]  # as in cache.py
     (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
     (folder / "report.html").write_text(page(report), encoding="utf-8")
 
