@@ -12,25 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deident.errors import SettingError
+from deident.errors import SettingError, all_of, kind_of, truth
 from deident.pools import check_not_starting
 from deident.pools import outcomes as outcomes_of
 from deident.pools import releaser as releaser_of
 from deident.remote import location
 from deident.secret import check_key
 from deident.sources import Recording, expand
-from deident.work import FINE, STATES, Outcome, refused, state_of
+from deident.work import FINE, STATES, Outcome
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from deident.pipeline import Reading
     from deident.policy import Policy
     from deident.secret import Key
     from deident.store import Entry, Link, Linkage, Store
     from deident.store.remote import RemoteStore
-
-
-LENGTH_STEP = 0.5  # seconds
 
 
 @dataclass
@@ -61,9 +59,8 @@ class Summary:
         if outcome.state in ("released", "partial"):
             self.released_seconds += tally.released_seconds
             self.snippets += tally.snippets
-            for snippet in outcome.snippets:
-                start = f"{snippet.seconds // LENGTH_STEP * LENGTH_STEP:g}"
-                self.lengths[start] = self.lengths.get(start, 0) + 1
+            for step, count in tally.lengths.items():
+                self.lengths[step] = self.lengths.get(step, 0) + count
         for reason, seconds in tally.dropped_seconds.items():
             self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
 
@@ -94,6 +91,7 @@ def run(
     again: bool = False,
     linkage: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    reading: Reading | None = None,
 ) -> Summary:
     """De-identify recordings into a store.
 
@@ -103,7 +101,8 @@ def run(
     released before, under another voice; two versions of one snippet tell more than one.
     linkage : a sealed file, apart from the store, that remembers which snippets came from which recording, so
     that they can be erased; needs the key.
-    progress : called with every outcome as it comes.
+    progress : called with every outcome as it comes.   reading : called in between with the seconds of sound
+    that were read, where the processes are this machine's own.
     A recording that fails ends as `refused` and never ends the run. In a script, call it below
     `if __name__ == "__main__":`, for its workers read the script too. Raises `StoreError` when the store
     cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
@@ -112,7 +111,10 @@ def run(
     from deident.store import Linkage, open_store
 
     policy = Policy.given(policy)
-    _check(policy, key, jobs)
+    _check(policy, key, jobs, progress)
+    truth("again", again)
+    for name, place in (("out", out), ("linkage", "" if linkage is None else linkage)):
+        all_of(str | os.PathLike, name, [place], "a path or URI")
     _check_linkage(linkage, key, out)
     fingerprint = policy.fingerprint()  # once: it is a digest of everything
     started = time.monotonic()
@@ -140,7 +142,9 @@ def run(
                 _tell(summary, Outcome(number, "skipped", Tally()), recording, store.key, progress)
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         try:
-            with closing(outcomes_of(todo, policy, key, str(store.staging), jobs, executor)) as results:
+            with closing(
+                outcomes_of(todo, policy, key, str(store.staging), jobs, executor, reading)
+            ) as results:
                 for outcomes, spool in results:
                     if again:
                         _refuse_heard(store, [o for o in outcomes if o.state in _RELEASED], waiting, policy)
@@ -159,33 +163,33 @@ def dry_run(
     recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     policy: Policy | None = None,
     *,
+    key: Key | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
+    reading: Reading | None = None,
 ) -> Summary:
-    """What `run` would release, without disguising or writing anything."""
-    from deident.pipeline import Tally, plan
+    """What `run` would release into a new store, without disguising or writing anything.
+
+    Takes what `run` takes; lengths and seconds are those before the disguise."""
     from deident.policy import Policy
     from deident.secret import Key
 
     policy = Policy.given(policy)
-    key = Key.fresh()  # nothing is kept, so nothing needs to be found again
+    _check(policy, key, jobs, progress)
     started = time.monotonic()
     summary = Summary()
-    for number, recording in enumerate(expand(recordings)):
-        try:
-            tally = plan(
-                recording.path,
-                policy,
-                recording.segments,
-                recording.turns,
-                recording.mute,
-                recording.speaker,
-            )
-            outcome = Outcome(number, state_of(tally), tally)
-        except (SettingError, MemoryError):
-            raise
-        except Exception as error:
-            outcome = refused(number, error, Tally())
-        _tell(summary, outcome, recording, key, progress)
+    names = key or Key.fresh()
+    waiting = list(expand(recordings))
+    todo = list(enumerate(waiting))
+    known: set[str] = set()
+    with closing(outcomes_of(todo, policy, key, None, jobs, None, reading)) as results:
+        for outcomes, _ in results:
+            for outcome in outcomes:
+                if outcome.state in _RELEASED:
+                    if outcome.tally.digest in known:
+                        outcome.state, outcome.code, outcome.message = "skipped", *_RELEASED_BEFORE
+                    known.add(outcome.tally.digest)
+                _tell(summary, outcome, waiting[outcome.number], names, progress)
     summary.elapsed_seconds = time.monotonic() - started
     return summary
 
@@ -205,10 +209,14 @@ def _check_linkage(
         raise SettingError("the folder for the linkage is not there; make it first")
 
 
-def _check(policy: Policy, key: Key | None, jobs: int | None) -> None:
+def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object) -> None:
     check_not_starting()
-    if jobs is not None and jobs < 1:
-        raise SettingError(f"expected jobs of at least 1; got {jobs}")
+    if jobs is not None:
+        all_of(int, "jobs", [jobs], "a number of processes")
+        if jobs < 1:
+            raise SettingError(f"expected jobs of at least 1; got {jobs}")
+    if progress is not None and not callable(progress):
+        raise SettingError(f"expected progress as a callable; got {kind_of(progress)}")
     check_key(key)
     if key is None and policy.needs_key:
         raise SettingError(
@@ -310,9 +318,7 @@ def _drop_held(store: Store | RemoteStore, outcomes: list[Outcome]) -> None:
         kept = []
         for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
             if snippet.name in taken:
-                outcome.tally.drop("released_before", snippet.seconds)
-                outcome.tally.released_seconds -= snippet.seconds
-                outcome.tally.snippets -= 1
+                outcome.tally.withdraw("released_before", snippet.seconds)
             else:
                 kept.append((snippet, turn))
         if outcome.snippets and not kept:

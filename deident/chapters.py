@@ -181,7 +181,10 @@ def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute = NOT
 
 
 def _asked(finder: Finder, audio: Audio, _offset: int) -> list[Segment]:
-    return ask(finder, audio)
+    try:
+        return ask(finder, audio)
+    except SettingError as error:  # of this sound: it may be right about others
+        raise RecordingError(str(error), "finder") from None
 
 
 def _given(segments: list[Segment], audio: Audio, offset: int) -> list[Segment]:

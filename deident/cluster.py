@@ -178,7 +178,11 @@ def open_and_do(letter: Letter) -> Any:
 
 
 def outcomes(
-    client: Client, chunks: Callable[[int], Iterable[Chunk]], policy: Policy, key: Key | None, staging: str
+    client: Client,
+    chunks: Callable[[int], Iterable[Chunk]],
+    policy: Policy,
+    key: Key | None,
+    staging: str | None,
 ) -> Generator[Result]:
     """The results as they come. chunks : for so many threads.
 

@@ -11,6 +11,7 @@ import numbers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import UnionType
 
 
 class DeidentError(Exception):
@@ -76,7 +77,7 @@ def truth(name: str, value: object) -> None:
         raise SettingError(f"expected {name} as true or false; got {kind_of(value)}")
 
 
-def all_of(kind: type, name: str, values: Iterable[object], how: str) -> None:
+def all_of(kind: type | UnionType, name: str, values: Iterable[object], how: str) -> None:
     """Raise `SettingError` unless every value is of a kind. how : how one is written."""
     for value in values:
         if not isinstance(value, kind):

@@ -14,7 +14,8 @@ from deident.errors import SettingError
 
 @dataclass(frozen=True, repr=False)
 class Utterance:
-    """start, stop : seconds in its recording; 0 and None for all of it.   text : None when there is none."""
+    """start, stop : seconds in its recording; a stop of None is its end.   text : None when there is none.
+    channel : of its recording, from 0; None when that is not said."""
 
     id: str
     recording: str
@@ -23,6 +24,7 @@ class Utterance:
     speaker: str
     text: str | None
     gender: str
+    channel: int | None = None
 
     def __repr__(self) -> str:
         return "Utterance(hidden)"
@@ -62,20 +64,28 @@ def _utterances(place: Path, recordings: dict[str, str], speakers: dict[str, str
     segments, texts = fields(place / "segments"), fields(place / "text")
     genders = fields(place / "spk2gender")
     for name, speaker in speakers.items():
-        recording, start, stop = name, 0.0, None
-        if segments:
-            try:
-                recording, *times = segments.get(name, "").split()[:3]
-                start, stop = (float(time) for time in times)
-            except ValueError:
-                raise SettingError(
-                    "an utterance of utt2spk is not in segments with its recording, start and stop in seconds"
-                ) from None
+        recording, start, stop, channel = (
+            _place(segments.get(name, "")) if segments else (name, 0.0, None, None)
+        )
         if recording not in recordings:
             raise SettingError("an utterance is of a recording that wav.scp does not have")
-        yield Utterance(
-            name, recording, start, stop, speaker, texts.get(name), genders.get(speaker, "").lower()
-        )
+        gender = genders.get(speaker, "").lower()
+        yield Utterance(name, recording, start, stop, speaker, texts.get(name), gender, channel)
+
+
+def _place(value: str) -> tuple[str, float, float | None, int | None]:
+    """Recording, start, stop and channel of a line of segments. A stop of -1 is the recording's end."""
+    try:
+        recording, start, stop, *more = value.split()
+        channel = int(more[0]) if more else None
+        if len(more) > 1 or (channel is not None and channel < 0):
+            raise ValueError
+        return recording, float(start), None if float(stop) == -1 else float(stop), channel
+    except ValueError:
+        raise SettingError(
+            "an utterance of utt2spk is not in segments with its recording, start and stop in seconds, and a channel"
+            " if it has one"
+        ) from None
 
 
 def _located(place: Path, value: str) -> str:

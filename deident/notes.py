@@ -226,11 +226,11 @@ def _dealt(recordings: Sequence[Recording], notes: Sequence[Note], *, lone: bool
             (unclear if found else unknown).add(note.recording)
     if unknown:
         raise SettingError(
-            f"the file names {len(unknown)} recordings that are not in this run, by their id, path, file name or"
-            " stem: take them out of the file, or into the run"
+            f"{len(unknown)} of the recordings that the file names (by id, path, file name or stem) are not in this"
+            " run: take them out of the file, or into the run"
         )
     if unclear:
         raise SettingError(
-            f"{len(unclear)} names in the file are of several recordings in this run: use their paths"
+            f"{len(unclear)} of the names in the file are of several recordings in this run: use their paths"
         )
     return own

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +20,14 @@ from deident.errors import RecordingError, SettingError
 from deident.mute import Mute
 from deident.policy import Policy
 from deident.secret import Key, check_key, fresh_name, fresh_rng
-from deident.snippets import cut
+from deident.snippets import Reason, cut
 from deident.turns import Turn, Word, check_places, said
 
 EDGE = RATE // 100  # samples over which a piece begins and ends before its disguise
 TOGETHER = 60 * RATE  # samples that are disguised in one go: about as many as a chapter has
+LENGTH_STEP = 0.5  # seconds
+
+Reading = Callable[[float], object]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,15 +70,35 @@ class Snippet:
 
 @dataclass
 class Tally:
-    """What became of a recording, in seconds and counts. Sums add up: `total.add(tally)`."""
+    """What became of a recording, in seconds and counts. Sums add up: `total.add(tally)`.
+
+    lengths : released snippets by length, in steps of half a second, under where each step starts."""
 
     read_seconds: float = 0.0
     speech_seconds: float = 0.0
     released_seconds: float = 0.0
     snippets: int = 0
+    lengths: dict[str, int] = field(default_factory=dict)
     dropped_seconds: dict[str, float] = field(default_factory=dict)
     partial: str | None = None
     digest: str = ""
+
+    def release(self, seconds: float) -> None:
+        """Count a snippet."""
+        self._count(seconds, 1)
+
+    def withdraw(self, reason: str, seconds: float) -> None:
+        """Count a snippet no more, for it is dropped after all."""
+        self._count(seconds, -1)
+        self.drop(reason, seconds)
+
+    def _count(self, seconds: float, by: int) -> None:
+        step = f"{seconds // LENGTH_STEP * LENGTH_STEP:g}"
+        self.snippets += by
+        self.released_seconds += by * seconds
+        self.lengths[step] = self.lengths.get(step, 0) + by
+        if not self.lengths[step]:
+            del self.lengths[step]
 
     def drop(self, reason: str, seconds: float) -> None:
         self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
@@ -84,6 +108,8 @@ class Tally:
         self.speech_seconds += other.speech_seconds
         self.released_seconds += other.released_seconds
         self.snippets += other.snippets
+        for step, count in other.lengths.items():
+            self.lengths[step] = self.lengths.get(step, 0) + count
         for reason, seconds in other.dropped_seconds.items():
             self.drop(reason, seconds)
 
@@ -98,6 +124,7 @@ def deidentify(
     turns: Sequence[Turn] = (),
     mute: Sequence[Segment] = (),
     tally: Tally | None = None,
+    reading: Reading | None = None,
 ) -> Iterator[Snippet]:
     """The snippets of one recording, as they come.
 
@@ -106,7 +133,8 @@ def deidentify(
     the scope is "speaker".   segments : where speech is, in samples at 16 kHz, if that is known.
     turns : the same with what is said, and by whom: no snippet is of two turns.   mute : what nobody may
     hear or read, in samples at 16 kHz; silenced before anything else, as `policy.mute` says.
-    tally : is filled with what was found, released and dropped.
+    tally : is filled with what was found, released and dropped.   reading : called with the seconds of each
+    stretch that was read, about a minute.
     Raises `RecordingError` when the recording cannot be used, also at its end: when a range to mute lies past
     it, the snippets before must not be used either. Raises `SettingError` when key or speaker lack."""
     policy = Policy.given(policy)
@@ -114,21 +142,14 @@ def deidentify(
     check_places(segments or (), turns, mute)
     tally = tally if tally is not None else Tally()
     draws = _Draws(policy, key, speaker, turns)
-    with codec.decode(
-        recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
-    ) as decoding:
-        talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
-        for pieces in _grouped(_kept(decoding, talkers, policy, draws, tally)):
+    with closing(_heard(recording, policy, draws, segments, turns, mute, tally, reading)) as heard:
+        for pieces in _grouped(heard):
             for piece, snippet in zip(pieces, _revoiced(pieces, policy, draws), strict=True):
-                if snippet is None:
-                    tally.drop("over_limit", piece.audio.seconds)
-                    continue
-                tally.snippets += 1
-                tally.released_seconds += snippet.seconds
-                yield snippet
-        tally.read_seconds = decoding.source_seconds
-        tally.partial = decoding.partial
-        tally.digest = hashlib.sha256(b"".join(chapters.digest() for chapters in talkers)).hexdigest()
+                if isinstance(snippet, str):
+                    tally.drop(snippet, piece.audio.seconds)
+                else:
+                    tally.release(snippet.seconds)
+                    yield snippet
 
 
 @dataclass(frozen=True)
@@ -189,17 +210,35 @@ class _Draws:
         return self._key.pseudonym("name", *piece.mark) if self._key else fresh_name()
 
 
-def _kept(
-    decoding: codec.Decoding, talkers: list[Chapters], policy: Policy, draws: _Draws, tally: Tally
-) -> Iterator[Piece]:
-    pieces = _pieces(decoding, talkers, policy, tally)
-    if policy.max_per_recording is None:
-        return pieces
-    return _sample(pieces, policy.max_per_recording, draws, tally)
+def _heard(
+    recording: Source,
+    policy: Policy,
+    draws: _Draws,
+    segments: Sequence[Segment] | None,
+    turns: Sequence[Turn],
+    mute: Sequence[Segment],
+    tally: Tally,
+    reading: Reading | None = None,
+) -> Generator[Piece]:
+    """The pieces of a recording that are to be disguised."""
+    with codec.decode(
+        recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
+    ) as decoding:
+        talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
+        pieces = _pieces(decoding, talkers, policy, tally, reading)
+        most = policy.max_per_recording
+        yield from pieces if most is None else _sample(pieces, most, draws, tally)
+        tally.read_seconds = decoding.source_seconds
+        tally.partial = decoding.partial
+        tally.digest = hashlib.sha256(b"".join(chapters.digest() for chapters in talkers)).hexdigest()
 
 
 def _pieces(
-    decoding: codec.Decoding, talkers: list[Chapters], policy: Policy, tally: Tally
+    decoding: codec.Decoding,
+    talkers: list[Chapters],
+    policy: Policy,
+    tally: Tally,
+    reading: Reading | None,
 ) -> Iterator[Piece]:
     def pieces(chapters: Chapters, chapter: Chapter, end: int | None) -> Iterator[Piece]:
         tally.speech_seconds += sum(len(s) for s in chapter.segments) / RATE
@@ -215,6 +254,8 @@ def _pieces(
             yield Piece(audio, chapters.talker, mark, chapters.opening, turn, text, own)
 
     for chapters, chapter in chapters_of(decoding, talkers):
+        if reading is not None and chapters.talker == 0:
+            reading(chapter.audio.seconds)
         yield from pieces(chapters, chapter, chapters.end if chapter.last and not decoding.partial else None)
     if not decoding.partial:
         for chapters in talkers:
@@ -280,16 +321,31 @@ def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
         yield group
 
 
-def _revoiced(pieces: list[Piece], policy: Policy, draws: _Draws) -> Iterator[Snippet | None]:
-    """Each piece in a drawn voice, finished; None where the disguise made it too long to leave."""
-    voices = [draws.voice(piece) for piece in pieces]
+def _revoiced(pieces: list[Piece], policy: Policy, draws: _Draws) -> Iterator[Snippet | Reason]:
+    """Each piece in a drawn voice, finished, or why it is not to leave."""
     audios = [_soft(piece.audio) for piece in pieces]
+    with _answering():
+        voices = [draws.voice(piece) for piece in pieces]
     try:
         changed: Iterable[Audio] = apply_all(policy.disguise, audios, voices)
     except Exception:  # one by one, so that it takes none of those before it along
         changed = map(policy.disguise.apply, audios, voices)
-    for piece, audio in zip(pieces, changed, strict=True):
-        yield _finished(piece, at_work_rate(audio), policy, draws)
+    answers = iter(changed)
+    for piece in pieces:
+        with _answering():
+            samples = at_work_rate(next(answers))
+            if not samples.size:
+                raise SettingError("it left no sample of a snippet")
+        yield _finished(piece, samples, policy, draws)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What a disguise of the caller's own gets wrong is told of the recording, and ends no run."""
+    try:
+        yield
+    except (SettingError, RecordingError) as error:
+        raise RecordingError(f"the disguise cannot be used: {error}", "disguise") from None
 
 
 def _soft(audio: Audio) -> Audio:
@@ -298,9 +354,11 @@ def _soft(audio: Audio) -> Audio:
     return Audio.trusted(fade(audio.mono, EDGE)[np.newaxis], RATE)
 
 
-def _finished(piece: Piece, changed: Samples, policy: Policy, draws: _Draws) -> Snippet | None:
+def _finished(piece: Piece, changed: Samples, policy: Policy, draws: _Draws) -> Snippet | Reason:
     if changed.size > policy.cutting.max_samples:
-        return None
+        return "over_limit"
+    if changed.size < policy.cutting.min_samples:
+        return "too_short"
     level = set_level(changed)
     if not getattr(policy.disguise, "replaces_quiet", False):
         level = replace_quiet(level, draws.rng("comfort", *piece.mark))
@@ -318,27 +376,23 @@ def _finished(piece: Piece, changed: Samples, policy: Policy, draws: _Draws) -> 
 def plan(
     recording: Source,
     policy: Policy,
+    *,
+    key: Key | None = None,
+    speaker: str | None = None,
     segments: Sequence[Segment] | None = None,
     turns: Sequence[Turn] = (),
     mute: Sequence[Segment] = (),
-    speaker: str | None = None,
+    reading: Reading | None = None,
 ) -> Tally:
-    """What `deidentify` would release of a recording, without disguising or writing anything."""
+    """What `deidentify` would release of a recording, without disguising anything: seconds are those before it."""
     tally = Tally()
-    draws = _Draws(policy, Key.fresh(), speaker, turns)  # nothing is kept, so nothing needs to be found again
-    with codec.decode(
-        recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
-    ) as decoding:
-        talkers = talkers_of(decoding, policy, segments, turns, Mute(mute, policy.mute))
-        for piece in _kept(decoding, talkers, policy, draws, tally):
-            tally.snippets += 1
-            tally.released_seconds += piece.audio.seconds
-        tally.read_seconds = decoding.source_seconds
-        tally.partial = decoding.partial
+    draws = _Draws(policy, key or Key.fresh(), speaker, turns)  # nothing is kept that must be found again
+    for piece in _heard(recording, policy, draws, segments, turns, mute, tally, reading):
+        tally.release(piece.audio.seconds)
     return tally
 
 
-def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | None]:
+def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | Reason]:
     """Disguises (a piece, of this talker) of one recording as `deidentify` does, under voices of its own."""
     draws = _Draws(policy, None, None)
     return lambda audio, talker: next(_revoiced([Piece(audio, talker, (), b"")], policy, draws))

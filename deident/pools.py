@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import pickle
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -19,37 +20,60 @@ from deident.work import Outcome, process, warm_up
 if TYPE_CHECKING:
     from distributed import Client
 
+    from deident.pipeline import Reading
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
     from deident.store.remote import Release
 
+Chunk = list[tuple[int, "Recording"]]
+Result = tuple[list[Outcome], str | None]
+
 CHUNK_BYTES = 4 << 20
 CHUNK_RECORDINGS = 32
 CHUNKS_A_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
+LISTEN_SECONDS = 0.2
 _GUARD = 'in a script, call deident.run below `if __name__ == "__main__":`'
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def outcomes(
-    todo: list[tuple[int, Recording]],
+    todo: Chunk,
     policy: Policy,
     key: Key | None,
-    staging: str,
+    staging: str | None,
     jobs: int | None,
     executor: Executor | Client | None,
-) -> Generator[tuple[list[Outcome], str | None]]:
+    reading: Reading | None = None,
+) -> Generator[Result]:
+    """Every recording's outcome, in any order: see `process`. reading : told of sound that was read, unless the
+    processes are somebody else's."""
     if executor is not None and not isinstance(executor, Executor):
         from deident.cluster import outcomes as clustered
 
         return clustered(executor, partial(_chunks, todo), policy, key, staging)
     if executor is not None:
-        return _windowed(executor, _chunks(todo, available_cores()), 64, policy, key, staging)
+        task = partial(process, policy=policy, key=key, staging=staging)
+        if isinstance(executor, ProcessPoolExecutor):
+            _check_sendable(task)
+        return _windowed(executor, _chunks(todo, available_cores()), 64, task)
     jobs = min(jobs or available_cores(), max(1, len(todo)))
     chunks = _chunks(todo, jobs)
     if jobs == 1:
-        return _here(chunks, policy, key, staging)
-    return _pooled(chunks, jobs, policy, key, staging)
+        return _here(chunks, policy, key, staging, reading)
+    task = partial(_process, policy=policy, key=key, staging=staging)
+    _check_sendable(task)
+    return _pooled(chunks, jobs, task, reading)
+
+
+def _check_sendable(task: object) -> None:
+    try:
+        pickle.dumps(task)
+    except Exception:
+        raise SettingError(
+            "the policy cannot be sent to other processes: define its finder and disguise at the top of a module that"
+            " can be imported, not as a lambda or inside a function; or run with jobs=1"
+        ) from None
 
 
 def releaser(executor: Executor | Client | None) -> Release | None:
@@ -61,9 +85,7 @@ def releaser(executor: Executor | Client | None) -> Release | None:
     return Releaser(executor)
 
 
-def _here(
-    chunks: Iterable[list[tuple[int, Recording]]], *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
+def _here(chunks: Iterable[Chunk], *settings: Any) -> Generator[Result]:
     """In this process. Its matrices are small: more than one numeric thread would only wait for the others."""
     from threadpoolctl import threadpool_limits
 
@@ -73,12 +95,12 @@ def _here(
         yield result
 
 
-def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[list[tuple[int, Recording]]]:
+def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[Chunk]:
     """Small recordings together, so that a task is worth its way; not so many that workers wait for the last."""
     sizes = [_size(recording) for _, recording in todo]
     parts = CHUNKS_A_WORKER * workers
     most, most_bytes = min(CHUNK_RECORDINGS, len(todo) / parts), min(CHUNK_BYTES, sum(sizes) / parts)
-    chunk: list[tuple[int, Recording]] = []
+    chunk: Chunk = []
     held = 0
     for numbered, size in zip(todo, sizes, strict=True):
         chunk.append(numbered)
@@ -91,27 +113,34 @@ def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[lis
 
 
 def _windowed(
-    executor: Executor, chunks: Iterable[list[tuple[int, Recording]]], window: int, *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
+    executor: Executor,
+    chunks: Iterable[Chunk],
+    window: int,
+    task: Callable[[Chunk], Result],
+    listen: Callable[[], object] | None = None,
+) -> Generator[Result]:
     """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies.
+    listen : called now and then meanwhile.
 
     What others finished is told first. Leaves no task behind: one that goes on would put snippets into a store
     that is closed."""
-    pending: dict[Future[Any], list[tuple[int, Recording]]] = {}
-    suspects: list[list[tuple[int, Recording]]] = []
-    source: Iterator[list[tuple[int, Recording]]] = iter(chunks)
+    pending: dict[Future[Any], Chunk] = {}
+    suspects: list[Chunk] = []
+    source: Iterator[Chunk] = iter(chunks)
     broken = False
     try:
         while True:
             for chunk in islice(source, 0 if broken else window - len(pending)):
                 try:
-                    pending[executor.submit(process, chunk, *settings)] = chunk
+                    pending[executor.submit(task, chunk)] = chunk
                 except BrokenProcessPool:  # a worker died while the last result was looked at
                     source, broken = chain([chunk], source), True
                     break
             if not pending:
                 break
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            done, _ = wait(pending, LISTEN_SECONDS if listen else None, return_when=FIRST_COMPLETED)
+            if listen:
+                listen()
             for future in done:
                 chunk = pending.pop(future)
                 try:
@@ -137,28 +166,45 @@ class _BrokenPoolError(StoreError):
 
 
 def _pooled(
-    chunks: Iterable[list[tuple[int, Recording]]], jobs: int, *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
+    chunks: Iterable[Chunk], jobs: int, task: Callable[[Chunk], Result], reading: Reading | None
+) -> Generator[Result]:
     """Over local processes. When one dies, the recordings that were under way are tried again, each alone:
     the one that kills its worker is refused, and the others lose nothing."""
     rest = iter(chunks)
     has_started = False
+    meter = _Meter(reading) if reading else None
     while True:
         try:
-            with _pool(jobs) as pool:
+            with _pool(jobs, meter) as pool:
                 if not has_started:
                     _await_start(pool, jobs)
                     has_started = True
-                yield from _windowed(pool, rest, 2 * jobs, *settings)
+                yield from _windowed(pool, rest, 2 * jobs, task, meter.read if meter else None)
             return
         except _BrokenPoolError as broken:
             rest = broken.rest
-            yield from _one_by_one([numbered for chunk in broken.suspects for numbered in chunk], *settings)
+            yield from _one_by_one([numbered for chunk in broken.suspects for numbered in chunk], task)
 
 
-def _one_by_one(
-    suspects: list[tuple[int, Recording]], *settings: Any
-) -> Generator[tuple[list[Outcome], str | None]]:
+class _Meter:
+    """How many seconds of sound the workers have read, in memory that they share.
+
+    Without a lock, which one that is killed could hold for ever: two that add at once may lose a minute, and what is
+    told at the end of a recording does not come from here."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.seconds = multiprocessing.get_context("spawn").RawValue("d")
+        self._reading = reading
+        self._told = 0.0
+
+    def read(self) -> None:
+        new = self.seconds.value - self._told
+        if new > 0:
+            self._told += new
+            self._reading(new)
+
+
+def _one_by_one(suspects: Chunk, task: Callable[[Chunk], Result]) -> Generator[Result]:
     """One at a time in one worker, so that a death has one cause. One that dies idle is replaced, and no recording
     is to blame."""
     from deident.pipeline import Tally
@@ -167,7 +213,7 @@ def _one_by_one(
     while waiting:
         with _pool(1) as pool, suppress(BrokenProcessPool):
             while waiting:
-                future = pool.submit(process, [waiting[-1]], *settings)
+                future = pool.submit(task, [waiting[-1]])
                 number, _ = waiting.pop()
                 try:
                     result = future.result()
@@ -178,11 +224,16 @@ def _one_by_one(
 
 
 @contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes with one numeric thread each: more would only wait for each other."""
     held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
+    pool = ProcessPoolExecutor(
+        jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(meter.seconds if meter else None,),
+    )
     try:
         yield pool
     finally:
@@ -211,9 +262,22 @@ def check_not_starting() -> None:
         raise SettingError(f"a worker of this run came upon the run itself: {_GUARD}")
 
 
-def _start() -> None:
+_read_seconds: Any = None  # of a worker: its run's `_Meter.seconds`
+
+
+def _start(seconds: Any) -> None:
+    global _read_seconds
+    _read_seconds = seconds
     be_a_worker()
     warm_up()
+
+
+def _process(chunk: Chunk, policy: Policy, key: Key | None, staging: str | None) -> Result:
+    return process(chunk, policy, key, staging, None if _read_seconds is None else _count)
+
+
+def _count(seconds: float) -> None:
+    _read_seconds.value += seconds
 
 
 def available_cores() -> int:

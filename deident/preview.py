@@ -136,7 +136,7 @@ def preview(
     no spectrum and no pitch.   part : what of a long recording.   mute : what nobody may
     hear, the original neither.   title : shown in the page as it is.
     Raises `RecordingError` when the recording cannot be used, `SettingError` for settings."""
-    policy = policy or Policy()
+    policy = Policy.given(policy)
     part = part or Part()
     disguises = {name: disguise_named(name) for name in METHODS} if disguises is None else disguises
     heard = _listen(recording, policy, part, segments, mute)
@@ -213,7 +213,9 @@ def _snippets(
         voices = [_original(place.audio)] if include_original else []
         for name, revoice in revoicers.items():
             changed = revoice(place.audio, place.talker)
-            voices.append({"name": name, "tooLong": True} if changed is None else _voice(name, changed))
+            voices.append(
+                {"name": name, "dropped": changed} if isinstance(changed, str) else _voice(name, changed)
+            )
         yield {"talker": place.talker, **_times(place.segment), "voices": voices}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 
@@ -21,6 +22,17 @@ def leave_no_core() -> None:
             ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
 
 
+def hold_standard_streams() -> None:
+    """Nothing in place of the standard streams that were closed: the next file to be opened would take the number of
+    one, and what some library says on it would go into that file."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
+
+
 def be_a_worker() -> None:
     """In a worker of a pool: no core, no traceback at Ctrl-C, which is for the parent, and no life without it."""
     import multiprocessing
@@ -35,7 +47,6 @@ def be_a_worker() -> None:
 
 def _die_with(sentinel: int) -> None:
     """A worker whose parent was killed would wait for work for ever, or go on with what was queued."""
-    import os
     from multiprocessing.connection import wait
 
     wait([sentinel])

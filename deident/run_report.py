@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from deident.audit import AuditReport
-from deident.batch import LENGTH_STEP, Summary
+from deident.batch import Summary
 from deident.pages import filled
+from deident.pipeline import LENGTH_STEP
 from deident.policy import Policy
 from deident.work import FINE
 

@@ -13,7 +13,7 @@ from typing import Any
 from deident import remote
 from deident.errors import SettingError, kind_of
 from deident.segment import RATE, Segment
-from deident.turns import WHOLE, Turn, check_places
+from deident.turns import CARRIED, OPEN, WHOLE, Turn, check_places
 
 _SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
 _AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"
@@ -43,7 +43,17 @@ class Recording:
     version: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | bytes | os.PathLike):
+            raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
+        object.__setattr__(self, "path", os.fsdecode(self.path))
         check_places(self.segments or (), self.turns, self.mute)
+        if self.segments and self.turns:
+            raise SettingError("expected segments or turns, which are segments too; got both")
+        for labels in (self.labels, *(turn.labels for turn in self.turns if turn.labels)):
+            if not labels.keys().isdisjoint(CARRIED):
+                raise SettingError(
+                    f"no label may be called {', '.join(CARRIED)}: the policy's carry is for those"
+                )
 
     def __repr__(self) -> str:
         return "Recording(hidden)"
@@ -57,6 +67,8 @@ def expand(
     its suffix."""
     if isinstance(paths, str | os.PathLike | Recording):
         paths = [paths]  # text is an iterable too: of letters, and "/" is a folder
+    if not isinstance(paths, Iterable):
+        raise SettingError(f"expected recordings as a list of paths; got {kind_of(paths)}")
     for path in paths:
         if not isinstance(path, str | os.PathLike | Recording):
             raise SettingError(
@@ -144,7 +156,8 @@ def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[
 
 
 def _turn(row: Mapping[str, str], carry: Sequence[str]) -> Turn:
-    where = segment_of(row["start"], row.get("stop") or row.get("end")) if row.get("start") else WHOLE
+    stop = row.get("stop") or row.get("end") or ""
+    where = segment_of(row["start"], stop) if row.get("start") else WHOLE
     labels = {name: row[name] for name in carry}
     return Turn(
         where, row.get("speaker") or None, row.get("text") or None, labels=labels, id=row.get("id", "")
@@ -183,6 +196,11 @@ def segment_of(start: Any, stop: Any) -> Segment:
         raise SettingError("expected a start before its stop, from 0 on, both in seconds") from None
 
 
+def segment_from(start: float) -> Segment:
+    """From so many seconds to the recording's end. Raises `SettingError`."""
+    return Segment(segment_of(start, start + 1.0).start, OPEN)
+
+
 def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str]) -> list[Recording]:
     """The recordings, each with its segments from a file: RTTM, Kaldi `segments`, or a CSV or TSV with the
     columns recording, start, stop (seconds).
@@ -204,13 +222,13 @@ def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str])
 
 
 def read_segments(path: str | os.PathLike[str]) -> Mapping[str, list[Segment]]:
-    """Segments by recording, in samples at 16 kHz, from the formats `with_segments` knows."""
+    """Segments by recording, in samples at 16 kHz, from the formats `with_segments` knows. One whose stop is -1, as
+    Kaldi has it, lasts to the recording's end."""
     found: dict[str, list[Segment]] = {}
     for number, (recording, start, stop) in enumerate(_segment_rows(path), 1):
         try:
-            begin, end = float(start), float(stop)
-            segment = Segment(round(begin * RATE), round(end * RATE))
-        except (ValueError, OverflowError):
+            segment = segment_from(float(start)) if float(stop) == -1 else segment_of(start, stop)
+        except ValueError:
             raise SettingError(f"segment {number} has no start before its stop, both in seconds") from None
         found.setdefault(recording, []).append(segment)
     return {recording: sorted(segments) for recording, segments in found.items()}
@@ -229,11 +247,18 @@ def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]
         if suffix == ".rttm":
             if parts[0] == "SPEAKER" and len(parts) >= 5:
                 try:
-                    yield parts[1], parts[3], repr(float(parts[3]) + float(parts[4]))
+                    start, duration = float(parts[3]), float(parts[4])
                 except ValueError:
                     raise SettingError("a line of the RTTM has no start and duration in seconds") from None
+                if duration:  # diarisation rounds the shortest to none
+                    yield parts[1], parts[3], repr(start + duration)
         elif len(parts) == 4:
             yield parts[1], parts[2], parts[3]
+        elif len(parts) == 5:
+            raise SettingError(
+                "the segments have a channel: give them as --turns, in a CSV with the columns recording, start, stop"
+                " and channel"
+            )
         else:
             raise SettingError(
                 "expected segments as .rttm, .csv or .tsv (recording, start, stop), or Kaldi's segments"

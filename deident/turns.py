@@ -53,7 +53,7 @@ class Turn:
 
     @property
     def is_whole_recording(self) -> bool:
-        return self.segment.stop == OPEN
+        return self.segment == WHOLE
 
     def __repr__(self) -> str:
         return "Turn(hidden)"
@@ -168,9 +168,11 @@ class Guide:
 def is_all_of(turn: Turn, piece: Segment, end: int | None) -> bool:
     """Whether the piece holds the turn from its start to its stop. end : of the recording, None before it is
     reached, or when it is missing."""
-    if turn.is_whole_recording and end is None:
-        return False
-    stop = min(turn.segment.stop, end) if turn.is_whole_recording and end is not None else turn.segment.stop
+    stop = turn.segment.stop
+    if stop == OPEN:
+        if end is None:
+            return False
+        stop = min(stop, end)
     missing = max(0, piece.start - turn.segment.start) + max(0, stop - piece.stop)
     return missing <= min(SLACK, (stop - turn.segment.start) // 5)
 

@@ -170,9 +170,9 @@ def ask(finder: Finder, audio: Audio) -> list[Segment]:
         return _from_mask(answer, len(audio))
     try:
         segments = sorted(s if isinstance(s, Segment) else Segment(int(s[0]), int(s[1])) for s in answer)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         raise SettingError(
-            "a speech finder returns a one-dimensional mask or (start, stop) pairs in samples"
+            "expected of a speech finder a one-dimensional mask, or (start, stop) pairs in samples, 0 <= start < stop"
         ) from None
     return check_segments(segments, len(audio))
 
@@ -192,7 +192,7 @@ def _from_mask(mask: npt.NDArray[Any], samples: int) -> list[Segment]:
     if not mask.size:
         return []
     if mask.size > samples:
-        raise SettingError(f"a speech mask has 1 to {samples} entries for these samples; got {mask.size}")
+        raise SettingError(f"expected of a speech finder a mask of 1 to {samples} entries; got {mask.size}")
     edges = np.linspace(0, samples, mask.size + 1).round().astype(np.int64)
     return [Segment(int(edges[s.start]), int(edges[s.stop])) for s in segments_of(mask.astype(np.bool_))]
 

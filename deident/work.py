@@ -7,13 +7,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deident.errors import DeidentError, RecordingError, SettingError, StoreError
-from deident.turns import CARRIED, spelled
+from deident.turns import spelled
 
 if TYPE_CHECKING:
-    from deident.pipeline import Snippet, Tally
+    from deident.pipeline import Reading, Snippet, Tally
     from deident.policy import Policy
     from deident.secret import Key
     from deident.sources import Recording
@@ -52,16 +52,23 @@ def warm_up() -> None:
 
 
 def process(
-    chunk: Sequence[tuple[int, Recording]], policy: Policy, key: Key | None, staging: str
+    chunk: Sequence[tuple[int, Recording]],
+    policy: Policy,
+    key: Key | None,
+    staging: str | None,
+    reading: Reading | None = None,
 ) -> tuple[list[Outcome], str | None]:
-    """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task.
+    """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task. Without
+    `staging`, what they would be.
 
     Runs in a worker; returns rows, not sound."""
     from deident.store import open_spool
 
+    if staging is None:
+        return [_one(number, recording, policy, key, None, reading) for number, recording in chunk], None
     spool = open_spool(staging)
     try:
-        outcomes = [_one(number, recording, policy, key, spool) for number, recording in chunk]
+        outcomes = [_one(number, recording, policy, key, spool, reading) for number, recording in chunk]
         if not any(outcome.snippets for outcome in outcomes):
             spool.discard()
             return outcomes, None
@@ -75,52 +82,66 @@ def process(
 
 
 def _one(
-    number: int, recording: Recording, policy: Policy, key: Key | None, spool: Spool | RemoteSpool
+    number: int,
+    recording: Recording,
+    policy: Policy,
+    key: Key | None,
+    spool: Spool | RemoteSpool | None,
+    reading: Reading | None,
 ) -> Outcome:
-    from deident.audit import inspect
     from deident.codec.problems import ENDINGS
-    from deident.pipeline import Tally, deidentify
-    from deident.store import Staged
+    from deident.pipeline import Tally, plan
 
-    tally = Tally()
-    staged = []
-    turns: list[Turn | None] = []
+    outcome = Outcome(number, "refused", Tally())
     try:
-        for snippet in deidentify(
-            recording.path,
-            policy,
-            key=key,
-            speaker=recording.speaker,
-            segments=recording.segments,
-            turns=recording.turns,
-            mute=recording.mute,
-            tally=tally,
-        ):
-            data = snippet.encode(policy.container)
-            found = inspect(data, max_seconds=policy.cutting.max_seconds)
-            staged.append(
-                Staged(
-                    name=f"{snippet.name}.{policy.container}",
-                    spool="",  # has its name when it is whole
-                    start=spool.append(data),
-                    size=len(data),
-                    seconds=round(found.seconds, 6),
-                    sha256=hashlib.sha256(data).hexdigest(),
-                    labels=_labels(snippet, recording, policy, key),
-                )
-            )
-            turns.append(snippet.turn and replace(snippet.turn, text=None, words=(), labels={}))
+        if spool is None:
+            outcome.tally = plan(recording.path, policy, key=key, reading=reading, **_known(recording))
+        else:
+            _stage(outcome, recording, policy, key, spool, reading)
     except (StoreError, SettingError, MemoryError):
         raise
     except Exception as error:
         return refused(number, error, Tally())  # nothing of it counts
-    outcome = Outcome(number, state_of(tally), tally, snippets=staged, turns=turns)
-    if tally.partial:
-        outcome.code, outcome.message = (
-            tally.partial,
-            f"{ENDINGS[tally.partial]}; kept what was read",
-        )
+    outcome.state = state_of(outcome.tally)
+    if ending := outcome.tally.partial:
+        outcome.code, outcome.message = ending, f"{ENDINGS[ending]}; kept what was read"
     return outcome
+
+
+def _stage(
+    outcome: Outcome,
+    recording: Recording,
+    policy: Policy,
+    key: Key | None,
+    spool: Spool | RemoteSpool,
+    reading: Reading | None,
+) -> None:
+    from deident.audit import inspect
+    from deident.pipeline import deidentify
+    from deident.store import Staged
+
+    for snippet in deidentify(
+        recording.path, policy, key=key, tally=outcome.tally, reading=reading, **_known(recording)
+    ):
+        data = snippet.encode(policy.container)
+        found = inspect(data, max_seconds=policy.cutting.max_seconds)
+        outcome.snippets.append(
+            Staged(
+                name=f"{snippet.name}.{policy.container}",
+                spool="",  # has its name when it is whole
+                start=spool.append(data),
+                size=len(data),
+                seconds=round(found.seconds, 6),
+                sha256=hashlib.sha256(data).hexdigest(),
+                labels=_labels(snippet, recording, policy, key),
+            )
+        )
+        outcome.turns.append(snippet.turn and replace(snippet.turn, text=None, words=(), labels={}))
+
+
+def _known(recording: Recording) -> dict[str, Any]:
+    """What is known of a recording, as `deidentify` takes it."""
+    return {name: getattr(recording, name) for name in ("speaker", "segments", "turns", "mute")}
 
 
 def refused(number: int, error: Exception, tally: Tally) -> Outcome:
@@ -135,8 +156,6 @@ def refused(number: int, error: Exception, tally: Tally) -> Outcome:
 def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | None) -> str:
     """What the manifest shows of a snippet besides the sound, as the policy allows."""
     labels: dict[str, str] = {**recording.labels, **(snippet.turn.labels if snippet.turn else {})}
-    if labels.keys() & set(CARRIED):
-        raise SettingError(f"no label may be called {', '.join(CARRIED)}: the policy's carry is for those")
     if "text" in policy.carry and snippet.text is not None:
         labels["text"] = snippet.text
     if "words" in policy.carry and snippet.words:

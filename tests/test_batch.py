@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,8 @@ def test_a_worker_that_dies_before_its_pool_is_given_more_takes_only_its_recordi
 def test_a_worker_killed_between_two_suspects_takes_none_along(many: Path, tmp_path: Path) -> None:
     todo = [(number, Recording(many / f"r{number:02}.wav")) for number in range(3)]
     told = []
-    for outcomes_of_one, _ in pools._one_by_one(todo, Policy(disguise=Sine()), None, str(tmp_path)):
+    task = partial(pools._process, policy=Policy(disguise=Sine()), key=None, staging=str(tmp_path))
+    for outcomes_of_one, _ in pools._one_by_one(todo, task):
         told += outcomes_of_one
         (worker,) = multiprocessing.active_children()
         worker.kill()
@@ -246,13 +248,54 @@ def test_dry_run_writes_nothing_and_tells_the_truth(many: Path, tmp_path: Path) 
     pieces = Cutting(max_seconds=1.0, over_limit="split")
     few = Policy(disguise=Sine(), cutting=pieces, max_per_recording=1)
     assert dry_run([many / "r00.wav"], few).snippets == 1
-    assert dry_run([many / "r00.wav"], Policy(disguise=Sine(), scope="speaker")).codes == {"no-speaker": 1}
+    spoken = Policy(disguise=Sine(), scope="speaker")
+    assert dry_run([many / "r00.wav"], spoken, key=KEY).codes == {"no-speaker": 1}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_dry_run_ends_as_the_run_will(many: Path, tmp_path: Path, jobs: int) -> None:
+    folder, told = tmp_path / "in", ([], [])  # type: ignore[var-annotated]
+    shutil.copytree(many, folder)
+    shutil.copy(folder / "r00.wav", folder / "copy.wav")
+    whole = (folder / "r01.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    done = run([folder], tmp_path / "s", Policy(disguise=Sine()), progress=lambda o, _: told[0].append(o))
+    planned = dry_run([folder], Policy(disguise=Sine()), jobs=jobs, progress=lambda o, _: told[1].append(o))
+    assert planned.codes == done.codes == {"truncated": 1, "released-before": 1, "not-audio": 1, "empty": 1}
+    assert planned.lengths == done.lengths
+    assert sum(planned.lengths.values()) == planned.snippets == done.snippets
+    ends = [sorted((o.state, o.code, o.message) for o in outcomes) for outcomes in told]
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_tells_of_sound_while_it_reads(recordings: Path, tmp_path: Path, jobs: int) -> None:
+    heard: list[float] = []
+    audio = read(recordings / "reading.mp3").mono
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 40), 16_000)
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=heard.append)
+    assert len(heard) > (20 if jobs == 1 else 1)
+    assert 0.5 * summary.read_seconds < sum(heard) <= 1.001 * summary.read_seconds
+
+
+def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:
+    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
+    with pytest.raises(SettingError, match="top of a module"):
+        run([many], tmp_path / "s", policy, jobs=2)
+    with ProcessPoolExecutor(1) as pool, pytest.raises(SettingError, match="top of a module"):
+        run([many], tmp_path / "s", policy, executor=pool)
+    with ThreadPoolExecutor(1) as threads:
+        assert run([many], tmp_path / "s", policy, executor=threads).snippets == 13
 
 
 def test_a_key_is_asked_for_before_anything_is_made(many: Path, tmp_path: Path) -> None:
     for policy in (Policy(disguise=Sine(), repeatable=True), Policy(disguise=Sine(), scope="speaker")):
         with pytest.raises(SettingError, match="keygen"):
             run([many], tmp_path / "s", policy)
+        with pytest.raises(SettingError, match="keygen"):
+            dry_run([many], policy)
     assert not (tmp_path / "s").exists()
 
 

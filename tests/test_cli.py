@@ -52,6 +52,32 @@ def test_help_loads_no_numpy() -> None:
     assert result.stdout.strip().endswith("[]")
 
 
+def test_a_terminal_of_another_encoding_is_no_reason_to_fail(recordings: Path, tmp_path: Path) -> None:
+    result = process("run", recordings / "call.wav", "--out", tmp_path / "s", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert r"\xd7 real time" in result.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_closed_streams_are_no_reason_to_fail(recordings: Path, tmp_path: Path, closed: str) -> None:
+    """Nor does a file get the number of one: what a library says there would go into it."""
+    (tmp_path / "text.wav").write_text("no sound")
+    command = f'"$0" -m deident run "$1" "$2" --out "$3" --jobs 1 {closed}'
+    words = sys.executable, recordings / "call.wav", tmp_path / "text.wav", tmp_path / "s"
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    assert subprocess.run(["bash", "-c", command, *words], env=path, check=False).returncode == 1
+    assert (
+        subprocess.run([sys.executable, "-m", "deident", "audit", words[3]], env=path, check=False).returncode
+        == 0
+    )
+    look = (
+        "import os, deident.cli as c; c.main([]); print(os.open(os.devnull, os.O_RDONLY), file=open(3, 'w'))"
+    )
+    said = subprocess.run(["bash", "-c", f'"$0" -c "$1" 3>&1 {closed}', sys.executable, look], env=path,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert int(said.stdout.split()[-1]) > 2
+
+
 def test_run_tells_what_it_did(recordings: Path, tmp_path: Path) -> None:
     result = process("run", recordings, "--out", tmp_path / "s", "--jobs", "1")
     assert result.returncode == 0, result.stderr
@@ -99,7 +125,10 @@ def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
     [
         (["run", "x.wav"], "--out"),
         (["run", "--out", "s"], "expected recordings"),
-        (["run", "x.wav", "--out", "s", "--disguise", "none"], "expected a disguise"),
+        (
+            ["run", "x.wav", "--out", "s", "--disguise", "none"],
+            r"of vocoder, psola, mcadams, pitch_shift, or",
+        ),
         (["run", "x.wav", "--out", "s", "--disguise", "review"], "give it as --preset review"),
         (
             ["run", "x.wav", "--out", "s", "--disguise", "psola:semitones=3"],
@@ -204,6 +233,18 @@ def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: p
     else:
         assert "\r" not in shown
         assert 3 <= shown.count("\n") <= 5
+
+
+def test_a_long_recording_is_seen_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 4))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
+    screen = Screen(terminal=True)
+    progress = progress_module.Progress(2, stream=screen)
+    for _ in range(30):
+        progress.hear(60.0)
+    assert "0/2 recordings, 30:00 of sound" in screen.getvalue()
+    progress(Outcome(0, "released", Tally(read_seconds=1_800.0)), Recording("canary.wav"))
+    assert "1/2 recordings, 30:00 of sound" in screen.getvalue()
 
 
 @pytest.mark.parametrize(("columns", "shows"), [(80, "####"), (80, "0:00 left"), (50, "10/10 recordings, ")])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from deident.audio import RATE
+from deident.audio import RATE, Segment
 from deident.batch import run
 from deident.cli import main
 from deident.cli.export import FORMATS as NAMED
@@ -21,7 +21,7 @@ from deident.interop.huggingface import MapBatch
 from deident.policy import Policy
 from deident.secret import Key
 from deident.sources import Recording, read_table
-from deident.turns import Word
+from deident.turns import OPEN, Word, is_all_of
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -369,6 +369,25 @@ def test_nemo_entries_are_turns(folder: Path, tmp_path: Path) -> None:
             nemo.read(manifest)
 
 
+def test_a_kaldi_utterance_may_have_a_channel_and_last_to_the_end(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    lines = "anna-1 rec1 0.5 4.0 1", "anna-2 rec1 4.0 7.5 0", "bob-1 rec2 0.5 4", "bob-2 rec2 4.1 -1"
+    (tmp_path / "segments").write_text("\n".join(lines))
+    turns = [turn for recording in kaldi.read(tmp_path) for turn in recording.turns]
+    assert [turn.channel for turn in turns] == [1, 0, None, None]
+    assert turns[3].segment == Segment(round(4.1 * RATE), OPEN)
+    assert not turns[3].is_whole_recording
+    end = 6 * RATE
+    rest = Segment(turns[3].segment.start, end)
+    assert is_all_of(turns[3], rest, end)
+    assert not is_all_of(turns[3], rest, None)  # what was cut off may be of it
+    for wrong in ("-1", "0 1", "left"):
+        (tmp_path / "segments").write_text("\n".join([lines[0] + " " + wrong, *lines[1:]]))
+        with pytest.raises(SettingError, match="a channel if it has one"):
+            kaldi.read(tmp_path)
+
+
 def test_tables_may_have_turns(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text('path,start,stop,speaker,text,lang\na.wav,1,2,x,"one\nline",en\na.wav,3,4,y,two,de\n')
@@ -404,11 +423,10 @@ def test_a_speaker_is_erased_from_a_recording_of_several(folder: Path, tmp_path:
 
 
 def test_a_speaker_is_never_a_label(folder: Path, tmp_path: Path) -> None:
-    named = Recording(str(folder / "rec2.wav"), labels={"speaker": "anna"})
     with pytest.raises(SettingError, match="carry"):
-        run([named], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+        Recording(str(folder / "rec2.wav"), labels={"speaker": "anna"})
     with pytest.raises(SettingError, match="key"):
-        run([named], tmp_path / "s", Policy(disguise=Sine(), carry=("speaker",)), jobs=1)
+        run([folder / "rec2.wav"], tmp_path / "s", Policy(disguise=Sine(), carry=("speaker",)), jobs=1)
     with pytest.raises(SettingError, match="carry"):
         Policy(carry=("names",))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -154,6 +154,7 @@ class TestBruteForce:
         assert metrics.linkability(same, other, bins=bins) == pytest.approx(np.mean(found))
 
     @given(SMALL, SMALL, st.floats(0.0, 1.0))
+    @example([0.0], [0.0, -1.0, -1.0], 1 / 3)
     def test_accept_rate(self, same: list[float], other: list[float], allowed: float) -> None:
         best = max(
             np.mean([s > t for s in same])

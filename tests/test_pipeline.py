@@ -2,7 +2,7 @@
 
 import itertools
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from deident.audio import RATE, Audio, Segment
 from deident.chapters import CHAPTER, Chapters
 from deident.codec import read
 from deident.disguise import Chain
+from deident.disguise.vocoder import Vocoder
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
 from deident.pipeline import Snippet, Tally, deidentify
@@ -311,6 +312,64 @@ def test_another_finder_is_used(long_audio: Audio) -> None:
     assert [s.pcm.size for s in snippets] == [2 * RATE]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        np.ones(10**6, np.bool_), np.ones((2, 2), np.bool_), [(9, 9)], [(5, 1)], [(-5, 9)], [{"start": 1}], 7,
+        {"speech": 1}, [(0.0, float("inf"))],
+    ],
+)  # fmt: skip
+def test_an_odd_answer_of_a_finder_refuses_the_recording(long_audio: Audio, answer: object) -> None:
+    def finder(samples: np.ndarray, rate: int) -> object:
+        return answer
+
+    with pytest.raises(RecordingError, match="of a speech finder") as caught:
+        list(deidentify(Audio(long_audio.mono[:RATE], RATE), Policy(finder=finder)))  # type: ignore[arg-type]
+    assert caught.value.code == "finder"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: Audio(np.zeros(0), RATE), lambda: Audio(np.zeros(RATE), 8_000), lambda: np.zeros(RATE), lambda: None,
+        lambda: Audio(np.zeros((2, RATE)), RATE), lambda: Audio(np.full(RATE, np.nan), RATE),
+    ],
+)  # fmt: skip
+def test_an_odd_answer_of_a_disguise_refuses_the_recording(
+    long_audio: Audio, answer: Callable[[], Audio]
+) -> None:
+    @dataclass(frozen=True)
+    class Odd(Through):
+        def apply(self, audio: Audio, voice: None) -> Audio:
+            return answer()
+
+    with pytest.raises(RecordingError, match="the disguise cannot be used") as caught:
+        list(deidentify(Audio(long_audio.mono[: 5 * RATE], RATE), Policy(disguise=Odd())))
+    assert caught.value.code == "disguise"
+
+
+def test_what_a_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:
+    cutting, tally = Cutting(min_seconds=1.0), Tally()
+    given = [Segment(0, 3 * RATE), Segment(4 * RATE, 4 * RATE + 18_000), Segment(6 * RATE, 8 * RATE)]
+    policy = Policy(disguise=Sine(by=0.5), cutting=cutting)
+    snippets = list(deidentify(long_audio, policy, segments=given, tally=tally))
+    assert [s.seconds for s in snippets] == [1.5, 1.0]
+    assert tally.dropped_seconds == {"too_short": 18_000 / RATE}
+    assert tally.lengths == {"1": 1, "1.5": 1}
+
+
+def test_sound_is_told_of_while_it_is_read(long_audio: Audio) -> None:
+    heard: list[float] = []
+    for policy in (SINE, Policy(disguise=Sine(), channels="split")):
+        heard.clear()
+        both = Audio(np.stack([long_audio.mono] * 2), RATE)
+        snippets = deidentify(both, policy, reading=heard.append)
+        next(snippets)
+        assert 30.0 < sum(heard) < 130.0  # of 240
+        list(snippets)
+        assert sum(heard) == pytest.approx(long_audio.seconds)
+
+
 def test_the_digest_tells_sound_not_tags(recordings: Path) -> None:
     def digest(source: object) -> str:
         tally = Tally()
@@ -354,9 +413,14 @@ def test_no_cut_is_heard_as_speech() -> None:
     spectrum[int(3_400 / 8_000 * len(spectrum)) :] = 0.0
     sound = np.fft.irfft(spectrum).astype(np.float32)
     segments = [Segment(at, at + 16_000) for at in range(3_000, len(sound) - 16_000, 18_000)]
-    louder = []  # how much louder the ends are than the speech between them
-    for snippet in deidentify((sound, RATE), Policy(repeatable=True), segments=segments, key=KEY):
-        level = np.sqrt(np.mean(snippet.samples[: snippet.pcm.size // 80 * 80].reshape(-1, 80) ** 2, axis=1))
-        louder.append(max(level[:3].max(), level[-3:].max()) / np.percentile(level[4:-4], 95))
-    assert len(louder) > 10
-    assert np.mean(louder) < 1.0  # 0.7; 1.7 where the cuts are left hard
+
+    def louder(samples: np.ndarray) -> float:
+        """How much louder the ends are than the speech between them."""
+        level = np.sqrt(np.mean(samples[: samples.size // 80 * 80].reshape(-1, 80) ** 2, axis=1))
+        return float(max(level[:3].max(), level[-3:].max()) / np.percentile(level[4:-4], 95))
+
+    snippets = list(deidentify((sound, RATE), Policy(repeatable=True), segments=segments, key=KEY))
+    assert len(snippets) > 10
+    assert np.mean([louder(s.samples) for s in snippets]) < 1.0  # 0.7; 1.7 where the cuts are left hard
+    for disguise in (Vocoder(), Chain((Through(), Vocoder()))):  # called as a function, too
+        assert np.mean([louder(disguise(sound[s.start : s.stop], RATE)) for s in segments]) < 1.0

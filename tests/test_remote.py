@@ -134,7 +134,7 @@ def test_a_place_that_is_not_there_is_refused_without_its_name(bucket: str) -> N
         read(f"{bucket}/canary.wav")
     assert caught.value.code == "missing"
     assert "canary" not in str(caught.value)
-    assert dry_run([f"{bucket}/canary.wav"], POLICY).codes == {"missing": 1}
+    assert dry_run([f"{bucket}/canary.wav"], POLICY, key=KEY).codes == {"missing": 1}
 
 
 def test_a_table_may_name_uris(bucket: str, tmp_path: Path) -> None:

@@ -7,8 +7,12 @@ import pytest
 
 from deident.audio import Segment
 from deident.batch import run
+from deident.codec import read
 from deident.errors import SettingError
+from deident.pipeline import deidentify
+from deident.policy import Policy
 from deident.sources import Recording, expand, read_segments, read_table, with_segments
+from tests.methods import Sine
 
 
 def test_folders_are_walked_for_sound(tmp_path: Path) -> None:
@@ -52,7 +56,8 @@ def test_table_gives_speakers_and_labels(tmp_path: Path) -> None:
     [
         (
             "s.rttm",
-            "SPEAKER rec 1 2.0 1.0 <NA> <NA> a <NA> <NA>\n;; x\nSPEAKER rec 1 0.5 0.25 <NA> <NA> b <NA> <NA>\n",
+            "SPEAKER rec 1 2.0 1.0 <NA> <NA> a <NA> <NA>\n;; x\nSPEAKER rec 1 0.5 0.25 <NA> <NA> b <NA> <NA>\n"
+            "SPEAKER rec 1 7.0 0.000 <NA> <NA> b <NA> <NA>\n",
         ),
         ("s.csv", "recording,start,stop\nrec,2.0,3.0\nrec,0.5,0.75\n"),
         ("segments", "u1 rec 2.0 3.0\nu2 rec 0.5 0.75\n"),
@@ -86,6 +91,16 @@ def test_wrong_segments_are_refused(name: str, text: str, tmp_path: Path) -> Non
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingError):
         read_segments(tmp_path / name)
+
+
+def test_a_segment_may_last_to_the_end_as_kaldi_writes_it(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "segments").write_text("u1 call 1.0 3.0\nu2 call 17.5 -1\n")
+    (one,) = with_segments([Recording(recordings / "call.wav")], tmp_path / "segments")  # type: ignore[arg-type]
+    seconds = [s.seconds for s in deidentify(one.path, Policy(disguise=Sine()), segments=one.segments)]
+    assert seconds == [2.0, pytest.approx(read(one.path).seconds - 17.5, abs=1e-4)]
+    (tmp_path / "segments").write_text("u1 call 1.0 3.0 0\n")
+    with pytest.raises(SettingError, match="--turns"):
+        read_segments(tmp_path / "segments")
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told_of(

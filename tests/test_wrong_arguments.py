@@ -23,10 +23,12 @@ from deident import (
     Segment,
     SettingError,
     Speech,
+    Turn,
 )
 from deident.sources import expand
 
 X = np.zeros(16_000, np.float32)
+S = Segment(0, 9)
 
 
 def of(*arguments: Any, **settings: Any) -> list[deident.Snippet]:
@@ -66,6 +68,16 @@ WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
     ("array to find", lambda: deident.find_speech(X), SettingError, "deident.Audio"),  # type: ignore[arg-type]
     ("another rate", lambda: deident.find_speech(Audio(X, 8_000)), SettingError, "16000 Hz.*got 8000"),
     ("another rate to cut", lambda: deident.cut(Audio(X, 8_000), []), SettingError, "16000 Hz.*got 8000"),
+    ("a number to run", lambda: list(expand(3)), SettingError, "as a list of paths.*type int"),  # type: ignore[arg-type]
+    ("a number as path", lambda: Recording(3), SettingError, "path as text.*type int"),  # type: ignore[arg-type]
+    ("segments and turns", lambda: Recording("x", segments=(S,), turns=(Turn(S),)), SettingError, "got both"),
+    ("label", lambda: Recording("x", labels={"text": "y"}), SettingError, "no label.*carry"),
+    (
+        "label of a turn",
+        lambda: Recording("x", turns=(Turn(S, labels={"words": "y"}),)),
+        SettingError,
+        "no label",
+    ),
     ("samples to run", lambda: list(expand([(X, 16_000)])), SettingError, "as paths.*type tuple"),  # type: ignore[list-item]
 ]
 
@@ -82,6 +94,10 @@ def test_a_wrong_call_is_told(call: Callable[[], Any], kind: type[DeidentError],
         ({"policy": "review"}, SettingError, "deident.Policy"),
         ({"key": "key"}, KeyMaterialError, "deident.Key"),
         ({"jobs": 0}, SettingError, "jobs of at least 1; got 0"),
+        ({"jobs": "2"}, SettingError, "jobs as a number of processes.*str"),
+        ({"progress": 3}, SettingError, "progress as a callable.*int"),
+        ({"again": "no"}, SettingError, "again as true or false.*str"),
+        ({"linkage": 3, "key": deident.Key(bytes(32))}, SettingError, "linkage as a path.*int"),
     ],
 )
 def test_run_checks_before_it_makes_a_store(
@@ -89,6 +105,13 @@ def test_run_checks_before_it_makes_a_store(
 ) -> None:
     with pytest.raises(kind, match=said):
         deident.run([], tmp_path / "store", **settings)
+    assert not any(tmp_path.iterdir())
+
+
+def test_arguments_of_run_in_the_wrong_order_are_told(tmp_path: Path) -> None:
+    for out in (["call.wav"], None):
+        with pytest.raises(SettingError, match="expected out as a path"):
+            deident.run(str(tmp_path / "store"), out)  # type: ignore[arg-type]
     assert not any(tmp_path.iterdir())
 
 

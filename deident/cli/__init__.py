@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import importlib
 import io
 import os
@@ -11,7 +12,7 @@ import sys
 
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, KeyMaterialError, SettingError, StoreError
-from deident.process import leave_no_core
+from deident.process import hold_standard_streams, leave_no_core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
     leave_no_core()
+    hold_standard_streams()
+    codecs.register_error("deident", _unencodable)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="surrogateescape"
-        )  # a path of other bytes than UTF-8 is printed as it is
+        sys.stdout.reconfigure(errors="deident")
     parser = parser_of([a for a in arguments if not a.startswith("-")][:1])
     args = parser.parse_args(arguments)
     if args.command is None:
@@ -81,6 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("DEIDENT_DEBUG"):
             raise
         return _fail(f"failed unexpectedly ({type(error).__name__}); DEIDENT_DEBUG=1 shows where", 1)
+
+
+def _unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Printed in spite of the terminal's encoding: bytes of a path as they are, other characters by their numbers."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -17,7 +17,8 @@ DRAW_SECONDS = 0.1
 
 
 class Progress:
-    """Called with each outcome. total : recordings to come.   show_paths : name them by their paths."""
+    """Called with each outcome, and to `hear` of sound that was read. total : recordings to come.
+    show_paths : name them by their paths."""
 
     def __init__(
         self, total: int, *, show_paths: bool = False, quiet: bool = False, stream: TextIO | None = None
@@ -30,7 +31,7 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._started = self._told = time.monotonic()
         self._done = 0
-        self._sound = 0.0
+        self._sound = self._heard = 0.0  # seconds: of recordings that have ended, and of all so far
         self._width = 0
 
     def __call__(self, outcome: Outcome, recording: Recording) -> None:
@@ -38,6 +39,14 @@ class Progress:
         self._sound += outcome.tally.read_seconds
         if outcome.state not in FINE:
             self._problem(outcome, recording)
+        self._show_at_times()
+
+    def hear(self, seconds: float) -> None:
+        """Some recording went on by so much."""
+        self._heard += seconds
+        self._show_at_times()
+
+    def _show_at_times(self) -> None:
         now = time.monotonic()
         if now - self._told >= (DRAW_SECONDS if self._terminal else LOG_SECONDS):
             self._told = now
@@ -64,9 +73,10 @@ class Progress:
         elapsed = time.monotonic() - self._started
         share = self._done / max(1, self._total)
         left = clock(elapsed * (1 - share) / share) if share else "?"
-        rate = self._sound / elapsed if elapsed else 0.0
+        sound = max(self._sound, self._heard)
+        rate = sound / elapsed if elapsed else 0.0
         text = (
-            f"{self._done}/{self._total} recordings, {clock(self._sound)} of sound,"
+            f"{self._done}/{self._total} recordings, {clock(sound)} of sound,"
             f" {rate:.0f} × real time, {left} left"
         )
         if not self._terminal:

@@ -108,12 +108,14 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
     try:
         if args.dry_run:
-            summary = dry_run(recordings, policy, progress=progress)
+            summary = dry_run(
+                recordings, policy, key=key_of(args), jobs=args.jobs, progress=progress, reading=progress.hear
+            )
         else:
             with _executor(args) as executor:
                 summary = run_batch(
                     recordings, args.out, policy, key=key_of(args), jobs=args.jobs, executor=executor,
-                    again=args.again, linkage=args.linkage, progress=progress,
+                    again=args.again, linkage=args.linkage, progress=progress, reading=progress.hear,
                 )  # fmt: skip
     finally:
         progress.finish()
@@ -150,7 +152,7 @@ def policy_of(args: argparse.Namespace) -> Any:
     policy = Policy.from_toml(args.policy) if args.policy else Policy.preset(args.preset or "review")
     changes: dict[str, Any] = {}
     if args.disguise:
-        changes["disguise"] = _disguise(args.disguise.split(","))
+        changes["disguise"] = _disguise(args.disguise.replace("+", ",").split(","))
     if args.channels:
         changes["channels"] = int(args.channels) if args.channels.isdecimal() else args.channels
     for option, setting in (("scope", "scope"), ("format", "container"), ("max_per_recording",) * 2):
@@ -181,13 +183,15 @@ def policy_of(args: argparse.Namespace) -> Any:
 
 
 def _disguise(names: Sequence[str]) -> Any:
-    from deident.disguise import Chain
+    from deident.disguise import DISGUISES, Chain
     from deident.disguise.presets import PRESETS
     from deident.evaluation.naming import disguise_named
 
     for name in names:
         if name in PRESETS:
             raise SettingError(f"{name} is a preset (a method with a scope): give it as --preset {name}")
+        if ":" not in name and name not in DISGUISES:
+            raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}, or package.module:NAME")
     methods = tuple(disguise_named(name) for name in names)
     return methods[0] if len(methods) == 1 else Chain(methods)
 

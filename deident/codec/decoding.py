@@ -18,7 +18,7 @@ from deident.codec.containers import Container, recognise
 from deident.codec.files import Bytes
 from deident.codec.guard import decode_guarded
 from deident.codec.limits import Limits
-from deident.codec.mixing import Channels, Shaper
+from deident.codec.mixing import LOUDEST, Channels, Shaper
 from deident.codec.problems import ENDINGS, RefusedError
 from deident.codec.sources import descriptor_of
 from deident.codec.worker import Ended, Job, Opened
@@ -121,7 +121,7 @@ def _decode(
     if isinstance(source, tuple) and len(source) == 2:
         source = _audio(*source, zero)
     if isinstance(source, Audio):
-        return Decoding(_from_array(source, channels, out_rate or source.rate), "samples", strict)
+        return Decoding(_from_array(source, channels, zero, out_rate or source.rate), "samples", strict)
     if not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
         raise RecordingError(
             f"expected a path, an open binary file, Audio or (samples, rate); got {kind_of(source)}",
@@ -138,12 +138,12 @@ def _decode(
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
     if zero_nonfinite and np.asarray(samples).dtype.kind == "f":
-        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        samples = np.where(np.abs(samples) <= LOUDEST, samples, 0.0)  # also what is too large for float32
     return Audio(samples, rate)
 
 
-def _from_array(audio: Audio, channels: Channels, out_rate: int) -> Events:
-    shaper = Shaper(audio.rate, audio.channels, channels, out_rate=out_rate)
+def _from_array(audio: Audio, channels: Channels, zero_nonfinite: bool, out_rate: int) -> Events:
+    shaper = Shaper(audio.rate, audio.channels, channels, zero_nonfinite=zero_nonfinite, out_rate=out_rate)
     yield Opened(audio.rate, audio.channels, shaper.talkers)
     step = _ARRAY_BLOCK_SECONDS * audio.rate
     if not len(audio):

@@ -14,7 +14,7 @@ PROBLEMS: dict[str, str] = {
     "directory": "expected a recording; got a folder",
     "not-regular": "expected a regular file; got a pipe, device or socket: pass it as an open binary file",
     "symlink": "the recording is a symbolic link: pass its target, or allow links (follow_links)",
-    "not-binary": "expected a file opened in binary mode",
+    "not-binary": "expected a file that is open for reading in binary mode",
     "empty": "the recording holds no samples",
     "not-audio": "the bytes are not those of any container on the list: WAV, RF64, W64, AIFF, CAF, AU, FLAC, "
     "MP3, Ogg, SPHERE, and with deident[av] MP4, WebM, AMR, AAC, WMA and others",

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE, Audio
+from deident.dsp.level import fade
 from deident.errors import SettingError, between, kind_of
 from deident.secret import fresh_rng
 
@@ -30,9 +31,11 @@ class Disguise(Protocol[V]):
 class Method(Generic[V]):
     """The base of the methods here: a frozen dataclass of settings that is also a plain callable.
 
-    replaces_quiet : whether what lies between words is made anew. Where it is not, a run does that after it."""
+    replaces_quiet : whether what lies between words is made anew. Where it is not, a run does that after it.
+    hears_cuts : whether sound that begins or ends in a step, as if cut, has to be faded before."""
 
     replaces_quiet: ClassVar[bool] = False
+    hears_cuts: ClassVar[bool] = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
@@ -61,7 +64,8 @@ class Method(Generic[V]):
 
         samples : (samples,) or (channels, samples).   sample_rate : Hz.
         Returns float32 of the same number of axes and rate; every channel gets the same voice. A method that
-        shortens pauses may leave channels of different lengths: zeros follow the shorter ones."""
+        shortens pauses may leave channels of different lengths: zeros follow the shorter ones. Where the method
+        hears cuts, the sound begins and ends within 10 ms."""
         audio = Audio(samples, sample_rate)
         voice = self.draw(fresh_rng())
         rows = [self._one(row, audio.rate, voice) for row in audio.samples]
@@ -73,6 +77,8 @@ class Method(Generic[V]):
         return out
 
     def _one(self, row: npt.NDArray[np.float32], rate: int, voice: V) -> npt.NDArray[np.float32]:
+        if self.hears_cuts:
+            row = fade(row, rate // 100)
         if rate == RATE:
             return np.array(self.apply(Audio(row, RATE), voice).mono)
         import soxr

@@ -42,6 +42,10 @@ class Chain(Method[tuple[Any, ...]]):
         return any(getattr(method, "replaces_quiet", False) for method in self.methods)
 
     @property
+    def hears_cuts(self) -> bool:  # type: ignore[override]  # a constant of other methods
+        return any(getattr(method, "hears_cuts", False) for method in self.methods)
+
+    @property
     def keeps_time(self) -> bool:
         """Whether what is said stays where it was."""
         return all(getattr(method, "keeps_time", False) for method in self.methods)

@@ -112,6 +112,7 @@ class Vocoder(Method[VocoderVoice]):
     Raises `SettingError` for settings out of range."""
 
     replaces_quiet: ClassVar[bool] = True
+    hears_cuts: ClassVar[bool] = True
 
     order: int = 16
     mean: float = 1.0

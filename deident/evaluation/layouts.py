@@ -28,17 +28,17 @@ SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
 @dataclass(frozen=True)
 class File:
-    """Reads one utterance from a file, or from a part of it in seconds."""
+    """Reads one utterance from a file, or from a part of it in seconds; a stop of None is its end."""
 
     path: Path
     start: float = 0.0
     stop: float | None = None
+    channel: int | None = None
 
     def __call__(self) -> Audio:
-        audio = codec.read(self.path)
-        if self.stop is None:
-            return audio
-        return audio[Segment(round(self.start * RATE), min(round(self.stop * RATE), len(audio)))]
+        audio = codec.read(self.path, channels="mix" if self.channel is None else self.channel)
+        stop = len(audio) if self.stop is None else min(round(self.stop * RATE), len(audio))
+        return audio[Segment(round(self.start * RATE), stop)]
 
 
 def read_corpus(place: Path, only: str = "") -> Corpus:
@@ -115,10 +115,15 @@ def _kaldi(place: Path) -> Iterable[Utterance]:
         yield Utterance(
             name,
             utterance.speaker,
-            File(Path(folder.recordings[utterance.recording]), utterance.start, utterance.stop),
+            File(
+                Path(folder.recordings[utterance.recording]),
+                utterance.start,
+                utterance.stop,
+                utterance.channel,
+            ),
             SEXES.get(utterance.gender, ""),
             utterance.text or "",
-            _recording_of(name) if utterance.stop is None else utterance.recording,
+            _recording_of(name) if utterance.recording == name else utterance.recording,
             "enrol" if name in enrols else "trial" if name in tried else other,
         )
 

@@ -40,7 +40,8 @@ def roc(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubl
     same, other = _scores(target, nontarget)
     thresholds = np.unique(np.concatenate((same, other)))
     miss = np.searchsorted(np.sort(same), thresholds, side="right") / same.size
-    false = 1.0 - np.searchsorted(np.sort(other), thresholds, side="right") / other.size
+    # Counted before it is divided: 1 - 2/3 is more than 1/3.
+    false = (other.size - np.searchsorted(np.sort(other), thresholds, side="right")) / other.size
     return np.concatenate(([0.0], miss)), np.concatenate(([1.0], false))
 
 

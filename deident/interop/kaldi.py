@@ -9,8 +9,8 @@ from pathlib import Path
 from deident.interop.items import Item, one_line
 from deident.interop.package import package
 from deident.kaldi import read_folder
-from deident.sources import Recording, chosen, gather, segment_of
-from deident.turns import WHOLE, Turn
+from deident.sources import Recording, chosen, gather, segment_from, segment_of
+from deident.turns import Turn
 
 LISTS = ("trials", "enrolls")  # VoicePrivacy's; they name utterances and speakers
 
@@ -25,9 +25,12 @@ def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recor
             utterance.recording,
             folder.recordings[utterance.recording],
             Turn(
-                WHOLE if utterance.stop is None else segment_of(utterance.start, utterance.stop),
+                segment_from(utterance.start)
+                if utterance.stop is None
+                else segment_of(utterance.start, utterance.stop),
                 utterance.speaker,
                 utterance.text,
+                channel=utterance.channel,
                 labels=chosen({"gender": utterance.gender}, carry),
                 id=utterance.id,
             ),
