@@ -130,8 +130,10 @@ def run(
             told = fingerprint + _bounds(store, recording)
             return "-".join(filter(None, (told, _muted(store, recording, policy))))
 
+        # Before anything is read: what changes meanwhile is another recording, for the next run.
+        places = [_place(store, recording) for recording in waiting]
         for number, recording in enumerate(waiting):
-            entry = store.entry(_place(store, recording))
+            entry = store.entry(places[number])
             released_as = {entry.policy} if entry is not None and entry.state in _RELEASED else set()
             if _was_heard(store, recording, policy, released_as):
                 outcome = Outcome(number, "refused", Tally(), *_UNMUTED)
@@ -148,7 +150,7 @@ def run(
                 for outcomes, spool in results:
                     if again:
                         _refuse_heard(store, [o for o in outcomes if o.state in _RELEASED], waiting, policy)
-                    _commit(store, outcomes, spool, waiting, settings, again, links)
+                    _commit(store, outcomes, spool, waiting, places, settings, again, links)
                     known = [o for o in outcomes if o.code == "released-before"]
                     _refuse_heard(store, known, waiting, policy)
                     for outcome in outcomes:
@@ -264,6 +266,11 @@ def _was_heard(store: Store | RemoteStore, recording: Recording, policy: Policy,
 
 _RELEASED = ("released", "partial")
 _RELEASED_BEFORE = "released-before", "the same sound was released or erased before"
+_CHANGED = (
+    "changed",
+    "another version of it was released or erased before: its sound would be heard under a second voice; begin a new"
+    " store, or run with --again; a new recording needs a new name",
+)
 _UNMUTED = (
     "mute-changed",
     "released before with other parts muted: begin a new store, or erase here what came from it",
@@ -275,24 +282,28 @@ def _commit(
     outcomes: list[Outcome],
     spool: str | None,
     recordings: list[Recording],
+    places: list[bytes],
     settings: Callable[[Recording], str],
     again: bool,
     linkage: Linkage | None,
 ) -> None:
     from deident.store import Entry
 
+    def entry_of(outcome: Outcome) -> Entry:
+        recording, tally = recordings[outcome.number], outcome.tally
+        origin = store.origin(location(recording.path), tally.head)
+        content = store.content(tally.digest)
+        return Entry(places[outcome.number], content, outcome.state, settings(recording), origin)
+
+    for outcome in outcomes:
+        if outcome.snippets:
+            entry = entry_of(outcome)
+            if not store.is_released(entry.content, again=again) and store.is_changed(entry, again=again):
+                outcome.state, outcome.code, outcome.message = "refused", *_CHANGED
     done = [outcome for outcome in outcomes if outcome.state != "refused"]  # those are tried again
     if not again:
         _drop_held(store, done)
-    entries = [
-        Entry(
-            _place(store, recordings[outcome.number]),
-            store.content(outcome.tally.digest),
-            outcome.state,
-            settings(recordings[outcome.number]),
-        )
-        for outcome in done
-    ]
+    entries = [entry_of(outcome) for outcome in done]
     if linkage is not None:
         linkage.add(_links(store, entries, done, recordings, again))
     counts = store.commit(

@@ -21,6 +21,7 @@ from deident.mute import Mute
 from deident.policy import Policy
 from deident.secret import Key, check_key, fresh_name, fresh_rng
 from deident.snippets import Reason, cut
+from deident.threads import each_on_one_thread
 from deident.turns import Turn, Word, check_places, said
 
 EDGE = RATE // 100  # samples over which a piece begins and ends before its disguise
@@ -82,6 +83,7 @@ class Tally:
     dropped_seconds: dict[str, float] = field(default_factory=dict)
     partial: str | None = None
     digest: str = ""
+    head: str = ""
 
     def release(self, seconds: float) -> None:
         """Count a snippet."""
@@ -137,10 +139,26 @@ def deidentify(
     stretch that was read, about a minute.
     Raises `RecordingError` when the recording cannot be used, also at its end: when a range to mute lies past
     it, the snippets before must not be used either. Raises `SettingError` when key or speaker lack."""
-    policy = Policy.given(policy)
+    yield from each_on_one_thread(
+        _snippets(
+            recording, Policy.given(policy), key, speaker, segments, turns, mute, tally or Tally(), reading
+        )
+    )
+
+
+def _snippets(
+    recording: Source,
+    policy: Policy,
+    key: Key | None,
+    speaker: str | None,
+    segments: Sequence[Segment] | None,
+    turns: Sequence[Turn],
+    mute: Sequence[Segment],
+    tally: Tally,
+    reading: Reading | None,
+) -> Generator[Snippet]:
     check_key(key)
     check_places(segments or (), turns, mute)
-    tally = tally if tally is not None else Tally()
     draws = _Draws(policy, key, speaker, turns)
     with closing(_heard(recording, policy, draws, segments, turns, mute, tally, reading)) as heard:
         for pieces in _grouped(heard):
@@ -230,6 +248,7 @@ def _heard(
         yield from pieces if most is None else _sample(pieces, most, draws, tally)
         tally.read_seconds = decoding.source_seconds
         tally.partial = decoding.partial
+        tally.head = decoding.head
         tally.digest = hashlib.sha256(b"".join(chapters.digest() for chapters in talkers)).hexdigest()
 
 
@@ -387,7 +406,8 @@ def plan(
     """What `deidentify` would release of a recording, without disguising anything: seconds are those before it."""
     tally = Tally()
     draws = _Draws(policy, key or Key.fresh(), speaker, turns)  # nothing is kept that must be found again
-    for piece in _heard(recording, policy, draws, segments, turns, mute, tally, reading):
+    heard = _heard(recording, policy, draws, segments, turns, mute, tally, reading)
+    for piece in each_on_one_thread(heard):
         tally.release(piece.audio.seconds)
     return tally
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -86,13 +87,8 @@ def releaser(executor: Executor | Client | None) -> Release | None:
 
 
 def _here(chunks: Iterable[Chunk], *settings: Any) -> Generator[Result]:
-    """In this process. Its matrices are small: more than one numeric thread would only wait for the others."""
-    from threadpoolctl import threadpool_limits
-
     for chunk in chunks:
-        with threadpool_limits(1):
-            result = process(chunk, *settings)
-        yield result
+        yield process(chunk, *settings)
 
 
 def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[Chunk]:
@@ -177,7 +173,7 @@ def _pooled(
         try:
             with _pool(jobs, meter) as pool:
                 if not has_started:
-                    _await_start(pool, jobs)
+                    _await_start(pool)
                     has_started = True
                 yield from _windowed(pool, rest, 2 * jobs, task, meter.read if meter else None)
             return
@@ -235,6 +231,9 @@ def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecuto
         initargs=(meter.seconds if meter else None,),
     )
     try:
+        with _uninterrupted(), suppress(BrokenProcessPool):  # whoever gives it work is told
+            for _ in range(jobs):
+                pool.submit(os.getpid)
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -245,13 +244,24 @@ def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecuto
                 os.environ[name] = value
 
 
-def _await_start(pool: ProcessPoolExecutor, jobs: int) -> None:
-    """Raise `SettingError` when its processes cannot even start: no recording is to blame for that.
-
-    All are asked, so that all are started now: the executor loses count when it is interrupted at that."""
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """While processes are started, Ctrl-C waits: the executor would lose count of them. It is held back in them too,
+    until `be_a_worker` ignores it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        first, *_ = [pool.submit(os.getpid) for _ in range(jobs)]
-        first.result()
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _await_start(pool: ProcessPoolExecutor) -> None:
+    """Raise `SettingError` when its processes cannot even start: no recording is to blame for that."""
+    try:
+        pool.submit(os.getpid).result()
     except BrokenProcessPool:
         raise SettingError(f"worker processes could not be started: {_GUARD}; or run with jobs=1") from None
 

@@ -24,6 +24,7 @@ from deident.pages import data_slot, filled
 from deident.pipeline import Snippet, places_of, revoicer
 from deident.policy import Policy, Scope, disguise_named
 from deident.secret import fresh_rng
+from deident.threads import one_thread
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")
@@ -212,7 +213,8 @@ def _snippets(
         assert place.audio is not None
         voices = [_original(place.audio)] if include_original else []
         for name, revoice in revoicers.items():
-            changed = revoice(place.audio, place.talker)
+            with one_thread():
+                changed = revoice(place.audio, place.talker)
             voices.append(
                 {"name": name, "dropped": changed} if isinstance(changed, str) else _voice(name, changed)
             )

@@ -111,6 +111,18 @@ class Deadly(Method[None]):
         return audio
 
 
+@dataclass(frozen=True)
+class Replaced:
+    """A speech finder that puts the file `new` in the place of `old` while it is at work, and finds nothing."""
+
+    new: str
+    old: str
+
+    def __call__(self, samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
+        os.replace(self.new, self.old)
+        return []
+
+
 def frequency(samples: np.ndarray, rate: int = 16_000) -> float:
     """Of a sine, Hz."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size), 1 << 18))

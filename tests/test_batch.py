@@ -32,7 +32,7 @@ from deident.sources import Recording
 from deident.store.proof import audit_linkage
 from deident.turns import Turn
 from deident.work import Outcome
-from tests.methods import Deadly, Failing, Sine, frequency
+from tests.methods import Deadly, Failing, Replaced, Sine, frequency
 
 KEY = Key(bytes(32))
 
@@ -278,6 +278,62 @@ def test_a_run_tells_of_sound_while_it_reads(recordings: Path, tmp_path: Path, j
     summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=heard.append)
     assert len(heard) > (20 if jobs == 1 else 1)
     assert 0.5 * summary.read_seconds < sum(heard) <= 1.001 * summary.read_seconds
+
+
+def test_what_changes_after_it_was_read_is_read_by_the_next_run(recordings: Path, tmp_path: Path) -> None:
+    """Its new size and time must not be remembered with its old sound."""
+    place, new = tmp_path / "in" / "a.wav", tmp_path / "new.wav"
+    place.parent.mkdir()
+    audio = read(recordings / "reading.mp3").mono
+    soundfile.write(place, np.zeros(60_000), 16_000)
+    soundfile.write(new, audio[:60_000], 16_000)
+    policy = Policy(disguise=Sine(), finder=Replaced(str(new), str(place)))
+    assert run([place], tmp_path / "s", policy, jobs=1).states["no-speech"] == 1
+    assert not new.exists()
+    assert run([place], tmp_path / "s", Policy(disguise=Sine()), jobs=1).states["released"] == 1
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_a_recording_that_grew_or_was_repaired_has_no_second_voice(
+    recordings: Path, tmp_path: Path, suffix: str
+) -> None:
+    place, out, policy = tmp_path / f"a.{suffix}", tmp_path / "s", Policy(disguise=Sine())
+    silence = np.zeros(16_000)
+    audio = np.concatenate((silence, read(recordings / "reading.mp3").mono, silence))
+    soundfile.write(place, audio, 16_000)
+    whole = place.read_bytes()
+    place.write_bytes(whole[: len(whole) // 2])
+    first = run([place], out, policy, jobs=1)
+    assert first.snippets
+    assert not first.states["refused"]
+    before = snippets(out)
+    place.write_bytes(whole)
+    summary = run([place], out, policy, jobs=1)
+    assert (summary.states["refused"], summary.codes) == (1, {"changed": 1})
+    assert snippets(out) == before
+    moved = place.rename(tmp_path / f"b.{suffix}")  # which is not seen: what is known is the place
+    assert run([moved], tmp_path / "t", policy, jobs=1).states["released"] == 1
+    moved.rename(place)
+    assert run([place], out, policy, jobs=1, again=True).states["released"] == 1
+    assert run([place], out, policy, jobs=1).states["skipped"] == 1
+    soundfile.write(place, audio[::-1], 16_000)  # another recording in its place
+    assert run([place], out, policy, jobs=1).states["released"] == 1
+
+
+def test_a_recording_asked_for_in_another_way_has_no_second_voice(recordings: Path, tmp_path: Path) -> None:
+    place, out = Path(shutil.copy(recordings / "call.wav", tmp_path)), tmp_path / "s"
+    assert run([place], out, Policy(disguise=Sine()), jobs=1).states["released"] == 1
+    os.utime(place, (1, 1))
+    split = Policy(disguise=Sine(), channels="split")
+    assert run([place], out, split, jobs=1).codes == {"changed": 1}
+    assert run([place], out, Policy(disguise=Sine()), jobs=1).codes == {"released-before": 1}
+
+
+def test_workers_are_started_with_ctrl_c_held_back() -> None:
+    """Before they ignore it, it would end them with a traceback, and the executor would wait for them for ever."""
+    with pools._pool(2) as pool:
+        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deident.audio import Audio
+from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES, Method
 from deident.errors import SettingError
 from tests.contracts import CONTRACTS, Contract, speech_is_changed, voice_is_secret
+from tests.voices import speech
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)
@@ -60,3 +61,15 @@ def test_a_callable_keeps_the_length_at_any_rate(rate: int) -> None:
     for size in (1, 2, *range(5_000, 5_100, 7)):
         out = method(sound[:size], rate)
         assert (out.size, out.dtype) == (size, np.float32)
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+def test_a_subclass_may_call_what_it_replaces(name: str) -> None:
+    class Own(DISGUISES[name]):  # type: ignore[misc]
+        def apply(self, audio: Audio, voice: Any) -> Audio:
+            return super().apply(audio, voice)  # type: ignore[no-any-return]
+
+    own, audio = Own(), Audio(speech(seconds=1.0), RATE)
+    voice = own.draw(np.random.default_rng(1))
+    assert own.apply(audio, voice) == DISGUISES[name]().apply(audio, voice)
+    assert own.apply_all([audio], [voice]) == [own.apply(audio, voice)]

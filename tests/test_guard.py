@@ -421,3 +421,37 @@ def test_no_hostile_recording_takes_long_or_much(hostile_run):
 def test_names_of_hostile_recordings_are_unique():
     names = [name for name, _ in hostile.hostile()]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_reading_that_is_carried_through_a_fork_stays_with_the_parent(tmp_path):
+    """Two readers of one stream would each get a part of it."""
+    samples = (0.1 * np.sin(np.arange(16_000 * 20) / 5.0)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, "FLOAT")
+    with decode(tmp_path / "a.wav") as decoding:
+        blocks = iter(decoding)
+        got = [next(blocks)]
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                next(blocks)
+            except RecordingError as error:
+                code = 7 if error.code == "forked" else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        got += blocks
+    assert np.array_equal(np.concatenate(got, axis=1)[0], samples)
+
+
+def test_no_more_decoders_wait_than_can_be_of_use(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
+    guard.close_idle()
+    many = [decode(tmp_path / "a.wav") for _ in range(guard._MOST_IDLE + 3)]
+    for decoding in many:
+        list(decoding)
+        decoding.close()
+    assert len(guard._idle) == guard._MOST_IDLE
+    guard.close_idle()

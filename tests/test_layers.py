@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "deident"
 
 # What may import what: only a lower number, or the same unit.
 LAYERS = {
-    "errors": 0.0, "process": 0.0, "stream": 0.0, "segment": 0.05,
+    "errors": 0.0, "process": 0.0, "stream": 0.0, "threads": 0.0, "segment": 0.05,
     "audio": 0.1, "secret": 0.1, "turns": 0.2, "remote": 0.1,
     "dsp": 1.0,
     "vad": 1.5, "snippets": 1.6, "disguise": 1.5, "mute": 1.5, "kaldi": 1.5, "notes": 1.7,

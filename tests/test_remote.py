@@ -361,7 +361,7 @@ class NoLease:
 
 
 def entry(store: RemoteStore, name: str) -> Entry:
-    return Entry(store.place(name), store.content(name), "released", "policy")
+    return Entry(store.place(name), store.content(name), "released", "policy", store.origin(name, ""))
 
 
 def small_run(place: str) -> None:

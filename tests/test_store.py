@@ -38,7 +38,7 @@ def stage(store: Store, count: int, spool_folder: Path | None = None) -> tuple[l
 
 
 def entry(store: Store, name: str, state: str = "released") -> Entry:
-    return Entry(store.place(name), store.content(name), state, "policy")
+    return Entry(store.place(name), store.content(name), state, "policy", store.origin(name, ""))
 
 
 def add(store: Store, name: str, count: int = 3) -> list[str]:
@@ -53,6 +53,20 @@ def released(path: Path) -> set[str]:
 
 def manifest(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (path / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_another_version_of_what_was_erased_stays_out(tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        origin = store.origin("a", "head")
+        first, other = (Entry(store.place(n), store.content(n), "released", "p", origin) for n in "ab")
+        apart = Entry(store.place("c"), store.content("c"), "released", "p", store.origin("b", "head"))
+        store.commit([(first, [])])
+        assert store.is_changed(other)
+        assert not store.is_changed(other, again=True)
+        assert not store.is_changed(first)
+        assert not store.is_changed(apart)
+        store.erase([(first.place, first.content)], [])
+        assert store.is_changed(other, again=True)
 
 
 def test_what_is_committed_is_released_once(tmp_path: Path) -> None:
@@ -88,7 +102,13 @@ def test_the_same_sound_is_not_released_twice(tmp_path: Path) -> None:
         first, spool = stage(store, 2)
         assert store.commit([(entry(store, "a"), first)], spool=spool) == [True]
         second, spool = stage(store, 2)
-        moved = Entry(store.place("elsewhere"), store.content("a"), "released", "other policy")
+        moved = Entry(
+            store.place("elsewhere"),
+            store.content("a"),
+            "released",
+            "other policy",
+            store.origin("elsewhere", ""),
+        )
         assert store.commit([(moved, second)], spool=spool) == [False]
         assert store.commit([(moved, second)], spool=spool, again=True) == [True]
         store.recover()

@@ -31,6 +31,13 @@ X = np.zeros(16_000, np.float32)
 S = Segment(0, 9)
 
 
+class Tensor:
+    """As one that gradients are taken of."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
 def of(*arguments: Any, **settings: Any) -> list[deident.Snippet]:
     return list(deident.deidentify(*arguments, **settings))
 
@@ -39,6 +46,8 @@ WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
     ("rate first", lambda: of((16_000, X)), RecordingError, "sample rate, after the samples.*ndarray"),
     ("rate as text", lambda: of((X, "16000")), RecordingError, "sample rate.*type str"),
     ("no rate", lambda: of(X), RecordingError, r"\(samples, rate\); got a value of type ndarray"),
+    ("masked", lambda: of((np.ma.array(X, mask=X == 0), 16_000)), RecordingError, "masked.*mute"),
+    ("tensor", lambda: of((Tensor(), 16_000)), RecordingError, "detach.*|type Tensor"),
     ("rate as policy", lambda: of(X, 16_000), SettingError, r"expected a deident.Policy.*type int"),
     ("three in a tuple", lambda: of((X, 16_000, 1)), RecordingError, "type tuple"),
     ("bytes", lambda: of(b"RIFF"), RecordingError, "an open binary file.*type bytes"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import os
 import warnings
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,21 +28,33 @@ from deident.errors import RecordingError, SettingError, kind_of
 Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
 Events = Iterator[Opened | Samples | Ended]
 _ARRAY_BLOCK_SECONDS = 2
+_HEAD_BYTES = 4_096
+_HEAD_SEARCHED = 1 << 20
+_SILENT_VALUES = 16
+
+
+class Found(NamedTuple):
+    """What a file is taken for, and `Decoding.head`."""
+
+    container: Container
+    head: str
 
 
 class Decoding:
     """A recording being decoded: a context manager, and an iterator, once, of blocks (talkers, n) float32 at
     16 kHz, about a second or two long, each the caller's own.
 
-    talkers : rows of a block. source_rate, source_channels, container : what the recording is.
+    talkers : rows of a block. source_rate, source_channels, container : what the recording is. head : a digest of how
+    a file's sound begins, the same when it grows or is repaired; of samples there is none.
     After the last block: partial, None or why the end is missing; source_seconds, what was decoded.
     Iterating raises `RecordingError` when the recording turns out to be unusable, and at its end under
     `strict` when it is partial."""
 
-    def __init__(self, events: Events, container: str, strict: bool) -> None:
+    def __init__(self, events: Events, container: str, strict: bool, head: str = "") -> None:
         self._events = events
         self._strict = strict
         self.container = container
+        self.head = head
         self.partial: str | None = None
         self.source_seconds = 0.0
         try:
@@ -129,11 +142,11 @@ def _decode(
         )
     events = _from_file(source, channels, limits, follow_links, zero, out_rate)
     try:
-        container = next(events)
+        first = next(events)
     except RefusedError as refused:
         raise refused.error() from None
-    assert isinstance(container, Container)
-    return Decoding(events, container.name, strict)  # type: ignore[arg-type]  # the container was its first event
+    assert isinstance(first, Found)
+    return Decoding(events, first.container.name, strict, first.head)  # type: ignore[arg-type]  # it was the first event
 
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
@@ -165,14 +178,14 @@ def _from_file(
     follow_links: bool,
     zero_nonfinite: bool,
     out_rate: int,
-) -> Iterator[Container | Opened | Samples | Ended]:
+) -> Iterator[Found | Opened | Samples | Ended]:
     with descriptor_of(source, follow_links=follow_links, spool_bytes=limits.spool_bytes) as (
         descriptor,
         start,
     ):
         content = Bytes(descriptor, start)
         container = recognise(content)
-        yield container
+        yield Found(container, _head(content))
         job = Job(
             container=container.name,
             engine=container.engine,
@@ -197,6 +210,16 @@ def _from_file(
             if refused.code != "needs-extra" or job.engine == "av" or not _has_av():
                 raise
             yield from decode_guarded(descriptor, dataclasses.replace(job, engine="av"), limits)
+
+
+def _head(content: Bytes) -> str:
+    """Of the first stretch that is not silence, behind what a recorder may write anew at the end."""
+    piece = b""
+    for at in range(_HEAD_BYTES if content.size >= 3 * _HEAD_BYTES else 0, _HEAD_SEARCHED, _HEAD_BYTES):
+        piece = content.at(at, _HEAD_BYTES) or piece
+        if len(piece) < _HEAD_BYTES or len(set(piece)) > _SILENT_VALUES:
+            break
+    return hashlib.sha256(piece).hexdigest()
 
 
 def _has_av() -> bool:

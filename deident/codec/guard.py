@@ -144,6 +144,8 @@ class Worker:
         self._is_ready = True
 
     def receive(self) -> Opened | Samples | Ended:
+        if os.getpid() != self._owner:  # and one stream of blocks would go to two readers
+            raise RefusedError("forked")
         kind, a, b, c, count = self._receive_header()
         if kind == BLOCK and self._opened and a == self._opened.talkers and 0 < 4 * a * b <= _MAX_BLOCK_BYTES:
             block = np.empty((a, b), dtype=np.float32)
@@ -253,6 +255,7 @@ def _spawn(link: int, engine: str) -> subprocess.Popen[bytes]:
     )
 
 
+_MOST_IDLE = 2 * (os.cpu_count() or 1)
 _idle: list[Worker] = []
 _lock = threading.Lock()
 
@@ -273,6 +276,9 @@ def _give_back(worker: Worker, reusable: bool) -> None:
         return
     with _lock:
         _idle.append(worker)
+        surplus = _idle.pop(0) if len(_idle) > _MOST_IDLE else None
+    if surplus is not None:
+        surplus.close()
 
 
 def close_idle() -> None:

@@ -33,6 +33,7 @@ PROBLEMS: dict[str, str] = {
     "limit-spool": "the source is larger than the {0} bytes that are copied from a pipe or the like",
     "no-decoder": "the process that decodes cannot be started: check memory, the limit of processes, and that "
     "this Python can be run",
+    "forked": "its reading was begun before this process was forked from another: begin it here anew",
     "decoder-crashed": "the decoder died of this recording",
 }
 

@@ -12,6 +12,7 @@ from deident.audio import RATE, Audio
 from deident.dsp.level import fade
 from deident.errors import SettingError, between, kind_of
 from deident.secret import fresh_rng
+from deident.threads import one_thread
 
 V = TypeVar("V")
 
@@ -68,7 +69,8 @@ class Method(Generic[V]):
         hears cuts, the sound begins and ends within 10 ms."""
         audio = Audio(samples, sample_rate)
         voice = self.draw(fresh_rng())
-        rows = [self._one(row, audio.rate, voice) for row in audio.samples]
+        with one_thread():
+            rows = [self._one(row, audio.rate, voice) for row in audio.samples]
         if np.ndim(samples) == 1:
             return rows[0]
         out = np.zeros((len(rows), max(row.size for row in rows)), dtype=np.float32)

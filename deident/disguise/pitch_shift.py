@@ -38,7 +38,7 @@ class PitchShift(Method[PitchShiftVoice]):
         return PitchShiftVoice(float(rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))))
 
     def apply(self, audio: Audio, voice: PitchShiftVoice) -> Audio:
-        return self.apply_all([audio], [voice])[0]
+        return PitchShift.apply_all(self, [audio], [voice])[0]  # a subclass's may call this
 
     def apply_all(self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice]) -> list[Audio]:
         """`apply` for each audio and its voice; the pulses of all are found at once."""

@@ -46,7 +46,7 @@ class Psola(Method[PsolaVoice]):
         return PsolaVoice(float(semitones), float(ratio))
 
     def apply(self, audio: Audio, voice: PsolaVoice) -> Audio:
-        return self.apply_all([audio], [voice])[0]
+        return Psola.apply_all(self, [audio], [voice])[0]  # a subclass's may call this
 
     def apply_all(self, audios: Sequence[Audio], voices: Sequence[PsolaVoice]) -> list[Audio]:
         """`apply` for each audio and its voice; the pulses of all are found at once."""

@@ -18,12 +18,14 @@ from typing import Any
 
 from deident.errors import StoreError
 
-LEDGER_VERSION = "1"
+LEDGER_VERSION = "2"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS recordings (
-    place BLOB PRIMARY KEY, content BLOB NOT NULL, state TEXT NOT NULL, policy TEXT NOT NULL) WITHOUT ROWID;
+    place BLOB PRIMARY KEY, content BLOB NOT NULL, state TEXT NOT NULL, policy TEXT NOT NULL,
+    origin BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_content ON recordings (content);
+CREATE INDEX IF NOT EXISTS by_origin ON recordings (origin);
 CREATE TABLE IF NOT EXISTS staged (
     name TEXT PRIMARY KEY, spool TEXT NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL,
     seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
@@ -33,8 +35,8 @@ CREATE TABLE IF NOT EXISTS erasing (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 _REMEMBER = """
-INSERT INTO recordings VALUES (?, ?, ?, ?) ON CONFLICT (place) DO UPDATE
-SET content = excluded.content, state = excluded.state, policy = excluded.policy
+INSERT INTO recordings VALUES (?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE
+SET content = excluded.content, state = excluded.state, policy = excluded.policy, origin = excluded.origin
 WHERE recordings.state NOT IN ('released', 'partial', 'erased')
 OR excluded.state IN ('released', 'partial', 'erased')
 """  # what was released stays so, whatever a later run `--again` finds there
@@ -85,12 +87,14 @@ class Released:
 @dataclass(frozen=True)
 class Entry:
     """A recording that is done. place : keyed digest of where it lies and of its size and time.
-    content : keyed digest of its sound."""
+    content : keyed digest of its sound.   origin : keyed digest of where it lies and of how its bytes begin, which
+    stays when it grows or is repaired."""
 
     place: bytes
     content: bytes
     state: str
     policy: str
+    origin: bytes
 
 
 def values(row: Staged | Released | Entry) -> tuple[Any, ...]:
@@ -163,7 +167,20 @@ class Ledger:
     def is_released(self, content: bytes, *, again: bool) -> bool:
         """Whether a sound may not be released: it was before, or (whatever is asked) it was erased."""
         found = self._db.execute("SELECT DISTINCT state FROM recordings WHERE content = ?", (content,))
-        return bool({row[0] for row in found} & ({"erased"} if again else {"erased", "released", "partial"}))
+        return self._bars({row[0] for row in found}, again)
+
+    def is_changed(self, entry: Entry, *, again: bool) -> bool:
+        """Whether another sound that begins like this one was released from the same place, or (whatever is asked)
+        erased."""
+        found = self._db.execute(
+            "SELECT DISTINCT state FROM recordings WHERE origin = ? AND content != ?",
+            (entry.origin, entry.content),
+        )
+        return self._bars({row[0] for row in found}, again)
+
+    @staticmethod
+    def _bars(states: set[str], again: bool) -> bool:
+        return bool(states & ({"erased"} if again else {"erased", "released", "partial"}))
 
     def holds(self, names: Iterable[str]) -> set[str]:
         """Those of the names that snippets here already have, released or on their way."""
@@ -266,9 +283,10 @@ def _plain() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        full = "full" in str(error)
-        raise StoreError(
-            f"the store's ledger failed: {type(error).__name__}", "disk-full" if full else "store"
-        ) from None
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise StoreError(
+                "the disk is full: make room, and run the same command again", "disk-full"
+            ) from None
+        raise StoreError(f"the store's ledger failed: {error.sqlite_errorname}") from None
     except OSError as error:
         raise StoreError(f"the store's ledger cannot be made: {error.strerror}") from None

@@ -47,7 +47,10 @@ class Record:
         read = bytes.fromhex
         return cls(
             kind=rows["kind"],
-            entries=[Entry(read(place), read(content), *rest) for place, content, *rest in rows["entries"]],
+            entries=[
+                Entry(read(place), read(content), state, policy, read(origin))
+                for place, content, state, policy, origin in rows["entries"]
+            ],
             staged=[Staged(*row) for row in rows["staged"]],
             released=[Released(*row) for row in rows["released"]],
             erased=[(read(place), read(content)) for place, content in rows["erased"]],

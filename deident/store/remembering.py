@@ -39,6 +39,14 @@ class Remembering(ABC):
         """The keyed digest of what a source holds."""
         return self.key.derive("content", digest)
 
+    def origin(self, location: str, head: str) -> bytes:
+        """The keyed digest of a place and of how what lies there begins."""
+        return self.key.derive("origin", location, head)
+
+    def is_changed(self, entry: Entry, *, again: bool = False) -> bool:
+        """Whether another sound that begins like this one was released from the same place, and not to be again."""
+        return self._ledger.is_changed(entry, again=again)
+
     def entry(self, place: bytes) -> Entry | None:
         return self._ledger.entry(place)
 

@@ -1,0 +1,77 @@
+"""Numeric libraries are held at one thread while something is made, and only then."""
+
+import threading
+from collections.abc import Generator
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from deident.audio import RATE, Audio
+from deident.disguise import DISGUISES
+from deident.pipeline import deidentify
+from deident.policy import Policy
+from deident.threads import each_on_one_thread, one_thread
+from tests.methods import Sine
+from tests.voices import speech
+
+
+def threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_between_items_the_caller_has_all_threads() -> None:
+    closed = []
+
+    def made() -> Generator[set[int]]:
+        try:
+            yield threads()
+            yield threads()
+        finally:
+            closed.append(True)
+
+    with threadpool_limits(2, "blas"):
+        items = each_on_one_thread(made())
+        assert next(items) == {1}
+        assert threads() == {2}
+        items.close()
+        assert closed
+
+
+def test_other_threads_leave_the_limit_alone() -> None:
+    """Each of several giving back what it found would leave the process at one thread for ever."""
+    with threadpool_limits(2, "blas"):
+        found = []
+
+        def other() -> None:
+            with one_thread():
+                found.append(threads())
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(10)
+        assert found == [{2}]
+        with one_thread():
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join(10)
+            assert threads() == {1}
+        assert threads() == {2}
+
+
+def test_a_disguise_and_a_recording_are_made_so() -> None:
+    found = []
+
+    class Asks(Sine):
+        def apply(self, audio: Audio, voice: float) -> Audio:
+            found.append(threads())
+            return super().apply(audio, voice)
+
+    with threadpool_limits(2, "blas"):
+        audio = Audio(speech(seconds=3.0), RATE)
+        Asks()(audio.mono, RATE)
+        list(deidentify(audio, Policy(disguise=Asks())))
+        assert len(found) > 1
+        assert all(count == {1} for count in found)
+        assert threads() == {2}
+        for disguise in DISGUISES.values():
+            disguise()(audio.mono, RATE)
+        assert threads() == {2}
