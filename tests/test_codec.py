@@ -393,6 +393,18 @@ def test_an_mp3_is_read_to_its_end_whatever_its_first_frame_suggests():
     assert libsndfile < 19 * 16_000, "libsndfile has learnt it: the detour may go"
 
 
+@pytest.mark.parametrize("cut", [1, 100, 1_000])
+def test_an_mp3_may_begin_within_a_frame(cut):
+    """As what is cut from a stream does."""
+    mp3 = without_xing(encoded(speech(2.0), 16_000, "MP3", "MPEG_LAYER_III"))
+    found, _ = decoded(io.BytesIO(mp3[cut:]))
+    whole, _ = decoded(io.BytesIO(mp3))
+    lost = whole.shape[1] - found.shape[1]
+    assert 0 < lost < 4_000
+    assert np.allclose(found[0, -8_000:], whole[0, -8_000:], atol=1e-4)
+    assert code_of(io.BytesIO(b"\xff\xfb\x90\x64" + bytes(200) + mp3[-600:])) == "not-audio"
+
+
 def test_an_mp3_that_claims_more_frames_than_it_has_is_partial():
     content = encoded(speech(3.0), 16_000, "MP3", "MPEG_LAYER_III")
     at = max(content.find(b"Xing"), content.find(b"Info")) + 8

@@ -51,7 +51,9 @@ SIGNATURES: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...] = (
 )
 
 _ID3_HEADER = 10
-_PADDING = 4096  # zeros that some tools leave between a tag, or nothing, and the first MPEG frame
+_PADDING = 4096  # zeros that some tools leave between a tag, or nothing, and the first MPEG frame; or part of a frame
+SEARCHED = _PADDING + 8192  # bytes in which MPEG frames must begin
+CHAIN = 3  # frames in a row that are no coincidence
 
 
 def recognise(source: Bytes) -> Container:
@@ -63,7 +65,7 @@ def recognise(source: Bytes) -> Container:
     for name, engine, marks in SIGNATURES:
         if all(head[at : at + len(mark)] == mark for at, mark in marks):
             return Container(name, engine, offset)
-    if found := _mpeg(source.at(offset, _PADDING + 8192)):
+    if found := _mpeg(source.at(offset, SEARCHED)):
         return found
     raise RefusedError("not-audio")
 
@@ -82,18 +84,33 @@ def id3_bytes(source: Bytes) -> int:
 
 
 def _mpeg(head: bytes) -> Container | None:
-    """MPEG audio has no magic: two frames in a row must agree,
-    or the one frame there is must be plausible."""
-    head = head.lstrip(b"\x00") if head[:1] == b"\x00" else head
-    if frame := mpeg_frame(head):
-        second = head[frame.bytes :]
-        if len(second) < 4 or mpeg_frame(second):
-            return Container("mp3", "sound")
-    if len(head) > 7 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ADTS (ISO/IEC 13818-7, 6.2)
-        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-        second = head[length : length + 2]
+    """MPEG audio has no magic."""
+    adts = head.lstrip(b"\x00")  # ISO/IEC 13818-7, 6.2
+    if len(adts) > 7 and adts[0] == 0xFF and adts[1] & 0xF6 == 0xF0:
+        length = (adts[3] & 3) << 11 | adts[4] << 3 | adts[5] >> 5
+        second = adts[length : length + 2]
         if length > 7 and (len(second) < 2 or (second[0] == 0xFF and second[1] & 0xF6 == 0xF0)):
             return Container("aac", "av")
+    return None if first_frame(head) is None else Container("mp3", "sound")
+
+
+def first_frame(head: bytes) -> int | None:
+    """Where MPEG audio frames begin: behind zeros, if two follow each other or there is but one, or else behind part
+    of a frame, as in what was cut from a stream, if more do. None where they do not begin."""
+    at = len(head) - len(head.lstrip(b"\x00"))
+    wanted = 2
+    while 0 <= at <= _PADDING:
+        here = at
+        for _ in range(wanted):
+            frame = mpeg_frame(head[here : here + 4])
+            if frame is None:
+                break
+            here += frame.bytes
+            if wanted == 2 and len(head) < here + 4:
+                return at
+        else:
+            return at
+        at, wanted = head.find(b"\xff", at + 1), CHAIN
     return None
 
 

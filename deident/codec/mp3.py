@@ -8,12 +8,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from deident.codec.containers import MpegFrame, id3_bytes, mpeg_frame
+from deident.codec.containers import CHAIN, SEARCHED, MpegFrame, first_frame, id3_bytes, mpeg_frame
 from deident.codec.files import Bytes
 
 _DECODER_DELAY = 529  # samples by which every layer III decoder is late (LAME technical FAQ)
 _TAIL = 1 << 14
-_CHAIN = 3  # frames in a row that are no coincidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,7 @@ def survey(source: Bytes) -> Frames:
 
 def _first_frame(source: Bytes) -> int:
     start = id3_bytes(source)
-    head = source.at(start, 4096)
-    return start + len(head) - len(head.lstrip(b"\x00"))
+    return start + (first_frame(source.at(start, SEARCHED)) or 0)
 
 
 def _xing(tag: bytes) -> tuple[int, int, int, int]:
@@ -92,6 +90,6 @@ def _ends_whole(source: Bytes, stop: int, rate: int) -> bool:
             if here + frame.bytes > len(tail):
                 break
             here += frame.bytes
-        if count >= _CHAIN:
+        if count >= CHAIN:
             return frame is None and not 0 < len(tail) - here < 4
     return True
