@@ -53,7 +53,8 @@ SIGNATURES: tuple[tuple[str, str, tuple[tuple[int, bytes], ...]], ...] = (
 _ID3_HEADER = 10
 _PADDING = 4096  # zeros that some tools leave between a tag, or nothing, and the first MPEG frame; or part of a frame
 SEARCHED = _PADDING + 8192  # bytes in which MPEG frames must begin
-CHAIN = 3  # frames in a row that are no coincidence
+_LAYER_1 = 384  # samples a frame
+CHAIN = 4  # frames in a row that are no coincidence
 
 
 def recognise(source: Bytes) -> Container:
@@ -100,10 +101,12 @@ def first_frame(head: bytes) -> int | None:
     at = len(head) - len(head.lstrip(b"\x00"))
     wanted = 2
     while 0 <= at <= _PADDING:
-        here = at
+        here, kind = at, head[at + 1 : at + 2]  # version and layer, which no frame of a stream changes
         for _ in range(wanted):
             frame = mpeg_frame(head[here : here + 4])
-            if frame is None:
+            if frame is None or head[here + 1 : here + 2] != kind:
+                break
+            if wanted == CHAIN and frame.samples == _LAYER_1:  # whose short frames any 0xFF would do for
                 break
             here += frame.bytes
             if wanted == 2 and len(head) < here + 4:
@@ -146,7 +149,7 @@ def mpeg_frame(head: bytes) -> MpegFrame | None:
     kbits, rate = _KBITS[2 if low else 1, layer][bitrate], _MPEG_RATES[version][rate_index]
     mono = head[3] >> 6 == 3
     if layer == 1:
-        return MpegFrame((12_000 * kbits // rate + padding) * 4, 384, rate, 0)
+        return MpegFrame((12_000 * kbits // rate + padding) * 4, _LAYER_1, rate, 0)
     samples = 576 if low and layer == 3 else 1152
     side_info = (9 if mono else 17) if low else (17 if mono else 32)
     return MpegFrame(samples // 8 * 1000 * kbits // rate + padding, samples, rate, side_info)
