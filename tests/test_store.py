@@ -55,6 +55,18 @@ def manifest(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (path / "manifest.jsonl").read_text().splitlines()]
 
 
+def test_a_ledger_without_room_says_so(tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        rows = [
+            (Entry(store.place(str(n)), store.content(str(n)), "no-speech", "p", b"o"), [])
+            for n in range(2_000)
+        ]
+        store._ledger._db.execute("PRAGMA max_page_count=20")
+        with pytest.raises(StoreError, match="make room") as caught:
+            store.commit(rows)
+        assert caught.value.code == "disk-full"
+
+
 def test_another_version_of_what_was_erased_stays_out(tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         origin = store.origin("a", "head")
