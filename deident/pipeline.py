@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,13 @@ from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment, at_work_rate
 from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
-from deident.disguise.base import apply_all, renewed
+from deident.disguise.base import apply_all
+from deident.draws import Draws, Piece
 from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
 from deident.mute import Mute
 from deident.policy import Policy
-from deident.secret import Key, check_key, fresh_name, fresh_rng
+from deident.secret import Key, check_key
 from deident.snippets import Reason, cut
 from deident.threads import each_on_one_thread
 from deident.turns import Turn, Word, check_places, said
@@ -159,7 +159,7 @@ def _snippets(
 ) -> Generator[Snippet]:
     check_key(key)
     check_places(segments or (), turns, mute)
-    draws = _Draws(policy, key, speaker, turns)
+    draws = Draws(policy, key, speaker, turns)
     with closing(_heard(recording, policy, draws, segments, turns, mute, tally, reading)) as heard:
         for pieces in _grouped(heard):
             for piece, snippet in zip(pieces, _revoiced(pieces, policy, draws), strict=True):
@@ -170,68 +170,10 @@ def _snippets(
                     yield snippet
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A snippet before its disguise. `mark` is what its randomness and its name follow from in a repeatable run: its
-    talker, its number, all sound up to its chapter's end, and its place; words have places in the piece."""
-
-    audio: Audio
-    talker: int
-    mark: tuple[int | bytes, ...]
-    opening: bytes
-    turn: Turn | None = None
-    text: str | None = None
-    words: tuple[Word, ...] = ()
-
-
-class _Draws:
-    """Voices, dither and names: from the operating system, or from the key where that was asked for."""
-
-    def __init__(
-        self, policy: Policy, key: Key | None, speaker: str | None, turns: Sequence[Turn] = ()
-    ) -> None:
-        if key is None and (policy.repeatable or policy.scope == "speaker"):
-            raise SettingError(
-                "a repeatable run and scope=speaker need a key: make one with `deident keygen`"
-            )
-        known = bool(turns) and all(turn.speaker is not None for turn in turns)
-        if policy.scope == "speaker" and speaker is None and not known:
-            raise RecordingError(
-                "scope=speaker needs to know who speaks in this recording: say so in a table's column speaker",
-                "no-speaker",
-            )
-        self._policy = policy
-        self._key = key.subkey("run", policy.fingerprint()) if key and policy.repeatable else None
-        self._speakers = key if policy.scope == "speaker" else None
-        self._speaker = speaker
-        self._held: dict[str | int, Any] = {}
-
-    def voice(self, piece: Piece) -> Any:
-        disguise = self._policy.disguise
-        if self._policy.scope == "snippet":
-            return disguise.draw(self.rng("voice", *piece.mark))
-        talker: str | int = piece.talker
-        if self._speakers is not None:
-            talker = (piece.turn and piece.turn.speaker) or self._speaker or ""
-        if talker not in self._held:
-            if self._speakers is not None:
-                rng = self._speakers.subkey("speaker", talker).rng("voice")
-            else:
-                rng = self.rng("voice", piece.talker, piece.opening)
-            self._held[talker] = disguise.draw(rng)
-        return renewed(disguise, self._held[talker], self.rng("noise", *piece.mark))
-
-    def rng(self, purpose: str, *parts: int | bytes) -> np.random.Generator:
-        return self._key.rng(purpose, *parts) if self._key else fresh_rng()
-
-    def name(self, piece: Piece) -> str:
-        return self._key.pseudonym("name", *piece.mark) if self._key else fresh_name()
-
-
 def _heard(
     recording: Source,
     policy: Policy,
-    draws: _Draws,
+    draws: Draws,
     segments: Sequence[Segment] | None,
     turns: Sequence[Turn],
     mute: Sequence[Segment],
@@ -304,7 +246,7 @@ def places_of(
         yield where, audio, found.dropped
 
 
-def _sample(pieces: Iterator[Piece], most: int, draws: _Draws, tally: Tally) -> Iterator[Piece]:
+def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> Iterator[Piece]:
     """`most` of the pieces, each as likely as any other (reservoir sampling; Vitter, 1985)."""
     kept: list[Piece] = []
     for count, piece in enumerate(pieces):
@@ -340,7 +282,7 @@ def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
         yield group
 
 
-def _revoiced(pieces: list[Piece], policy: Policy, draws: _Draws) -> Iterator[Snippet | Reason]:
+def _revoiced(pieces: list[Piece], policy: Policy, draws: Draws) -> Iterator[Snippet | Reason]:
     """Each piece in a drawn voice, finished, or why it is not to leave."""
     audios = [_soft(piece.audio) for piece in pieces]
     with _answering():
@@ -373,7 +315,7 @@ def _soft(audio: Audio) -> Audio:
     return Audio.trusted(fade(audio.mono, EDGE)[np.newaxis], RATE)
 
 
-def _finished(piece: Piece, changed: Samples, policy: Policy, draws: _Draws) -> Snippet | Reason:
+def _finished(piece: Piece, changed: Samples, policy: Policy, draws: Draws) -> Snippet | Reason:
     if changed.size > policy.cutting.max_samples:
         return "over_limit"
     if changed.size < policy.cutting.min_samples:
@@ -405,7 +347,7 @@ def plan(
 ) -> Tally:
     """What `deidentify` would release of a recording, without disguising anything: seconds are those before it."""
     tally = Tally()
-    draws = _Draws(policy, key or Key.fresh(), speaker, turns)  # nothing is kept that must be found again
+    draws = Draws(policy, key or Key.fresh(), speaker, turns)  # nothing is kept that must be found again
     heard = _heard(recording, policy, draws, segments, turns, mute, tally, reading)
     for piece in each_on_one_thread(heard):
         tally.release(piece.audio.seconds)
@@ -414,5 +356,5 @@ def plan(
 
 def revoicer(policy: Policy) -> Callable[[Audio, int], Snippet | Reason]:
     """Disguises (a piece, of this talker) of one recording as `deidentify` does, under voices of its own."""
-    draws = _Draws(policy, None, None)
+    draws = Draws(policy, None, None)
     return lambda audio, talker: next(_revoiced([Piece(audio, talker, (), b"")], policy, draws))

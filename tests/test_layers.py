@@ -17,8 +17,9 @@ LAYERS = {
     "dsp": 1.0,
     "vad": 1.5, "snippets": 1.6, "disguise": 1.5, "mute": 1.5, "kaldi": 1.5, "notes": 1.7,
     "codec": 2.0, "audit": 2.0, "scanners": 2.0, "policy": 2.0, "sources": 1.5,
-    "chapters": 2.9, "pipeline": 3.0, "store": 3.0,
-    "work": 3.5, "cluster": 3.6, "pools": 3.7, "batch": 4.0, "review": 4.0, "evaluation": 4.0, "interop": 4.1,
+    "chapters": 2.9, "draws": 2.9, "pipeline": 3.0, "store": 3.0,
+    "work": 3.5, "cluster": 3.6, "pools": 3.7, "commits": 3.7, "batch": 4.0,
+    "review": 4.0, "evaluation": 4.0, "interop": 4.1,
     "cli": 5.0, "__main__": 6.0,
     "pages": 3.5, "preview": 4.0, "run_report": 4.5,
 }  # fmt: skip

@@ -1,0 +1,210 @@
+"""What of a run goes into a store, by what that remembers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deident.remote import location
+from deident.work import Outcome
+
+if TYPE_CHECKING:
+    from deident.policy import Policy
+    from deident.secret import Key
+    from deident.sources import Recording
+    from deident.store import Entry, Link, Linkage, Store
+    from deident.store.remote import RemoteStore
+
+RELEASED = ("released", "partial")
+RELEASED_BEFORE = "released-before", "the same sound was released or erased before"
+_CHANGED = (
+    "changed",
+    "another version of it was released or erased before: its sound would be heard under a second voice; begin a new"
+    " store, or run with --again; a new recording needs a new name",
+)
+_UNMUTED = (
+    "mute-changed",
+    "released before with other parts muted: begin a new store, or erase here what came from it",
+)
+
+
+class Commits:
+    """The recordings of a run and its store: no sound leaves twice unless it is asked for, and none that is muted now
+    was heard before."""
+
+    def __init__(
+        self,
+        store: Store | RemoteStore,
+        recordings: Sequence[Recording],
+        policy: Policy,
+        *,
+        again: bool,
+        linkage: Linkage | None,
+    ) -> None:
+        self._store = store
+        self._recordings = recordings
+        self._again = again
+        self._linkage = linkage
+        self._fingerprint = policy.fingerprint()  # once: it is a digest of everything
+        self._margin = repr(policy.mute.margin_seconds)
+        # Before anything is read: what changes meanwhile is another recording, for the next run.
+        self._places = [_place(store, recording) for recording in recordings]
+        if linkage is not None:
+            linkage.forget_unreleased(store)
+
+    def known(self, number: int) -> Outcome | None:
+        """How a recording ends that is not to be read; None for others."""
+        from deident.pipeline import Tally
+
+        entry = self._store.entry(self._places[number])
+        if entry is None:
+            return None
+        if entry.state in RELEASED and self._was_heard(self._recordings[number], {entry.policy}):
+            return Outcome(number, "refused", Tally(), *_UNMUTED)
+        return Outcome(number, "skipped", Tally()) if self._is_done(entry, number) else None
+
+    def add(self, outcomes: list[Outcome], spool: str | None) -> None:
+        """Remember outcomes, and release their snippets, which are in `spool`: the point of no return. Outcomes of what
+        may not be released are changed to say so."""
+        store, again = self._store, self._again
+        for outcome in outcomes:
+            if again and outcome.state in RELEASED:
+                self._refuse_heard(outcome)
+            if outcome.snippets:
+                self._refuse_changed(outcome)
+        done = [outcome for outcome in outcomes if outcome.state != "refused"]  # those are tried again
+        if not again:
+            self._drop_held(done)
+        entries = [self._entry(outcome) for outcome in done]
+        if self._linkage is not None:
+            self._linkage.add(self._links(entries, done))
+        rows = ((entry, outcome.snippets) for entry, outcome in zip(entries, done, strict=True))
+        for outcome, counted in zip(done, store.commit(rows, spool=spool, again=again), strict=True):
+            if not counted:
+                outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+            if outcome.code == RELEASED_BEFORE[0]:
+                self._refuse_heard(outcome)
+
+    def _entry(self, outcome: Outcome) -> Entry:
+        from deident.store import Entry
+
+        tally = outcome.tally
+        origin = self._store.origin(location(self._recordings[outcome.number].path), tally.head)
+        content, settings = self._store.content(tally.digest), self._settings(outcome.number)
+        return Entry(self._places[outcome.number], content, outcome.state, settings, origin)
+
+    def _settings(self, number: int) -> str:
+        recording = self._recordings[number]
+        return "-".join(filter(None, (self._fingerprint + self._bounds(recording), self._muted(recording))))
+
+    def _bounds(self, recording: Recording) -> str:
+        """Tells whether speech was said to be in the same places: a mistake there is no reason to skip a recording."""
+        if recording.segments is None and not recording.turns:
+            return ""
+        turns = [(turn.segment, turn.channel) for turn in recording.turns]
+        return "." + self._store.key.pseudonym("bounds", repr(recording.segments), repr(turns))[:16]
+
+    def _muted(self, recording: Recording) -> str:
+        """Tells whether the same parts of a recording were muted."""
+        if not recording.mute:
+            return ""
+        return self._store.key.pseudonym("mute", repr(sorted(recording.mute)), self._margin)[:16]
+
+    def _is_done(self, entry: Entry, number: int) -> bool:
+        if self._again:
+            return entry.state == "erased"
+        # What was released is never released again by accident; what held nothing may hold something for others.
+        return entry.state in (*RELEASED, "erased") or entry.policy == self._settings(number)
+
+    def _was_heard(self, recording: Recording, before: set[str]) -> bool:
+        """Whether what is to be muted may be heard in what was released under the settings `before`."""
+        mute = self._muted(recording)
+        return bool(mute) and any(settings.partition("-")[2] != mute for settings in before)
+
+    def _refuse_heard(self, outcome: Outcome) -> None:
+        """What is in the store from another place, or from this one before it changed, is muted there or not."""
+        before = self._store.policies(self._store.content(outcome.tally.digest))
+        if self._was_heard(self._recordings[outcome.number], before):
+            outcome.state, outcome.code, outcome.message = "refused", *_UNMUTED
+
+    def _refuse_changed(self, outcome: Outcome) -> None:
+        entry, store = self._entry(outcome), self._store
+        if not store.is_released(entry.content, again=self._again) and store.is_changed(
+            entry, again=self._again
+        ):
+            outcome.state, outcome.code, outcome.message = "refused", *_CHANGED
+
+    def _drop_held(self, outcomes: list[Outcome]) -> None:
+        """Leave out snippets whose names are taken: in a repeatable run, those of a sound with which another recording
+        begins too. They are in the store, and are not made to say something else now."""
+        store = self._store
+        taken = store.holds(snippet.name for outcome in outcomes for snippet in outcome.snippets)
+        whole = set()
+        for outcome in outcomes:
+            content = store.content(outcome.tally.digest)
+            if content in whole or store.is_released(content):
+                continue  # the commit leaves it out as a whole
+            whole.add(content)
+            kept = []
+            for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
+                if snippet.name in taken:
+                    outcome.tally.withdraw("released_before", snippet.seconds)
+                else:
+                    kept.append((snippet, turn))
+            if outcome.snippets and not kept:
+                outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+            outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
+            taken.update(snippet.name for snippet in outcome.snippets)
+
+    def _links(self, entries: list[Entry], done: list[Outcome]) -> list[Link]:
+        """What the linkage shall know: each source with speech, and the snippets that will be released of it."""
+        links: list[Link] = []
+        contents = set()
+        for entry, outcome in zip(entries, done, strict=True):
+            if outcome.snippets:
+                before = self._store.is_released(entry.content, again=self._again) or (
+                    entry.content in contents and not self._again
+                )
+                contents.add(entry.content)
+                links += self._by_speaker(entry, outcome, released=not before)
+        return links
+
+    def _by_speaker(self, entry: Entry, outcome: Outcome, *, released: bool) -> list[Link]:
+        """What a recording's snippets are to be found by: a link for each of its speakers."""
+        from deident.store import Link, today
+
+        recording = self._recordings[outcome.number]
+        whose: dict[str | None, list[tuple[str, str]]] = {}
+        for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
+            speaker = (turn and turn.speaker) or recording.speaker
+            whose.setdefault(speaker, []).append((snippet.name, turn.id if turn else ""))
+        return [
+            Link(
+                place=entry.place.hex(),
+                content=entry.content.hex(),
+                recording=pseudonym(self._store.key, recording.path),
+                path=location(recording.path),
+                speaker=speaker,
+                names=tuple(name for name, _ in own) if released else (),
+                day=today(),
+                store=self._store.id,
+                utterances=tuple(id for _, id in own) if released and any(id for _, id in own) else (),
+            )
+            for speaker, own in whose.items()
+        ]
+
+
+def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
+    if recording.size is not None:
+        return store.place(location(recording.path), recording.size, recording.version)
+    try:
+        info = os.stat(recording.path)
+    except (OSError, ValueError):  # no file can have such a name
+        return store.place(location(recording.path))
+    return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
+
+
+def pseudonym(key: Key, path: str) -> str:
+    """How messages speak of a recording: 12 hexadecimal digits that only the key leads back from."""
+    return key.pseudonym("recording", location(path))[:12]
