@@ -456,3 +456,13 @@ def test_a_script_that_runs_itself_again_is_told_so(recordings: Path, tmp_path: 
     assert ended.stderr.splitlines()[-1].startswith("deident.errors.SettingError: worker processes could not")
     assert "a worker of this run came upon the run itself" in ended.stderr
     assert not snippets(tmp_path / "s")
+
+
+def test_another_size_is_another_recording(tmp_path: Path) -> None:
+    """Also where the time is the same, as some tools set it."""
+    place, rng = tmp_path / "a.wav", np.random.default_rng(3)
+    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
+    for seconds in (2, 3):
+        soundfile.write(place, 0.1 * rng.standard_normal(seconds * 16_000), 16_000)
+        os.utime(place, ns=(10**18, 10**18))
+        assert run([place], tmp_path / "s", policy, jobs=1).states["released"] == 1

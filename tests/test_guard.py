@@ -455,3 +455,30 @@ def test_no_more_decoders_wait_than_can_be_of_use(tmp_path):
         decoding.close()
     assert len(guard._idle) == guard._MOST_IDLE
     guard.close_idle()
+
+
+@pytest.fixture
+def idle(tmp_path):
+    """A decoder that waits for work, and a recording for it."""
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
+    guard.close_idle()
+    list(decode(tmp_path / "a.wav"))
+    (worker,) = guard._idle
+    return worker, tmp_path / "a.wav"
+
+
+def test_the_waiting_for_one_recording_is_not_charged_to_the_next(idle):
+    worker, path = idle
+    worker._waited = 1e9
+    list(decode(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_a_decoder_gains_no_rights_and_outlives_ctrl_c(idle):
+    worker, path = idle
+    pid = worker._process.pid
+    assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
+    os.kill(pid, signal.SIGINT)
+    time.sleep(0.2)
+    assert worker.is_running()
+    list(decode(path))

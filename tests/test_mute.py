@@ -16,7 +16,7 @@ from deident.codec import read
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 from deident.mute import TONE_HZ, Mute, Muting
-from deident.notes import read_notes, with_mutes, with_words
+from deident.notes import Note, read_notes, with_mutes, with_words
 from deident.pipeline import EDGE, Snippet, Tally, deidentify, plan
 from deident.policy import Policy
 from deident.secret import Key
@@ -24,7 +24,7 @@ from deident.snippets import Cutting
 from deident.sources import Recording
 from deident.turns import Turn, Word
 from deident.vad import find_speech
-from tests.methods import Sine, frequency
+from tests.methods import Anew, Sine, frequency
 
 KEY = Key(bytes(32))
 
@@ -381,3 +381,49 @@ def test_settings_have_ranges() -> None:
     policy = Policy.from_mapping({"mute": {"fill": "tone", "margin_seconds": 0.2}, "carry": ["text"]})
     assert policy.mute == Muting("tone", 0.2)
     assert Policy.from_mapping(policy.to_mapping()).fingerprint() == policy.fingerprint()
+
+
+def noise(length: float) -> np.ndarray:
+    return 0.1 * np.random.default_rng(3).standard_normal(round(length * RATE))
+
+
+def test_ranges_of_a_file_join_those_of_the_recording() -> None:
+    known = Recording("a.wav", mute=(seconds(0, 1),))
+    (one,) = with_mutes([known], [Note("a", seconds(2, 3))])
+    assert one.mute == (seconds(0, 1), seconds(2, 3))
+
+
+def test_a_tone_is_where_it_belongs_in_later_chapters_too() -> None:
+    policy = Policy(disguise=Anew(), mute=Muting("tone", 0.0))
+    segments = [seconds(10, 15), seconds(99, 103)]
+    _, snippet = deidentify((noise(150), RATE), policy, segments=segments, mute=[seconds(100, 101)])
+    assert frequency(snippet.samples[RATE + 1_600 : 2 * RATE - 1_600]) == pytest.approx(TONE_HZ, abs=5)
+
+
+def test_what_is_left_beside_a_range_is_as_long_as_a_snippet_must_be() -> None:
+    tally, policy = Tally(), Policy(disguise=Sine(), mute=Muting(margin_seconds=0.0))
+    given = {"segments": [seconds(1, 2)], "mute": [seconds(1.1, 2)]}
+    assert not list(deidentify((noise(5), RATE), policy, tally=tally, **given))  # type: ignore[arg-type]
+    assert tally.dropped_seconds == {"muted": 1.0}
+
+
+def test_no_negative_of_the_hum_sounds_in_what_was_muted() -> None:
+    time = np.arange(20 * RATE) / RATE
+    hum = 0.1 * sum(np.sin(2 * np.pi * 50 * harmonic * time) for harmonic in (1, 2, 3))
+    policy = Policy(disguise=Anew(), mute=Muting(margin_seconds=0.0))
+    (snippet,) = deidentify(
+        (0.2 * noise(20) + hum, RATE), policy, segments=[seconds(5, 9)], mute=[seconds(6, 8)]
+    )
+    assert np.abs(snippet.samples[RATE + 200 : 3 * RATE - 200]).max() < 1e-3
+
+
+def test_a_wider_margin_is_another_muting(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(6), RATE)
+    recording = Recording(str(tmp_path / "a.wav"), segments=(seconds(0, 6),), mute=(seconds(2, 3),))
+
+    def codes(margin_seconds: float) -> dict[str, int]:
+        policy = Policy(disguise=Sine(), mute=Muting(margin_seconds=margin_seconds))
+        return run([recording], tmp_path / "s", policy, jobs=1).codes
+
+    assert codes(0.1) == {}
+    assert codes(0.5) == {"mute-changed": 1}

@@ -1,13 +1,16 @@
 """Files that break a rule of their format, as real programs write them: read, or said to lack something."""
 
 import io
+import re
 import struct
 
 import numpy as np
 import pytest
+import soundfile
 
-from deident.codec import decode
+from deident.codec import Limits, decode, read
 from deident.codec.write import encode_wav
+from deident.errors import RecordingError
 from deident.scanners import scan
 from tests import dirty_parts as parts
 from tests.dirty import voice
@@ -105,3 +108,64 @@ def test_every_cut_of_a_small_file_is_one_state() -> None:
             continue
         assert samples <= 400
     assert heard(encode_wav(voice()))[0] == voice().size
+
+
+def encoded(seconds: float, seed: int = 1, rate: int = 16_000, **kind: str) -> bytes:
+    file = io.BytesIO()
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(round(seconds * rate))
+    soundfile.write(file, samples, rate, **kind)
+    return file.getvalue()
+
+
+OGG, FLAC = {"format": "OGG", "subtype": "VORBIS"}, {"format": "FLAC"}
+
+
+def pages(ogg: bytes) -> list[int]:
+    return [match.start() for match in re.finditer(b"OggS", ogg)]
+
+
+def test_a_page_that_is_missing_is_told() -> None:
+    ogg = encoded(10.0, **OGG)
+    at = pages(ogg)
+    assert heard(ogg[: at[3]] + ogg[at[4] :])[1] == "damaged"
+
+
+def test_the_missing_end_of_a_first_recording_is_told() -> None:
+    """Also where another, which is whole, comes behind it."""
+    ogg, flac = encoded(6.0, **OGG), encoded(3.0, **FLAC)
+    assert heard(ogg[: pages(ogg)[-1]] + encoded(6.0, 2, **OGG))[1] == "truncated"
+    assert heard(flac[: len(flac) // 2] + encoded(3.0, 2, **FLAC))[1] is not None
+
+
+def test_the_end_of_each_of_several_is_kept_where_they_differ_in_rate() -> None:
+    both = encoded(1.5, rate=8_000, **OGG) + encoded(1.5, 2, rate=22_050, **OGG)
+    assert heard(both)[0] == pytest.approx(48_000, abs=8)
+
+
+def test_sound_behind_an_offset_in_an_aiff_is_found() -> None:
+    raw = encoded(1.0, format="AIFF", subtype="PCM_16")
+    at = raw.index(b"SSND")
+    size = int.from_bytes(raw[at + 4 : at + 8], "big") + 16
+    moved = struct.pack(">4sII", b"SSND", size, 16) + raw[at + 12 : at + 16] + b"\x7f" * 16 + raw[at + 16 :]
+    odd = raw[:4] + struct.pack(">I", len(raw) + 8) + raw[8:at] + moved
+    assert read(io.BytesIO(odd)) == read(io.BytesIO(raw))
+
+
+def test_strict_refuses_more_than_what_is_cut() -> None:
+    wav = encode_wav((3_000 * np.random.default_rng(0).standard_normal(16_000)).astype(np.int16))
+    with pytest.raises(RecordingError) as caught:
+        list(decode(io.BytesIO(wav + wav), strict=True))
+    assert caught.value.code == "extra-data"
+
+
+def test_as_many_channels_as_the_limits_say() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((16_000, 2)), 16_000, format="WAV")
+    for most, code in ((2, ""), (1, "channels")):
+        file.seek(0)
+        try:
+            list(decode(file, limits=Limits(max_channels=most)))
+            found = ""
+        except RecordingError as error:
+            found = error.code
+        assert found == code

@@ -400,6 +400,28 @@ def test_places_past_the_end_are_another_recordings(call: Path) -> None:
     assert list(deidentify(call, SINE, segments=[Segment(20 * RATE, 30 * RATE)]))
 
 
+def test_a_segment_some_seconds_past_the_end_is_another_recordings() -> None:
+    sound, given = (
+        Audio(np.full(10 * RATE, 0.1), RATE),
+        [Segment(RATE, 2 * RATE), Segment(15 * RATE, 16 * RATE)],
+    )
+    with pytest.raises(RecordingError) as caught:
+        list(deidentify(sound, SINE, segments=given))
+    assert caught.value.code == "segment-range"
+
+
+def test_the_next_chapter_hears_what_leads_in() -> None:
+    """A detector needs the noise before speech to tell it from speech."""
+    under_way = Segment(58 * RATE, 66 * RATE)
+
+    def find(audio: Audio, offset: int) -> list[Segment]:
+        here = Segment(max(0, under_way.start - offset), min(under_way.stop - offset, len(audio)))
+        return [here]
+
+    chapter = next(iter(Chapters(find, 0, RATE).push(np.full(90 * RATE, 1e-4, np.float32))))
+    assert chapter.offset + len(chapter.audio) == 58 * RATE - RATE // 2
+
+
 def test_a_snippet_is_written_as_wav_or_flac(call: Path) -> None:
     snippet = next(deidentify(call, SINE))
     assert {snippet.encode(kind)[:4] for kind in ("wav", "flac")} == {b"RIFF", b"fLaC"}
