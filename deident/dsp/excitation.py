@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp import fft
 from deident.dsp.joined import Joined
 from deident.dsp.level import random_bytes
 from deident.dsp.stft import BLOCK, Complexes, Floats
@@ -85,7 +85,7 @@ def pulse_shapes(breath: Doubles | float, delays_seconds: Doubles) -> Floats:
     turns = np.cumsum(delay, axis=-1) - 0.5 * (delay + delay[..., :1])
     pulses = np.sqrt(1.0 - shares(np.asarray(breath)[..., None], _grid_hz(size // 2 + 1)))
     response = (pulses * np.exp((-2j * np.pi * RATE / size) * turns)).astype(np.complex64)
-    shapes: Floats = scipy.fft.irfft(_pulse_spectra(size) * response[..., None, :], size, overwrite_x=True)
+    shapes: Floats = fft.irfft(_pulse_spectra(size) * response[..., None, :], size)
     return shapes
 
 
@@ -140,5 +140,5 @@ def _pulse_spectra(size: int) -> Complexes:
     """(STEPS, size // 2 + 1) of Hann-windowed sincs, moved right by each step, about `LEAD`."""
     at = np.arange(size) - LEAD - np.arange(STEPS)[:, None] / STEPS
     shapes = np.sinc(at) * (0.5 + 0.5 * np.cos(2.0 * np.pi * np.clip(at / TAPS, -0.5, 0.5)))
-    spectra: Complexes = scipy.fft.rfft(shapes.astype(np.float32))
+    spectra: Complexes = fft.rfft(shapes.astype(np.float32))
     return spectra

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp import fft
 from deident.dsp.stft import frame_view
 
 Floats = npt.NDArray[np.float32]
@@ -60,7 +60,7 @@ def coherence(samples: Floats) -> Iterator[tuple[float, Floats, Floats]]:
     if len(frames) < FEWEST:
         return
     weight = _quietness(frames)
-    size = scipy.fft.next_fast_len(FINE * len(frames))
+    size = fft.next_fast_len(FINE * len(frames))
     reach = int(DRIFT * size * HOP / RATE)
     steps = np.arange(-reach, reach + 1)
     offsets = (steps * (RATE / HOP / size)).astype(np.float32)
@@ -69,7 +69,7 @@ def coherence(samples: Floats) -> Iterator[tuple[float, Floats, Floats]]:
         tracks *= _turns(nominal, LOOKED_AT, len(frames))
         tracks *= weight
         scores = np.zeros(len(offsets), dtype=np.float32)
-        spectra = scipy.fft.fft(tracks.T, size)
+        spectra = fft.fft(tracks.T, size)
         for number, (track, spectrum) in enumerate(zip(tracks.T, spectra, strict=True), 1):
             together = np.abs(spectrum[number * steps % size]) ** 2
             scores += together / (np.vdot(track, track).real + np.float32(1e-20))

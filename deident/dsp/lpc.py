@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
+
+from deident.dsp import fft
 
 Doubles = npt.NDArray[np.float64]
 
@@ -62,12 +63,12 @@ def burg(frames: Doubles, order: int) -> Doubles:
 
 def _autocorrelation(frames: Doubles, order: int) -> Doubles:
     """(order + 1, frames) of (frames, size)."""
-    padded = scipy.fft.next_fast_len(frames.shape[1] + order, real=True)
+    padded = fft.next_fast_len(frames.shape[1] + order, real=True)
     to_lags = _lag_matrix(padded, order)
     lagged = np.empty((order + 1, len(frames)))
     for start in range(0, len(frames), _FFT_BLOCK):
         block = slice(start, start + _FFT_BLOCK)
-        spectra = scipy.fft.rfft(frames[block], padded)
+        spectra = fft.rfft(frames[block], padded)
         power = np.square(spectra.real)
         power += np.square(spectra.imag)
         lagged[:, block] = to_lags @ power.T
@@ -191,15 +192,15 @@ def refilter(frames: Doubles, inverse: Doubles, forward: Doubles) -> Doubles:
     loudest sample, as recursing over the samples from rest: the spectra are taken on a circle outside the
     unit circle, where the response has died out before it comes round again."""
     size = frames.shape[1]
-    padded = scipy.fft.next_fast_len(size + size // 4, real=True)
+    padded = fft.next_fast_len(size + size // 4, real=True)
     shrink, to_circle = _circle(size, padded, len(inverse))
     out = np.empty_like(frames)
     for start in range(0, len(frames), _FFT_BLOCK):
         block = slice(start, start + _FFT_BLOCK)
-        spectra = scipy.fft.rfft(frames[block] * shrink, padded)
+        spectra = fft.rfft(frames[block] * shrink, padded)
         spectra *= (inverse[:, block].T @ to_circle).view(np.complex128)
         spectra /= (forward[:, block].T @ to_circle).view(np.complex128)
-        np.divide(scipy.fft.irfft(spectra, padded, overwrite_x=True)[:, :size], shrink, out=out[block])
+        np.divide(fft.irfft(spectra, padded)[:, :size], shrink, out=out[block])
     return out
 
 

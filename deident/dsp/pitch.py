@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from deident.audio import RATE
+from deident.dsp import fft
 from deident.dsp.joined import Joined
 from deident.dsp.stft import Floats, frame_view
 from deident.errors import SettingError
@@ -122,7 +122,7 @@ class PitchTracker:
     @cached_property
     def _fft_size(self) -> int:
         longest = int(np.ceil(self._lags[-1] * RATE / DECIMATION))
-        return int(scipy.fft.next_fast_len(SIZE // DECIMATION + longest, real=True))
+        return int(fft.next_fast_len(SIZE // DECIMATION + longest, real=True))
 
     @cached_property
     def _to_lags(self) -> Floats:
@@ -134,7 +134,7 @@ class PitchTracker:
             fold[-1] = 2.0
         hz = np.arange(bins)[:, None] * (RATE / DECIMATION / self._fft_size)
         matrix = fold * np.cos(2.0 * np.pi * hz * np.concatenate(([0.0], self._lags)))
-        of_window = (np.abs(scipy.fft.rfft(self._window.astype(np.float64), self._fft_size)) ** 2) @ matrix
+        of_window = (np.abs(fft.rfft(self._window.astype(np.float64), self._fft_size)) ** 2) @ matrix
         matrix *= of_window[0] / of_window
         below = hz[:, 0] < 0.8 * self.floor_hz  # offset, wind, a drifting microphone: no voice
         matrix[below, 1:] = 0.0
@@ -163,7 +163,7 @@ class PitchTracker:
         for start in range(0, len(frames), BLOCK):
             block = frames[start : start + BLOCK]
             np.multiply(block, self._window, out=padded[: len(block), : block.shape[1]])
-            parts = scipy.fft.rfft(padded[: len(block)]).view(np.float32)
+            parts = fft.rfft(padded[: len(block)]).view(np.float32)
             np.square(parts, out=parts)
             np.matmul(parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK])
         return correlation

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
+from deident.dsp import fft
 from deident.dsp.joined import Joined
 
 Floats = npt.NDArray[np.float32]
@@ -104,7 +104,7 @@ class Stft:
         for start in range(0, len(view), block):
             stop = min(start + block, len(view))
             windowed = np.multiply(view[start:stop], self.window, out=work[: stop - start])
-            yield slice(start, stop), scipy.fft.rfft(windowed)
+            yield slice(start, stop), fft.rfft(windowed)
 
     def process(
         self,
@@ -130,6 +130,6 @@ class Stft:
 
     def add(self, spectra: Complexes, out: Floats) -> None:
         """Turn (frames, bins) spectra back into sound and add it to `out`, (samples,)."""
-        pieces = scipy.fft.irfft(spectra, self.size, overwrite_x=True)
+        pieces = fft.irfft(spectra, self.size)
         pieces *= self.synthesis_window
         overlap_add(pieces, self.hop, out)
