@@ -6,7 +6,9 @@ place, or is not what it was, `scipy.fft` is asked."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from pathlib import Path
@@ -18,6 +20,9 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+_NAME = "scipy.fft._pocketfft.pypocketfft"
+
+
 class Direct:
     """Of `scipy.fft`, what is used here, by the extension alone. Raises where that is another."""
 
@@ -26,9 +31,10 @@ class Direct:
         folder = ((scipy and scipy.submodule_search_locations) or [""])[0]
         places = (Path(folder, "fft", "_pocketfft", f"pypocketfft{suffix}") for suffix in EXTENSION_SUFFIXES)
         path = str(next(place for place in places if place.exists()))
-        loader = ExtensionFileLoader(f"{__name__}.pypocketfft", path)
-        self._own: Any = importlib.util.module_from_spec(ModuleSpec(loader.name, loader, origin=path))
+        loader = ExtensionFileLoader(_NAME, path)
+        self._own: Any = importlib.util.module_from_spec(ModuleSpec(_NAME, loader, origin=path))
         loader.exec_module(self._own)
+        sys.modules[_NAME] = self._own  # for scipy.fft: an extension that is loaded twice may end the process
         self._check()
 
     def _check(self) -> None:
@@ -67,13 +73,13 @@ def _padded(rows: Array, size: int | None) -> Array:
 
 
 def transforms() -> Any:
-    """`Direct`, or else `scipy.fft` itself."""
-    try:
-        return Direct()
-    except Exception:  # whatever another scipy does
-        import scipy.fft
+    """`Direct`, or else `scipy.fft` itself; that too where it is loaded already."""
+    if "scipy.fft" not in sys.modules:
+        with contextlib.suppress(Exception):  # whatever another scipy does
+            return Direct()
+    import scipy.fft
 
-        return scipy.fft
+    return scipy.fft
 
 
 _own = transforms()
