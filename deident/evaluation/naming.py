@@ -9,7 +9,6 @@ from typing import Any
 from deident.disguise import DISGUISES, Chain
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError
-from deident.evaluation.copies import Scoped
 
 
 def disguise_named(text: str) -> Any:
@@ -21,6 +20,10 @@ def disguise_named(text: str) -> Any:
     if "+" in text:
         return Chain(tuple(disguise_named(part) for part in text.split("+")))
     if text in PRESETS:
+        from deident.evaluation.copies import (
+            Scoped,
+        )  # not above: a run that names its method needs no attackers
+
         preset = PRESETS[text]
         return preset.disguise if preset.scope == "snippet" else Scoped(preset.disguise, preset.scope)
     name, *settings = text.split(":")
