@@ -132,7 +132,7 @@ class Audio:
         return Audio, (self.samples, self.rate)
 
 
-def at_work_rate(audio: Audio) -> Samples:
+def at_work_rate(audio: object) -> Samples:
     """(samples,) of mono audio at 16 kHz. Raises `RecordingError` or `SettingError` for anything else."""
     if not isinstance(audio, Audio):
         raise SettingError(f"expected deident.Audio(samples, rate); got {kind_of(audio)}")

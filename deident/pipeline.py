@@ -294,7 +294,7 @@ def _revoiced(pieces: list[Piece], policy: Policy, draws: Draws) -> Iterator[Sni
     answers = iter(changed)
     for piece in pieces:
         with _answering():
-            samples = at_work_rate(next(answers))
+            samples = at_work_rate(next(answers, None))
             if not samples.size:
                 raise SettingError("it left no sample of a snippet")
         yield _finished(piece, samples, policy, draws)

@@ -2,7 +2,7 @@
 
 import itertools
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -346,6 +346,17 @@ def test_an_odd_answer_of_a_disguise_refuses_the_recording(
     with pytest.raises(RecordingError, match="the disguise cannot be used") as caught:
         list(deidentify(Audio(long_audio.mono[: 5 * RATE], RATE), Policy(disguise=Odd())))
     assert caught.value.code == "disguise"
+
+
+def test_a_disguise_that_loses_a_snippet_of_several_is_asked_for_each(long_audio: Audio) -> None:
+    @dataclass(frozen=True)
+    class Losing(Sine):
+        def apply_all(self, audios: Sequence[Audio], voices: Sequence[float]) -> list[Audio]:
+            return super().apply_all(audios, voices)[1:]
+
+    given = [Segment(at, at + RATE + at // 10) for at in range(0, 8 * RATE, 2 * RATE)]
+    snippets = deidentify(long_audio, Policy(disguise=Losing()), segments=given)
+    assert [s.pcm.size for s in snippets] == [len(segment) for segment in given]
 
 
 def test_what_a_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:

@@ -97,7 +97,10 @@ class Method(Generic[V]):
 def apply_all(method: Disguise[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
     """Each audio in its voice: together where the method knows how, one by one where it is anybody's own."""
     if isinstance(method, Method):
-        return method.apply_all(audios, voices)
+        changed = method.apply_all(audios, voices)
+        if len(changed) != len(audios):
+            raise SettingError(f"expected of apply_all {len(audios)} audios, as it got; got {len(changed)}")
+        return changed
     return [method.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
 
 
