@@ -72,12 +72,12 @@ class Progress:
             return
         elapsed = time.monotonic() - self._started
         share = self._done / max(1, self._total)
-        left = clock(elapsed * (1 - share) / share) if share else "?"
+        left = f", {clock(elapsed * (1 - share) / share)} left" if share else ""
         sound = max(self._sound, self._heard)
         rate = sound / elapsed if elapsed else 0.0
         text = (
             f"{self._done}/{self._total} recordings, {clock(sound)} of sound,"
-            f" {rate:.0f} × real time, {left} left"
+            f" {rate:.0f} × real time{left}"
         )
         if not self._terminal:
             self._write(f"deident: {text}\n")
