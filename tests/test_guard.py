@@ -482,3 +482,40 @@ def test_a_decoder_gains_no_rights_and_outlives_ctrl_c(idle):
     time.sleep(0.2)
     assert worker.is_running()
     list(decode(path))
+
+
+OPENED = HEADER.pack(b"open", 16_000, 1, 1, 0)
+
+
+def block(talkers: int, size: int, value: float = 0.1) -> bytes:
+    samples = np.full((talkers, min(size, 100)), value, np.float32)
+    return HEADER.pack(b"blok", talkers, size, 0, 0) + samples.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (OPENED + block(1, 100, np.nan), "not-finite"),
+        (OPENED + block(1, 100, np.inf), "not-finite"),
+        (block(1, 100), "decoder-crashed"),
+        (OPENED + block(2, 100), "decoder-crashed"),
+        (OPENED + block(1, 1 << 28), "decoder-crashed"),
+        (HEADER.pack(b"open", 16_000, 2, 3, 0), "decoder-crashed"),
+        (OPENED + HEADER.pack(b"ends", 1 + CODES.index("empty"), 0, 0, 0), "decoder-crashed"),
+        (OPENED + HEADER.pack(b"what", 0, 0, 0, 0), "decoder-crashed"),
+        (OPENED, "decoder-crashed"),
+    ],
+)
+def test_a_decoder_that_was_taken_over_is_not_believed(idle, said, code):
+    worker, _ = idle
+    guard._idle.clear()
+    worker._opened = None
+    worker._socket.close()
+    worker._socket, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(said)
+    with pytest.raises(RefusedError) as caught:
+        list(iter(worker.receive, None))
+    assert caught.value.code == code
+    assert not worker.is_alive
+    assert worker._process.returncode is not None

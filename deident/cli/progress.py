@@ -75,10 +75,7 @@ class Progress:
         left = f", {clock(elapsed * (1 - share) / share)} left" if share else ""
         sound = max(self._sound, self._heard)
         rate = sound / elapsed if elapsed else 0.0
-        text = (
-            f"{self._done}/{self._total} recordings, {clock(sound)} of sound,"
-            f" {rate:.0f} × real time{left}"
-        )
+        text = f"{self._done}/{self._total} recordings, {clock(sound)} of sound, {rate:.0f} × real time{left}"
         if not self._terminal:
             self._write(f"deident: {text}\n")
             return
