@@ -33,22 +33,7 @@ class Audio:
     rate: int
 
     def __init__(self, samples: npt.ArrayLike, rate: int) -> None:
-        try:
-            array = np.asarray(samples)
-        except ValueError:
-            raise RecordingError(
-                "samples must be an array; its rows differ in length", "bad-samples"
-            ) from None
-        except RuntimeError:  # of a tensor that gradients are taken of, say
-            raise RecordingError(
-                f"samples must be an array; got {kind_of(samples)} that numpy cannot read: detach a tensor",
-                "bad-samples",
-            ) from None
-        if np.ma.is_masked(samples):
-            raise RecordingError(
-                "some samples are masked, and would be heard all the same: set them to zero, or give them as mute",
-                "bad-samples",
-            )
+        array = as_array(samples)
         if array.dtype.kind not in "fiub":
             raise RecordingError(f"samples must be real numbers; got dtype {array.dtype}", "bad-samples")
         scale = 1.0 / (np.iinfo(array.dtype).max + 1.0) if array.dtype.kind == "i" else 1.0
@@ -130,6 +115,25 @@ class Audio:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Audio, (self.samples, self.rate)
+
+
+def as_array(samples: npt.ArrayLike) -> npt.NDArray[Any]:
+    """What a caller gave as samples. Raises `RecordingError` for what is no array, and where some are masked."""
+    try:
+        array = np.asarray(samples)
+    except ValueError:
+        raise RecordingError("samples must be an array; its rows differ in length", "bad-samples") from None
+    except RuntimeError:  # of a tensor that gradients are taken of, say
+        raise RecordingError(
+            f"samples must be an array; got {kind_of(samples)} that numpy cannot read: detach a tensor",
+            "bad-samples",
+        ) from None
+    if np.ma.is_masked(samples):
+        raise RecordingError(
+            "some samples are masked, and would be heard all the same: set them to zero, or give them as mute",
+            "bad-samples",
+        )
+    return array
 
 
 def at_work_rate(audio: object) -> Samples:

@@ -109,7 +109,7 @@ def run(
     from deident.store import Linkage, open_store
 
     policy = Policy.given(policy)
-    _check(policy, key, jobs, progress)
+    _check(policy, key, jobs, progress, reading)
     truth("again", again)
     for name, place in (("out", out), ("linkage", "" if linkage is None else linkage)):
         all_of(str | os.PathLike, name, [place], "a path or URI")
@@ -156,7 +156,7 @@ def dry_run(
     from deident.secret import Key
 
     policy = Policy.given(policy)
-    _check(policy, key, jobs, progress)
+    _check(policy, key, jobs, progress, reading)
     started = time.monotonic()
     summary = Summary()
     names = key or Key.fresh()
@@ -190,14 +190,15 @@ def _check_linkage(
         raise SettingError("the folder for the linkage is not there; make it first")
 
 
-def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object) -> None:
+def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, reading: object) -> None:
     check_not_starting()
     if jobs is not None:
         all_of(int, "jobs", [jobs], "a number of processes")
         if jobs < 1:
             raise SettingError(f"expected jobs of at least 1; got {jobs}")
-    if progress is not None and not callable(progress):
-        raise SettingError(f"expected progress as a callable; got {kind_of(progress)}")
+    for name, told in (("progress", progress), ("reading", reading)):
+        if told is not None and not callable(told):
+            raise SettingError(f"expected {name} as a callable; got {kind_of(told)}")
     check_key(key)
     if key is None and policy.needs_key:
         raise SettingError(

@@ -20,8 +20,12 @@ RELEASED = ("released", "partial")
 RELEASED_BEFORE = "released-before", "the same sound was released or erased before"
 _CHANGED = (
     "changed",
-    "another version of it was released or erased before: its sound would be heard under a second voice; begin a new"
-    " store, or run with --again; a new recording needs a new name",
+    "another version of it was released from this place: its sound would be released a second time; run with --again,"
+    " or begin a new store; a new recording needs a new name",
+)
+_ERASED = (
+    "changed",
+    "another version of it was released from this place, and erased: it stays out; a new recording needs a new name",
 )
 _UNMUTED = (
     "mute-changed",
@@ -73,7 +77,7 @@ class Commits:
                 self._refuse_heard(outcome)
             if outcome.snippets:
                 self._refuse_changed(outcome)
-        done = [outcome for outcome in outcomes if outcome.state != "refused"]  # those are tried again
+        done = [outcome for outcome in outcomes if outcome.state not in ("refused", "skipped")]
         if not again:
             self._drop_held(done)
         entries = [self._entry(outcome) for outcome in done]
@@ -83,6 +87,7 @@ class Commits:
         for outcome, counted in zip(done, store.commit(rows, spool=spool, again=again), strict=True):
             if not counted:
                 outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+        for outcome in outcomes:
             if outcome.code == RELEASED_BEFORE[0]:
                 self._refuse_heard(outcome)
 
@@ -90,9 +95,15 @@ class Commits:
         from deident.store import Entry
 
         tally = outcome.tally
-        origin = self._store.origin(location(self._recordings[outcome.number].path), tally.head)
-        content, settings = self._store.content(tally.digest), self._settings(outcome.number)
-        return Entry(self._places[outcome.number], content, outcome.state, settings, origin)
+        store, recording = self._store, self._recordings[outcome.number]
+        return Entry(
+            self._places[outcome.number],
+            store.content(tally.digest),
+            outcome.state,
+            self._settings(outcome.number),
+            store.origin(location(recording.path), tally.head),
+            store.file(tally.file),
+        )
 
     def _settings(self, number: int) -> str:
         recording = self._recordings[number]
@@ -124,15 +135,20 @@ class Commits:
 
     def _refuse_heard(self, outcome: Outcome) -> None:
         """What is in the store from another place, or from this one before it changed, is muted there or not."""
-        before = self._store.policies(self._store.content(outcome.tally.digest))
+        before = self._store.policies(self._entry(outcome))
         if self._was_heard(self._recordings[outcome.number], before):
             outcome.state, outcome.code, outcome.message = "refused", *_UNMUTED
 
     def _refuse_changed(self, outcome: Outcome) -> None:
-        entry, store = self._entry(outcome), self._store
-        if not store.is_released(entry.content, again=self._again) and store.is_changed(
-            entry, again=self._again
-        ):
+        entry = self._entry(outcome)
+        if self._store.is_released(entry.content, again=self._again):
+            return  # the commit says so
+        same_file, same_start = self._store.versions(entry)
+        if "erased" in same_file | same_start:
+            outcome.state, outcome.code, outcome.message = "refused", *_ERASED
+        elif not self._again and same_file.intersection(RELEASED):
+            outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+        elif not self._again and same_start.intersection(RELEASED):
             outcome.state, outcome.code, outcome.message = "refused", *_CHANGED
 
     def _drop_held(self, outcomes: list[Outcome]) -> None:

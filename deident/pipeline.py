@@ -84,6 +84,7 @@ class Tally:
     partial: str | None = None
     digest: str = ""
     head: str = ""
+    file: str = ""
 
     def release(self, seconds: float) -> None:
         """Count a snippet."""
@@ -190,7 +191,7 @@ def _heard(
         yield from pieces if most is None else _sample(pieces, most, draws, tally)
         tally.read_seconds = decoding.source_seconds
         tally.partial = decoding.partial
-        tally.head = decoding.head
+        tally.head, tally.file = decoding.head, decoding.file
         tally.digest = hashlib.sha256(b"".join(chapters.digest() for chapters in talkers)).hexdigest()
 
 
@@ -319,7 +320,7 @@ def _finished(piece: Piece, changed: Samples, policy: Policy, draws: Draws) -> S
     if changed.size > policy.cutting.max_samples:
         return "over_limit"
     if changed.size < policy.cutting.min_samples:
-        return "too_short"
+        return "shortened"
     level = set_level(changed)
     if not getattr(policy.disguise, "replaces_quiet", False):
         level = replace_quiet(level, draws.rng("comfort", *piece.mark))

@@ -26,7 +26,7 @@ def hold_standard_streams() -> None:
     """Nothing in place of the standard streams that were closed: the next file to be opened would take the number of
     one, and what some library says on it would go into that file."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        os.set_inheritable(descriptor, True)  # for those of the processes that are started from here
     os.close(descriptor)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

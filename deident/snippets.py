@@ -15,7 +15,7 @@ from deident.vad import FRAME, Speech, above_floor, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]
-Reason = Literal["over_limit", "too_short"]
+Reason = Literal["over_limit", "too_short", "shortened"]  # the last: by its disguise
 MIN_PAUSE_FRAMES = 6  # 60 ms: longer than most stop closures' silence, shorter than a breath
 
 

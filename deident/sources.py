@@ -222,19 +222,19 @@ def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str])
 
 
 def read_segments(path: str | os.PathLike[str]) -> Mapping[str, list[Segment]]:
-    """Segments by recording, in samples at 16 kHz, from the formats `with_segments` knows. One whose stop is -1, as
-    Kaldi has it, lasts to the recording's end."""
+    """Segments by recording, in samples at 16 kHz, from the formats `with_segments` knows."""
     found: dict[str, list[Segment]] = {}
     for number, (recording, start, stop) in enumerate(_segment_rows(path), 1):
         try:
-            segment = segment_from(float(start)) if float(stop) == -1 else segment_of(start, stop)
+            segment = segment_from(float(start)) if stop is None else segment_of(start, stop)
         except ValueError:
             raise SettingError(f"segment {number} has no start before its stop, both in seconds") from None
         found.setdefault(recording, []).append(segment)
     return {recording: sorted(segments) for recording, segments in found.items()}
 
 
-def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]]:
+def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Recording, start and stop, None for its end."""
     suffix = Path(path).suffix.lower()
     if suffix in (".csv", ".tsv"):
         for row in rows_of(path, {"recording", "start", "stop"}):
@@ -253,7 +253,7 @@ def _segment_rows(path: str | os.PathLike[str]) -> Iterator[tuple[str, str, str]
                 if duration:  # diarisation rounds the shortest to none
                     yield parts[1], parts[3], repr(start + duration)
         elif len(parts) == 4:
-            yield parts[1], parts[2], parts[3]
+            yield parts[1], parts[2], None if parts[3] in ("-1", "-1.0") else parts[3]
         elif len(parts) == 5:
             raise SettingError(
                 "the segments have a channel: give them as --turns, in a CSV with the columns recording, start, stop"

@@ -1,5 +1,5 @@
-"""Numeric libraries held at one thread: the matrices here are small, and more threads would only wait for each other,
-which can make the same work take ten times as long."""
+"""The library behind numpy's matrix products held at one thread: the matrices here are small, and more threads would
+only wait for each other, which can make the same work take ten times as long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def one_thread() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _controller().limit(limits=1):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
 
 

@@ -93,6 +93,7 @@ def _one(
     from deident.pipeline import Tally, plan
 
     outcome = Outcome(number, "refused", Tally())
+    reading = reading and _Told(reading)
     try:
         if spool is None:
             outcome.tally = plan(recording.path, policy, key=key, reading=reading, **_known(recording))
@@ -100,12 +101,35 @@ def _one(
             _stage(outcome, recording, policy, key, spool, reading)
     except (StoreError, SettingError, MemoryError):
         raise
+    except _ListenerError as error:
+        raise error.cause from None
     except Exception as error:
         return refused(number, error, Tally())  # nothing of it counts
     outcome.state = state_of(outcome.tally)
     if ending := outcome.tally.partial:
         outcome.code, outcome.message = ending, f"{ENDINGS[ending]}; kept what was read"
     return outcome
+
+
+class _ListenerError(Exception):
+    """The caller's own function failed, and no recording."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+class _Told:
+    """Calls a function whose errors are its own."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def __call__(self, seconds: float) -> None:
+        try:
+            self._reading(seconds)
+        except Exception as error:
+            raise _ListenerError(error) from None
 
 
 def _stage(

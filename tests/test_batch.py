@@ -22,6 +22,7 @@ from deident import pools
 from deident.audio import Segment
 from deident.audit import AuditError, audit_store
 from deident.batch import dry_run, run
+from deident.cli import main
 from deident.codec import ENCODERS, read
 from deident.errors import SettingError
 from deident.policy import Policy
@@ -293,40 +294,66 @@ def test_what_changes_after_it_was_read_is_read_by_the_next_run(recordings: Path
     assert run([place], tmp_path / "s", Policy(disguise=Sine()), jobs=1).states["released"] == 1
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [("wav", {}), ("flac", {}), ("mp3", {}), ("ogg", {"format": "OGG", "subtype": "OPUS"})],
+)
 def test_a_recording_that_grew_or_was_repaired_has_no_second_voice(
-    recordings: Path, tmp_path: Path, suffix: str
+    recordings: Path, tmp_path: Path, suffix: str, kind: dict[str, str]
 ) -> None:
     place, out, policy = tmp_path / f"a.{suffix}", tmp_path / "s", Policy(disguise=Sine())
-    silence = np.zeros(16_000)
-    audio = np.concatenate((silence, read(recordings / "reading.mp3").mono, silence))
-    soundfile.write(place, audio, 16_000)
+    silence = np.zeros(80_000)
+    audio = np.concatenate((silence, read(recordings / "reading.mp3").mono[: 20 * 16_000], silence))
+    soundfile.write(place, audio, 16_000, **kind)
     whole = place.read_bytes()
-    place.write_bytes(whole[: len(whole) // 2])
+    place.write_bytes(whole[: len(whole) * 2 // 3])
     first = run([place], out, policy, jobs=1)
     assert first.snippets
-    assert not first.states["refused"]
     before = snippets(out)
     place.write_bytes(whole)
     summary = run([place], out, policy, jobs=1)
     assert (summary.states["refused"], summary.codes) == (1, {"changed": 1})
     assert snippets(out) == before
-    moved = place.rename(tmp_path / f"b.{suffix}")  # which is not seen: what is known is the place
-    assert run([moved], tmp_path / "t", policy, jobs=1).states["released"] == 1
-    moved.rename(place)
+    muted = Recording(str(place), mute=(Segment(0, 90_000),))
+    assert run([muted], out, policy, jobs=1, again=True).codes == {"mute-changed": 1}
     assert run([place], out, policy, jobs=1, again=True).states["released"] == 1
     assert run([place], out, policy, jobs=1).states["skipped"] == 1
-    soundfile.write(place, audio[::-1], 16_000)  # another recording in its place
+    other = np.concatenate((silence, audio[::-1][80_000:]))
+    soundfile.write(
+        place, other, 16_000, **kind
+    )  # another recording in its place, that begins in silence too
     assert run([place], out, policy, jobs=1).states["released"] == 1
 
 
-def test_a_recording_asked_for_in_another_way_has_no_second_voice(recordings: Path, tmp_path: Path) -> None:
+def test_another_version_of_what_was_erased_stays_out(recordings: Path, tmp_path: Path) -> None:
+    place, out, links = tmp_path / "a.wav", tmp_path / "s", tmp_path / "links"
+    audio, policy = read(recordings / "reading.mp3").mono, Policy(disguise=Sine())
+    soundfile.write(place, audio[:100_000], 16_000)
+    run([place], out, policy, key=KEY, jobs=1, linkage=links)
+    KEY.write(tmp_path / "key")
+    arguments = "erase", out, "--linkage", links, "--key-file", tmp_path / "key", "--source", place
+    assert main(list(map(str, arguments))) == 0
+    soundfile.write(place, audio[:200_000], 16_000)
+    told: list[str] = []
+    for again in (False, True):
+        summary = run(
+            [place], out, policy, key=KEY, jobs=1, again=again, progress=lambda o, _: told.append(o.message)
+        )
+        assert summary.codes == {"changed": 1}
+    assert not any("--again" in message for message in told)
+    assert snippets(out) == {}
+
+
+def test_a_file_asked_for_in_another_way_has_no_second_voice(recordings: Path, tmp_path: Path) -> None:
     place, out = Path(shutil.copy(recordings / "call.wav", tmp_path)), tmp_path / "s"
     assert run([place], out, Policy(disguise=Sine()), jobs=1).states["released"] == 1
     os.utime(place, (1, 1))
+    moved = place.rename(tmp_path / "moved.wav")
+    for channels in ("mix", "split", 0):
+        policy = Policy(disguise=Sine(), channels=channels)  # type: ignore[arg-type]
+        assert run([moved], out, policy, jobs=1).codes == {"released-before": 1}
     split = Policy(disguise=Sine(), channels="split")
-    assert run([place], out, split, jobs=1).codes == {"changed": 1}
-    assert run([place], out, Policy(disguise=Sine()), jobs=1).codes == {"released-before": 1}
+    assert run([moved], out, split, jobs=1, again=True).states["released"] == 1
 
 
 def test_workers_are_started_with_ctrl_c_held_back() -> None:
@@ -334,6 +361,23 @@ def test_workers_are_started_with_ctrl_c_held_back() -> None:
     with pools._pool(2) as pool:
         assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_listener_gets_wrong_is_no_recordings_fault(many: Path, tmp_path: Path, jobs: int) -> None:
+    def reading(seconds: float) -> None:
+        raise LookupError("mine")
+
+    audio = read(many / "r00.wav").mono
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 120), 16_000)
+    with pytest.raises(LookupError, match="mine"):
+        run([tmp_path], tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=reading)
+
+
+def test_speech_that_its_disguise_made_too_short_is_not_called_none(many: Path, tmp_path: Path) -> None:
+    summary = run([many / "r00.wav"], tmp_path / "s", Policy(disguise=Sine(by=0.01)), jobs=1)
+    assert (summary.states["dropped"], list(summary.dropped_seconds)) == (1, ["shortened"])
 
 
 def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:

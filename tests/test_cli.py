@@ -70,12 +70,14 @@ def test_closed_streams_are_no_reason_to_fail(recordings: Path, tmp_path: Path, 
         subprocess.run([sys.executable, "-m", "deident", "audit", words[3]], env=path, check=False).returncode
         == 0
     )
-    look = (
-        "import os, deident.cli as c; c.main([]); print(os.open(os.devnull, os.O_RDONLY), file=open(3, 'w'))"
-    )
+    child = "import os; print(os.open(os.devnull, os.O_RDONLY), file=open(3, 'w', closefd=False), flush=True)"
+    look = f"import subprocess, sys, deident.cli as c; c.main([]); {child}; "
+    look += f"subprocess.run([sys.executable, '-c', {child!r}], pass_fds=[3])"
     said = subprocess.run(["bash", "-c", f'"$0" -c "$1" 3>&1 {closed}', sys.executable, look], env=path,
                           capture_output=True, text=True, check=False)  # fmt: skip
-    assert int(said.stdout.split()[-1]) > 2
+    own, childs = map(int, said.stdout.split()[-2:])
+    assert own > 2
+    assert childs > 2
 
 
 def test_run_tells_what_it_did(recordings: Path, tmp_path: Path) -> None:

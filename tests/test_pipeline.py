@@ -365,7 +365,7 @@ def test_what_a_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:
     policy = Policy(disguise=Sine(by=0.5), cutting=cutting)
     snippets = list(deidentify(long_audio, policy, segments=given, tally=tally))
     assert [s.seconds for s in snippets] == [1.5, 1.0]
-    assert tally.dropped_seconds == {"too_short": 18_000 / RATE}
+    assert tally.dropped_seconds == {"shortened": 18_000 / RATE}
     assert tally.lengths == {"1": 1, "1.5": 1}
 
 

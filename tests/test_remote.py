@@ -361,7 +361,9 @@ class NoLease:
 
 
 def entry(store: RemoteStore, name: str) -> Entry:
-    return Entry(store.place(name), store.content(name), "released", "policy", store.origin(name, ""))
+    return Entry(
+        store.place(name), store.content(name), "released", "policy", store.origin(name, ""), store.file("")
+    )
 
 
 def small_run(place: str) -> None:

@@ -84,6 +84,9 @@ def test_segments_in_three_formats(name: str, text: str, tmp_path: Path) -> None
         ("s.csv", "recording,start,stop\nrec,3,2\n"),
         ("s.csv", "recording,start\nrec,3\n"),
         ("segments", "u1 rec 2.0\n"),
+        ("segments", "u1 rec 2.0 -2\n"),
+        ("s.rttm", "SPEAKER rec 1 0 -1 <NA> <NA> a <NA> <NA>\n"),
+        ("s.csv", "recording,start,stop\nrec,3,-1\n"),
         ("s.csv", "recording,start,stop\nrec,nan,inf\n"),
     ],
 )

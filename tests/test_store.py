@@ -4,8 +4,10 @@ import hashlib
 import itertools
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from deident.errors import KeyMaterialError, StoreError
 from deident.secret import Key, fresh_name
 from deident.store import Disk, Entry, Staged, Store, new_spool
 from deident.store import store as store_module
+from deident.store.ledger import Ledger
 
 RNG = np.random.default_rng(7)
 
@@ -38,7 +41,9 @@ def stage(store: Store, count: int, spool_folder: Path | None = None) -> tuple[l
 
 
 def entry(store: Store, name: str, state: str = "released") -> Entry:
-    return Entry(store.place(name), store.content(name), state, "policy", store.origin(name, ""))
+    return Entry(
+        store.place(name), store.content(name), state, "policy", store.origin(name, ""), store.file("")
+    )
 
 
 def add(store: Store, name: str, count: int = 3) -> list[str]:
@@ -58,7 +63,7 @@ def manifest(path: Path) -> list[dict[str, object]]:
 def test_a_ledger_without_room_says_so(tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         rows = [
-            (Entry(store.place(str(n)), store.content(str(n)), "no-speech", "p", b"o"), [])
+            (Entry(store.place(str(n)), store.content(str(n)), "no-speech", "p", b"o", b"f"), [])
             for n in range(2_000)
         ]
         store._ledger._db.execute("PRAGMA max_page_count=20")
@@ -67,18 +72,52 @@ def test_a_ledger_without_room_says_so(tmp_path: Path) -> None:
         assert caught.value.code == "disk-full"
 
 
-def test_another_version_of_what_was_erased_stays_out(tmp_path: Path) -> None:
+def test_versions_of_a_sound_are_known_by_their_file_and_by_their_start(tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
-        origin = store.origin("a", "head")
-        first, other = (Entry(store.place(n), store.content(n), "released", "p", origin) for n in "ab")
-        apart = Entry(store.place("c"), store.content("c"), "released", "p", store.origin("b", "head"))
+
+        def version(name: str, place: str, head: str, file: str) -> Entry:
+            origin = store.origin(place, head)
+            return Entry(store.place(name), store.content(name), "released", "p", origin, store.file(file))
+
+        first = version("a", "a", "head", "file")
         store.commit([(first, [])])
-        assert store.is_changed(other)
-        assert not store.is_changed(other, again=True)
-        assert not store.is_changed(first)
-        assert not store.is_changed(apart)
+        assert store.versions(first) == (set(), set())
+        assert store.versions(version("b", "a", "head", "other")) == (set(), {"released"})
+        assert store.versions(version("b", "b", "head", "file")) == ({"released"}, set())
+        for apart in (
+            version("b", "b", "head", "other"),
+            version("b", "a", "", ""),
+            version("b", "a", "x", "y"),
+        ):
+            assert store.versions(apart) == (set(), set())
+        assert store.policies(version("b", "a", "head", "other")) == {"p"}
+        store.commit([(version("c", "c", "", ""), [])])
+        assert store.versions(version("d", "c", "", "")) == (
+            set(),
+            set(),
+        )  # nothing known is nothing in common
         store.erase([(first.place, first.content)], [])
-        assert store.is_changed(other, again=True)
+        assert store.versions(version("b", "a", "head", "file")) == ({"erased"}, {"erased"})
+
+
+def test_a_store_of_another_version_is_told(tmp_path: Path) -> None:
+    with Store(tmp_path / "s"):
+        pass
+    place = tmp_path / "s" / ".private" / "ledger.sqlite"
+    database = sqlite3.connect(place, isolation_level=None)
+    database.execute("UPDATE meta SET value = '1' WHERE name = 'version'")
+    database.execute("DROP TABLE recordings")
+    database.execute("CREATE TABLE recordings (place BLOB PRIMARY KEY)")
+    database.close()
+    with pytest.raises(StoreError, match="version 2; got version 1: begin a new one"):
+        Store(tmp_path / "s").__enter__()
+
+
+def test_a_ledger_that_is_closed_says_what_failed(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l")
+    ledger.close()
+    with pytest.raises(StoreError, match="ProgrammingError"):
+        ledger.set_meta("a", "b")
 
 
 def test_what_is_committed_is_released_once(tmp_path: Path) -> None:
@@ -114,13 +153,7 @@ def test_the_same_sound_is_not_released_twice(tmp_path: Path) -> None:
         first, spool = stage(store, 2)
         assert store.commit([(entry(store, "a"), first)], spool=spool) == [True]
         second, spool = stage(store, 2)
-        moved = Entry(
-            store.place("elsewhere"),
-            store.content("a"),
-            "released",
-            "other policy",
-            store.origin("elsewhere", ""),
-        )
+        moved = replace(entry(store, "elsewhere"), content=store.content("a"), policy="other policy")
         assert store.commit([(moved, second)], spool=spool) == [False]
         assert store.commit([(moved, second)], spool=spool, again=True) == [True]
         store.recover()

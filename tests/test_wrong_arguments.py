@@ -29,6 +29,7 @@ from deident.sources import expand
 
 X = np.zeros(16_000, np.float32)
 S = Segment(0, 9)
+ZERO = Policy(nonfinite="zero")
 
 
 class Tensor:
@@ -47,7 +48,10 @@ WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
     ("rate as text", lambda: of((X, "16000")), RecordingError, "sample rate.*type str"),
     ("no rate", lambda: of(X), RecordingError, r"\(samples, rate\); got a value of type ndarray"),
     ("masked", lambda: of((np.ma.array(X, mask=X == 0), 16_000)), RecordingError, "masked.*mute"),
-    ("tensor", lambda: of((Tensor(), 16_000)), RecordingError, "detach.*|type Tensor"),
+    ("masked zero", lambda: of((np.ma.array(X, mask=X == 0), 16_000), ZERO), RecordingError, "masked.*mute"),
+    ("tensor", lambda: of((Tensor(), 16_000)), RecordingError, "detach"),
+    ("tensor zero", lambda: of((Tensor(), 16_000), ZERO), RecordingError, "detach"),
+    ("ragged zero", lambda: of(([[1.0, 2.0], [1.0]], 16_000), ZERO), RecordingError, "differ in length"),
     ("rate as policy", lambda: of(X, 16_000), SettingError, r"expected a deident.Policy.*type int"),
     ("three in a tuple", lambda: of((X, 16_000, 1)), RecordingError, "type tuple"),
     ("bytes", lambda: of(b"RIFF"), RecordingError, "an open binary file.*type bytes"),
@@ -104,6 +108,7 @@ def test_a_wrong_call_is_told(call: Callable[[], Any], kind: type[DeidentError],
         ({"key": "key"}, KeyMaterialError, "deident.Key"),
         ({"jobs": 0}, SettingError, "jobs of at least 1; got 0"),
         ({"jobs": "2"}, SettingError, "jobs as a number of processes.*str"),
+        ({"reading": 3}, SettingError, "reading as a callable.*int"),
         ({"progress": 3}, SettingError, "progress as a callable.*int"),
         ({"again": "no"}, SettingError, "again as true or false.*str"),
         ({"linkage": 3, "key": deident.Key(bytes(32))}, SettingError, "linkage as a path.*int"),

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE, Audio, Samples
+from deident.audio import RATE, Audio, Samples, as_array
 from deident.codec.containers import Container, recognise
 from deident.codec.files import Bytes
 from deident.codec.guard import decode_guarded
@@ -28,33 +28,37 @@ from deident.errors import RecordingError, SettingError, kind_of
 Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
 Events = Iterator[Opened | Samples | Ended]
 _ARRAY_BLOCK_SECONDS = 2
-_HEAD_BYTES = 4_096
-_HEAD_SEARCHED = 1 << 20
-_SILENT_VALUES = 16
+_HEAD = 3 * RATE  # samples
+_HEARD = np.float32(1e-3)  # full scale = 1; what a coder makes of silence lies below it
+_PROBES = 16
+_PROBE_BYTES = 4_096
 
 
 class Found(NamedTuple):
-    """What a file is taken for, and `Decoding.head`."""
+    """What a file is taken for, and `Decoding.file`."""
 
     container: Container
-    head: str
+    file: str
 
 
 class Decoding:
     """A recording being decoded: a context manager, and an iterator, once, of blocks (talkers, n) float32 at
     16 kHz, about a second or two long, each the caller's own.
 
-    talkers : rows of a block. source_rate, source_channels, container : what the recording is. head : a digest of how
-    a file's sound begins, the same when it grows or is repaired; of samples there is none.
-    After the last block: partial, None or why the end is missing; source_seconds, what was decoded.
+    talkers : rows of a block. source_rate, source_channels, container : what the recording is. file : a digest of the
+    bytes, or "".
+    After the last block: partial, None or why the end is missing; source_seconds, what was decoded; head, a digest of
+    the first three seconds that are not silence, the same when the recording grows or is repaired, or "".
     Iterating raises `RecordingError` when the recording turns out to be unusable, and at its end under
     `strict` when it is partial."""
 
-    def __init__(self, events: Events, container: str, strict: bool, head: str = "") -> None:
+    def __init__(self, events: Events, container: str, strict: bool, file: str = "") -> None:
         self._events = events
         self._strict = strict
+        self._start: list[Samples] = []
+        self._missing = _HEAD
         self.container = container
-        self.head = head
+        self.file = file
         self.partial: str | None = None
         self.source_seconds = 0.0
         try:
@@ -70,9 +74,26 @@ class Decoding:
                 if isinstance(event, Ended):
                     self._finish(event)
                 elif not isinstance(event, Opened):
+                    if self._missing:
+                        self._keep(event)
                     yield event
         except RefusedError as refused:
             raise refused.error() from None
+
+    def _keep(self, block: Samples) -> None:
+        if not self._start:
+            block = block[:, int(np.argmax(np.abs(block).max(axis=0, initial=0.0) > _HEARD)) :]
+            if not np.abs(block).max(initial=0.0) > _HEARD:
+                return
+        part = block[:, : self._missing].copy()
+        self._start.append(part)
+        self._missing -= part.shape[1]
+
+    @property
+    def head(self) -> str:
+        if self._missing:
+            return ""
+        return hashlib.sha256(np.concatenate(self._start, axis=1).tobytes()).hexdigest()
 
     def _finish(self, end: Ended) -> None:
         self.source_seconds = end.microseconds / 1e6
@@ -146,13 +167,14 @@ def _decode(
     except RefusedError as refused:
         raise refused.error() from None
     assert isinstance(first, Found)
-    return Decoding(events, first.container.name, strict, first.head)  # type: ignore[arg-type]  # it was the first event
+    return Decoding(events, first.container.name, strict, first.file)  # type: ignore[arg-type]  # it was the first event
 
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
-    if zero_nonfinite and np.asarray(samples).dtype.kind == "f":
-        samples = np.where(np.abs(samples) <= LOUDEST, samples, 0.0)  # also what is too large for float32
-    return Audio(samples, rate)
+    array = as_array(samples)
+    if zero_nonfinite and array.dtype.kind == "f":
+        array = np.where(np.abs(array) <= LOUDEST, array, 0.0)  # also what is too large for float32
+    return Audio(array, rate)
 
 
 def _from_array(audio: Audio, channels: Channels, zero_nonfinite: bool, out_rate: int) -> Events:
@@ -185,7 +207,7 @@ def _from_file(
     ):
         content = Bytes(descriptor, start)
         container = recognise(content)
-        yield Found(container, _head(content))
+        yield Found(container, _file(content))
         job = Job(
             container=container.name,
             engine=container.engine,
@@ -212,14 +234,11 @@ def _from_file(
             yield from decode_guarded(descriptor, dataclasses.replace(job, engine="av"), limits)
 
 
-def _head(content: Bytes) -> str:
-    """Of the first stretch that is not silence, behind what a recorder may write anew at the end."""
-    piece = b""
-    for at in range(_HEAD_BYTES if content.size >= 3 * _HEAD_BYTES else 0, _HEAD_SEARCHED, _HEAD_BYTES):
-        piece = content.at(at, _HEAD_BYTES) or piece
-        if len(piece) < _HEAD_BYTES or len(set(piece)) > _SILENT_VALUES:
-            break
-    return hashlib.sha256(piece).hexdigest()
+def _file(content: Bytes) -> str:
+    """Of its size and of pieces of it, from its first to its last: two files that have these in common are one."""
+    last = max(0, content.size - _PROBE_BYTES)
+    probes = (content.at(last * number // (_PROBES - 1), _PROBE_BYTES) for number in range(_PROBES))
+    return hashlib.sha256(b"".join((content.size.to_bytes(8, "big"), *probes))).hexdigest()
 
 
 def _has_av() -> bool:

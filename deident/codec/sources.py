@@ -73,7 +73,7 @@ def _own_descriptor(file: BinaryIO) -> int | None:
     but of what they decompress."""
     inner: Any = getattr(file, "file", file)  # what tempfile wraps
     raw = getattr(inner, "raw", inner)
-    if getattr(raw, "closed", False):
+    if getattr(raw, "closed", False) is True:
         raise RefusedError("not-binary")
     if not isinstance(raw, io.FileIO) or not isinstance(inner, io.RawIOBase | io.BufferedIOBase):
         return None

@@ -23,9 +23,10 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS recordings (
     place BLOB PRIMARY KEY, content BLOB NOT NULL, state TEXT NOT NULL, policy TEXT NOT NULL,
-    origin BLOB NOT NULL) WITHOUT ROWID;
+    origin BLOB NOT NULL, file BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_content ON recordings (content);
 CREATE INDEX IF NOT EXISTS by_origin ON recordings (origin);
+CREATE INDEX IF NOT EXISTS by_file ON recordings (file);
 CREATE TABLE IF NOT EXISTS staged (
     name TEXT PRIMARY KEY, spool TEXT NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL,
     seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
@@ -35,8 +36,9 @@ CREATE TABLE IF NOT EXISTS erasing (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 _REMEMBER = """
-INSERT INTO recordings VALUES (?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE
-SET content = excluded.content, state = excluded.state, policy = excluded.policy, origin = excluded.origin
+INSERT INTO recordings VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO UPDATE
+SET content = excluded.content, state = excluded.state, policy = excluded.policy, origin = excluded.origin,
+    file = excluded.file
 WHERE recordings.state NOT IN ('released', 'partial', 'erased')
 OR excluded.state IN ('released', 'partial', 'erased')
 """  # what was released stays so, whatever a later run `--again` finds there
@@ -87,14 +89,15 @@ class Released:
 @dataclass(frozen=True)
 class Entry:
     """A recording that is done. place : keyed digest of where it lies and of its size and time.
-    content : keyed digest of its sound.   origin : keyed digest of where it lies and of how its bytes begin, which
-    stays when it grows or is repaired."""
+    content : keyed digest of its sound.   origin : keyed digest of where it lies and of how its sound begins, which
+    stays when it grows or is repaired.   file : keyed digest of its bytes, whatever was made of them."""
 
     place: bytes
     content: bytes
     state: str
     policy: str
     origin: bytes
+    file: bytes
 
 
 def values(row: Staged | Released | Entry) -> tuple[Any, ...]:
@@ -114,12 +117,15 @@ class Ledger:
             self._db.execute(f"PRAGMA journal_mode={'WAL' if durable else 'MEMORY'}")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
             self._db.execute("PRAGMA secure_delete=ON")  # which snippets were staged together is wiped
+            known = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+            if known and (found := self.meta("version")) not in (None, LEDGER_VERSION):
+                raise StoreError(
+                    f"expected a store of version {LEDGER_VERSION}; got version {str(found)[:8]}: begin a new one, this"
+                    " one was made by another deident"
+                )
             self._db.executescript(_SCHEMA)
-        found = self.meta("version")
-        if found is None:
+        if self.meta("version") is None:
             self.set_meta("version", LEDGER_VERSION)
-        elif found != LEDGER_VERSION:
-            raise StoreError(f"expected a store of version {LEDGER_VERSION}; got version {found[:8]}")
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -157,30 +163,31 @@ class Ledger:
         row = self._db.execute("SELECT * FROM recordings WHERE place = ?", (place,)).fetchone()
         return None if row is None else Entry(*row)
 
-    def policies(self, content: bytes) -> set[str]:
-        """Under which settings a sound was released from places whose snippets were not erased since."""
+    def policies(self, entry: Entry) -> set[str]:
+        """Under which settings a sound, or another version of it, was released from places whose snippets were not
+        erased since."""
         found = self._db.execute(
-            "SELECT policy FROM recordings WHERE content = ? AND state IN ('released', 'partial')", (content,)
+            "SELECT policy FROM recordings WHERE (content = ? OR origin = ? OR file = ?)"
+            " AND state IN ('released', 'partial')",
+            (entry.content, entry.origin, entry.file),
         )
         return {str(row[0]) for row in found}
 
     def is_released(self, content: bytes, *, again: bool) -> bool:
         """Whether a sound may not be released: it was before, or (whatever is asked) it was erased."""
         found = self._db.execute("SELECT DISTINCT state FROM recordings WHERE content = ?", (content,))
-        return self._bars({row[0] for row in found}, again)
+        return bool({row[0] for row in found} & ({"erased"} if again else {"erased", "released", "partial"}))
 
-    def is_changed(self, entry: Entry, *, again: bool) -> bool:
-        """Whether another sound that begins like this one was released from the same place, or (whatever is asked)
-        erased."""
-        found = self._db.execute(
-            "SELECT DISTINCT state FROM recordings WHERE origin = ? AND content != ?",
-            (entry.origin, entry.content),
+    def versions(self, entry: Entry) -> tuple[set[str], set[str]]:
+        """How other sounds ended that were made of the same file, and that begin as this does at the same place."""
+        same_file, same_start = (
+            self._db.execute(
+                f"SELECT DISTINCT state FROM recordings WHERE {column} = ? AND content != ?",  # noqa: S608
+                (value, entry.content),
+            )
+            for column, value in (("file", entry.file), ("origin", entry.origin))
         )
-        return self._bars({row[0] for row in found}, again)
-
-    @staticmethod
-    def _bars(states: set[str], again: bool) -> bool:
-        return bool(states & ({"erased"} if again else {"erased", "released", "partial"}))
+        return {row[0] for row in same_file}, {row[0] for row in same_start}
 
     def holds(self, names: Iterable[str]) -> set[str]:
         """Those of the names that snippets here already have, released or on their way."""
@@ -283,10 +290,11 @@ def _plain() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise StoreError(
                 "the disk is full: make room, and run the same command again", "disk-full"
             ) from None
-        raise StoreError(f"the store's ledger failed: {error.sqlite_errorname}") from None
+        what = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise StoreError(f"the store's ledger failed: {what}") from None
     except OSError as error:
         raise StoreError(f"the store's ledger cannot be made: {error.strerror}") from None

@@ -48,8 +48,8 @@ class Record:
         return cls(
             kind=rows["kind"],
             entries=[
-                Entry(read(place), read(content), state, policy, read(origin))
-                for place, content, state, policy, origin in rows["entries"]
+                Entry(read(place), read(content), state, policy, read(origin), read(file))
+                for place, content, state, policy, origin, file in rows["entries"]
             ],
             staged=[Staged(*row) for row in rows["staged"]],
             released=[Released(*row) for row in rows["released"]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -40,12 +41,16 @@ class Remembering(ABC):
         return self.key.derive("content", digest)
 
     def origin(self, location: str, head: str) -> bytes:
-        """The keyed digest of a place and of how what lies there begins."""
-        return self.key.derive("origin", location, head)
+        """The keyed digest of a place and of how the sound there begins; one of its own where that is not known."""
+        return self.key.derive("origin", location, head) if head else os.urandom(32)
 
-    def is_changed(self, entry: Entry, *, again: bool = False) -> bool:
-        """Whether another sound that begins like this one was released from the same place, and not to be again."""
-        return self._ledger.is_changed(entry, again=again)
+    def file(self, digest: str) -> bytes:
+        """The keyed digest of a file's bytes; one of its own where they are not known."""
+        return self.key.derive("file", digest) if digest else os.urandom(32)
+
+    def versions(self, entry: Entry) -> tuple[set[str], set[str]]:
+        """See `Ledger.versions`."""
+        return self._ledger.versions(entry)
 
     def entry(self, place: bytes) -> Entry | None:
         return self._ledger.entry(place)
@@ -58,9 +63,9 @@ class Remembering(ABC):
         """See `Ledger.holds`."""
         return self._ledger.holds(names)
 
-    def policies(self, content: bytes) -> set[str]:
-        """Under which settings a sound was released, and not erased since."""
-        return self._ledger.policies(content)
+    def policies(self, entry: Entry) -> set[str]:
+        """See `Ledger.policies`."""
+        return self._ledger.policies(entry)
 
     def has(self, name: str) -> bool:
         """Whether this is the name of a released snippet."""
