@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deident.commits import RELEASED, RELEASED_BEFORE, Commits
-from deident.commits import pseudonym as pseudonym
+from deident.commits import RELEASED, RELEASED_BEFORE, Commits, pseudonym
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.pools import check_not_starting
 from deident.pools import outcomes as outcomes_of

@@ -20,7 +20,7 @@ from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreE
 from deident.remote import location
 from deident.store import WINDOW
 from deident.store.remote import Slices, release
-from deident.work import Outcome, process
+from deident.work import Chunk, Outcome, Result, process
 
 try:
     import cloudpickle
@@ -31,10 +31,7 @@ except ImportError:
 if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.secret import Key
-    from deident.sources import Recording
 
-Chunk = list[tuple[int, "Recording"]]
-Result = tuple[list[Outcome], str | None]
 
 FIRST_WORKER_SECONDS = 60
 CONNECT_SECONDS = 30

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError, StoreError
 from deident.process import be_a_worker
-from deident.work import Outcome, process, warm_up
+from deident.work import Chunk, Outcome, Result, process, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from deident.sources import Recording
     from deident.store.remote import Release
 
-Chunk = list[tuple[int, "Recording"]]
-Result = tuple[list[Outcome], str | None]
 
 CHUNK_BYTES = 4 << 20
 CHUNK_RECORDINGS = 32

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 STATES = ("released", "no-speech", "dropped", "partial", "refused", "skipped")
 FINE = frozenset({"released", "no-speech", "skipped"})
 
+Chunk = list[tuple[int, "Recording"]]  # with their places in the input
+
 
 @dataclass
 class Outcome:
@@ -43,6 +44,9 @@ class Outcome:
     turns: list[Turn | None] = field(default_factory=list)
 
 
+Result = tuple[list[Outcome], str | None]  # of a chunk, and the spool with its snippets
+
+
 def warm_up() -> None:
     """In a process that is for a run alone: load what it needs, and let the garbage collector look through that no
     more, which would cost a twentieth of the run."""
@@ -52,12 +56,12 @@ def warm_up() -> None:
 
 
 def process(
-    chunk: Sequence[tuple[int, Recording]],
+    chunk: Chunk,
     policy: Policy,
     key: Key | None,
     staging: str | None,
     reading: Reading | None = None,
-) -> tuple[list[Outcome], str | None]:
+) -> Result:
     """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task. Without
     `staging`, what they would be.
 

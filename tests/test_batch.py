@@ -10,30 +10,26 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from deident import pools
 from deident.audio import Segment
 from deident.audit import AuditError, audit_store
 from deident.batch import dry_run, run
-from deident.cli import main
 from deident.codec import ENCODERS, read
 from deident.errors import SettingError
 from deident.policy import Policy
-from deident.pools import outcomes
 from deident.secret import Key
 from deident.snippets import Cutting
 from deident.sources import Recording
 from deident.store.proof import audit_linkage
 from deident.turns import Turn
 from deident.work import Outcome
-from tests.methods import Deadly, Failing, Replaced, Sine, frequency
+from tests.methods import Deadly, Failing, Sine, frequency
 
 KEY = Key(bytes(32))
 
@@ -105,46 +101,6 @@ def test_a_worker_that_dies_takes_only_its_recording(many: Path, tmp_path: Path)
     assert summary.states["released"] == 12
     assert audit_store(tmp_path / "s", max_seconds=10).clean
     assert not list((tmp_path / "s" / ".private" / "staging").iterdir())
-
-
-def test_a_worker_that_dies_before_its_pool_is_given_more_takes_only_its_recording(
-    many: Path, tmp_path: Path
-) -> None:
-    folder, staging, go = tmp_path / "in", tmp_path / "staging", tmp_path / "go"
-    folder.mkdir()
-    staging.mkdir()
-    for number in range(12):
-        audio = read(many / f"r{number:02}.wav").mono
-        loudest = 0.99 if number == 2 else 0.3
-        soundfile.write(
-            folder / f"r{number:02}.wav", audio * (loudest / np.abs(audio).max()), 16_000, "FLOAT"
-        )
-    todo = [(number, Recording(folder / f"r{number:02}.wav")) for number in range(12)]
-    policy = Policy(disguise=Deadly(above=0.9, after=str(go)))
-    results = outcomes(todo, policy, None, str(staging), 2, None)
-    told = list(next(results)[0])
-    go.touch()  # now the pool breaks, and is given work after that
-    until = time.monotonic() + 60
-    while multiprocessing.active_children() and time.monotonic() < until:
-        time.sleep(0.05)
-    for more, _ in results:
-        told += more
-    assert sorted((o.number, o.state) for o in told) == [
-        (number, "refused" if number == 2 else "released") for number in range(12)
-    ]
-
-
-def test_a_worker_killed_between_two_suspects_takes_none_along(many: Path, tmp_path: Path) -> None:
-    todo = [(number, Recording(many / f"r{number:02}.wav")) for number in range(3)]
-    told = []
-    task = partial(pools._process, policy=Policy(disguise=Sine()), key=None, staging=str(tmp_path))
-    for outcomes_of_one, _ in pools._one_by_one(todo, task):
-        told += outcomes_of_one
-        (worker,) = multiprocessing.active_children()
-        worker.kill()
-        worker.join(60)
-        time.sleep(0.5)  # until the pool knows
-    assert [(o.number, o.state) for o in told] == [(number, "released") for number in range(3)]
 
 
 def test_an_unforeseen_failure_leaks_nothing(many: Path, tmp_path: Path) -> None:
@@ -269,125 +225,9 @@ def test_a_dry_run_ends_as_the_run_will(many: Path, tmp_path: Path, jobs: int) -
     assert ends[0] == ends[1]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_tells_of_sound_while_it_reads(recordings: Path, tmp_path: Path, jobs: int) -> None:
-    heard: list[float] = []
-    audio = read(recordings / "reading.mp3").mono
-    for name in "ab":
-        soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 40), 16_000)
-    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
-    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=heard.append)
-    assert len(heard) > (20 if jobs == 1 else 1)
-    assert 0.5 * summary.read_seconds < sum(heard) <= 1.001 * summary.read_seconds
-
-
-def test_what_changes_after_it_was_read_is_read_by_the_next_run(recordings: Path, tmp_path: Path) -> None:
-    """Its new size and time must not be remembered with its old sound."""
-    place, new = tmp_path / "in" / "a.wav", tmp_path / "new.wav"
-    place.parent.mkdir()
-    audio = read(recordings / "reading.mp3").mono
-    soundfile.write(place, np.zeros(60_000), 16_000)
-    soundfile.write(new, audio[:60_000], 16_000)
-    policy = Policy(disguise=Sine(), finder=Replaced(str(new), str(place)))
-    assert run([place], tmp_path / "s", policy, jobs=1).states["no-speech"] == 1
-    assert not new.exists()
-    assert run([place], tmp_path / "s", Policy(disguise=Sine()), jobs=1).states["released"] == 1
-
-
-@pytest.mark.parametrize(
-    ("suffix", "kind"),
-    [("wav", {}), ("flac", {}), ("mp3", {}), ("ogg", {"format": "OGG", "subtype": "OPUS"})],
-)
-def test_a_recording_that_grew_or_was_repaired_has_no_second_voice(
-    recordings: Path, tmp_path: Path, suffix: str, kind: dict[str, str]
-) -> None:
-    place, out, policy = tmp_path / f"a.{suffix}", tmp_path / "s", Policy(disguise=Sine())
-    silence = np.zeros(80_000)
-    audio = np.concatenate((silence, read(recordings / "reading.mp3").mono[: 20 * 16_000], silence))
-    soundfile.write(place, audio, 16_000, **kind)
-    whole = place.read_bytes()
-    place.write_bytes(whole[: len(whole) * 2 // 3])
-    first = run([place], out, policy, jobs=1)
-    assert first.snippets
-    before = snippets(out)
-    place.write_bytes(whole)
-    summary = run([place], out, policy, jobs=1)
-    assert (summary.states["refused"], summary.codes) == (1, {"changed": 1})
-    assert snippets(out) == before
-    muted = Recording(str(place), mute=(Segment(0, 90_000),))
-    assert run([muted], out, policy, jobs=1, again=True).codes == {"mute-changed": 1}
-    assert run([place], out, policy, jobs=1, again=True).states["released"] == 1
-    assert run([place], out, policy, jobs=1).states["skipped"] == 1
-    other = np.concatenate((silence, audio[::-1][80_000:]))
-    soundfile.write(
-        place, other, 16_000, **kind
-    )  # another recording in its place, that begins in silence too
-    assert run([place], out, policy, jobs=1).states["released"] == 1
-
-
-def test_another_version_of_what_was_erased_stays_out(recordings: Path, tmp_path: Path) -> None:
-    place, out, links = tmp_path / "a.wav", tmp_path / "s", tmp_path / "links"
-    audio, policy = read(recordings / "reading.mp3").mono, Policy(disguise=Sine())
-    soundfile.write(place, audio[:100_000], 16_000)
-    run([place], out, policy, key=KEY, jobs=1, linkage=links)
-    KEY.write(tmp_path / "key")
-    arguments = "erase", out, "--linkage", links, "--key-file", tmp_path / "key", "--source", place
-    assert main(list(map(str, arguments))) == 0
-    soundfile.write(place, audio[:200_000], 16_000)
-    told: list[str] = []
-    for again in (False, True):
-        summary = run(
-            [place], out, policy, key=KEY, jobs=1, again=again, progress=lambda o, _: told.append(o.message)
-        )
-        assert summary.codes == {"changed": 1}
-    assert not any("--again" in message for message in told)
-    assert snippets(out) == {}
-
-
-def test_a_file_asked_for_in_another_way_has_no_second_voice(recordings: Path, tmp_path: Path) -> None:
-    place, out = Path(shutil.copy(recordings / "call.wav", tmp_path)), tmp_path / "s"
-    assert run([place], out, Policy(disguise=Sine()), jobs=1).states["released"] == 1
-    os.utime(place, (1, 1))
-    moved = place.rename(tmp_path / "moved.wav")
-    for channels in ("mix", "split", 0):
-        policy = Policy(disguise=Sine(), channels=channels)  # type: ignore[arg-type]
-        assert run([moved], out, policy, jobs=1).codes == {"released-before": 1}
-    split = Policy(disguise=Sine(), channels="split")
-    assert run([moved], out, split, jobs=1, again=True).states["released"] == 1
-
-
-def test_workers_are_started_with_ctrl_c_held_back() -> None:
-    """Before they ignore it, it would end them with a traceback, and the executor would wait for them for ever."""
-    with pools._pool(2) as pool:
-        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_what_a_listener_gets_wrong_is_no_recordings_fault(many: Path, tmp_path: Path, jobs: int) -> None:
-    def reading(seconds: float) -> None:
-        raise LookupError("mine")
-
-    audio = read(many / "r00.wav").mono
-    for name in "ab":
-        soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 120), 16_000)
-    with pytest.raises(LookupError, match="mine"):
-        run([tmp_path], tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=reading)
-
-
 def test_speech_that_its_disguise_made_too_short_is_not_called_none(many: Path, tmp_path: Path) -> None:
     summary = run([many / "r00.wav"], tmp_path / "s", Policy(disguise=Sine(by=0.01)), jobs=1)
     assert (summary.states["dropped"], list(summary.dropped_seconds)) == (1, ["shortened"])
-
-
-def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:
-    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
-    with pytest.raises(SettingError, match="top of a module"):
-        run([many], tmp_path / "s", policy, jobs=2)
-    with ProcessPoolExecutor(1) as pool, pytest.raises(SettingError, match="top of a module"):
-        run([many], tmp_path / "s", policy, executor=pool)
-    with ThreadPoolExecutor(1) as threads:
-        assert run([many], tmp_path / "s", policy, executor=threads).snippets == 13
 
 
 def test_a_key_is_asked_for_before_anything_is_made(many: Path, tmp_path: Path) -> None:
@@ -500,13 +340,3 @@ def test_a_script_that_runs_itself_again_is_told_so(recordings: Path, tmp_path: 
     assert ended.stderr.splitlines()[-1].startswith("deident.errors.SettingError: worker processes could not")
     assert "a worker of this run came upon the run itself" in ended.stderr
     assert not snippets(tmp_path / "s")
-
-
-def test_another_size_is_another_recording(tmp_path: Path) -> None:
-    """Also where the time is the same, as some tools set it."""
-    place, rng = tmp_path / "a.wav", np.random.default_rng(3)
-    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
-    for seconds in (2, 3):
-        soundfile.write(place, 0.1 * rng.standard_normal(seconds * 16_000), 16_000)
-        os.utime(place, ns=(10**18, 10**18))
-        assert run([place], tmp_path / "s", policy, jobs=1).states["released"] == 1

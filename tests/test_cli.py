@@ -12,9 +12,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from deident.batch import pseudonym
 from deident.cli import COMMANDS
 from deident.cli import progress as progress_module
+from deident.commits import pseudonym
 from deident.pipeline import Tally
 from deident.secret import Key
 from deident.sources import Recording

@@ -95,3 +95,10 @@ def test_pdoc_documents_every_public_name_without_a_warning(tmp_path: Path) -> N
     for name in deident.__all__:
         assert f'id="{name}"' in page
     assert str(ROOT) not in page
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", (ROOT / "THREATS.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    for file, name in named:
+        assert f"def {name or 'test_'}" in (ROOT / "tests" / file).read_text(encoding="utf-8")

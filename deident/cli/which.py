@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.batch import pseudonym
+    from deident.commits import pseudonym
     from deident.sources import expand
     from deident.store import open_store
 

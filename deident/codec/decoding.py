@@ -55,7 +55,7 @@ class Decoding:
     def __init__(self, events: Events, container: str, strict: bool, file: str = "") -> None:
         self._events = events
         self._strict = strict
-        self._start: list[Samples] = []
+        self._start = hashlib.sha256()
         self._missing = _HEAD
         self.container = container
         self.file = file
@@ -75,25 +75,24 @@ class Decoding:
                     self._finish(event)
                 elif not isinstance(event, Opened):
                     if self._missing:
-                        self._keep(event)
+                        self._hear(event)
                     yield event
         except RefusedError as refused:
             raise refused.error() from None
 
-    def _keep(self, block: Samples) -> None:
-        if not self._start:
-            block = block[:, int(np.argmax(np.abs(block).max(axis=0, initial=0.0) > _HEARD)) :]
-            if not np.abs(block).max(initial=0.0) > _HEARD:
+    def _hear(self, block: Samples) -> None:
+        if self._missing == _HEAD:
+            is_heard = (np.abs(block) > _HEARD).any(axis=0)
+            if not is_heard.any():
                 return
-        part = block[:, : self._missing].copy()
-        self._start.append(part)
+            block = block[:, int(np.argmax(is_heard)) :]
+        part = block[:, : self._missing]
+        self._start.update(part.T.tobytes())  # sample by sample, so that the sizes of blocks do not tell
         self._missing -= part.shape[1]
 
     @property
     def head(self) -> str:
-        if self._missing:
-            return ""
-        return hashlib.sha256(np.concatenate(self._start, axis=1).tobytes()).hexdigest()
+        return "" if self._missing else self._start.hexdigest()
 
     def _finish(self, end: Ended) -> None:
         self.source_seconds = end.microseconds / 1e6

@@ -1,0 +1,119 @@
+"""Processes of a run: whoever dies takes little along, and what is sent to them and told by them arrives."""
+
+import multiprocessing
+import signal
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deident import pools
+from deident.batch import run
+from deident.codec import read
+from deident.errors import SettingError
+from deident.policy import Policy
+from deident.pools import outcomes
+from deident.secret import Key
+from deident.sources import Recording
+from tests.methods import Deadly, Sine
+
+KEY = Key(bytes(32))
+
+
+@pytest.fixture(scope="module")
+def many(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve short recordings, all different, and three that cannot be used or hold nothing."""
+    folder = tmp_path_factory.mktemp("many")
+    audio = read(recordings / "reading.mp3").mono
+    for number in range(12):
+        start = number * 20_000
+        soundfile.write(folder / f"r{number:02}.wav", audio[start : start + 60_000], 16_000)
+    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
+    (folder / "text.wav").write_text("this is not a recording, and it says canary")
+    (folder / "empty.wav").touch()
+    return folder
+
+
+def test_a_worker_that_dies_before_its_pool_is_given_more_takes_only_its_recording(
+    many: Path, tmp_path: Path
+) -> None:
+    folder, staging, go = tmp_path / "in", tmp_path / "staging", tmp_path / "go"
+    folder.mkdir()
+    staging.mkdir()
+    for number in range(12):
+        audio = read(many / f"r{number:02}.wav").mono
+        loudest = 0.99 if number == 2 else 0.3
+        soundfile.write(
+            folder / f"r{number:02}.wav", audio * (loudest / np.abs(audio).max()), 16_000, "FLOAT"
+        )
+    todo = [(number, Recording(folder / f"r{number:02}.wav")) for number in range(12)]
+    policy = Policy(disguise=Deadly(above=0.9, after=str(go)))
+    results = outcomes(todo, policy, None, str(staging), 2, None)
+    told = list(next(results)[0])
+    go.touch()  # now the pool breaks, and is given work after that
+    until = time.monotonic() + 60
+    while multiprocessing.active_children() and time.monotonic() < until:
+        time.sleep(0.05)
+    for more, _ in results:
+        told += more
+    assert sorted((o.number, o.state) for o in told) == [
+        (number, "refused" if number == 2 else "released") for number in range(12)
+    ]
+
+
+def test_a_worker_killed_between_two_suspects_takes_none_along(many: Path, tmp_path: Path) -> None:
+    todo = [(number, Recording(many / f"r{number:02}.wav")) for number in range(3)]
+    told = []
+    task = partial(pools._process, policy=Policy(disguise=Sine()), key=None, staging=str(tmp_path))
+    for outcomes_of_one, _ in pools._one_by_one(todo, task):
+        told += outcomes_of_one
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        worker.join(60)
+        time.sleep(0.5)  # until the pool knows
+    assert [(o.number, o.state) for o in told] == [(number, "released") for number in range(3)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_tells_of_sound_while_it_reads(recordings: Path, tmp_path: Path, jobs: int) -> None:
+    heard: list[float] = []
+    audio = read(recordings / "reading.mp3").mono
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 40), 16_000)
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=heard.append)
+    assert len(heard) > (20 if jobs == 1 else 1)
+    assert 0.5 * summary.read_seconds < sum(heard) <= 1.001 * summary.read_seconds
+
+
+def test_workers_are_started_with_ctrl_c_held_back() -> None:
+    """Before they ignore it, it would end them with a traceback, and the executor would wait for them for ever."""
+    with pools._pool(2) as pool:
+        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_listener_gets_wrong_is_no_recordings_fault(many: Path, tmp_path: Path, jobs: int) -> None:
+    def reading(seconds: float) -> None:
+        raise LookupError("mine")
+
+    audio = read(many / "r00.wav").mono
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 120), 16_000)
+    with pytest.raises(LookupError, match="mine"):
+        run([tmp_path], tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=reading)
+
+
+def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:
+    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
+    with pytest.raises(SettingError, match="top of a module"):
+        run([many], tmp_path / "s", policy, jobs=2)
+    with ProcessPoolExecutor(1) as pool, pytest.raises(SettingError, match="top of a module"):
+        run([many], tmp_path / "s", policy, executor=pool)
+    with ThreadPoolExecutor(1) as threads:
+        assert run([many], tmp_path / "s", policy, executor=threads).snippets == 13
