@@ -24,7 +24,7 @@ import soundfile
 
 from deident.audit import audit_store
 from deident.codec import read
-from deident.secret import Key
+from deident.keys import Key
 from deident.store import Linkage, Sealed
 
 ROOT = Path(__file__).parents[1]

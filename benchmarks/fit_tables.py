@@ -1,6 +1,6 @@
 """Fit the tables of average speech that the vocoder brings everyone to.
 
-    DEIDENT_SPEECH=... python -m benchmarks.fit_tables > deident/disguise/vocoder_tables.py
+    DEIDENT_SPEECH=... python -m benchmarks.fit_tables > deident/disguise/vocoder/tables.py
 
 Reads the snippets of the role `dev_train` in `verify/` (LibriSpeech, CC BY 4.0) and writes only averages over
 all of their speakers: no recording, and no one speaker, can be had from them."""
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from deident.disguise import vocoder_erase as erase
-from deident.disguise.vocoder import CEPSTRUM, TRACKER, Vocoder
+from deident.disguise.vocoder import normalisation as erase
+from deident.disguise.vocoder.synthesis import CEPSTRUM, TRACKER, Vocoder
 
 SOUNDS, ORDER, ROUNDS = 32, 16, 5
 

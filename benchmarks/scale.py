@@ -139,7 +139,7 @@ def _warm(recording: str, policy: Any) -> None:
 
 
 def _run(recordings: list[str], store: str, policy: Any, jobs: int, executor: Any) -> Any:
-    from deident.batch import run
+    from deident.runs.run import run
 
     summary = run(recordings, store, policy, jobs=jobs, executor=executor)
     assert summary.fine or summary.states["dropped"]

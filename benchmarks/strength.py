@@ -20,11 +20,11 @@ import numpy as np
 
 from benchmarks.peers import pyworld
 from deident.audio import RATE, Audio
+from deident.disguise.naming import disguise_named
 from deident.evaluation.cache import Cache
 from deident.evaluation.command import Progress
 from deident.evaluation.corpus import Corpus, Utterance
 from deident.evaluation.layouts import read_corpus
-from deident.evaluation.naming import disguise_named
 from deident.evaluation.report import COLUMNS
 from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import synthetic_corpus

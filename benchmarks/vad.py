@@ -16,8 +16,8 @@ import numpy as np
 
 from deident.audio import RATE, mask_of
 from deident.codec import read
-from deident.sources import read_segments
-from deident.vad import Speech, find_speech
+from deident.datasets.recordings import read_segments
+from deident.segmentation.vad import Speech, find_speech
 
 RESULT = Path(__file__).parent / "results" / "vad.json"
 

@@ -11,26 +11,26 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audio": "audio",
     "Segment": "segment",
-    "Turn": "turns",
-    "Word": "turns",
-    "Muting": "mute",
-    "Key": "secret",
+    "Turn": "segmentation.turns",
+    "Word": "segmentation.turns",
+    "Muting": "segmentation.mute",
+    "Key": "keys",
     "DISGUISES": "disguise",
     "Chain": "disguise",
     "Disguise": "disguise",
     "Policy": "policy",
-    "Speech": "vad",
-    "Cutting": "snippets",
+    "Speech": "segmentation.vad",
+    "Cutting": "segmentation.cutting",
     "Snippet": "pipeline",
     "Tally": "pipeline",
-    "Recording": "sources",
-    "Summary": "batch",
-    "Outcome": "work",
+    "Recording": "recording",
+    "Summary": "runs.run",
+    "Outcome": "runs.worker",
     "read": "codec",
-    "find_speech": "vad",
-    "cut": "snippets",
+    "find_speech": "segmentation.vad",
+    "cut": "segmentation.cutting",
     "deidentify": "pipeline",
-    "run": "batch",
+    "run": "runs.run",
     "scan": "scanners",
     "DeidentError": "errors",
     "RecordingError": "errors",
@@ -44,8 +44,6 @@ __all__ = sorted(_HOMES)
 
 if TYPE_CHECKING:
     from deident.audio import Audio as Audio
-    from deident.batch import Summary as Summary
-    from deident.batch import run as run
     from deident.codec import read as read
     from deident.disguise import DISGUISES as DISGUISES
     from deident.disguise import Chain as Chain
@@ -56,22 +54,24 @@ if TYPE_CHECKING:
     from deident.errors import RecordingError as RecordingError
     from deident.errors import SettingError as SettingError
     from deident.errors import StoreError as StoreError
-    from deident.mute import Muting as Muting
+    from deident.keys import Key as Key
     from deident.pipeline import Snippet as Snippet
     from deident.pipeline import Tally as Tally
     from deident.pipeline import deidentify as deidentify
     from deident.policy import Policy as Policy
+    from deident.recording import Recording as Recording
+    from deident.runs.run import Summary as Summary
+    from deident.runs.run import run as run
+    from deident.runs.worker import Outcome as Outcome
     from deident.scanners import scan as scan
-    from deident.secret import Key as Key
     from deident.segment import Segment as Segment
-    from deident.snippets import Cutting as Cutting
-    from deident.snippets import cut as cut
-    from deident.sources import Recording as Recording
-    from deident.turns import Turn as Turn
-    from deident.turns import Word as Word
-    from deident.vad import Speech as Speech
-    from deident.vad import find_speech as find_speech
-    from deident.work import Outcome as Outcome
+    from deident.segmentation.cutting import Cutting as Cutting
+    from deident.segmentation.cutting import cut as cut
+    from deident.segmentation.mute import Muting as Muting
+    from deident.segmentation.turns import Turn as Turn
+    from deident.segmentation.turns import Word as Word
+    from deident.segmentation.vad import Speech as Speech
+    from deident.segmentation.vad import find_speech as find_speech
 
 
 def __getattr__(name: str) -> object:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment, at_work_rate
-from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
-from deident.disguise.base import apply_all
-from deident.draws import Draws, Piece
+from deident.disguise.base import apply_all, renewed
 from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
 from deident.errors import RecordingError, SettingError
-from deident.mute import Mute
+from deident.keys import Key, check_key, fresh_name, fresh_rng
 from deident.policy import Policy
-from deident.secret import Key, check_key
-from deident.snippets import Reason, cut
-from deident.threads import each_on_one_thread
-from deident.turns import Turn, Word, check_places, said
+from deident.process import each_on_one_thread
+from deident.segmentation.cutting import Reason, cut
+from deident.segmentation.mute import Mute
+from deident.segmentation.streaming import Chapter, Chapters, chapters_of, finding, hold_of
+from deident.segmentation.turns import Guide, Turn, Word, check_places, mixed, said
 
 EDGE = RATE // 100  # samples over which a piece begins and ends before its disguise
 TOGETHER = 60 * RATE  # samples that are disguised in one go: about as many as a chapter has
@@ -115,6 +115,64 @@ class Tally:
             self.lengths[step] = self.lengths.get(step, 0) + count
         for reason, seconds in other.dropped_seconds.items():
             self.drop(reason, seconds)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A snippet before its disguise. `mark` is what its randomness and its name follow from in a repeatable run: its
+    talker, its number, all sound up to its chapter's end, and its place; words have places in the piece."""
+
+    audio: Audio
+    talker: int
+    mark: tuple[int | bytes, ...]
+    opening: bytes
+    turn: Turn | None = None
+    text: str | None = None
+    words: tuple[Word, ...] = ()
+
+
+class Draws:
+    """Voices, dither and names: from the operating system, or from the key where that was asked for."""
+
+    def __init__(
+        self, policy: Policy, key: Key | None, speaker: str | None, turns: Sequence[Turn] = ()
+    ) -> None:
+        if key is None and (policy.repeatable or policy.scope == "speaker"):
+            raise SettingError(
+                "a repeatable run and scope=speaker need a key: make one with `deident keygen`"
+            )
+        known = bool(turns) and all(turn.speaker is not None for turn in turns)
+        if policy.scope == "speaker" and speaker is None and not known:
+            raise RecordingError(
+                "scope=speaker needs to know who speaks in this recording: say so in a table's column speaker",
+                "no-speaker",
+            )
+        self._policy = policy
+        self._key = key.subkey("run", policy.fingerprint()) if key and policy.repeatable else None
+        self._speakers = key if policy.scope == "speaker" else None
+        self._speaker = speaker
+        self._held: dict[str | int, Any] = {}
+
+    def voice(self, piece: Piece) -> Any:
+        disguise = self._policy.disguise
+        if self._policy.scope == "snippet":
+            return disguise.draw(self.rng("voice", *piece.mark))
+        talker: str | int = piece.talker
+        if self._speakers is not None:
+            talker = (piece.turn and piece.turn.speaker) or self._speaker or ""
+        if talker not in self._held:
+            if self._speakers is not None:
+                rng = self._speakers.subkey("speaker", talker).rng("voice")
+            else:
+                rng = self.rng("voice", piece.talker, piece.opening)
+            self._held[talker] = disguise.draw(rng)
+        return renewed(disguise, self._held[talker], self.rng("noise", *piece.mark))
+
+    def rng(self, purpose: str, *parts: int | bytes) -> np.random.Generator:
+        return self._key.rng(purpose, *parts) if self._key else fresh_rng()
+
+    def name(self, piece: Piece) -> str:
+        return self._key.pseudonym("name", *piece.mark) if self._key else fresh_name()
 
 
 def deidentify(
@@ -222,6 +280,41 @@ def _pieces(
     if not decoding.partial:
         for chapters in talkers:
             chapters.check()
+
+
+def talkers_of(
+    decoding: codec.Decoding,
+    policy: Policy,
+    segments: Sequence[Segment] | None,
+    turns: Sequence[Turn],
+    mute: Mute,
+) -> list[Chapters]:
+    """A row of chapters for each talker, with the turns of its channel."""
+    if turns and segments is not None:
+        raise SettingError("expected segments or turns, which are segments too; got both")
+    if decoding.talkers > 1 and any(turn.channel is None for turn in turns):
+        raise RecordingError(
+            "the channels are split, and a turn has no channel: give each one, or mix the channels",
+            "no-channel",
+        )
+    talkers = []
+    for talker in range(decoding.talkers):
+        channel = talker if policy.channels == "split" else policy.channels
+        own: Sequence[Turn] = [
+            turn if "text" in policy.carry else replace(turn, text=None)
+            for turn in turns
+            if channel == "mix" or turn.channel in (None, channel)
+        ]
+        if channel == "mix":
+            own = mixed(own)
+        guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
+        bounds = guide.bounds if own else [] if turns else segments
+        chapters = Chapters(
+            finding(policy.speech, policy.finder, bounds, mute), talker, hold_of(policy.speech), mute, guide
+        )
+        chapters.told = max((segment.start for segment in bounds or ()), default=0)
+        talkers.append(chapters)
+    return talkers
 
 
 def places_of(

@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deident.disguise import DISGUISES, Chain, Disguise, Method
-from deident.disguise.base import check_disguise
+from deident.disguise.base import Scope, check_disguise
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError, all_of, kind_of, truth
-from deident.mute import Muting
-from deident.snippets import Cutting
-from deident.turns import CARRIED
-from deident.vad import Finder, Speech
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.mute import Muting
+from deident.segmentation.turns import CARRIED
+from deident.segmentation.vad import Finder, Speech
 
-Scope = Literal["snippet", "recording", "speaker"]
 Channels = int | Literal["mix", "split"]
 POLICY_VERSION = 1
 
@@ -180,22 +179,21 @@ class Policy:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def disguise_named(name: str, **settings: Any) -> Disguise[Any]:
-    """A disguise by its name in `DISGUISES`, with some of its settings. Raises `SettingError`."""
+def _disguise_from(value: Any) -> Disguise[Any]:
+    if isinstance(value, str):
+        return _method_named(value, {})
+    if isinstance(value, Mapping) and isinstance(value.get("method"), str):
+        return _method_named(value["method"], {k: v for k, v in value.items() if k != "method"})
+    if isinstance(value, list | tuple) and value:
+        return Chain(tuple(_disguise_from(part) for part in value))
+    raise SettingError('expected disguise as a name, a table with "method", or a list of those')
+
+
+def _method_named(name: str, settings: Mapping[str, Any]) -> Disguise[Any]:
     if name not in DISGUISES:
         raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}")
     disguise: Disguise[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
     return disguise
-
-
-def _disguise_from(value: Any) -> Disguise[Any]:
-    if isinstance(value, str):
-        return disguise_named(value)
-    if isinstance(value, Mapping) and isinstance(value.get("method"), str):
-        return disguise_named(value["method"], **{k: v for k, v in value.items() if k != "method"})
-    if isinstance(value, list | tuple) and value:
-        return Chain(tuple(_disguise_from(part) for part in value))
-    raise SettingError('expected disguise as a name, a table with "method", or a list of those')
 
 
 def _disguise_to(disguise: Disguise[Any]) -> Any:

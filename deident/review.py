@@ -19,9 +19,10 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
+from deident.datasets.label_studio import tasks
 from deident.errors import SettingError, StoreError
-from deident.pages import data_slot
-from deident.secret import Key
+from deident.keys import Key
+from deident.pages.page import data_slot
 from deident.store import Disk, Link, Linkage, Sealed, Store
 from deident.store.disk import plain_errors
 
@@ -198,7 +199,7 @@ def _write_batch(store: Store, batch: Batch, round_name: str, place: Path, disk:
         _write(place / fresh, data, disk)
     files = [fresh for _, fresh in batch.names]
     _write(place / "index.html", page(files, f"{round_name} {batch.reviewer}").encode(), disk)
-    _write(place / "tasks.json", label_studio(files).encode(), disk)
+    _write(place / "tasks.json", tasks(files).encode(), disk)
 
 
 def _write(path: Path, data: bytes, disk: Disk) -> None:
@@ -207,20 +208,8 @@ def _write(path: Path, data: bytes, disk: Disk) -> None:
 
 def page(files: Sequence[str], title: str) -> str:
     """A page that plays the files beside it and saves what is said of them as JSON; needs no network."""
-    text = resources.files("deident").joinpath(PAGE).read_text(encoding="utf-8")
+    text = resources.files("deident.pages").joinpath(PAGE).read_text(encoding="utf-8")
     return text.replace("{{DATA}}", data_slot({"title": title, "files": list(files)}))
-
-
-def label_studio(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
-    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage.
-
-    facts : what else each task shows."""
-    known = facts or [{}] * len(files)
-    tasks = [
-        {"data": {**fact, "audio": f"/data/local-files/?d={name}"}}
-        for name, fact in zip(files, known, strict=True)
-    ]
-    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
 
 
 def _pack(folder: Path, disk: Disk) -> None:

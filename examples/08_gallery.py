@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import deident
-from deident.pages import write_page
-from deident.preview import Part, preview
+from deident.pages.page import write_page
+from deident.pages.preview import Part, preview
 
 RECORDINGS = Path(__file__).parent / "recordings"
 

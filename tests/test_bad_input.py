@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from deident.batch import run
 from deident.policy import Policy
-from deident.work import Outcome
+from deident.runs.run import run
+from deident.runs.worker import Outcome
 from tests.methods import Sine
 
 GOOD = "good.mp3"

@@ -19,16 +19,16 @@ import soundfile
 
 from deident.audio import Segment
 from deident.audit import AuditError, audit_store
-from deident.batch import dry_run, run
 from deident.codec import ENCODERS, read
 from deident.errors import SettingError
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
-from deident.snippets import Cutting
-from deident.sources import Recording
+from deident.recording import Recording
+from deident.runs.run import dry_run, run
+from deident.runs.worker import Outcome
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.turns import Turn
 from deident.store.proof import audit_linkage
-from deident.turns import Turn
-from deident.work import Outcome
 from tests.methods import Deadly, Failing, Sine, frequency
 
 KEY = Key(bytes(32))

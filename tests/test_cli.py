@@ -14,12 +14,12 @@ import pytest
 
 from deident.cli import COMMANDS
 from deident.cli import progress as progress_module
-from deident.commits import pseudonym
+from deident.keys import Key
 from deident.pipeline import Tally
-from deident.secret import Key
-from deident.sources import Recording
+from deident.recording import Recording
+from deident.runs.commit import pseudonym
+from deident.runs.worker import Outcome
 from deident.store import Store
-from deident.work import Outcome
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., CompletedProcess[str]]

@@ -14,15 +14,15 @@ import pytest
 import soundfile
 
 from deident.audit import audit_store
-from deident.batch import run
 from deident.cli import main
 from deident.codec import read
 from deident.errors import SettingError, StoreError
+from deident.keys import Key
 from deident.policy import Policy
-from deident.pools import CHUNK_BYTES, CHUNK_RECORDINGS, _chunks
-from deident.secret import Key
-from deident.sources import Recording
-from deident.work import Outcome
+from deident.recording import Recording
+from deident.runs.local import CHUNK_BYTES, CHUNK_RECORDINGS, _chunks
+from deident.runs.run import run
+from deident.runs.worker import Outcome
 from tests.methods import Sine
 
 distributed = pytest.importorskip("distributed")
@@ -59,7 +59,7 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deident.pools.CHUNK_RECORDINGS", 1)
+    monkeypatch.setattr("deident.runs.local.CHUNK_RECORDINGS", 1)
 
 
 def snippets(store: Path) -> dict[str, bytes]:
@@ -181,7 +181,7 @@ def test_a_cluster_reads_and_writes_places_with_a_uri(
     memory = pytest.importorskip("fsspec").filesystem("memory")
     for path in many.iterdir():
         memory.pipe_file(f"/canary-bucket/{path.name}", path.read_bytes())
-    monkeypatch.setattr("deident.cluster.Releaser.window", 4)
+    monkeypatch.setattr("deident.runs.dask.Releaser.window", 4)
     here = run([many], tmp_path / "here", POLICY, key=KEY, jobs=1)
     seen: list[bytes] = []
     there = run(
@@ -205,7 +205,7 @@ def test_a_cluster_reads_and_writes_places_with_a_uri(
 def test_without_the_package_its_extra_is_named(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "deident.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "deident.runs.dask", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["run", str(many), "--out", str(tmp_path / "s"), "--dask", "local"]) == 2
     assert "deident[dask]" in capsys.readouterr().err

@@ -16,12 +16,12 @@ import pytest
 import soundfile
 
 from deident.audit import audit_store
-from deident.batch import run
 from deident.codec import read
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
-from deident.sources import Recording
-from deident.work import Outcome
+from deident.recording import Recording
+from deident.runs.run import run
+from deident.runs.worker import Outcome
 from tests.methods import Deadly, Sine
 
 distributed = pytest.importorskip("distributed")
@@ -59,7 +59,7 @@ def client() -> Iterator[Any]:
 def test_a_worker_killed_in_the_middle_changes_nothing(
     kind: str, many: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deident.pools.CHUNK_RECORDINGS", 2)
+    monkeypatch.setattr("deident.runs.local.CHUNK_RECORDINGS", 2)
     out = str(tmp_path / "there") if kind == "folder" else f"file://{tmp_path}/there"
     pids = list(client.run(os.getpid).values())
     seen: list[Outcome] = []

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import deident
-from deident.batch import Summary
 from deident.cli import COMMANDS, parser_of
 from deident.codec.problems import CODES
-from deident.work import STATES
+from deident.runs.run import Summary
+from deident.runs.worker import STATES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

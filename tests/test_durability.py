@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deident.batch import run
 from deident.errors import StoreError
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
+from deident.runs.run import run
 from deident.store import Disk, Link, Linkage, Store
 from deident.store.disk import plain_errors
 from deident.store.ledger import Ledger

@@ -10,12 +10,12 @@ from subprocess import CompletedProcess
 import pytest
 
 from deident.audit import audit_store
-from deident.batch import run
 from deident.cli import main
 from deident.errors import KeyMaterialError, SettingError, StoreError
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
-from deident.sources import Recording
+from deident.recording import Recording
+from deident.runs.run import run
 from deident.store import Link, Linkage, today
 from tests.methods import Sine
 

@@ -13,14 +13,15 @@ import pytest
 from deident.audio import RATE, Audio
 from deident.cli import main
 from deident.disguise import DISGUISES, Chain
+from deident.disguise.base import Scoped
 from deident.disguise.mcadams import McAdams
+from deident.disguise.naming import disguise_named
 from deident.errors import SettingError
 from deident.evaluation import gates, metrics
 from deident.evaluation.cache import Cache, fingerprint
 from deident.evaluation.copies import (
     Batch,
     Heard,
-    Scoped,
     Statistics,
     Undisguised,
     disguise,
@@ -30,7 +31,6 @@ from deident.evaluation.copies import (
 from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
 from deident.evaluation.features import FAMILIES, frames_of, statistics
 from deident.evaluation.inversion import undo
-from deident.evaluation.naming import disguise_named
 from deident.evaluation.report import COLUMNS, Report
 from deident.evaluation.report_html import write
 from deident.evaluation.run import Settings, Tools, evaluate

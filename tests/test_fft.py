@@ -77,5 +77,5 @@ def test_wrong_numbers_are_not_taken() -> None:
 
 
 def test_a_run_loads_no_more_of_scipy_than_that() -> None:
-    load = "import sys, deident.pipeline, deident.batch, deident.cli.run as cli\n"
+    load = "import sys, deident.pipeline, deident.runs.run, deident.cli.run as cli\n"
     python(load + "cli._disguise(['psola', 'mcadams:alpha=0.8..0.9'])\nassert 'scipy.fft' not in sys.modules")

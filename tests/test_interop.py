@@ -10,18 +10,19 @@ import pytest
 import soundfile
 
 from deident.audio import RATE, Segment
-from deident.batch import run
 from deident.cli import main
 from deident.cli.export import FORMATS as NAMED
 from deident.codec import read
+from deident.datasets import FORMATS, Item, export, kaldi, lhotse, nemo, read_items
+from deident.datasets.huggingface import MapBatch
+from deident.datasets.recordings import read_table
 from deident.errors import SettingError, StoreError
 from deident.evaluation.layouts import read_corpus
-from deident.interop import FORMATS, Item, export, kaldi, lhotse, nemo, read_items
-from deident.interop.huggingface import MapBatch
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
-from deident.sources import Recording, read_table
-from deident.turns import OPEN, Word, is_all_of
+from deident.recording import Recording
+from deident.runs.run import run
+from deident.segmentation.turns import OPEN, Word, is_all_of
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -280,7 +281,7 @@ def test_a_voiceprivacy_folder_is_one_command(
 
 
 def test_ids_that_could_go_elsewhere_are_refused(store: Path) -> None:
-    from deident.interop.items import with_ids
+    from deident.datasets.items import with_ids
     from deident.store import Link
 
     def link(*ids: str) -> Link:
@@ -432,7 +433,7 @@ def test_a_speaker_is_never_a_label(folder: Path, tmp_path: Path) -> None:
 
 
 def test_webdataset_samples_have_one_stem(store: Path, tmp_path: Path) -> None:
-    from deident.interop import webdataset
+    from deident.datasets import webdataset
 
     assert webdataset.write(read_items(store), tmp_path / "w", shard=3) == 4
     shards = sorted(p.name for p in (tmp_path / "w").iterdir())

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from deident.audio import RATE
-from deident.interop import Item, export, read_items
-from deident.interop.huggingface import MapBatch
+from deident.datasets import Item, export, read_items
+from deident.datasets.huggingface import MapBatch
 from deident.policy import Policy
 from tests.methods import Sine
 from tests.test_interop import folder, spread, store  # noqa: F401  fixtures
@@ -81,7 +81,7 @@ def test_nemo_entries_fit_their_files(items: list[Item], tmp_path: Path) -> None
 @pytest.mark.filterwarnings("ignore")
 def test_datasets_opens_parquet(items: list[Item], tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    from deident.interop import huggingface
+    from deident.datasets import huggingface
 
     huggingface.write(items, tmp_path / "p", shard=3)
     huggingface.write(items, tmp_path / "q", shard=3)
@@ -124,7 +124,7 @@ def test_datasets_maps_in_batches(folder: Path, tmp_path: Path) -> None:  # noqa
 @pytest.mark.filterwarnings("ignore")
 def test_webdataset_opens_shards(items: list[Item], tmp_path: Path) -> None:
     webdataset = loader("webdataset")
-    from deident.interop.webdataset import write
+    from deident.datasets.webdataset import write
 
     write(items, tmp_path / "w", shard=3)
     shards = sorted(str(p) for p in (tmp_path / "w").iterdir())

@@ -10,20 +10,20 @@ import pytest
 import soundfile
 
 from deident.audio import RATE, Audio, Segment, mask_of
-from deident.batch import dry_run, run
-from deident.chapters import CHAPTER
 from deident.codec import read
+from deident.datasets.annotations import Note, read_notes, with_mutes, with_words
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
-from deident.mute import TONE_HZ, Mute, Muting
-from deident.notes import Note, read_notes, with_mutes, with_words
+from deident.keys import Key
 from deident.pipeline import EDGE, Snippet, Tally, deidentify, plan
 from deident.policy import Policy
-from deident.secret import Key
-from deident.snippets import Cutting
-from deident.sources import Recording
-from deident.turns import Turn, Word
-from deident.vad import find_speech
+from deident.recording import Recording
+from deident.runs.run import dry_run, run
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.mute import TONE_HZ, Mute, Muting
+from deident.segmentation.streaming import CHAPTER
+from deident.segmentation.turns import Turn, Word
+from deident.segmentation.vad import find_speech
 from tests.methods import Anew, Sine, frequency
 
 KEY = Key(bytes(32))
@@ -83,7 +83,9 @@ def test_at_any_rate_nothing_comes_through_the_filter(reading: Audio) -> None:
 
 
 def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deident.chapters.without_hum", lambda samples: samples)  # the reading hums
+    monkeypatch.setattr(
+        "deident.segmentation.streaming.without_hum", lambda samples: samples
+    )  # the reading hums
     monkeypatch.setattr("deident.pipeline.EDGE", 0)  # pieces are found by their sound
     long = Audio(np.tile(reading.mono, 9), RATE)
     assert len(long) > 2 * CHAPTER

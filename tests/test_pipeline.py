@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio, Segment
-from deident.chapters import CHAPTER, Chapters
 from deident.codec import read
 from deident.disguise import Chain
-from deident.disguise.vocoder import Vocoder
+from deident.disguise.vocoder.synthesis import Vocoder
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
+from deident.keys import Key
 from deident.pipeline import Snippet, Tally, deidentify
 from deident.policy import Policy
-from deident.secret import Key
-from deident.snippets import Cutting
-from deident.turns import Turn
-from deident.vad import find_speech
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.streaming import CHAPTER, Chapters
+from deident.segmentation.turns import Turn
+from deident.segmentation.vad import find_speech
 from tests.methods import Anew, Pair, Sine, Through, Together, frequency
 from tests.voices import speech
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from deident.disguise import Chain
+from deident.disguise.naming import disguise_named
 from deident.errors import SettingError
-from deident.policy import Policy, disguise_named
-from deident.snippets import Cutting
-from deident.vad import Speech
+from deident.policy import Policy
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.vad import Speech
 
 
 def test_toml_says_the_same_as_python(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_toml_says_the_same_as_python(tmp_path: Path) -> None:
     )
     policy = Policy.from_toml(file)
     assert policy == Policy(
-        disguise=disguise_named("mcadams", alpha=(0.6, 0.8)),
+        disguise=disguise_named("mcadams:alpha=0.6..0.8"),
         scope="recording",
         channels="split",
         max_per_recording=3,
@@ -58,7 +59,7 @@ def test_the_fingerprint_changes_with_every_setting() -> None:
         dataclasses.replace(base, speech=Speech(gate_db=11)),
         dataclasses.replace(base, cutting=Cutting(max_seconds=9)),
         dataclasses.replace(base, disguise=disguise_named("mcadams")),
-        dataclasses.replace(base, disguise=disguise_named("mcadams", alpha=(0.5, 0.8))),
+        dataclasses.replace(base, disguise=disguise_named("mcadams:alpha=0.5..0.8")),
     ]
     prints = {policy.fingerprint() for policy in (base, *changed)}
     assert len(prints) == len(changed) + 1

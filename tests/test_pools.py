@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from deident import pools
-from deident.batch import run
 from deident.codec import read
 from deident.errors import SettingError
+from deident.keys import Key
 from deident.policy import Policy
-from deident.pools import outcomes
-from deident.secret import Key
-from deident.sources import Recording
+from deident.recording import Recording
+from deident.runs import local as pools
+from deident.runs.local import outcomes
+from deident.runs.run import run
 from tests.methods import Deadly, Sine
 
 KEY = Key(bytes(32))

@@ -14,13 +14,13 @@ import pytest
 
 import deident
 from deident import Cutting, Policy, SettingError, StoreError
-from deident import preview as preview_module
 from deident.cli import main
 from deident.dsp.hum import without_hum
-from deident.mute import Muting
-from deident.pages import data_slot, write_page
+from deident.pages import preview as preview_module
+from deident.pages.page import data_slot, write_page
+from deident.pages.preview import Part, preview
 from deident.pipeline import plan
-from deident.preview import Part, preview
+from deident.segmentation.mute import Muting
 from tests.browser import Page
 from tests.test_layers import PACKAGE
 

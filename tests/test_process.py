@@ -23,7 +23,7 @@ def start(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 POOL = """
 import multiprocessing, sys, time
-from deident.pools import _pool
+from deident.runs.local import _pool
 if __name__ == "__main__":
     with _pool(2) as pool:
         tasks = [pool.submit(time.sleep, 60) for _ in range(4)]

@@ -96,7 +96,7 @@ def test_commands_in_the_documentation_run(
 ) -> None:
     """Without --jobs, all in this process: one for each of a hundred would be a minute of importing."""
     monkeypatch.chdir(checkout)
-    monkeypatch.setattr("deident.pools.available_cores", lambda: 1)
+    monkeypatch.setattr("deident.runs.local.available_cores", lambda: 1)
     for line in "\n".join(blocks(page, "sh")).splitlines():
         command = line.split("  #")[0].strip()
         if not command.startswith("deident "):
@@ -118,8 +118,8 @@ def test_settings_show_every_default() -> None:
     import tomllib
 
     from deident.policy import Policy
-    from deident.snippets import Cutting
-    from deident.vad import Speech
+    from deident.segmentation.cutting import Cutting
+    from deident.segmentation.vad import Speech
 
     shown = tomllib.loads(blocks(ROOT / "docs" / "settings.md", "toml")[0])
     for kind, table in ((Speech, shown["speech"]), (Cutting, shown["cutting"])):

@@ -12,23 +12,24 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from deident import remote
+from deident import uris as remote
 from deident.audio import RATE, Segment
 from deident.audit import audit_store
-from deident.batch import dry_run, run
 from deident.cli import main
 from deident.codec import encode_wav, read
+from deident.datasets.items import read_items
+from deident.datasets.recordings import expand, read_table
 from deident.errors import ExtraMissingError, KeyMaterialError, RecordingError, SettingError, StoreError
-from deident.interop.items import read_items
+from deident.keys import Key, fresh_name
 from deident.policy import Policy
-from deident.remote import Folder
-from deident.secret import Key, fresh_name
-from deident.sources import Recording, expand, read_table
+from deident.recording import Recording
+from deident.runs.run import dry_run, run
+from deident.segmentation.turns import Turn
 from deident.store import Entry, Linkage, Staged, audit_linkage
 from deident.store import remote as remote_module
 from deident.store.lease import Lease
 from deident.store.remote import RemoteSpool, RemoteStore
-from deident.turns import Turn
+from deident.uris import Folder
 from tests.methods import Sine
 
 fsspec = pytest.importorskip("fsspec")

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from deident.audit import inspect
-from deident.batch import run
 from deident.cli import main
 from deident.errors import SettingError
+from deident.keys import Key
 from deident.policy import Policy
+from deident.recording import Recording
 from deident.review import Programme, deal, marks, page
-from deident.secret import Key
-from deident.sources import Recording
+from deident.runs.run import run
 from deident.store import Disk, Link, Linkage, Sealed
 from tests.methods import Sine
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from deident.audit import AuditReport, Problem
-from deident.batch import Summary
 from deident.cli import main
+from deident.pages.run_report import page
 from deident.policy import Policy
-from deident.run_report import page
+from deident.runs.run import Summary
 from tests.browser import Page
 
 CLEAN = AuditReport(3, 6.0, ())

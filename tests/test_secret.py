@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deident.errors import KeyMaterialError
-from deident.secret import Key, fresh_name, fresh_rng
-from deident.stream import stream
+from deident.keys import Key, fresh_name, fresh_rng, stream
 
 KEY = Key(bytes(range(32)))
 PARTS = st.lists(st.one_of(st.text(), st.integers(), st.binary()), max_size=4)

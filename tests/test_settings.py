@@ -7,14 +7,14 @@ import pytest
 import soundfile
 
 from deident.audio import RATE, Audio, Segment
-from deident.batch import dry_run
 from deident.codec import read
 from deident.disguise import Chain
 from deident.pipeline import Tally, deidentify
 from deident.policy import Policy
-from deident.snippets import Cutting
-from deident.turns import Turn, Word
-from deident.vad import Speech, find_speech
+from deident.runs.run import dry_run
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.turns import Turn, Word
+from deident.segmentation.vad import Speech, find_speech
 from tests.methods import Anew, Sine, Through
 from tests.voices import speech
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from deident.audio import Segment
-from deident.batch import run
 from deident.codec import read
+from deident.datasets.recordings import expand, read_segments, read_table, with_segments
 from deident.errors import SettingError
 from deident.pipeline import deidentify
 from deident.policy import Policy
-from deident.sources import Recording, expand, read_segments, read_table, with_segments
+from deident.recording import Recording
+from deident.runs.run import run
 from tests.methods import Sine
 
 

@@ -16,7 +16,7 @@ import pytest
 from deident.audit import audit_store
 from deident.codec import encode_wav
 from deident.errors import KeyMaterialError, StoreError
-from deident.secret import Key, fresh_name
+from deident.keys import Key, fresh_name
 from deident.store import Disk, Entry, Staged, Store, new_spool
 from deident.store import store as store_module
 from deident.store.ledger import Ledger

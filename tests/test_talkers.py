@@ -7,14 +7,14 @@ import pytest
 import soundfile
 
 from deident.audio import RATE, Audio, Segment
-from deident.batch import run
+from deident.datasets.annotations import Note, with_words
 from deident.errors import RecordingError
-from deident.notes import Note, with_words
+from deident.keys import Key
 from deident.pipeline import Snippet, deidentify
 from deident.policy import Policy
-from deident.secret import Key
-from deident.sources import Recording
-from deident.turns import Turn, Word, apart, mixed, said
+from deident.recording import Recording
+from deident.runs.run import run
+from deident.segmentation.turns import Turn, Word, apart, mixed, said
 from tests.methods import Sine, frequency
 from tests.voices import speech
 

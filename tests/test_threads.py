@@ -9,7 +9,7 @@ from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES
 from deident.pipeline import deidentify
 from deident.policy import Policy
-from deident.threads import each_on_one_thread, one_thread
+from deident.process import each_on_one_thread, one_thread
 from tests.methods import Sine
 from tests.voices import speech
 

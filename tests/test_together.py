@@ -13,7 +13,7 @@ import pytest
 from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES, Chain, Method
 from deident.disguise.base import apply_all
-from deident.disguise.vocoder import Vocoder, VocoderVoice
+from deident.disguise.vocoder.synthesis import Vocoder, VocoderVoice
 from deident.dsp.joined import Joined
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Stft

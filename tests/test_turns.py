@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deident.audio import RATE, Audio, Segment
+from deident.datasets.annotations import Note, with_mutes, with_turns, with_words
 from deident.errors import RecordingError, SettingError
-from deident.notes import Note, with_mutes, with_turns, with_words
+from deident.keys import Key
 from deident.pipeline import Snippet, Tally, deidentify
 from deident.policy import Policy
-from deident.secret import Key
-from deident.snippets import Cutting
-from deident.sources import Recording
-from deident.turns import WHOLE, Turn, Word, apart, read_spelled, said, spelled
+from deident.recording import Recording
+from deident.segmentation.cutting import Cutting
+from deident.segmentation.turns import WHOLE, Turn, Word, apart, read_spelled, said, spelled
 from tests.methods import Sine
 
 KEY = Key(bytes(32))

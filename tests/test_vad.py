@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
 from deident.errors import SettingError
-from deident.snippets import Cutting, cut, split
-from deident.vad import ENERGY_FRAMES, Speech, ask, find_speech, frame_energy_db, join, noise_floor_db
+from deident.segmentation.cutting import Cutting, cut, split
+from deident.segmentation.vad import (
+    ENERGY_FRAMES,
+    Speech,
+    ask,
+    find_speech,
+    frame_energy_db,
+    join,
+    noise_floor_db,
+)
 
 RNG = np.random.default_rng(5)
 

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 from deident.audio import Segment
-from deident.batch import run
 from deident.cli import main
 from deident.codec import read
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
-from deident.sources import Recording
+from deident.recording import Recording
+from deident.runs.run import run
 from tests.methods import Replaced, Sine
 
 KEY = Key(bytes(32))

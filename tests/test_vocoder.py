@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio
-from deident.disguise.vocoder import LEVEL, Vocoder, VocoderVoice
-from deident.disguise.vocoder_erase import (
+from deident.disguise.vocoder.normalisation import (
     Speech,
     covariance_map,
     normalise_means,
@@ -18,7 +17,8 @@ from deident.disguise.vocoder_erase import (
     rewarp,
     tract_ratio,
 )
-from deident.disguise.vocoder_tables import CENTRES, COVARIANCE, MEANS, SPREADS
+from deident.disguise.vocoder.synthesis import LEVEL, Vocoder, VocoderVoice
+from deident.disguise.vocoder.tables import CENTRES, COVARIANCE, MEANS, SPREADS
 from deident.dsp.joined import Joined
 from deident.dsp.level import rms
 from deident.dsp.mel import MelCepstrum

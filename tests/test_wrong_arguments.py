@@ -25,7 +25,7 @@ from deident import (
     Speech,
     Turn,
 )
-from deident.sources import expand
+from deident.datasets.recordings import expand
 
 X = np.zeros(16_000, np.float32)
 S = Segment(0, 9)

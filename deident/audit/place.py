@@ -6,7 +6,7 @@ import os
 
 from deident.audit.remote import RemoteAudit
 from deident.audit.store import AuditReport, StoreAudit
-from deident.remote import is_uri, local_path
+from deident.uris import is_uri, local_path
 
 LONGEST_SECONDS = 600.0  # where no limit is given: nothing longer is called a snippet, or read into memory
 

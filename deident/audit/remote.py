@@ -9,7 +9,7 @@ from deident.audit.manifest import Row, read_rows
 from deident.audit.promise import AuditError
 from deident.audit.store import MANIFEST, PRIVATE, SNIPPET_NAME, AuditReport, StoreAudit
 from deident.errors import StoreError
-from deident.remote import Folder
+from deident.uris import Folder
 
 
 class RemoteAudit(StoreAudit):

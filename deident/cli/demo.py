@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from importlib import resources
     from pathlib import Path
 
-    from deident.batch import run as run_batch
+    from deident.runs.run import run as run_batch
 
     folder = Path(args.out)
     original, store = folder / f"original-{RECORDING}", folder / "store"

@@ -73,8 +73,8 @@ def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
 
 
 def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
-    from deident.remote import location
     from deident.store import today
+    from deident.uris import location
 
     if args.speaker is not None:
         return lambda link: link.speaker == args.speaker

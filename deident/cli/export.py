@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
-    from deident.interop import export, read_items
-    from deident.interop.items import with_ids
+    from deident.datasets import export, read_items
+    from deident.datasets.items import with_ids
 
     check_outside(args.out, args.store)
     items = read_items(args.store)
@@ -55,7 +55,7 @@ def check_kaldi(args: argparse.Namespace) -> None:
     """Before a run: whether its --to-kaldi can work out."""
     from pathlib import Path
 
-    from deident.remote import is_uri
+    from deident.uris import is_uri
 
     if args.keep_ids and not (args.to_kaldi and args.linkage):
         raise SettingError("--keep-ids is for --to-kaldi, and needs a --linkage to know the ids by")
@@ -72,8 +72,8 @@ def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
     from pathlib import Path
 
     from deident.cli.progress import counted
-    from deident.interop import kaldi, read_items
-    from deident.interop.items import with_ids
+    from deident.datasets import kaldi, read_items
+    from deident.datasets.items import with_ids
 
     items = read_items(args.out)
     lists = {}

@@ -6,11 +6,11 @@ import argparse
 import importlib
 
 from deident.errors import SettingError
-from deident.turns import CARRIED
+from deident.segmentation.turns import CARRIED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deident.sources import Recording
+    from deident.recording import Recording
 
 DATA_SETS = ("kaldi", "lhotse", "nemo")
 
@@ -63,8 +63,8 @@ def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 def recordings_of(args: argparse.Namespace) -> list[Recording]:
     """The recordings that the options name, with all that is known of them."""
-    from deident.notes import read_notes, with_mutes, with_turns, with_words
-    from deident.sources import expand, read_table, with_segments
+    from deident.datasets.annotations import read_notes, with_mutes, with_turns, with_words
+    from deident.datasets.recordings import expand, read_table, with_segments
 
     labels = carried_of(args)[1]
     if labels and not any(getattr(args, name) for name in ("table", *DATA_SETS)):
@@ -76,7 +76,7 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
         found += read_table(args.table, labels)
     for name in DATA_SETS:
         if getattr(args, name):
-            found += importlib.import_module(f"deident.interop.{name}").read(getattr(args, name), labels)
+            found += importlib.import_module(f"deident.datasets.{name}").read(getattr(args, name), labels)
     if not found:
         came = "; got folders without any sound file" if args.recordings else ""
         came = "; got a table without rows" if args.table else came

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.secret import Key
+    from deident.keys import Key
 
     Key.fresh().write(args.file)
     print(

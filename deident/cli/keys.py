@@ -9,7 +9,7 @@ from deident.errors import SettingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deident.secret import Key
+    from deident.keys import Key
     from deident.store import Linkage
 
 VARIABLE = "DEIDENT_KEY"
@@ -24,7 +24,7 @@ def add_key_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def key_of(args: argparse.Namespace) -> Key | None:
-    from deident.secret import Key
+    from deident.keys import Key
 
     if args.key_file:
         return Key.read(args.key_file)

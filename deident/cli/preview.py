@@ -54,10 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from deident.cli.progress import counted
-    from deident.notes import read_notes, with_mutes
-    from deident.pages import check_place, write_page
-    from deident.preview import Part, preview
-    from deident.sources import Recording, with_segments
+    from deident.datasets.annotations import read_notes, with_mutes
+    from deident.datasets.recordings import with_segments
+    from deident.pages.page import check_place, write_page
+    from deident.pages.preview import Part, preview
+    from deident.recording import Recording
 
     place = check_place(args.out)
     part = Part(args.start, args.seconds, args.snippets)
@@ -104,8 +105,8 @@ def _policy(args: argparse.Namespace) -> Policy:
 
 def _disguises(args: argparse.Namespace, own: Disguise[Any]) -> dict[str, Disguise[Any]]:
     """By the names in the page; the policy's own comes first where a policy was given."""
-    from deident.evaluation.naming import disguise_named
-    from deident.preview import METHODS
+    from deident.disguise.naming import disguise_named
+    from deident.pages.preview import METHODS
 
     names = args.disguises.split(",") if args.disguises else METHODS
     if len(names) > 8:

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import TextIO
 
-from deident.sources import Recording
-from deident.work import FINE, Outcome
+from deident.recording import Recording
+from deident.runs.worker import FINE, Outcome
 
 BAR = 24
 WIDE = 100  # columns, where the terminal does not tell

@@ -8,15 +8,15 @@ from deident.errors import SettingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from deident.batch import Summary
     from deident.policy import Policy
+    from deident.runs.run import Summary
 
 
 def check_report(args: argparse.Namespace) -> None:
     """Raise `SettingError`, before anything is read, when the page could not be written."""
     if not args.report:
         return
-    from deident.pages import check_place
+    from deident.pages.page import check_place
     from deident.store.proof import is_inside
 
     if args.dry_run:
@@ -33,8 +33,8 @@ def write_report(args: argparse.Namespace, summary: Summary, policy: Policy) -> 
     if not args.report:
         return True
     from deident.audit.place import audit_store
-    from deident.pages import check_place, write_page
-    from deident.run_report import page
+    from deident.pages.page import check_place, write_page
+    from deident.pages.run_report import page
 
     audit = audit_store(args.out, max_seconds=policy.cutting.max_seconds)
     write_page(check_place(args.report), page(summary, policy, audit))

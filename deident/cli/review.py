@@ -6,7 +6,7 @@ import argparse
 
 from deident.cli.keys import add_key_argument, linkage_of
 from deident.errors import SettingError
-from deident.remote import location
+from deident.uris import location
 
 EPILOG = """\
 examples:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _opted_out(path: str) -> list[str]:
-    from deident.sources import text_of
+    from deident.datasets.recordings import text_of
 
     try:
         lines = [line.strip() for line in text_of(path).splitlines() if line.strip()]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from deident.batch import Summary
+    from deident.runs.run import Summary
 
 EPILOG = """\
 examples:
@@ -90,11 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.batch import dry_run
-    from deident.batch import run as run_batch
     from deident.cli.export import check_kaldi, to_kaldi
     from deident.cli.progress import Progress
-    from deident.work import warm_up
+    from deident.runs.run import dry_run
+    from deident.runs.run import run as run_batch
+    from deident.runs.worker import warm_up
 
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
@@ -130,13 +130,13 @@ def _executor(args: argparse.Namespace) -> Any:
     """A context with the cluster of --dask, or with None."""
     from contextlib import nullcontext
 
-    from deident.pools import available_cores
+    from deident.runs.local import available_cores
 
     if not args.dask:
         return nullcontext()
     if args.dask != "local" and args.jobs:
         raise SettingError("--jobs is for this machine: on a cluster, start more workers")
-    from deident.cluster import connected
+    from deident.runs.dask import connected
 
     return connected(args.dask, args.jobs or available_cores())
 
@@ -184,8 +184,8 @@ def policy_of(args: argparse.Namespace) -> Any:
 
 def _disguise(names: Sequence[str]) -> Any:
     from deident.disguise import DISGUISES, Chain
+    from deident.disguise.naming import disguise_named
     from deident.disguise.presets import PRESETS
-    from deident.evaluation.naming import disguise_named
 
     for name in names:
         if name in PRESETS:

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.commits import pseudonym
-    from deident.sources import expand
+    from deident.datasets.recordings import expand
+    from deident.runs.commit import pseudonym
     from deident.store import open_store
 
     with open_store(args.store, key=key_of(args), create=False) as store:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from deident import remote
+from deident import uris as remote
 from deident.codec.problems import RefusedError
 from deident.errors import DeidentError
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,12 @@ import numpy.typing as npt
 from deident.audio import RATE, Audio
 from deident.dsp.level import fade
 from deident.errors import SettingError, between, kind_of
-from deident.secret import fresh_rng
-from deident.threads import one_thread
+from deident.keys import fresh_rng
+from deident.process import one_thread
 
 V = TypeVar("V")
+
+Scope = Literal["snippet", "recording", "speaker"]
 
 
 class Disguise(Protocol[V]):
@@ -92,6 +95,23 @@ class Method(Generic[V]):
             return out
         out = out[: row.size]  # what two roundings of the length took or gave
         return np.concatenate((out, np.zeros(row.size - out.size, dtype=np.float32)))
+
+
+@dataclass(frozen=True)
+class Scoped(Generic[V]):
+    """A disguise with the scope of its voices: how long one is kept."""
+
+    disguise: Disguise[V]
+    scope: Scope
+
+    def draw(self, rng: np.random.Generator) -> V:
+        return self.disguise.draw(rng)
+
+    def renewed(self, voice: V, rng: np.random.Generator) -> V:
+        return renewed(self.disguise, voice, rng)
+
+    def apply(self, audio: Audio, voice: V) -> Audio:
+        return self.disguise.apply(audio, voice)
 
 
 def apply_all(method: Disguise[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:

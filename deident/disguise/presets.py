@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from deident.disguise.base import Disguise
+from deident.disguise.base import Disguise, Scope
 from deident.disguise.psola import Psola
-from deident.disguise.vocoder import Vocoder
+from deident.disguise.vocoder.synthesis import Vocoder
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Preset:
     """A disguise and its scope: what keeps one voice."""
 
     disguise: Disguise[Any]
-    scope: Literal["snippet", "recording", "speaker"]
+    scope: Scope
 
 
 PRESETS = {

@@ -66,9 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print, write. Returns 0, or 3 when a check failed that makes a number untrustworthy."""
+    from deident.disguise.naming import disguise_named
     from deident.evaluation.cache import Cache
     from deident.evaluation.layouts import read_corpus
-    from deident.evaluation.naming import disguise_named
     from deident.evaluation.run import Settings, evaluate
     from deident.evaluation.synthetic import synthetic_corpus
 
@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
 def _tools(args: argparse.Namespace) -> Tools:
     from dataclasses import replace
 
+    from deident.disguise.naming import object_named
     from deident.evaluation.encoders import Equalised
-    from deident.evaluation.naming import object_named
     from deident.evaluation.run import Tools
 
     if args.statistics:

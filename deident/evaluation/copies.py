@@ -22,9 +22,8 @@ from deident.evaluation import features
 from deident.evaluation.cache import Arrays, Cache, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import Frames, frames_of, statistics
-from deident.secret import Key
+from deident.keys import Key
 
-SCOPES = ("snippet", "recording", "speaker")
 TOGETHER = (
     3  # utterances a task: with their copies a few dozen windows of an encoder, which halves its overhead
 )
@@ -35,28 +34,6 @@ def voice_of(utterance: Utterance, scope: str) -> str:
     if scope == "speaker":
         return utterance.speaker
     return utterance.recording or utterance.name if scope == "recording" else utterance.name
-
-
-@dataclass(frozen=True)
-class Scoped:
-    """A disguise whose voice lasts longer than a snippet."""
-
-    disguise: Any
-    scope: str
-
-    @property
-    def fingerprint(self) -> str:
-        return digest(self.scope, fingerprint(self.disguise))
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        return self.disguise.draw(rng)
-
-    def renewed(self, voice: Any, rng: np.random.Generator) -> Any:
-        return renewed(self.disguise, voice, rng)
-
-    def apply(self, audio: Audio, voice: Any) -> Audio:
-        disguised: Audio = self.disguise.apply(audio, voice)
-        return disguised
 
 
 @dataclass(frozen=True)

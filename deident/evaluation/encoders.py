@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from deident.disguise import vocoder_tables
-from deident.disguise.vocoder import CEPSTRUM, LEVEL
+from deident.disguise.vocoder import tables as vocoder_tables
+from deident.disguise.vocoder.synthesis import CEPSTRUM, LEVEL
 from deident.dsp.stft import frame_view
 from deident.errors import ExtraMissingError
 from deident.evaluation.cache import digest, fingerprint, source_digest

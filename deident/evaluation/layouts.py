@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deident import codec, kaldi
+from deident import codec
 from deident.audio import RATE, Audio, Segment
+from deident.datasets import kaldi
 from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus, Utterance
 

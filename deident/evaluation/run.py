@@ -8,14 +8,14 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from deident.disguise.base import Scope
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation.cache import Cache
 from deident.evaluation.copies import (
-    SCOPES,
     Batch,
     Embedding,
     Measure,
@@ -211,8 +211,8 @@ class _Run:
         """Have copies made; what is returned waits for them."""
         plain = isinstance(method, Undisguised)
         scope = getattr(method, "scope", "snippet")
-        if scope not in SCOPES:
-            raise SettingError(f"expected the scope of a disguise to be one of {', '.join(SCOPES)}")
+        if scope not in get_args(Scope):
+            raise SettingError(f"expected the scope of a disguise to be one of {', '.join(get_args(Scope))}")
         copies = {"train": self.how.train_copies, "trial": self.how.runs, "enrol": self.how.runs}
         if plain:
             copies = {"train": 1, "trial": 1}  # undisguised copies are all the same

@@ -8,8 +8,8 @@ import json
 import sys
 
 from deident.errors import RecordingError
-from deident.remote import is_uri, opened
 from deident.scanners import scan
+from deident.uris import is_uri, opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import time
 from typing import ClassVar
 
 from deident.errors import StoreError
-from deident.remote import PRIVATE, Folder
+from deident.uris import PRIVATE, Folder
 
 LEASE_SECONDS = 120.0
 _BEATS = 4  # a lease is renewed so often before it would end

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.disk import Disk
 from deident.store.remembering import Remembering
 from deident.store.sealed import Sealed

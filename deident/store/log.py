@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from deident.errors import StoreError
-from deident.remote import PRIVATE, Folder
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.ledger import Entry, Released, Staged, values
+from deident.uris import PRIVATE, Folder
 
 _NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
 _FETCHED_TOGETHER = 32

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deident.errors import StoreError
-from deident.remote import is_uri
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.disk import Spool
 from deident.store.store import Store, new_spool
+from deident.uris import is_uri
 
 if TYPE_CHECKING:
     from deident.store.remote import Release, RemoteSpool, RemoteStore

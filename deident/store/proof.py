@@ -8,10 +8,10 @@ from pathlib import Path
 
 from deident.audit import Problem
 from deident.errors import StoreError
-from deident.remote import is_uri, local_path
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.linkage import Linkage
 from deident.store.opening import open_store
+from deident.uris import is_uri, local_path
 
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:

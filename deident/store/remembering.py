@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.ledger import Entry, Ledger
 
 

@@ -20,14 +20,14 @@ from typing import Protocol
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import KeyMaterialError, StoreError
-from deident.remote import FORMAT, LEDGER, PART, PRIVATE, Folder
-from deident.secret import KEY_BYTES, Key
+from deident.keys import KEY_BYTES, Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
 from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
 from deident.store.log import Log, Record
 from deident.store.remembering import Remembering
 from deident.store.store import MANIFEST, WINDOW
+from deident.uris import FORMAT, LEDGER, PART, PRIVATE, Folder
 
 STAGING = f"{PRIVATE}/staging"
 OWN_KEY = f"{PRIVATE}/key"

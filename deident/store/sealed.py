@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deident.errors import KeyMaterialError, StoreError
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.disk import PRIVATE_FILE, Disk, plain_errors
 
 NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record

@@ -20,11 +20,11 @@ from pathlib import Path
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import KeyMaterialError, StoreError
-from deident.remote import FORMAT, LEDGER, PRIVATE
-from deident.secret import Key
+from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import Entry, Ledger, Staged
 from deident.store.remembering import Remembering
+from deident.uris import FORMAT, LEDGER, PRIVATE
 
 MANIFEST = "manifest.jsonl"
 SYNCED_TOGETHER = 64  # files open at a time

@@ -12,21 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deident.commits import RELEASED, RELEASED_BEFORE, Commits, pseudonym
+from deident.datasets.recordings import expand
 from deident.errors import SettingError, all_of, kind_of, truth
-from deident.pools import check_not_starting
-from deident.pools import outcomes as outcomes_of
-from deident.pools import releaser as releaser_of
-from deident.secret import check_key
-from deident.sources import Recording, expand
-from deident.work import FINE, STATES, Outcome
+from deident.keys import check_key
+from deident.recording import Recording
+from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
+from deident.runs.local import check_not_starting
+from deident.runs.local import outcomes as outcomes_of
+from deident.runs.local import releaser as releaser_of
+from deident.runs.worker import FINE, STATES, Outcome
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from deident.keys import Key
     from deident.pipeline import Reading
     from deident.policy import Policy
-    from deident.secret import Key
 
 
 @dataclass
@@ -151,8 +152,8 @@ def dry_run(
     """What `run` would release into a new store, without disguising or writing anything.
 
     Takes what `run` takes; lengths and seconds are those before the disguise."""
+    from deident.keys import Key
     from deident.policy import Policy
-    from deident.secret import Key
 
     policy = Policy.given(policy)
     _check(policy, key, jobs, progress, reading)

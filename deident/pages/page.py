@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 
 from deident.errors import SettingError
-from deident.remote import STORE_MARKS
 from deident.store.disk import PRIVATE_FILE, plain_errors
+from deident.uris import STORE_MARKS
 
 SUFFIX = ".html"
 
@@ -70,7 +70,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def _resource(name: str) -> str:
-    return resources.files("deident").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("deident.pages").joinpath(name).read_text(encoding="utf-8")
 
 
 def _policy(text: str) -> str:

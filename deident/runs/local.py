@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError, StoreError
 from deident.process import be_a_worker
-from deident.work import Chunk, Outcome, Result, process, warm_up
+from deident.runs.worker import Chunk, Outcome, Result, process, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from deident.keys import Key
     from deident.pipeline import Reading
     from deident.policy import Policy
-    from deident.secret import Key
-    from deident.sources import Recording
+    from deident.recording import Recording
     from deident.store.remote import Release
 
 
@@ -48,7 +48,7 @@ def outcomes(
     """Every recording's outcome, in any order: see `process`. reading : told of sound that was read, unless the
     processes are somebody else's."""
     if executor is not None and not isinstance(executor, Executor):
-        from deident.cluster import outcomes as clustered
+        from deident.runs.dask import outcomes as clustered
 
         return clustered(executor, partial(_chunks, todo), policy, key, staging)
     if executor is not None:
@@ -79,7 +79,7 @@ def releaser(executor: Executor | Client | None) -> Release | None:
     """What releases the snippets of a store at a URI: the workers of a cluster, or (None) this process."""
     if executor is None or isinstance(executor, Executor):
         return None
-    from deident.cluster import Releaser
+    from deident.runs.dask import Releaser
 
     return Releaser(executor)
 

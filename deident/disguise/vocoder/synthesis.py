@@ -11,7 +11,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, at_work_rate
 from deident.disguise.base import Method, ordered
-from deident.disguise.vocoder_erase import (
+from deident.disguise.vocoder.normalisation import (
     Speech,
     analyse,
     contour,
@@ -22,7 +22,7 @@ from deident.disguise.vocoder_erase import (
     rewarp,
     tract_ratio,
 )
-from deident.disguise.vocoder_tables import SPREADS
+from deident.disguise.vocoder.tables import SPREADS
 from deident.dsp.excitation import add_pulses, fill_with_noise, pulse_shapes, shape_size
 from deident.dsp.joined import Joined
 from deident.dsp.level import bend_peaks
@@ -31,8 +31,7 @@ from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Complexes, Floats, Stft
 from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
 from deident.errors import between
-from deident.secret import KEY_BYTES
-from deident.stream import stream
+from deident.keys import KEY_BYTES, stream
 
 _STFT = Stft(512, 256)  # frames every 8 ms cost a fifth more, and bring the recogniser nothing
 TRACKER = PitchTracker(hop=256)

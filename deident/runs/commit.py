@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deident.remote import location
-from deident.work import Outcome
+from deident.runs.worker import Outcome
+from deident.uris import location
 
 if TYPE_CHECKING:
+    from deident.keys import Key
     from deident.policy import Policy
-    from deident.secret import Key
-    from deident.sources import Recording
+    from deident.recording import Recording
     from deident.store import Entry, Link, Linkage, Store
     from deident.store.remote import RemoteStore
 

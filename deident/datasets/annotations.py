@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deident.datasets.recordings import rows_of, segment_of, text_of
 from deident.errors import SettingError
+from deident.recording import Recording
 from deident.segment import Segment
-from deident.sources import Recording, rows_of, segment_of, text_of
-from deident.turns import Turn, Word
+from deident.segmentation.turns import Turn, Word
 
 
 class Note(NamedTuple):

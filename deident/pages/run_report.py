@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from deident.audit import AuditReport
-from deident.batch import Summary
-from deident.pages import filled
+from deident.pages.page import filled
 from deident.pipeline import LENGTH_STEP
 from deident.policy import Policy
-from deident.work import FINE
+from deident.runs.run import Summary
+from deident.runs.worker import FINE
 
 PAGE = "run_report.html"
 MOST_BARS = 24

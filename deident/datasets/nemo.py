@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deident.datasets.items import Item, one_line
+from deident.datasets.lines import json_lines, located
+from deident.datasets.package import package
+from deident.datasets.recordings import chosen, gather, segment_of
 from deident.errors import SettingError
-from deident.interop.items import Item, one_line
-from deident.interop.lines import json_lines, located
-from deident.interop.package import package
-from deident.sources import Recording, chosen, gather, segment_of
-from deident.turns import WHOLE, Turn
+from deident.recording import Recording
+from deident.segmentation.turns import WHOLE, Turn
 
 
 def read(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:

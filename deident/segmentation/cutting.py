@@ -11,7 +11,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Segment, at_work_rate, segments_of
 from deident.errors import SettingError, between, truth
-from deident.vad import FRAME, Speech, above_floor, frame_energy_db
+from deident.segmentation.vad import FRAME, Speech, above_floor, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]

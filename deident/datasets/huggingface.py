@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deident.datasets.items import Item
+from deident.datasets.package import package
 from deident.errors import ExtraMissingError, SettingError
-from deident.interop.items import Item
-from deident.interop.package import package
+from deident.keys import Key
 from deident.policy import Policy
-from deident.secret import Key
-from deident.turns import WHOLE, Turn
+from deident.segmentation.turns import WHOLE, Turn
 
 SHARD = 2_000  # snippets
 ROWS = 100  # a row group: what a reader has in memory at a time

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deident.interop.items import Item
-from deident.interop.package import package
-from deident.review import label_studio
+from deident.datasets.items import Item
+from deident.datasets.package import package
 
 
 def write(items: Iterable[Item], out: Path) -> int:
@@ -22,5 +22,17 @@ def write(items: Iterable[Item], out: Path) -> int:
     with package(out) as folder:
         for item in found:
             folder.put(f"{item.id}.{item.suffix}", item.read())
-        folder.put("tasks.json", label_studio([f"{item.id}.{item.suffix}" for item in found], facts).encode())
+        folder.put("tasks.json", tasks([f"{item.id}.{item.suffix}" for item in found], facts).encode())
     return len(found)
+
+
+def tasks(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
+    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage.
+
+    facts : what else each task shows."""
+    known = facts or [{}] * len(files)
+    rows = [
+        {"data": {**fact, "audio": f"/data/local-files/?d={name}"}}
+        for name, fact in zip(files, known, strict=True)
+    ]
+    return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"

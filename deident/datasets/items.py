@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deident.errors import SettingError, StoreError
+from deident.segmentation.turns import CARRIED, read_spelled
 from deident.store import Link
-from deident.turns import CARRIED, read_spelled
 
 Value = str | int | float | bool
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deident.datasets.items import Item, one_line
+from deident.datasets.lines import json_lines, located
+from deident.datasets.package import package
+from deident.datasets.recordings import chosen, gather, segment_of
 from deident.errors import SettingError
-from deident.interop.items import Item, one_line
-from deident.interop.lines import json_lines, located
-from deident.interop.package import package
-from deident.sources import Recording, chosen, gather, segment_of
-from deident.turns import SLACK, Turn, Word
+from deident.recording import Recording
+from deident.segmentation.turns import SLACK, Turn, Word
 
 FIELDS = ("language", "gender")  # of a supervision; other labels are in its `custom`
 CUTS = ("MonoCut", "MultiCut")

@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 
 from deident.disguise import DISGUISES, Chain
+from deident.disguise.base import Scoped
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError
 
@@ -20,10 +21,6 @@ def disguise_named(text: str) -> Any:
     if "+" in text:
         return Chain(tuple(disguise_named(part) for part in text.split("+")))
     if text in PRESETS:
-        from deident.evaluation.copies import (
-            Scoped,
-        )  # not above: a run that names its method needs no attackers
-
         preset = PRESETS[text]
         return preset.disguise if preset.scope == "snippet" else Scoped(preset.disguise, preset.scope)
     name, *settings = text.split(":")

@@ -9,16 +9,16 @@ import importlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from deident.datasets.items import Item, read_items
 from deident.errors import SettingError
-from deident.interop.items import Item, read_items
 
 FORMATS = {
-    "kaldi": "deident.interop.kaldi",
-    "lhotse": "deident.interop.lhotse",
-    "parquet": "deident.interop.huggingface",
-    "webdataset": "deident.interop.webdataset",
-    "nemo": "deident.interop.nemo",
-    "label-studio": "deident.interop.label_studio",
+    "kaldi": "deident.datasets.kaldi",
+    "lhotse": "deident.datasets.lhotse",
+    "parquet": "deident.datasets.huggingface",
+    "webdataset": "deident.datasets.webdataset",
+    "nemo": "deident.datasets.nemo",
+    "label-studio": "deident.datasets.label_studio",
 }
 
 __all__ = ["FORMATS", "Item", "export", "read_items"]

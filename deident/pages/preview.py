@@ -13,18 +13,20 @@ import numpy as np
 
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
-from deident.chapters import Chapter, Chapters, chapters_of, talkers_of
 from deident.codec.decoding import Source
 from deident.disguise import Disguise
+from deident.disguise.base import Scope
+from deident.disguise.naming import disguise_named
 from deident.dsp.level import round_to_pcm
 from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
-from deident.mute import Mute
-from deident.pages import data_slot, filled
-from deident.pipeline import Snippet, places_of, revoicer
-from deident.policy import Policy, Scope, disguise_named
-from deident.secret import fresh_rng
-from deident.threads import one_thread
+from deident.keys import fresh_rng
+from deident.pages.page import data_slot, filled
+from deident.pipeline import Snippet, places_of, revoicer, talkers_of
+from deident.policy import Policy
+from deident.process import one_thread
+from deident.segmentation.mute import Mute
+from deident.segmentation.streaming import Chapter, Chapters, chapters_of
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")

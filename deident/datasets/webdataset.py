@@ -10,8 +10,8 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from deident.interop.items import Item
-from deident.interop.package import package
+from deident.datasets.items import Item
+from deident.datasets.package import package
 
 SHARD = 5_000  # snippets; about a gigabyte
 

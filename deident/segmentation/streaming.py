@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.dsp.hum import without_hum
 from deident.errors import RecordingError, SettingError
-from deident.mute import NOTHING, PAST_END, Mute
-from deident.policy import Policy
-from deident.turns import Guide, Turn, mixed
-from deident.vad import Finder, ask, check_segments, find_speech, frame_energy_db
+from deident.segmentation.mute import NOTHING, PAST_END, Mute
+from deident.segmentation.turns import Guide
+from deident.segmentation.vad import Finder, Speech, ask, check_segments, find_speech, frame_energy_db
 
 CHAPTER = 60 * RATE  # samples; speech is found and cut in stretches of about a minute, whatever the length
 CONTEXT = RATE // 2  # samples of lead-in that the next stretch hears again
@@ -130,54 +128,25 @@ class Chapters:
         return cut_at, [*done, Segment(last.start, cut_at)]
 
 
-def talkers_of(
-    decoding: codec.Decoding,
-    policy: Policy,
-    segments: Sequence[Segment] | None,
-    turns: Sequence[Turn],
-    mute: Mute,
-) -> list[Chapters]:
-    """A row of chapters for each talker, with the turns of its channel."""
-    if turns and segments is not None:
-        raise SettingError("expected segments or turns, which are segments too; got both")
-    if decoding.talkers > 1 and any(turn.channel is None for turn in turns):
-        raise RecordingError(
-            "the channels are split, and a turn has no channel: give each one, or mix the channels",
-            "no-channel",
-        )
-    talkers = []
-    for talker in range(decoding.talkers):
-        channel = talker if policy.channels == "split" else policy.channels
-        own: Sequence[Turn] = [
-            turn if "text" in policy.carry else replace(turn, text=None)
-            for turn in turns
-            if channel == "mix" or turn.channel in (None, channel)
-        ]
-        if channel == "mix":
-            own = mixed(own)
-        guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
-        bounds = guide.bounds if own else [] if turns else segments
-        chapters = Chapters(_finder(policy, bounds, mute), talker, _hold(policy), mute, guide)
-        chapters.told = max((segment.start for segment in bounds or ()), default=0)
-        talkers.append(chapters)
-    return talkers
-
-
-def chapters_of(decoding: codec.Decoding, talkers: Sequence[Chapters]) -> Iterator[tuple[Chapters, Chapter]]:
+def chapters_of(
+    blocks: Iterable[Iterable[Samples]], talkers: Sequence[Chapters]
+) -> Iterator[tuple[Chapters, Chapter]]:
     """Every chapter, as it is complete, with the row that it belongs to."""
-    for block in decoding:
+    for block in blocks:
         for chapters, samples in zip(talkers, block, strict=True):
             yield from ((chapters, chapter) for chapter in chapters.push(samples))
     for chapters in talkers:
         yield from ((chapters, chapter) for chapter in chapters.finish())
 
 
-def _finder(policy: Policy, segments: Sequence[Segment] | None, mute: Mute = NOTHING) -> Find:
+def finding(
+    speech: Speech, finder: Finder | None, segments: Sequence[Segment] | None, mute: Mute = NOTHING
+) -> Find:
     if segments is not None:
         return partial(_given, sorted(segments))
-    if policy.finder is not None:
-        return partial(_asked, policy.finder)
-    return lambda audio, offset: find_speech(audio, policy.speech, muted=mute.of(audio, offset))
+    if finder is not None:
+        return partial(_asked, finder)
+    return lambda audio, offset: find_speech(audio, speech, muted=mute.of(audio, offset))
 
 
 def _asked(finder: Finder, audio: Audio, _offset: int) -> list[Segment]:
@@ -196,7 +165,7 @@ def _given(segments: list[Segment], audio: Audio, offset: int) -> list[Segment]:
     return check_segments(here, len(audio))
 
 
-def _hold(policy: Policy) -> int:
+def hold_of(speech: Speech) -> int:
     """Samples of silence that end a segment for certain."""
-    pause = policy.speech.min_silence_seconds + 2 * policy.speech.padding_seconds
+    pause = speech.min_silence_seconds + 2 * speech.padding_seconds
     return max(RATE, round(pause * RATE) + RATE // 10)

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import DeidentError, RecordingError, SettingError, StoreError
-from deident.turns import spelled
+from deident.segmentation.turns import spelled
 
 if TYPE_CHECKING:
+    from deident.keys import Key
     from deident.pipeline import Reading, Snippet, Tally
     from deident.policy import Policy
-    from deident.secret import Key
-    from deident.sources import Recording
+    from deident.recording import Recording
+    from deident.segmentation.turns import Turn
     from deident.store import Spool, Staged
     from deident.store.remote import RemoteSpool
-    from deident.turns import Turn
 
 # released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
 # but the recording's end was missing.   refused: nothing could be used.   skipped: done by an earlier run.

@@ -6,57 +6,19 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deident import remote
+from deident import uris
 from deident.errors import SettingError, kind_of
+from deident.recording import Labels, Recording
 from deident.segment import RATE, Segment
-from deident.turns import CARRIED, OPEN, WHOLE, Turn, check_places
+from deident.segmentation.turns import OPEN, WHOLE, Turn
 
 _SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
 _AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"
 SUFFIXES = frozenset(f"{_SOUNDFILE} {_AV}".split())
-
-Labels = dict[str, str]
-
-
-@dataclass(frozen=True, repr=False)
-class Recording:
-    """A recording to be read, with what is known of it.
-
-    path : where it lies.   speaker : who speaks.   segments : where speech is, `Segment(start, stop)` in
-    samples at 16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest.
-    turns : in place of segments, where who says what.   mute : what nobody may hear, in samples at 16 kHz.
-    id : what other files call it, where that is not its file's name.
-    size, version : bytes, and what changes when they do, where `path` is a URI; found by `expand`."""
-
-    path: str
-    speaker: str | None = None
-    segments: tuple[Segment, ...] | None = None
-    labels: Labels = field(default_factory=dict)
-    turns: tuple[Turn, ...] = ()
-    mute: tuple[Segment, ...] = ()
-    id: str = ""
-    size: int | None = None
-    version: str = ""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.path, str | bytes | os.PathLike):
-            raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
-        object.__setattr__(self, "path", os.fsdecode(self.path))
-        check_places(self.segments or (), self.turns, self.mute)
-        if self.segments and self.turns:
-            raise SettingError("expected segments or turns, which are segments too; got both")
-        for labels in (self.labels, *(turn.labels for turn in self.turns if turn.labels)):
-            if not labels.keys().isdisjoint(CARRIED):
-                raise SettingError(
-                    f"no label may be called {', '.join(CARRIED)}: the policy's carry is for those"
-                )
-
-    def __repr__(self) -> str:
-        return "Recording(hidden)"
 
 
 def expand(
@@ -76,10 +38,10 @@ def expand(
                 " deident.deidentify takes open files and samples"
             )
         if isinstance(path, Recording):
-            yield _looked_at(replace(path, path=remote.local_path(path.path)))
+            yield _looked_at(replace(path, path=uris.local_path(path.path)))
             continue
-        place = remote.local_path(path)
-        if remote.is_uri(place):
+        place = uris.local_path(path)
+        if uris.is_uri(place):
             yield from _below(place)
         elif os.path.isdir(place):  # False also for what cannot be looked at: reading it will tell
             yield from (Recording(found) for found in _walk(place))
@@ -88,12 +50,12 @@ def expand(
 
 
 def _below(uri: str) -> Iterator[Recording]:
-    found = remote.find(uri)
+    found = uris.find(uri)
     if not found:
         yield Recording(uri, size=0)  # reading it will tell that it is missing
     start = len(uri.partition("::")[0])
     inside = [f"/{item.uri.partition('::')[0][start:].lstrip('/')}" for item in found]
-    marks = [f"/{mark}" for mark in remote.STORE_MARKS]
+    marks = [f"/{mark}" for mark in uris.STORE_MARKS]
     found_stores = {name.removesuffix(mark) for name in inside for mark in marks if name.endswith(mark)}
     stores = tuple(f"{store}/" for store in found_stores if store)  # what is named itself is meant
     for item, name in zip(found, inside, strict=True):
@@ -104,9 +66,9 @@ def _below(uri: str) -> Iterator[Recording]:
 
 def _looked_at(recording: Recording) -> Recording:
     """With the size and version of what a URI leads to."""
-    if recording.size is not None or not remote.is_uri(recording.path):
+    if recording.size is not None or not uris.is_uri(recording.path):
         return recording
-    found = remote.look(recording.path)
+    found = uris.look(recording.path)
     return replace(recording, size=found.size if found else 0, version=found.version if found else "")
 
 
@@ -119,7 +81,7 @@ def _walk(folder: str) -> Iterator[str]:
     for place, folders, files in os.walk(
         folder, followlinks=False, onerror=lambda e: closed.append(e.filename)
     ):
-        if place != folder and remote.PRIVATE in folders and _is_store(place):
+        if place != folder and uris.PRIVATE in folders and _is_store(place):
             folders.clear()  # what is in there has been disguised already
             continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
@@ -131,7 +93,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _is_store(folder: str) -> bool:
-    return any(os.path.exists(os.path.join(folder, mark)) for mark in remote.STORE_MARKS)
+    return any(os.path.exists(os.path.join(folder, mark)) for mark in uris.STORE_MARKS)
 
 
 def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
@@ -142,7 +104,7 @@ def read_table(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[
     nothing in them may tell who speaks.   Raises `SettingError` for a table without these columns."""
     rows = rows_of(path, {"path", *carry})
     base = Path(path).parent
-    places = [row["path"] if remote.is_uri(row["path"]) else str(base / row["path"]) for row in rows]
+    places = [row["path"] if uris.is_uri(row["path"]) else str(base / row["path"]) for row in rows]
     if rows and {"text", "start"} & rows[0].keys():
         return gather(("", place, _turn(row, carry)) for place, row in zip(places, rows, strict=True))
     return [

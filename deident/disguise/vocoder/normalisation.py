@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from deident.disguise.vocoder_tables import BANDS, CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
+from deident.disguise.vocoder.tables import BANDS, CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
 from deident.dsp.joined import Joined
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
-from deident.remote import location
+from deident.runs.worker import Chunk, Outcome, Result, process
 from deident.store import WINDOW
 from deident.store.remote import Slices, release
-from deident.work import Chunk, Outcome, Result, process
+from deident.uris import location
 
 try:
     import cloudpickle
@@ -29,8 +29,8 @@ except ImportError:
     raise ExtraMissingError.of("dask", "a cluster") from None
 
 if TYPE_CHECKING:
+    from deident.keys import Key
     from deident.policy import Policy
-    from deident.secret import Key
 
 
 FIRST_WORKER_SECONDS = 60

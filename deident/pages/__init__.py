@@ -1,0 +1,1 @@
+"""HTML pages that open without a network: preview, run report, and the parts they share."""
