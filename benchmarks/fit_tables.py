@@ -69,7 +69,7 @@ def average_bands(recordings: list[np.ndarray], cepstrum: erase.MelCepstrum) -> 
     return (bands / bands.mean()).astype(np.float32)
 
 
-def average_moments(cepstra: list[np.ndarray], heard: list[erase.Speech]) -> tuple[np.ndarray, np.ndarray]:
+def average_moments(cepstra: list[np.ndarray], heard: list[erase.Analysis]) -> tuple[np.ndarray, np.ndarray]:
     means, squares = [], []
     for rows, speech in zip(cepstra, heard, strict=True):
         voiced = speech.voiced[:, None]
@@ -84,12 +84,12 @@ def average_moments(cepstra: list[np.ndarray], heard: list[erase.Speech]) -> tup
     )
 
 
-def one_moves(cepstra: np.ndarray, speech: erase.Speech) -> np.ndarray:
+def one_moves(cepstra: np.ndarray, speech: erase.Analysis) -> np.ndarray:
     _, moves = erase.normalise_means(cepstra, speech, 1.0, True)
     return erase.normalise_spread(moves, speech, 1.0)
 
 
-def average_covariance(moves: list[np.ndarray], heard: list[erase.Speech]) -> np.ndarray:
+def average_covariance(moves: list[np.ndarray], heard: list[erase.Analysis]) -> np.ndarray:
     each = [
         (m * s.loud[:, None]).T @ m / s.loud.sum()
         for m, s in ((erase.normalise_sounds(m, s, 1.0, 0.0), s) for m, s in zip(moves, heard, strict=True))

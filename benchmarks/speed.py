@@ -106,7 +106,9 @@ def _ours(samples: Samples) -> dict[str, Callable[[Samples], object]]:
         method = DISGUISES[name]()
         voices = [method.draw(rng) for _ in range(32)]
         turns = iter(range(10**9))  # another voice every time: the cost depends on it
-        return lambda samples: method.apply(Audio(samples, RATE), voices[next(turns) % len(voices)])
+        return lambda samples: method.apply(
+            Audio(samples, RATE), voices[next(turns) % len(voices)], np.random.default_rng(0)
+        )
 
     return {
         REFERENCE: lambda samples: stft.process(samples, lambda _, spectra: spectra),
@@ -194,7 +196,10 @@ def _cost_a_sample(
 
 
 def _one_by_one(method: Method[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
-    return [method.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
+    return [
+        method.apply(audio, voice, np.random.default_rng(0))
+        for audio, voice in zip(audios, voices, strict=True)
+    ]
 
 
 WAYS: dict[str, Callable[..., object]] = {"alone": _one_by_one, "together": apply_all}

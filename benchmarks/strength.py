@@ -54,7 +54,7 @@ class Offsets:
 class PraatChangeGender(Offsets):
     """Praat's "Change gender" (parselmouth): PSOLA after resampling."""
 
-    def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
+    def apply(self, audio: Audio, voice: tuple[float, float], rng: np.random.Generator) -> Audio:
         import parselmouth
         from parselmouth.praat import call
 
@@ -69,7 +69,7 @@ class PraatChangeGender(Offsets):
 class World(Offsets):
     """The WORLD vocoder (pyworld), F0 and envelope moved; its default, slow and careful, analysis."""
 
-    def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
+    def apply(self, audio: Audio, voice: tuple[float, float], rng: np.random.Generator) -> Audio:
         world = pyworld()
         samples = audio.mono.astype(np.float64)
         f0, at = world.dio(samples, RATE)

@@ -17,7 +17,7 @@ import numpy as np
 from deident.audio import RATE, mask_of
 from deident.codec import read
 from deident.datasets.recordings import read_segments
-from deident.segmentation.vad import Speech, find_speech
+from deident.segmentation.vad import VadSettings, find_speech
 
 RESULT = Path(__file__).parent / "results" / "vad.json"
 
@@ -25,7 +25,7 @@ RESULT = Path(__file__).parent / "results" / "vad.json"
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks vad", description=__doc__)
     parser.add_argument("folder", nargs="?", help="recordings with .rttm beside them")
-    parser.add_argument("--gate-db", type=float, default=Speech.gate_db)
+    parser.add_argument("--gate-db", type=float, default=VadSettings.gate_db)
     args = parser.parse_args(argv)
     speech = os.environ.get("DEIDENT_SPEECH")
     folder = Path(args.folder) if args.folder else Path(speech, "meeting") if speech else None
@@ -36,12 +36,12 @@ def main(argv: list[str]) -> int:
     for turns in sorted(folder.glob("*.rttm")):
         audio = read(next(p for p in sorted(folder.glob(f"{turns.stem}.*")) if p.suffix != ".rttm"))
         truth = mask_of([s for found in read_segments(turns).values() for s in found], len(audio))
-        found = mask_of(find_speech(audio, Speech(gate_db=args.gate_db)), len(audio))
+        found = mask_of(find_speech(audio, VadSettings(gate_db=args.gate_db)), len(audio))
         counts = np.array([(found & truth).sum(), truth.sum(), (found & ~truth).sum(), (~truth).sum()])
         totals += counts
         rows[turns.stem] = _row(turns.stem, counts)
     rows["all"] = _row("all", totals)
-    if not args.folder and args.gate_db == Speech.gate_db:
+    if not args.folder and args.gate_db == VadSettings.gate_db:
         RESULT.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
 

@@ -44,7 +44,7 @@ class PassThrough(Method[None]):
     def draw(self, rng: np.random.Generator) -> None:
         return None
 
-    def apply(self, audio: Audio, voice: None) -> Audio:
+    def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
         return audio
 
 

@@ -13,16 +13,16 @@ _HOMES = {
     "Segment": "segment",
     "Turn": "segmentation.turns",
     "Word": "segmentation.turns",
-    "Muting": "segmentation.mute",
+    "MuteSettings": "segmentation.mute",
     "Key": "keys",
     "DISGUISES": "disguise",
     "Chain": "disguise",
     "Disguise": "disguise",
     "Policy": "policy",
-    "Speech": "segmentation.vad",
-    "Cutting": "segmentation.cutting",
+    "VadSettings": "segmentation.vad",
+    "CuttingSettings": "segmentation.cutting",
     "Snippet": "pipeline",
-    "Tally": "pipeline",
+    "Tally": "recording",
     "Recording": "recording",
     "Summary": "runs.run",
     "Outcome": "runs.worker",
@@ -56,21 +56,21 @@ if TYPE_CHECKING:
     from deident.errors import StoreError as StoreError
     from deident.keys import Key as Key
     from deident.pipeline import Snippet as Snippet
-    from deident.pipeline import Tally as Tally
     from deident.pipeline import deidentify as deidentify
     from deident.policy import Policy as Policy
     from deident.recording import Recording as Recording
+    from deident.recording import Tally as Tally
     from deident.runs.run import Summary as Summary
     from deident.runs.run import run as run
     from deident.runs.worker import Outcome as Outcome
     from deident.scanners import scan as scan
     from deident.segment import Segment as Segment
-    from deident.segmentation.cutting import Cutting as Cutting
+    from deident.segmentation.cutting import CuttingSettings as CuttingSettings
     from deident.segmentation.cutting import cut as cut
-    from deident.segmentation.mute import Muting as Muting
+    from deident.segmentation.mute import MuteSettings as MuteSettings
     from deident.segmentation.turns import Turn as Turn
     from deident.segmentation.turns import Word as Word
-    from deident.segmentation.vad import Speech as Speech
+    from deident.segmentation.vad import VadSettings as VadSettings
     from deident.segmentation.vad import find_speech as find_speech
 
 

@@ -1,4 +1,12 @@
-"""What can go wrong, in words that are safe to print anywhere.
+"""Errors, in words that are safe to print anywhere.
+
+    DeidentError
+    ├── RecordingError      this recording cannot be used; others can
+    ├── SettingError        a setting or argument is outside its range; a ValueError too
+    ├── KeyMaterialError    a key is missing, malformed or another one
+    ├── StoreError          the store cannot be written, or does not hold what it should
+    └── ExtraMissingError   an optional package is needed; an ImportError too
+
 
 Every message says what was expected, what came and what to do. None holds a path, a name, a tag or a
 sample of an input: messages travel into logs. Whoever knows the path may add it for the person at the
@@ -7,6 +15,7 @@ terminal."""
 from __future__ import annotations
 
 import numbers
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,3 +97,13 @@ def kind_of(value: object) -> str:
     """The type of a value in words: a message must not show the value, which may be a path or a sample."""
     kind = value.__name__ if isinstance(value, type) else type(value).__name__
     return f"the class {kind} itself" if isinstance(value, type) else f"a value of type {kind}"
+
+
+def debug_traceback() -> None:
+    """Print the traceback of the exception at hand on stderr where DEIDENT_DEBUG is set. It may name recordings."""
+    if os.environ.get("DEIDENT_DEBUG"):
+        import sys
+        import traceback
+
+        print("deident: DEIDENT_DEBUG is set; what follows may name recordings", file=sys.stderr)  # noqa: T201  # asked for
+        traceback.print_exc()

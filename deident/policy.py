@@ -13,20 +13,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from deident.disguise import DISGUISES, Chain, Disguise, Method
-from deident.disguise.base import Scope, check_disguise
+from deident.disguise import DISGUISES, Chain, Method
+from deident.disguise.base import Foreign, Scope, as_method
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError, all_of, kind_of, truth
-from deident.segmentation.cutting import Cutting
-from deident.segmentation.mute import Muting
+from deident.segmentation.cutting import CuttingSettings
+from deident.segmentation.mute import MuteSettings
 from deident.segmentation.turns import CARRIED
-from deident.segmentation.vad import Finder, Speech
+from deident.segmentation.vad import Detector, VadSettings
 
 Channels = int | Literal["mix", "split"]
 POLICY_VERSION = 1
 
 
-def _default_disguise() -> Disguise[Any]:
+def _default_disguise() -> Method[Any]:
     return PRESETS["review"].disguise
 
 
@@ -38,7 +38,7 @@ class Policy:
     scope : what keeps one voice: a "snippet" (default), a "recording", or a "speaker" (needs a key and
     speakers). Anything above a snippet lets snippets be linked by their voice.
     channels : "mix" them, "split" them (every channel is a talker of its own), or a number to take one.
-    speech, cutting : settings of `find_speech` and `cut`.   finder : somebody else's speech detector.
+    vad, cutting : settings of `find_speech` and `cut`.   detector : somebody else's speech detector.
     max_per_recording : release at most so many snippets of a recording, chosen at random.
     mute : how the ranges are silenced that a recording comes with.
     carry : what the manifest shows of each snippet besides labels: its "text", its "words" with their times,
@@ -51,14 +51,14 @@ class Policy:
     be repeated; needs a key. Otherwise they come from the operating system.
     Raises `SettingError` for anything out of range."""
 
-    disguise: Disguise[Any] = field(default_factory=_default_disguise)
+    disguise: Method[Any] = field(default_factory=_default_disguise)
     scope: Scope = "snippet"
     channels: Channels = "mix"
-    speech: Speech = field(default_factory=Speech)
-    cutting: Cutting = field(default_factory=Cutting)
-    finder: Finder | None = None
+    vad: VadSettings = field(default_factory=VadSettings)
+    cutting: CuttingSettings = field(default_factory=CuttingSettings)
+    detector: Detector | None = None
     max_per_recording: int | None = None
-    mute: Muting = field(default_factory=Muting)
+    mute: MuteSettings = field(default_factory=MuteSettings)
     carry: tuple[str, ...] = ()
     container: Literal["wav", "flac"] = "wav"
     nonfinite: Literal["refuse", "zero"] = "refuse"
@@ -66,11 +66,11 @@ class Policy:
     repeatable: bool = False
 
     def __post_init__(self) -> None:
-        check_disguise(self.disguise)
-        for name, kind in (("speech", Speech), ("cutting", Cutting), ("mute", Muting)):
+        object.__setattr__(self, "disguise", as_method(self.disguise))
+        for name, kind in (("vad", VadSettings), ("cutting", CuttingSettings), ("mute", MuteSettings)):
             all_of(kind, name, [getattr(self, name)], f"deident.{kind.__name__}(...)")
-        if self.finder is not None and not callable(self.finder):
-            raise SettingError(f"expected finder as a callable; got {kind_of(self.finder)}")
+        if self.detector is not None and not callable(self.detector):
+            raise SettingError(f"expected detector as a callable; got {kind_of(self.detector)}")
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
@@ -116,19 +116,19 @@ class Policy:
         """A policy from nested plain values, as TOML or JSON give them. Unknown names are errors."""
         settings = dict(settings)
         preset = settings.pop("preset", "review")
-        names = [f.name for f in dataclasses.fields(cls) if f.name != "finder"]
-        for table, kind in (("speech", Speech), ("cutting", Cutting), ("mute", Muting)):
+        names = [f.name for f in dataclasses.fields(cls) if f.name != "detector"]
+        for table, kind in (("vad", VadSettings), ("cutting", CuttingSettings), ("mute", MuteSettings)):
             if lost := settings.keys() & {f.name for f in dataclasses.fields(kind)} - set(names):
                 raise SettingError(f"policy has no setting {min(lost)}; it belongs to [{table}]")
         _known("policy", settings, [*names, "preset"])
         if "disguise" in settings:
             settings["disguise"] = _disguise_from(settings["disguise"])
-        if "speech" in settings:
-            settings["speech"] = _build(Speech, settings["speech"], "speech")
+        if "vad" in settings:
+            settings["vad"] = _build(VadSettings, settings["vad"], "vad")
         if "cutting" in settings:
-            settings["cutting"] = _build(Cutting, settings["cutting"], "cutting")
+            settings["cutting"] = _build(CuttingSettings, settings["cutting"], "cutting")
         if "mute" in settings:
-            settings["mute"] = _build(Muting, settings["mute"], "mute")
+            settings["mute"] = _build(MuteSettings, settings["mute"], "mute")
         if isinstance(settings.get("carry"), list):
             settings["carry"] = tuple(settings["carry"])
         return cls.preset(preset, **settings)
@@ -145,21 +145,21 @@ class Policy:
             raise SettingError(f"the policy file is not TOML: {error}") from None
 
     def to_mapping(self) -> dict[str, Any]:
-        """The same as plain nested values; a finder or a disguise of your own by its type's name only."""
+        """The same as plain nested values; a detector or a disguise of your own by its type's name only."""
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("disguise", "speech", "cutting", "mute", "finder")
+            if f.name not in ("disguise", "vad", "cutting", "mute", "detector")
         }
         return {
             "disguise": _disguise_to(self.disguise),
             **plain,
-            "speech": dataclasses.asdict(self.speech),
+            "vad": dataclasses.asdict(self.vad),
             "cutting": dataclasses.asdict(self.cutting),
             "mute": dataclasses.asdict(self.mute),
             **(
-                {"finder": getattr(self.finder, "__qualname__", type(self.finder).__name__)}
-                if self.finder
+                {"detector": getattr(self.detector, "__qualname__", type(self.detector).__name__)}
+                if self.detector
                 else {}
             ),
         }
@@ -179,7 +179,7 @@ class Policy:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _disguise_from(value: Any) -> Disguise[Any]:
+def _disguise_from(value: Any) -> Method[Any]:
     if isinstance(value, str):
         return _method_named(value, {})
     if isinstance(value, Mapping) and isinstance(value.get("method"), str):
@@ -189,17 +189,19 @@ def _disguise_from(value: Any) -> Disguise[Any]:
     raise SettingError('expected disguise as a name, a table with "method", or a list of those')
 
 
-def _method_named(name: str, settings: Mapping[str, Any]) -> Disguise[Any]:
+def _method_named(name: str, settings: Mapping[str, Any]) -> Method[Any]:
     if name not in DISGUISES:
         raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}")
-    disguise: Disguise[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
+    disguise: Method[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
     return disguise
 
 
-def _disguise_to(disguise: Disguise[Any]) -> Any:
+def _disguise_to(disguise: object) -> Any:
     if isinstance(disguise, Chain):
         return [_disguise_to(method) for method in disguise.methods]
     names = {kind: name for name, kind in DISGUISES.items()}
+    if isinstance(disguise, Foreign):
+        disguise = disguise.inner
     if isinstance(disguise, Method) and type(disguise) in names and dataclasses.is_dataclass(disguise):
         return {"method": names[type(disguise)], **dataclasses.asdict(disguise)}
     return {"method": type(disguise).__qualname__, "settings": repr(disguise)}

@@ -1,8 +1,9 @@
-"""A recording to be read, with what is known of it. It goes whole through a run."""
+"""A recording to be read, the tally of what became of it, and who is told meanwhile."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deident.errors import SettingError, kind_of
@@ -10,6 +11,10 @@ from deident.segment import Segment
 from deident.segmentation.turns import CARRIED, Turn, check_places
 
 Labels = dict[str, str]
+
+LENGTH_STEP = 0.5  # seconds
+
+OnRead = Callable[[float], object]  # seconds of audio that were read
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +42,7 @@ class Recording:
             raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
         object.__setattr__(self, "path", os.fsdecode(self.path))
         check_places(self.segments or (), self.turns, self.mute)
-        if self.segments and self.turns:
+        if self.segments is not None and self.turns:
             raise SettingError("expected segments or turns, which are segments too; got both")
         for labels in (self.labels, *(turn.labels for turn in self.turns if turn.labels)):
             if not labels.keys().isdisjoint(CARRIED):
@@ -47,3 +52,91 @@ class Recording:
 
     def __repr__(self) -> str:
         return "Recording(hidden)"
+
+
+@dataclass
+class Tally:
+    """Seconds and counts of what became of a recording. Tallies add up: `total.add(tally)`.
+
+    Attributes
+    ----------
+    read_seconds, speech_seconds, released_seconds : float
+        Decoded, found to be speech, and released in snippets.
+    snippets : int
+        Released.
+    lengths : dict of str to int
+        Released snippets by length, in steps of half a second, under where each step starts.
+    dropped_seconds : dict of str to float
+        By the reason.
+    partial : str or None
+        The code of why the recording's end is missing.
+    content_sha256, head_sha256, file_sha256 : str
+        Digests of the decoded audio, of its first three seconds that are not silence, and of the file."""
+
+    read_seconds: float = 0.0
+    speech_seconds: float = 0.0
+    released_seconds: float = 0.0
+    snippets: int = 0
+    lengths: dict[str, int] = field(default_factory=dict)
+    dropped_seconds: dict[str, float] = field(default_factory=dict)
+    partial: str | None = None
+    content_sha256: str = ""
+    head_sha256: str = ""
+    file_sha256: str = ""
+
+    def release(self, seconds: float) -> None:
+        """Count a snippet."""
+        self._count(seconds, 1)
+
+    def withdraw(self, reason: str, seconds: float) -> None:
+        """Count a snippet no more, for it is dropped after all."""
+        self._count(seconds, -1)
+        self.drop(reason, seconds)
+
+    def _count(self, seconds: float, by: int) -> None:
+        step = f"{seconds // LENGTH_STEP * LENGTH_STEP:g}"
+        self.snippets += by
+        self.released_seconds += by * seconds
+        self.lengths[step] = self.lengths.get(step, 0) + by
+        if not self.lengths[step]:
+            del self.lengths[step]
+
+    def drop(self, reason: str, seconds: float) -> None:
+        self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
+
+    def add(self, other: Tally) -> None:
+        self.read_seconds += other.read_seconds
+        self.speech_seconds += other.speech_seconds
+        self.released_seconds += other.released_seconds
+        self.snippets += other.snippets
+        for step, count in other.lengths.items():
+            self.lengths[step] = self.lengths.get(step, 0) + count
+        for reason, seconds in other.dropped_seconds.items():
+            self.drop(reason, seconds)
+
+
+class ListenerError(Exception):
+    """The caller's own function failed, and no recording did."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+class Observer:
+    """Keeps the tally of one recording, and tells a listener how far its reading has come.
+
+    on_read : called with seconds of audio, about a minute at a time."""
+
+    def __init__(self, tally: Tally | None = None, on_read: OnRead | None = None) -> None:
+        self.tally = tally or Tally()
+        self._on_read = on_read
+
+    def read(self, seconds: float) -> None:
+        """So many seconds more were read. Raises `ListenerError` for what the listener raises."""
+        if self._on_read is None:
+            return
+        try:
+            self._on_read(seconds)
+        except Exception as error:
+            raise ListenerError(error) from None

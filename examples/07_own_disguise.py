@@ -30,13 +30,13 @@ class Ring(Method[RingVoice]):
     def draw(self, rng: np.random.Generator) -> RingVoice:
         return RingVoice(float(rng.uniform(*self.hz)))
 
-    def apply(self, audio: deident.Audio, voice: RingVoice) -> deident.Audio:
+    def apply(self, audio: deident.Audio, voice: RingVoice, rng: np.random.Generator) -> deident.Audio:
         phase = 2.0 * np.pi * voice.hz / audio.rate * np.arange(len(audio))
         return deident.Audio(audio.mono * np.cos(phase), audio.rate)
 
 
 def main() -> None:
-    policy = deident.Policy(disguise=Ring(), cutting=deident.Cutting(max_seconds=6.0))
+    policy = deident.Policy(disguise=Ring(), cutting=deident.CuttingSettings(max_seconds=6.0))
     snippets = list(deident.deidentify(RECORDINGS / "meeting.flac", policy))
     print(f"{len(snippets)} snippets as {policy.disguise}")
     print(f"with another method behind it: {deident.Chain((Ring(), deident.DISGUISES['mcadams']()))}")

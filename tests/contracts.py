@@ -48,7 +48,7 @@ HOSTILE: dict[str, Samples] = {
 def survives_anything(method: Method[Any]) -> None:
     rng = np.random.default_rng(1)
     for name, samples in HOSTILE.items():
-        out = method.apply(Audio(samples, RATE), method.draw(rng))
+        out = method.apply(Audio(samples, RATE), method.draw(rng), np.random.default_rng(0))
         assert (out.rate, out.channels) == (RATE, 1), name
         stretch = getattr(method, "stretch", 1.0)  # what the limit of ten seconds reckons with
         assert min(len(samples), 1) <= len(out) <= stretch * len(samples), name
@@ -58,20 +58,28 @@ def survives_anything(method: Method[Any]) -> None:
 
 def silence_stays_silent(method: Method[Any]) -> None:
     for seed in range(3):
-        out = method.apply(Audio(np.zeros(2 * RATE), RATE), method.draw(np.random.default_rng(seed)))
+        out = method.apply(
+            Audio(np.zeros(2 * RATE), RATE),
+            method.draw(np.random.default_rng(seed)),
+            np.random.default_rng(0),
+        )
         assert np.abs(out.samples).max() <= 1e-3
 
 
 def speech_is_heard(method: Method[Any]) -> None:
     for talker in (MAN, WOMAN, CHILD, Talker(130.0, jitter=0.02, breath=0.3)):
-        out = method.apply(Audio(speech(talker), RATE), method.draw(np.random.default_rng(2)))
+        out = method.apply(
+            Audio(speech(talker), RATE), method.draw(np.random.default_rng(2)), np.random.default_rng(0)
+        )
         assert 0.01 < np.sqrt(np.mean(out.samples**2)) < 0.3
 
 
 def speech_is_changed(method: Method[Any]) -> None:
     samples = speech(WOMAN)
     for seed in range(5):
-        out = method.apply(Audio(samples, RATE), method.draw(np.random.default_rng(seed))).mono
+        out = method.apply(
+            Audio(samples, RATE), method.draw(np.random.default_rng(seed)), np.random.default_rng(0)
+        ).mono
         count = min(len(out), len(samples))
         likeness = np.corrcoef(out[:count], samples[:count])[0, 1]
         assert abs(likeness) < 0.7, "the output is all but the input"
@@ -79,16 +87,16 @@ def speech_is_changed(method: Method[Any]) -> None:
 
 def voices_differ(method: Method[Any]) -> None:
     rng, audio = np.random.default_rng(3), Audio(speech(seconds=1.0), RATE)
-    one, two = (method.apply(audio, method.draw(rng)) for _ in range(2))
+    one, two = (method.apply(audio, method.draw(rng), np.random.default_rng(0)) for _ in range(2))
     assert one != two
 
 
 def the_voice_decides_alone(method: Method[Any]) -> None:
     audio, other = Audio(speech(seconds=1.0), RATE), Audio(speech(WOMAN, 1.5, seed=1), RATE)
     voice = method.draw(np.random.default_rng(4))
-    first = method.apply(audio, voice)
-    method.apply(other, method.draw(np.random.default_rng(5)))
-    assert method.apply(audio, voice) == first
+    first = method.apply(audio, voice, np.random.default_rng(0))
+    method.apply(other, method.draw(np.random.default_rng(5)), np.random.default_rng(0))
+    assert method.apply(audio, voice, np.random.default_rng(0)) == first
 
 
 def the_generator_decides_alone(method: Method[Any]) -> None:
@@ -100,7 +108,7 @@ def the_generator_decides_alone(method: Method[Any]) -> None:
 def nothing_is_read_that_was_not_written(method: Method[Any]) -> None:
     """What lies in fresh memory is anybody's, and may be no number at all."""
     audio, voice = Audio(speech(seconds=1.3), RATE), method.draw(np.random.default_rng(12))
-    expected, empty = method.apply(audio, voice), np.empty
+    expected, empty = method.apply(audio, voice, np.random.default_rng(0)), np.empty
 
     def poisoned(*args: Any, **kwargs: Any) -> npt.NDArray[Any]:
         array = empty(*args, **kwargs)
@@ -111,7 +119,7 @@ def nothing_is_read_that_was_not_written(method: Method[Any]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(np, "empty", poisoned)
-        assert method.apply(audio, voice) == expected
+        assert method.apply(audio, voice, np.random.default_rng(0)) == expected
 
 
 def input_is_left_alone(method: Method[Any]) -> None:
@@ -125,7 +133,9 @@ def travels(method: Method[Any]) -> None:
     voice, audio = method.draw(np.random.default_rng(8)), Audio(speech(seconds=0.5), RATE)
     there = pickle.loads(pickle.dumps((method, voice)))
     assert there[0] == method
-    assert there[0].apply(audio, there[1]) == method.apply(audio, voice)
+    assert there[0].apply(audio, there[1], np.random.default_rng(0)) == method.apply(
+        audio, voice, np.random.default_rng(0)
+    )
 
 
 def voice_is_secret(method: Method[Any]) -> None:
@@ -152,9 +162,9 @@ def is_a_plain_callable(method: Method[Any]) -> None:
 def refuses_what_it_cannot_hear(method: Method[Any]) -> None:
     voice = method.draw(np.random.default_rng(11))
     with pytest.raises(SettingError):
-        method.apply(Audio(np.zeros(800), 8_000), voice)
+        method.apply(Audio(np.zeros(800), 8_000), voice, np.random.default_rng(0))
     with pytest.raises(RecordingError):
-        method.apply(Audio(np.zeros((2, 800)), RATE), voice)
+        method.apply(Audio(np.zeros((2, 800)), RATE), voice, np.random.default_rng(0))
 
 
 CONTRACTS: list[Contract] = [

@@ -7,12 +7,15 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from deident.audio import Audio
 from deident.disguise import Method
+from deident.pipeline import plan
+from deident.policy import Policy
+from deident.recording import Observer, Recording, Tally
 
 
 @dataclass(frozen=True)
@@ -25,23 +28,20 @@ class Sine(Method[float]):
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(200.0, 4_000.0))
 
-    def apply(self, audio: Audio, voice: float) -> Audio:
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
         time = np.arange(round(len(audio) * self.by)) / audio.rate
         return Audio(0.1 * np.sin(2 * np.pi * voice * time), audio.rate)
 
 
 @dataclass(frozen=True)
-class Pair(Method[tuple[float, float]]):
+class Pair(Method[float]):
     """A voice, and chance of its own for each snippet: the two are the output's halves."""
 
-    def draw(self, rng: np.random.Generator) -> tuple[float, float]:
-        return float(rng.uniform()), float(rng.uniform())
+    def draw(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform())
 
-    def renewed(self, voice: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
-        return voice[0], float(rng.uniform())
-
-    def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
-        return Audio(np.repeat(voice, len(audio) // 2), audio.rate)
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+        return Audio(np.repeat((voice, float(rng.uniform())), len(audio) // 2), audio.rate)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Through(Method[None]):
     def draw(self, rng: np.random.Generator) -> None:
         return None
 
-    def apply(self, audio: Audio, voice: None) -> Audio:
+    def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
         return audio
 
 
@@ -71,7 +71,7 @@ class Failing(Method[None]):
     def draw(self, rng: np.random.Generator) -> None:
         return None
 
-    def apply(self, audio: Audio, voice: None) -> Audio:
+    def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
         raise ZeroDivisionError(self.text)
 
 
@@ -82,14 +82,16 @@ class Together(Sine):
     given: list[list[int]] = field(default_factory=list)
     refused: int = 0
 
-    def apply(self, audio: Audio, voice: float) -> Audio:
-        return self.apply_all([audio], [voice])[0]
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+        return self.apply_all([audio], [voice], [rng])[0]
 
-    def apply_all(self, audios: Sequence[Audio], voices: Sequence[float]) -> list[Audio]:
+    def apply_all(
+        self, audios: Sequence[Audio], voices: Sequence[float], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
         self.given.append([len(audio) for audio in audios])
         if self.refused in self.given[-1]:
             raise ArithmeticError
-        return [super(Together, self).apply(*one) for one in zip(audios, voices, strict=True)]
+        return [super(Together, self).apply(*one) for one in zip(audios, voices, rngs, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Deadly(Method[None]):
     def draw(self, rng: np.random.Generator) -> None:
         return None
 
-    def apply(self, audio: Audio, voice: None) -> Audio:
+    def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
         if np.abs(audio.mono).max() > self.above:
             until = time.monotonic() + 60
             while self.after and not os.path.exists(self.after) and time.monotonic() < until:
@@ -113,7 +115,7 @@ class Deadly(Method[None]):
 
 @dataclass(frozen=True)
 class Replaced:
-    """A speech finder that puts the file `new` in the place of `old` while it is at work, and finds nothing."""
+    """A speech detector that puts the file `new` in the place of `old` while it is at work, and finds nothing."""
 
     new: str
     old: str
@@ -127,3 +129,9 @@ def frequency(samples: np.ndarray, rate: int = 16_000) -> float:
     """Of a sine, Hz."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size), 1 << 18))
     return float(np.argmax(spectrum)) * rate / (1 << 18)
+
+
+def planned(source: Any, policy: Policy | None = None, **known: Any) -> Tally:
+    """`plan` of what is known of a recording, by the names of `Recording`."""
+    recording = Recording("", **{name: tuple(values) for name, values in known.items()})
+    return plan(source, recording, policy or Policy(disguise=Sine()), None, Observer())

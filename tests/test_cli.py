@@ -15,8 +15,7 @@ import pytest
 from deident.cli import COMMANDS
 from deident.cli import progress as progress_module
 from deident.keys import Key
-from deident.pipeline import Tally
-from deident.recording import Recording
+from deident.recording import Recording, Tally
 from deident.runs.commit import pseudonym
 from deident.runs.worker import Outcome
 from deident.store import Store

@@ -72,7 +72,7 @@ def test_every_format_decodes_to_what_libsndfile_makes_of_it(container, codec):
     assert np.abs(found - expected.T).max() <= (8 / 32_768 if codec in ("ULAW", "ALAW") else 2 * EPS)
     assert decoding.partial is None
     assert decoding.source_seconds == pytest.approx(len(expected) / 16_000, abs=1e-6)
-    assert (decoding.source_rate, decoding.source_channels, decoding.talkers) == (16_000, 2, 2)
+    assert (decoding.source_rate, decoding.source_channels, decoding.channels) == (16_000, 2, 2)
 
 
 BOTH_ORDERS = [
@@ -133,14 +133,14 @@ def test_channels_mixed_chosen_and_split(rate):
     content = encoded(samples, rate, "WAV", "FLOAT")
     resample = (lambda x: x) if rate == 16_000 else (lambda x: soxr.resample(x, rate, 16_000, quality="HQ"))
     mix, decoding = decoded(io.BytesIO(content))
-    assert decoding.talkers == 1
+    assert decoding.channels == 1
     assert np.abs(mix[0] - resample(samples.mean(axis=1))).max() < RESAMPLED
     for channel in range(3):
         one, decoding = decoded(io.BytesIO(content), channels=channel)
-        assert decoding.talkers == 1
+        assert decoding.channels == 1
         assert np.abs(one[0] - resample(samples[:, channel])).max() < RESAMPLED
     split, decoding = decoded(io.BytesIO(content), channels="split")
-    assert decoding.talkers == 3
+    assert decoding.channels == 3
     assert np.abs(split - resample(samples).T).max() < RESAMPLED
 
 

@@ -28,7 +28,7 @@ class Nothing(Method[Any]):
     def draw(self, rng: np.random.Generator) -> Any:
         return rng.uniform()
 
-    def apply(self, audio: Audio, voice: Any) -> Audio:
+    def apply(self, audio: Audio, voice: Any, rng: np.random.Generator) -> Audio:
         return audio
 
 
@@ -66,10 +66,14 @@ def test_a_callable_keeps_the_length_at_any_rate(rate: int) -> None:
 @pytest.mark.parametrize("name", DISGUISES)
 def test_a_subclass_may_call_what_it_replaces(name: str) -> None:
     class Own(DISGUISES[name]):  # type: ignore[misc]
-        def apply(self, audio: Audio, voice: Any) -> Audio:
-            return super().apply(audio, voice)  # type: ignore[no-any-return]
+        def apply(self, audio: Audio, voice: Any, rng: np.random.Generator) -> Audio:
+            return super().apply(audio, voice, rng)  # type: ignore[no-any-return]
 
     own, audio = Own(), Audio(speech(seconds=1.0), RATE)
     voice = own.draw(np.random.default_rng(1))
-    assert own.apply(audio, voice) == DISGUISES[name]().apply(audio, voice)
-    assert own.apply_all([audio], [voice]) == [own.apply(audio, voice)]
+    assert own.apply(audio, voice, np.random.default_rng(0)) == DISGUISES[name]().apply(
+        audio, voice, np.random.default_rng(0)
+    )
+    assert own.apply_all([audio], [voice], [np.random.default_rng(0) for _ in [audio]]) == [
+        own.apply(audio, voice, np.random.default_rng(0))
+    ]

@@ -48,7 +48,7 @@ class Noise:
     def draw(self, rng: np.random.Generator) -> int:
         return int(rng.integers(2**31))
 
-    def apply(self, audio: Audio, voice: int) -> Audio:
+    def apply(self, audio: Audio, voice: int, rng: np.random.Generator) -> Audio:
         return Audio(0.1 * np.random.default_rng(voice).normal(size=len(audio)).clip(-4, 4), RATE)
 
 
@@ -58,8 +58,8 @@ class Leak(Noise):
 
     numbers: dict[bytes, int] = field(repr=False, default_factory=dict)
 
-    def apply(self, audio: Audio, voice: int) -> Audio:
-        hidden = super().apply(audio, voice).mono
+    def apply(self, audio: Audio, voice: int, rng: np.random.Generator) -> Audio:
+        hidden = super().apply(audio, voice, rng).mono
         hz = 300.0 + 150.0 * self.numbers[audio.samples[0, :64].tobytes()]
         tone = 0.02 * np.sin(2.0 * np.pi * hz / RATE * np.arange(len(audio)))
         return Audio(hidden + tone.astype(np.float32), RATE)
@@ -344,7 +344,10 @@ class TestUtility:
         measure, noise = Recognition(Pocketsphinx()), Noise()
         spoken = [(Heard(u.load()), u) for u in corpus.utterances if u.transcript][:2]
         plain = [measure(heard, u, [heard]) for heard, u in spoken]
-        gone = [measure(heard, u, [Heard(noise.apply(heard.audio, 1))]) for heard, u in spoken]
+        gone = [
+            measure(heard, u, [Heard(noise.apply(heard.audio, 1, np.random.default_rng(0)))])
+            for heard, u in spoken
+        ]
         words = sum(found["words"][0] for found in plain)
         assert sum(found["word_errors"][0] for found in plain) < 0.5 * words
         assert sum(found["word_errors"][0] for found in gone) >= 0.95 * words

@@ -7,7 +7,7 @@ import pytest
 
 from deident.audio import RATE
 from deident.dsp.excitation import LEAD, SHAPE, add_pulses, fill_with_noise, pulse_shapes, shares
-from deident.dsp.joined import Joined
+from deident.dsp.ragged import Ragged
 from deident.dsp.timing import clamp_runs
 
 HZ = np.linspace(0.0, RATE / 2, 257)
@@ -22,7 +22,7 @@ def spectrum(samples: np.ndarray) -> np.ndarray:
 
 def noise(voiced: np.ndarray, breath: float) -> np.ndarray:
     out, rng = np.empty(voiced.size * 256, np.float32), np.random.default_rng(1)
-    fill_with_noise(out, [rng], voiced, np.array([breath]), 256, Joined((voiced.size,)))
+    fill_with_noise(out, [rng], voiced, np.array([breath]), 256, Ragged((voiced.size,)))
     return out
 
 
@@ -75,7 +75,7 @@ def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) 
     frames = out.size // 256
     shapes = pulse_shapes(np.zeros(1), np.full((1, 9), delay))
     rate, gain, phase = np.full(frames, f0_hz), np.ones(frames, np.float32), np.array([0.5])
-    add_pulses(out, rate, gain, 256, phase, shapes, Joined((frames,)))
+    add_pulses(out, rate, gain, 256, phase, shapes, Ragged((frames,)))
     middle = out[RATE : 3 * RATE] * np.hanning(2 * RATE)
     power = np.abs(np.fft.rfft(middle)) ** 2
     strongest = power[20:].argmax() + 20  # in half Hz
@@ -86,7 +86,7 @@ def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) 
 
 def test_the_first_pulse_comes_at_the_drawn_phase_of_each_piece() -> None:
     counts, phase = (20, 30, 25), np.array([0.0, 0.25, 0.8])
-    joined = Joined(counts)
+    joined = Ragged(counts)
     out = np.zeros(joined.frames * 256, np.float32)
     shapes = pulse_shapes(np.zeros(3), np.zeros((3, 9)))
     add_pulses(out, np.full(75, 100.0), np.ones(75, np.float32), 256, phase, shapes, joined)
@@ -102,7 +102,7 @@ def test_quiet_runs_are_clamped_and_others_left() -> None:
     pace = np.linspace(0.8, 1.2, 12)
     quiet = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 1, 0], dtype=np.bool_)
     for mask in (quiet, ~quiet):
-        out = clamp_runs(pace, mask, np.array([2.0]), Joined((12,)))
+        out = clamp_runs(pace, mask, np.array([2.0]), Ragged((12,)))
         assert out[~mask] == pytest.approx(pace[~mask])
         edges = np.flatnonzero(np.diff(np.concatenate(([0], mask, [0])).astype(int)))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):

@@ -15,16 +15,16 @@ from deident.datasets.annotations import Note, read_notes, with_mutes, with_word
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
-from deident.pipeline import EDGE, Snippet, Tally, deidentify, plan
+from deident.pipeline import EDGE, Snippet, deidentify
 from deident.policy import Policy
-from deident.recording import Recording
+from deident.recording import Recording, Tally
 from deident.runs.run import dry_run, run
-from deident.segmentation.cutting import Cutting
-from deident.segmentation.mute import TONE_HZ, Mute, Muting
-from deident.segmentation.streaming import CHAPTER
+from deident.segmentation.cutting import CuttingSettings
+from deident.segmentation.mute import TONE_HZ, Mute, MuteSettings
+from deident.segmentation.streaming import SECTION
 from deident.segmentation.turns import Turn, Word
 from deident.segmentation.vad import find_speech
-from tests.methods import Anew, Sine, frequency
+from tests.methods import Anew, Sine, frequency, planned
 
 KEY = Key(bytes(32))
 
@@ -59,7 +59,7 @@ def released(audio: Audio, mute: list[Segment], policy: Policy, **more: object) 
 @pytest.mark.parametrize("method", ["vocoder", "psola"])
 def test_what_is_muted_changes_nothing_that_is_released(reading: Audio, method: str, fill: str) -> None:
     """Names, number, lengths and every byte are the same whatever was said there: none of it comes through."""
-    policy = Policy(disguise=DISGUISES[method](), mute=Muting(fill, 0.0), repeatable=True)  # type: ignore[arg-type]
+    policy = Policy(disguise=DISGUISES[method](), mute=MuteSettings(fill, 0.0), repeatable=True)  # type: ignore[arg-type]
     short = reading[seconds(0, 12)]
     mute = [seconds(1.0, 1.7), seconds(5, 7.2)]
     assert short.mono[mute[0].start : mute[0].stop].std() > 0.01  # there was something
@@ -88,14 +88,16 @@ def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch
     )  # the reading hums
     monkeypatch.setattr("deident.pipeline.EDGE", 0)  # pieces are found by their sound
     long = Audio(np.tile(reading.mono, 9), RATE)
-    assert len(long) > 2 * CHAPTER
+    assert len(long) > 2 * SECTION
     rng = np.random.default_rng(1)
     mute = [
         Segment(int(at), int(at) + int(rng.integers(800, 40_000))) for at in rng.integers(0, len(long), 30)
     ]
-    mute += [Segment(CHAPTER - 9_000, CHAPTER + 9_000)]
+    mute += [Segment(SECTION - 9_000, SECTION + 9_000)]
     mute = [s for s in mute if s.stop < len(long)]
-    policy = Policy(disguise=Echo(), mute=Muting(margin_seconds=0.02), cutting=Cutting(fade_seconds=0.0))
+    policy = Policy(
+        disguise=Echo(), mute=MuteSettings(margin_seconds=0.02), cutting=CuttingSettings(fade_seconds=0.0)
+    )
     everything = Mute(mute, policy.mute)
     whole = Mute(mute, policy.mute).silenced(long.mono, 0)
     assert not whole[np.concatenate([np.arange(s.start, s.stop) for s in mute])].any()
@@ -124,7 +126,7 @@ class Echo(Sine):
 
     heard: list[np.ndarray] = []  # noqa: RUF012
 
-    def apply(self, audio: Audio, voice: float) -> Audio:
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
         Echo.heard.append(np.array(audio.mono))
         return audio
 
@@ -133,7 +135,7 @@ def test_a_tone_says_that_something_is_gone() -> None:
     sound = Audio(0.05 * np.random.default_rng(2).standard_normal(4 * RATE), RATE)
     Echo.heard.clear()
     turns = [Turn(seconds(0, 4))]
-    policy = Policy(disguise=Echo(), mute=Muting("tone", 0.0))
+    policy = Policy(disguise=Echo(), mute=MuteSettings("tone", 0.0))
     list(deidentify(sound, policy, turns=turns, mute=[seconds(1, 2)]))
     (piece,) = Echo.heard
     assert frequency(piece[RATE : 2 * RATE]) == pytest.approx(TONE_HZ, abs=1)
@@ -147,7 +149,7 @@ def test_muting_does_not_hide_the_noise_from_the_gate(reading: Audio) -> None:
     noisy = Audio(reading.mono + 0.007 * noise, RATE)
     mute = Mute(
         [Segment(at, at + 9_600) for at in range(8_000, len(reading) - RATE, 48_000)],
-        Muting(margin_seconds=0.0),
+        MuteSettings(margin_seconds=0.0),
     )
     silent = Audio(mute.silenced(noisy.mono, 0), RATE)
     heard = ~mask_of(mute.ranges, len(noisy))
@@ -167,7 +169,7 @@ def test_a_snippet_of_nothing_else_is_dropped() -> None:
     )
     assert [s.seconds for s in kept] == [2.0]
     assert tally.dropped_seconds == {"muted": 2.0}
-    assert plan(sound, Policy(disguise=Sine()), turns=turns, mute=[seconds(0.1, 1.9)]).snippets == 1
+    assert planned(sound, turns=turns, mute=[seconds(0.1, 1.9)]).snippets == 1
 
 
 def test_words_that_are_muted_are_not_read() -> None:
@@ -195,7 +197,7 @@ def test_ranges_of_another_recording_are_refused(reading: Audio, tmp_path: Path)
     with pytest.raises(RecordingError, match="past the end"):
         list(deidentify(sound, Policy(disguise=Sine()), mute=[seconds(1, 2), seconds(9, 10)]))
     with pytest.raises(RecordingError, match="past the end"):
-        plan(sound, Policy(disguise=Sine()), mute=[seconds(7, 10)])
+        planned(sound, mute=[seconds(7, 10)])
     soundfile.write(tmp_path / "r.wav", sound.mono, RATE)
     wrong = Recording(str(tmp_path / "r.wav"), mute=(seconds(9, 10),))
     summary = run([wrong], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
@@ -377,11 +379,11 @@ def test_the_command_mutes(
 
 def test_settings_have_ranges() -> None:
     with pytest.raises(SettingError, match="margin"):
-        Muting(margin_seconds=-1)
+        MuteSettings(margin_seconds=-1)
     with pytest.raises(SettingError, match="fill"):
-        Muting("noise")  # type: ignore[arg-type]
+        MuteSettings("noise")  # type: ignore[arg-type]
     policy = Policy.from_mapping({"mute": {"fill": "tone", "margin_seconds": 0.2}, "carry": ["text"]})
-    assert policy.mute == Muting("tone", 0.2)
+    assert policy.mute == MuteSettings("tone", 0.2)
     assert Policy.from_mapping(policy.to_mapping()).fingerprint() == policy.fingerprint()
 
 
@@ -396,14 +398,14 @@ def test_ranges_of_a_file_join_those_of_the_recording() -> None:
 
 
 def test_a_tone_is_where_it_belongs_in_later_chapters_too() -> None:
-    policy = Policy(disguise=Anew(), mute=Muting("tone", 0.0))
+    policy = Policy(disguise=Anew(), mute=MuteSettings("tone", 0.0))
     segments = [seconds(10, 15), seconds(99, 103)]
     _, snippet = deidentify((noise(150), RATE), policy, segments=segments, mute=[seconds(100, 101)])
     assert frequency(snippet.samples[RATE + 1_600 : 2 * RATE - 1_600]) == pytest.approx(TONE_HZ, abs=5)
 
 
 def test_what_is_left_beside_a_range_is_as_long_as_a_snippet_must_be() -> None:
-    tally, policy = Tally(), Policy(disguise=Sine(), mute=Muting(margin_seconds=0.0))
+    tally, policy = Tally(), Policy(disguise=Sine(), mute=MuteSettings(margin_seconds=0.0))
     given = {"segments": [seconds(1, 2)], "mute": [seconds(1.1, 2)]}
     assert not list(deidentify((noise(5), RATE), policy, tally=tally, **given))  # type: ignore[arg-type]
     assert tally.dropped_seconds == {"muted": 1.0}
@@ -412,7 +414,7 @@ def test_what_is_left_beside_a_range_is_as_long_as_a_snippet_must_be() -> None:
 def test_no_negative_of_the_hum_sounds_in_what_was_muted() -> None:
     time = np.arange(20 * RATE) / RATE
     hum = 0.1 * sum(np.sin(2 * np.pi * 50 * harmonic * time) for harmonic in (1, 2, 3))
-    policy = Policy(disguise=Anew(), mute=Muting(margin_seconds=0.0))
+    policy = Policy(disguise=Anew(), mute=MuteSettings(margin_seconds=0.0))
     (snippet,) = deidentify(
         (0.2 * noise(20) + hum, RATE), policy, segments=[seconds(5, 9)], mute=[seconds(6, 8)]
     )
@@ -424,7 +426,7 @@ def test_a_wider_margin_is_another_muting(tmp_path: Path) -> None:
     recording = Recording(str(tmp_path / "a.wav"), segments=(seconds(0, 6),), mute=(seconds(2, 3),))
 
     def codes(margin_seconds: float) -> dict[str, int]:
-        policy = Policy(disguise=Sine(), mute=Muting(margin_seconds=margin_seconds))
+        policy = Policy(disguise=Sine(), mute=MuteSettings(margin_seconds=margin_seconds))
         return run([recording], tmp_path / "s", policy, jobs=1).codes
 
     assert codes(0.1) == {}

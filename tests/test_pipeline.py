@@ -17,10 +17,11 @@ from deident.disguise.vocoder.synthesis import Vocoder
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
-from deident.pipeline import Snippet, Tally, deidentify
+from deident.pipeline import Snippet, deidentify
 from deident.policy import Policy
-from deident.segmentation.cutting import Cutting
-from deident.segmentation.streaming import CHAPTER, Chapters
+from deident.recording import Tally
+from deident.segmentation.cutting import CuttingSettings
+from deident.segmentation.streaming import SECTION, StreamSegmenter
 from deident.segmentation.turns import Turn
 from deident.segmentation.vad import find_speech
 from tests.methods import Anew, Pair, Sine, Through, Together, frequency
@@ -87,7 +88,7 @@ def test_every_snippet_is_as_loud_and_begins_and_ends_in_silence() -> None:
         steps = np.array([0, 1, -2, -1])
         assert np.abs(samples[steps]).max() < 3 / 32_768
         middle = round(
-            0.5 * Cutting().fade_seconds * RATE
+            0.5 * CuttingSettings().fade_seconds * RATE
         )  # half way up two: before the disguise, and after it
         assert np.abs(samples[: 2 * middle]).max() < np.abs(samples).max()
         assert np.abs(samples[middle - 10 : middle + 10]).max() == pytest.approx(
@@ -111,9 +112,10 @@ def test_a_voice_that_is_kept_has_new_noise_in_every_snippet(
 
     @dataclass(frozen=True)
     class Listening(Pair):
-        def apply(self, audio: Audio, voice: tuple[float, float]) -> Audio:
-            heard.append(voice)
-            return super().apply(audio, voice)
+        def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+            out = super().apply(audio, voice, rng)
+            heard.append((float(out.mono[0]), float(out.mono[-1])))
+            return out
 
     for method in (Listening(), Chain((Listening(), Through()))):
         heard.clear()
@@ -172,7 +174,7 @@ def test_repeatable_is_repeatable_and_nothing_else_is(call: Path) -> None:
         list(deidentify(call, policy))
 
 
-def test_sources_of_every_kind_give_the_same(call: Path) -> None:
+def test_recordings_of_every_kind_give_the_same(call: Path) -> None:
     policy = Policy(disguise=Sine(), repeatable=True)
     audio = read(call)
     with open(call, "rb") as file:
@@ -185,12 +187,12 @@ def test_sources_of_every_kind_give_the_same(call: Path) -> None:
 
 def test_nothing_of_the_limit_or_longer_leaves(long_audio: Audio) -> None:
     tally = Tally()
-    policy = Policy(disguise=Sine(by=1.2), cutting=Cutting(max_seconds=4.0))
+    policy = Policy(disguise=Sine(by=1.2), cutting=CuttingSettings(max_seconds=4.0))
     snippets = list(deidentify(long_audio, policy, tally=tally))
     assert snippets
     assert all(s.pcm.size < 4 * RATE for s in snippets)
     assert tally.dropped_seconds["over_limit"] > 0
-    honest = Policy(disguise=Sine(stretch=1.2, by=1.2), cutting=Cutting(max_seconds=4.0))
+    honest = Policy(disguise=Sine(stretch=1.2, by=1.2), cutting=CuttingSettings(max_seconds=4.0))
     assert all(s.pcm.size < 4 * RATE for s in deidentify(long_audio, honest))
 
 
@@ -253,31 +255,31 @@ def test_what_came_before_an_error_is_passed_on_before_it() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(7_000,), (RATE * 200,), (1, 99_999, 3)])
-def test_chapters_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[int, ...]) -> None:
-    def chapters(sizes: tuple[int, ...]) -> list[tuple[int, list[Segment], bytes]]:
-        made = Chapters(lambda audio, offset: find_speech(audio), 0, RATE)
+def test_sections_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[int, ...]) -> None:
+    def sections(sizes: tuple[int, ...]) -> list[tuple[int, list[Segment], bytes]]:
+        made = StreamSegmenter(lambda audio, offset: find_speech(audio), 0, RATE)
         out = []
         at = turn = 0
         while at < len(long_audio):
             size = sizes[turn % len(sizes)]
             out += list(made.push(long_audio.mono[at : at + size]))
             at, turn = at + size, turn + 1
-        return [(len(c.audio), c.segments, c.digest) for c in (*out, *made.finish())]
+        return [(len(c.audio), c.segments, c.heard_sha256) for c in (*out, *made.finish())]
 
-    reference = chapters((RATE,))
+    reference = sections((RATE,))
     assert len(reference) >= 4
-    assert chapters(sizes) == reference
+    assert sections(sizes) == reference
     assert sum(length for length, _, _ in reference) == len(long_audio)
 
 
 def test_chapters_find_what_one_piece_finds(long_audio: Audio) -> None:
-    made = Chapters(lambda audio, offset: find_speech(audio), 0, RATE)
+    made = StreamSegmenter(lambda audio, offset: find_speech(audio), 0, RATE)
     offset = 0
     found = []
-    for chapter in (*made.push(long_audio.mono), *made.finish()):
-        assert len(chapter.audio) <= 2 * CHAPTER
-        found += [s.shift(offset) for s in chapter.segments]
-        offset += len(chapter.audio)
+    for section in (*made.push(long_audio.mono), *made.finish()):
+        assert len(section.audio) <= 2 * SECTION
+        found += [s.shift(offset) for s in section.segments]
+        offset += len(section.audio)
     whole = find_speech(long_audio)
     both = sum(a.overlap(b) for a in found for b in whole)
     assert both / sum(map(len, whole)) > 0.98
@@ -286,15 +288,15 @@ def test_chapters_find_what_one_piece_finds(long_audio: Audio) -> None:
 
 @pytest.mark.parametrize("start", [0, 9_600, 30 * RATE])
 def test_endless_sound_is_passed_on(start: int) -> None:
-    """Also by a finder that hears it begin a little later each time."""
-    made = Chapters(lambda audio, offset: [Segment(min(start, len(audio) - 1), len(audio))], 0, RATE)
+    """Also by a detector that hears it begin a little later each time."""
+    made = StreamSegmenter(lambda audio, offset: [Segment(min(start, len(audio) - 1), len(audio))], 0, RATE)
     noise = np.random.default_rng(1).standard_normal(600 * RATE).astype(np.float32)
-    chapters = [c for second in noise.reshape(-1, RATE) for c in made.push(second)]
-    chapters += made.finish()
-    assert sum(len(c.audio) for c in chapters) == noise.size
-    assert all(len(c.segments) <= 1 for c in chapters)
-    assert sum(len(s) for c in chapters for s in c.segments) > 0.4 * noise.size
-    assert max(len(c.audio) for c in chapters) <= 3 * CHAPTER
+    sections = [c for second in noise.reshape(-1, RATE) for c in made.push(second)]
+    sections += made.finish()
+    assert sum(len(c.audio) for c in sections) == noise.size
+    assert all(len(c.segments) <= 1 for c in sections)
+    assert sum(len(s) for c in sections for s in c.segments) > 0.4 * noise.size
+    assert max(len(c.audio) for c in sections) <= 3 * SECTION
 
 
 def test_given_segments_are_used_across_chapters(long_audio: Audio) -> None:
@@ -307,7 +309,7 @@ def test_given_segments_are_used_across_chapters(long_audio: Audio) -> None:
 
 
 def test_another_finder_is_used(long_audio: Audio) -> None:
-    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, 2 * rate)])
+    policy = Policy(disguise=Sine(), detector=lambda samples, rate: [(0, 2 * rate)])
     snippets = list(deidentify(Audio(long_audio.mono[: 30 * RATE], RATE), policy))
     assert [s.pcm.size for s in snippets] == [2 * RATE]
 
@@ -320,12 +322,12 @@ def test_another_finder_is_used(long_audio: Audio) -> None:
     ],
 )  # fmt: skip
 def test_an_odd_answer_of_a_finder_refuses_the_recording(long_audio: Audio, answer: object) -> None:
-    def finder(samples: np.ndarray, rate: int) -> object:
+    def detector(samples: np.ndarray, rate: int) -> object:
         return answer
 
-    with pytest.raises(RecordingError, match="of a speech finder") as caught:
-        list(deidentify(Audio(long_audio.mono[:RATE], RATE), Policy(finder=finder)))  # type: ignore[arg-type]
-    assert caught.value.code == "finder"
+    with pytest.raises(RecordingError, match="of a speech detector") as caught:
+        list(deidentify(Audio(long_audio.mono[:RATE], RATE), Policy(detector=detector)))  # type: ignore[arg-type]
+    assert caught.value.code == "detector"
 
 
 @pytest.mark.parametrize(
@@ -340,7 +342,7 @@ def test_an_odd_answer_of_a_disguise_refuses_the_recording(
 ) -> None:
     @dataclass(frozen=True)
     class Odd(Through):
-        def apply(self, audio: Audio, voice: None) -> Audio:
+        def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
             return answer()
 
     with pytest.raises(RecordingError, match="the disguise cannot be used") as caught:
@@ -351,8 +353,10 @@ def test_an_odd_answer_of_a_disguise_refuses_the_recording(
 def test_a_disguise_that_loses_a_snippet_of_several_is_asked_for_each(long_audio: Audio) -> None:
     @dataclass(frozen=True)
     class Losing(Sine):
-        def apply_all(self, audios: Sequence[Audio], voices: Sequence[float]) -> list[Audio]:
-            return super().apply_all(audios, voices)[1:]
+        def apply_all(
+            self, audios: Sequence[Audio], voices: Sequence[float], rngs: Sequence[np.random.Generator]
+        ) -> list[Audio]:
+            return super().apply_all(audios, voices, rngs)[1:]
 
     given = [Segment(at, at + RATE + at // 10) for at in range(0, 8 * RATE, 2 * RATE)]
     snippets = deidentify(long_audio, Policy(disguise=Losing()), segments=given)
@@ -360,7 +364,7 @@ def test_a_disguise_that_loses_a_snippet_of_several_is_asked_for_each(long_audio
 
 
 def test_what_a_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:
-    cutting, tally = Cutting(min_seconds=1.0), Tally()
+    cutting, tally = CuttingSettings(min_seconds=1.0), Tally()
     given = [Segment(0, 3 * RATE), Segment(4 * RATE, 4 * RATE + 18_000), Segment(6 * RATE, 8 * RATE)]
     policy = Policy(disguise=Sine(by=0.5), cutting=cutting)
     snippets = list(deidentify(long_audio, policy, segments=given, tally=tally))
@@ -374,7 +378,7 @@ def test_sound_is_told_of_while_it_is_read(long_audio: Audio) -> None:
     for policy in (SINE, Policy(disguise=Sine(), channels="split")):
         heard.clear()
         both = Audio(np.stack([long_audio.mono] * 2), RATE)
-        snippets = deidentify(both, policy, reading=heard.append)
+        snippets = deidentify(both, policy, on_read=heard.append)
         next(snippets)
         assert 30.0 < sum(heard) < 130.0  # of 240
         list(snippets)
@@ -385,7 +389,7 @@ def test_the_digest_tells_sound_not_tags(recordings: Path) -> None:
     def digest(source: object) -> str:
         tally = Tally()
         list(deidentify(source, SINE, tally=tally))  # type: ignore[arg-type]
-        return tally.digest
+        return tally.content_sha256
 
     audio = read(recordings / "call.wav")
     changed = np.array(audio.mono)
@@ -429,8 +433,8 @@ def test_the_next_chapter_hears_what_leads_in() -> None:
         here = Segment(max(0, under_way.start - offset), min(under_way.stop - offset, len(audio)))
         return [here]
 
-    chapter = next(iter(Chapters(find, 0, RATE).push(np.full(90 * RATE, 1e-4, np.float32))))
-    assert chapter.offset + len(chapter.audio) == 58 * RATE - RATE // 2
+    section = next(iter(StreamSegmenter(find, 0, RATE).push(np.full(90 * RATE, 1e-4, np.float32))))
+    assert section.offset + len(section.audio) == 58 * RATE - RATE // 2
 
 
 def test_a_snippet_is_written_as_wav_or_flac(call: Path) -> None:

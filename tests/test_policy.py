@@ -4,14 +4,15 @@ import dataclasses
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deident.disguise import Chain
 from deident.disguise.naming import disguise_named
 from deident.errors import SettingError
 from deident.policy import Policy
-from deident.segmentation.cutting import Cutting
-from deident.segmentation.vad import Speech
+from deident.segmentation.cutting import CuttingSettings
+from deident.segmentation.vad import VadSettings
 
 
 def test_toml_says_the_same_as_python(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_toml_says_the_same_as_python(tmp_path: Path) -> None:
         scope = "recording"
         channels = "split"
         max_per_recording = 3
-        [speech]
+        [vad]
         aggressiveness = 3
         [cutting]
         max_seconds = 8.0
@@ -36,8 +37,8 @@ def test_toml_says_the_same_as_python(tmp_path: Path) -> None:
         scope="recording",
         channels="split",
         max_per_recording=3,
-        speech=Speech(aggressiveness=3),
-        cutting=Cutting(max_seconds=8.0, over_limit="split"),
+        vad=VadSettings(aggressiveness=3),
+        cutting=CuttingSettings(max_seconds=8.0, over_limit="split"),
     )
     assert Policy.from_mapping(policy.to_mapping()) == policy
     assert pickle.loads(pickle.dumps(policy)) == policy
@@ -56,8 +57,8 @@ def test_the_fingerprint_changes_with_every_setting() -> None:
         dataclasses.replace(base, channels=0),
         dataclasses.replace(base, container="flac"),
         dataclasses.replace(base, strict=True),
-        dataclasses.replace(base, speech=Speech(gate_db=11)),
-        dataclasses.replace(base, cutting=Cutting(max_seconds=9)),
+        dataclasses.replace(base, vad=VadSettings(gate_db=11)),
+        dataclasses.replace(base, cutting=CuttingSettings(max_seconds=9)),
         dataclasses.replace(base, disguise=disguise_named("mcadams")),
         dataclasses.replace(base, disguise=disguise_named("mcadams:alpha=0.5..0.8")),
     ]
@@ -84,7 +85,7 @@ def test_the_fingerprint_changes_with_every_setting() -> None:
         ({"disguise": []}, "expected disguise as"),
         ({"disguise": {"method": "mcadams", "alfa": 1}}, "did you mean alpha"),
         ({"preset": "strongest"}, "expected a preset"),
-        ({"finder": "x"}, "no setting"),
+        ({"detector": "x"}, "no setting"),
     ],
 )
 def test_what_is_wrong_is_said(settings: dict[str, object], said: str) -> None:
@@ -135,7 +136,7 @@ def test_what_shows_no_settings_is_not_repeatable() -> None:
     class Mine:
         def draw(self, rng: object) -> None: ...
 
-        def apply(self, audio: object, voice: object) -> object: ...
+        def apply(self, audio: object, voice: object, rng: np.random.Generator) -> object: ...
 
     Policy(disguise=Mine())  # type: ignore[arg-type]
     for disguise in (Mine(), Chain((Mine(),))):  # type: ignore[arg-type]

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 import deident
-from deident import Cutting, Policy, SettingError, StoreError
+from deident import CuttingSettings, Policy, SettingError, StoreError
 from deident.cli import main
 from deident.dsp.hum import without_hum
 from deident.pages import preview as preview_module
 from deident.pages.page import data_slot, write_page
 from deident.pages.preview import Part, preview
-from deident.pipeline import plan
-from deident.segmentation.mute import Muting
+from deident.segmentation.mute import MuteSettings
 from tests.browser import Page
+from tests.methods import planned
 from tests.test_layers import PACKAGE
 
-SHORT = Policy(channels="split", cutting=Cutting(max_seconds=1.8, min_seconds=1.2))
+SHORT = Policy(channels="split", cutting=CuttingSettings(max_seconds=1.8, min_seconds=1.2))
 
 
 def data_of(html: str) -> Any:
@@ -134,7 +134,7 @@ def test_what_the_policy_of_the_page_does_not_know_does_not_run(
 
 
 def test_it_shows_what_a_run_would_keep_and_drop(recordings: Path) -> None:
-    tally = plan(recordings / "call.wav", SHORT)
+    tally = planned(recordings / "call.wav", SHORT)
     made = preview(recordings / "call.wav", SHORT)
     data = data_of(made.html)
     assert made.snippets == len(data["snippets"]) == tally.snippets
@@ -158,8 +158,9 @@ def test_what_is_muted_is_as_in_a_run(recordings: Path) -> None:
     mute.append(deident.Segment(middle, middle + 8_000))
     for channels in ("mix", "split"):
         policy = deident.Policy(channels=channels)  # type: ignore[arg-type]
-        given = {"recording": recordings / "call.wav", "policy": policy, "mute": mute}
-        tally, made = plan(**given), data_of(preview(**given, include_original=True, disguises={}).html)  # type: ignore[arg-type]
+        tally = planned(recordings / "call.wav", policy, mute=mute)
+        page = preview(recordings / "call.wav", policy, mute=mute, include_original=True, disguises={}).html
+        made = data_of(page)
         assert len(made["snippets"]) == tally.snippets
         muted = [d["stop"] - d["start"] for d in made["drops"] if d["reason"] == "muted"]
         assert sum(muted) == pytest.approx(tally.dropped_seconds.get("muted", 0.0), abs=0.01)
@@ -168,7 +169,7 @@ def test_what_is_muted_is_as_in_a_run(recordings: Path) -> None:
             for place in mute:
                 inside = heard[max(0, place.start - start) : max(0, place.stop - start)]
                 assert not inside.size or np.abs(inside).max() <= 2 / 32_768  # dither
-    toned = deident.Policy(mute=Muting("tone"))
+    toned = deident.Policy(mute=MuteSettings("tone"))
     page = data_of(preview(sound, toned, mute=mute, include_original=True, disguises={}).html)
     snippet = page["snippets"][-1]
     at = middle - round(snippet["start"] * 16_000)
@@ -212,7 +213,7 @@ def test_without_leave_nothing_finer_than_50_ms_of_the_original_is_there(recordi
         "drops", "unplayed", "snippets", "disguises", "scope", "maxSeconds", "minSeconds",
     }  # fmt: skip
     for snippet in data["snippets"]:
-        assert set(snippet) == {"talker", "start", "stop", "voices"}
+        assert set(snippet) == {"channel", "start", "stop", "voices"}
         assert [voice["name"] for voice in snippet["voices"]] == ["vocoder", "psola", "mcadams"]
     original = without_hum(deident.read(recordings / "meeting.flac").mono)
     for snippet in data["snippets"]:

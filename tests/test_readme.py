@@ -118,11 +118,11 @@ def test_settings_show_every_default() -> None:
     import tomllib
 
     from deident.policy import Policy
-    from deident.segmentation.cutting import Cutting
-    from deident.segmentation.vad import Speech
+    from deident.segmentation.cutting import CuttingSettings
+    from deident.segmentation.vad import VadSettings
 
     shown = tomllib.loads(blocks(ROOT / "docs" / "settings.md", "toml")[0])
-    for kind, table in ((Speech, shown["speech"]), (Cutting, shown["cutting"])):
+    for kind, table in ((VadSettings, shown["vad"]), (CuttingSettings, shown["cutting"])):
         assert table == dataclasses.asdict(kind())
-    names = {f.name for f in dataclasses.fields(Policy)} - {"finder", "disguise"}
+    names = {f.name for f in dataclasses.fields(Policy)} - {"detector", "disguise"}
     assert names <= set(shown)

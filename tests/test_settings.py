@@ -9,12 +9,13 @@ import soundfile
 from deident.audio import RATE, Audio, Segment
 from deident.codec import read
 from deident.disguise import Chain
-from deident.pipeline import Tally, deidentify
+from deident.pipeline import deidentify
 from deident.policy import Policy
+from deident.recording import Tally
 from deident.runs.run import dry_run
-from deident.segmentation.cutting import Cutting
+from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.turns import Turn, Word
-from deident.segmentation.vad import Speech, find_speech
+from deident.segmentation.vad import VadSettings, find_speech
 from tests.methods import Anew, Sine, Through
 from tests.voices import speech
 
@@ -27,7 +28,7 @@ def test_speech_is_found_as_the_policy_says() -> None:
     audio = Audio(speech(seconds=12.0), RATE)
 
     def found(padding: float) -> float:
-        policy = Policy(disguise=Sine(), speech=Speech(padding_seconds=padding))
+        policy = Policy(disguise=Sine(), vad=VadSettings(padding_seconds=padding))
         return sum(snippet.seconds for snippet in deidentify(audio, policy))
 
     assert found(0.14) > found(0.0) + 0.2
@@ -35,28 +36,28 @@ def test_speech_is_found_as_the_policy_says() -> None:
 
 def test_webrtcvad_is_as_aggressive_as_it_was_told_to_be(recordings: Path) -> None:
     audio = read(recordings / "meeting.flac")
-    lax, strict = (sum(map(len, find_speech(audio, Speech(aggressiveness=mode)))) for mode in (0, 3))
+    lax, strict = (sum(map(len, find_speech(audio, VadSettings(aggressiveness=mode)))) for mode in (0, 3))
     assert lax > strict
 
 
 def test_what_is_far_below_the_loudest_is_speech_within_the_range() -> None:
     samples = np.array(speech(seconds=8.0))
     samples[4 * RATE :] *= 0.02
-    near, far = (find_speech(Audio(samples, RATE), Speech(range_db=db)) for db in (20.0, 80.0))
+    near, far = (find_speech(Audio(samples, RATE), VadSettings(range_db=db)) for db in (20.0, 80.0))
     assert max(s.stop for s in far) > 6 * RATE > max(s.stop for s in near)
 
 
 def test_a_finder_may_write_into_what_it_is_given() -> None:
-    def finder(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
+    def detector(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
         samples *= 2
         return [(0, rate)]
 
-    assert len(list(deidentify((noise(3), RATE), Policy(disguise=Sine(), finder=finder)))) == 1
+    assert len(list(deidentify((noise(3), RATE), Policy(disguise=Sine(), detector=detector)))) == 1
 
 
 def test_snippets_are_faded_as_long_as_the_cutting_says() -> None:
     def start(fade_seconds: float) -> float:
-        policy = Policy(disguise=Anew(), cutting=Cutting(fade_seconds=fade_seconds))
+        policy = Policy(disguise=Anew(), cutting=CuttingSettings(fade_seconds=fade_seconds))
         (snippet,) = deidentify((noise(2), RATE), policy, segments=[Segment(0, 2 * RATE)])
         return float(np.sqrt(np.mean(snippet.samples[:800] ** 2)))
 
@@ -75,7 +76,7 @@ def test_room_is_left_for_a_disguise_that_makes_things_longer() -> None:
 def test_a_whole_recording_that_is_one_turn_stays_whole() -> None:
     samples = noise(6)
     samples[2 * RATE : 4 * RATE] *= 1e-4
-    policy = Policy(disguise=Sine(), cutting=Cutting(whole_turns=True))
+    policy = Policy(disguise=Sine(), cutting=CuttingSettings(whole_turns=True))
     turn = Turn(words=(Word(Segment(0, RATE), "a"),))
     assert [s.pcm.size for s in deidentify((samples, RATE), policy, turns=[turn])] == [6 * RATE]
 
@@ -85,7 +86,7 @@ def test_a_disguise_of_the_protocol_alone_does_not_let_the_room_through() -> Non
         def draw(self, rng: np.random.Generator) -> None:
             return None
 
-        def apply(self, audio: Audio, voice: None) -> Audio:
+        def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
             return audio
 
     samples = noise(28_000 / RATE)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator
 
+import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from deident.audio import RATE, Audio
@@ -62,9 +63,9 @@ def test_a_disguise_and_a_recording_are_made_so() -> None:
     found = []
 
     class Asks(Sine):
-        def apply(self, audio: Audio, voice: float) -> Audio:
+        def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
             found.append(threads())
-            return super().apply(audio, voice)
+            return super().apply(audio, voice, rng)
 
     with threadpool_limits(2, "blas"):
         audio = Audio(speech(seconds=3.0), RATE)

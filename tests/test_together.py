@@ -12,10 +12,10 @@ import pytest
 
 from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES, Chain, Method
-from deident.disguise.base import apply_all
+from deident.disguise.base import apply_all, as_method
 from deident.disguise.vocoder.synthesis import Vocoder, VocoderVoice
-from deident.dsp.joined import Joined
 from deident.dsp.pitch import PitchTracker
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Stft
 from tests.methods import Sine
 from tests.voices import CHILD, MAN, WOMAN, Talker, speech
@@ -46,8 +46,13 @@ def revoiced(
     """What comes of them together, and of each alone."""
     audios = [Audio(samples, RATE) for samples in snippets]
     voices = [method.draw(np.random.default_rng(seed + k)) for k in range(len(audios))]
-    alone = [method.apply(audio, voice).mono for audio, voice in zip(audios, voices, strict=True)]
-    return [audio.mono for audio in method.apply_all(audios, voices)], alone
+    alone = [
+        method.apply(audio, voice, np.random.default_rng(0)).mono
+        for audio, voice in zip(audios, voices, strict=True)
+    ]
+    return [
+        audio.mono for audio in method.apply_all(audios, voices, [np.random.default_rng(0) for _ in audios])
+    ], alone
 
 
 def assert_same(one: np.ndarray, other: np.ndarray) -> None:
@@ -71,11 +76,15 @@ def test_neighbours_and_order_change_nothing(name: str) -> None:
     """Between a loud voice and noise, behind them, and before them."""
     loud, noise, own = SNIPPETS["much too loud"], SNIPPETS["clipped noise"], SNIPPETS[name]
     voices = [METHOD.draw(np.random.default_rng(seed)) for seed in range(3)]
-    alone = METHOD.apply(Audio(own, RATE), voices[0]).mono
+    alone = METHOD.apply(Audio(own, RATE), voices[0], np.random.default_rng(0)).mono
     for order in ((loud, own, noise), (loud, noise, own), (own, loud, noise)):
         drawn = iter(voices[1:])
         those = [voices[0] if samples is own else next(drawn, voices[2]) for samples in order]
-        out = METHOD.apply_all([Audio(samples, RATE) for samples in order], those)
+        out = METHOD.apply_all(
+            [Audio(samples, RATE) for samples in order],
+            those,
+            [np.random.default_rng(0) for _ in [Audio(samples, RATE) for samples in order]],
+        )
         assert_same(out[[samples is own for samples in order].index(True)].mono, alone)
 
 
@@ -109,8 +118,8 @@ def test_whatever_the_settings(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", DISGUISES)
 def test_nothing_gives_nothing(name: str) -> None:
-    assert DISGUISES[name]().apply_all([], []) == []
-    assert Chain((DISGUISES[name](),)).apply_all([], []) == []
+    assert DISGUISES[name]().apply_all([], [], []) == []
+    assert Chain((DISGUISES[name](),)).apply_all([], [], []) == []
 
 
 @pytest.mark.parametrize("name", ["psola", "pitch_shift"])
@@ -137,7 +146,7 @@ def test_pitches_found_together_are_those_found_alone(hop: int) -> None:
 
 @pytest.mark.parametrize("counts", [(5,), (1, 4, 2)])
 def test_joined_does_to_each_piece_what_is_done_to_one(counts: tuple[int, ...]) -> None:
-    joined = Joined(counts)
+    joined = Ragged(counts)
     rows = RNG.standard_normal((sum(counts), 3)).astype(np.float32)
     weights = RNG.standard_normal((2, sum(counts))).astype(np.float32)
     matrices = RNG.standard_normal((len(counts), 3, 4)).astype(np.float32)
@@ -182,15 +191,15 @@ class Foreign:
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform())
 
-    def apply(self, audio: Audio, voice: float) -> Audio:
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
         return Audio(np.float32(voice) * audio.mono, RATE)
 
 
 class Halved(Vocoder):
     """One that adds something to ours."""
 
-    def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
-        return Audio(np.float32(0.5) * super().apply(audio, voice).mono, RATE)
+    def apply(self, audio: Audio, voice: VocoderVoice, rng: np.random.Generator) -> Audio:
+        return Audio(np.float32(0.5) * super().apply(audio, voice, rng).mono, RATE)
 
 
 @pytest.mark.parametrize(
@@ -201,5 +210,8 @@ class Halved(Vocoder):
 def test_every_method_can_be_asked_for_several(method: Any) -> None:
     audios = [Audio(SNIPPETS[name], RATE) for name in ("one second", "silence", "clipped noise")]
     voices = [method.draw(np.random.default_rng(seed)) for seed in range(3)]
-    for one, audio, voice in zip(apply_all(method, audios, voices), audios, voices, strict=True):
-        assert_same(one.mono, method.apply(audio, voice).mono)
+    rngs = [np.random.default_rng(7) for _ in voices]
+    for one, audio, voice in zip(
+        apply_all(as_method(method), audios, voices, rngs), audios, voices, strict=True
+    ):
+        assert_same(one.mono, method.apply(audio, voice, np.random.default_rng(7)).mono)

@@ -9,11 +9,11 @@ from deident.audio import RATE, Audio, Segment
 from deident.datasets.annotations import Note, with_mutes, with_turns, with_words
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
-from deident.pipeline import Snippet, Tally, deidentify
+from deident.pipeline import Snippet, deidentify
 from deident.policy import Policy
-from deident.recording import Recording
-from deident.segmentation.cutting import Cutting
-from deident.segmentation.turns import WHOLE, Turn, Word, apart, read_spelled, said, spelled
+from deident.recording import Recording, Tally
+from deident.segmentation.cutting import CuttingSettings
+from deident.segmentation.turns import WHOLE, Turn, Word, apart, said, words_from_json, words_to_json
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -50,7 +50,7 @@ def test_every_turn_is_a_snippet_with_its_text() -> None:
 def test_a_text_is_said_in_all_of_its_turn_or_not_at_all() -> None:
     gaps = np.array(noise(9).mono)
     gaps[4 * RATE : 5 * RATE] *= 1e-4
-    short = Policy(disguise=Sine(), carry=("text",), cutting=Cutting(max_seconds=6))
+    short = Policy(disguise=Sine(), carry=("text",), cutting=CuttingSettings(max_seconds=6))
     divided = out(Audio(gaps, RATE), [Turn(seconds(0, 9), text="all of it")], short)
     assert len(divided) == 2
     assert [s.text for s in divided] == [None, None]
@@ -58,7 +58,7 @@ def test_a_text_is_said_in_all_of_its_turn_or_not_at_all() -> None:
         seconds(0, 9), text="all of it", words=words(("all", 1, 2), ("of", 3.9, 5.1), ("it", 6, 7))
     )
     assert [s.text for s in out(Audio(gaps, RATE), [by_word], short)] == ["all", "it"]  # "of" is in neither
-    whole = Policy(disguise=Sine(), carry=("text",), cutting=Cutting(max_seconds=6, whole_turns=True))
+    whole = Policy(disguise=Sine(), carry=("text",), cutting=CuttingSettings(max_seconds=6, whole_turns=True))
     tally = Tally()
     assert out(Audio(gaps, RATE), [by_word], whole, tally=tally) == []
     assert tally.dropped_seconds == {"over_limit": 9.0}
@@ -75,7 +75,7 @@ def test_a_whole_recording_is_one_turn() -> None:
     audio = np.array(noise(6).mono)
     audio[: 2 * RATE] *= 1e-4
     audio[4 * RATE :] *= 1e-4
-    found = Policy(disguise=Sine(), finder=lambda s, r: [(2 * r, 4 * r)], carry=("text", "words"))
+    found = Policy(disguise=Sine(), detector=lambda s, r: [(2 * r, 4 * r)], carry=("text", "words"))
     said_when = words(("quiet", 0.5, 1), ("loud", 2.5, 3))
     (only,) = out(Audio(audio, RATE), [Turn(words=said_when)], found)
     assert (only.text, only.pcm.size) == ("loud", 2 * RATE)
@@ -91,7 +91,7 @@ def test_words_have_places_where_the_disguise_keeps_them() -> None:
     assert [(w.text, w.segment) for w in snippet.words] == [
         ("one", seconds(0.25, 0.5)), ("two", seconds(1, 2)),
     ]  # fmt: skip
-    assert read_spelled(spelled(snippet.words)) == [(0.25, 0.5, "one"), (1.0, 2.0, "two")]
+    assert words_from_json(words_to_json(snippet.words)) == [(0.25, 0.5, "one"), (1.0, 2.0, "two")]
     (moved,) = out(noise(4), [turn], Policy(disguise=DISGUISES["vocoder"](), carry=("text", "words")))
     assert (moved.text, moved.words) == ("one two", ())
 
@@ -122,14 +122,14 @@ def test_channels_have_turns_of_their_own() -> None:
 
 
 def test_words_of_channels_that_are_mixed_come_in_order() -> None:
-    found = Policy(disguise=Sine(), finder=lambda s, r: [(r, 4 * r)], carry=("text",))
+    found = Policy(disguise=Sine(), detector=lambda s, r: [(r, 4 * r)], carry=("text",))
     two = Audio(np.stack([noise(5).mono, noise(5).mono]), RATE)
     turns = [
         Turn(words=words(("you", 2, 2.5), ("gone", 0.2, 0.4)), channel=1),
         Turn(words=words(("hello", 1.2, 1.5), ("too", 3, 3.5)), channel=0),
     ]
     assert [s.text for s in out(two, turns, found)] == ["hello you too"]
-    split = Policy(disguise=Sine(), channels="split", finder=found.finder, carry=("text",))
+    split = Policy(disguise=Sine(), channels="split", detector=found.detector, carry=("text",))
     assert {s.text for s in out(two, turns, split)} == {"hello too", "you"}
 
 
@@ -141,7 +141,7 @@ def test_overlaps_are_refused_or_left_out() -> None:
     ]
     with pytest.raises(RecordingError, match="drop-overlap"):
         out(noise(9), turns)
-    drop = Policy(disguise=Sine(), carry=("text",), cutting=Cutting(overlap="drop"))
+    drop = Policy(disguise=Sine(), carry=("text",), cutting=CuttingSettings(overlap="drop"))
     snippets = out(noise(9), turns, drop)
     assert [(s.seconds, s.text) for s in snippets] == [(3.0, None), (2.0, None), (1.0, "three")]
     padded = [Turn(seconds(0, 4.1), "a", "one"), Turn(seconds(3.9, 6), "a", "two")]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
 from deident.errors import SettingError
-from deident.segmentation.cutting import Cutting, cut, split
+from deident.segmentation.cutting import CuttingSettings, cut, split
 from deident.segmentation.vad import (
     ENERGY_FRAMES,
-    Speech,
+    VadSettings,
     ask,
     find_speech,
     frame_energy_db,
@@ -128,7 +128,7 @@ def test_another_detector_may_answer_in_masks_or_pairs() -> None:
 @pytest.mark.parametrize("bad", [{"aggressiveness": 4}, {"gate_db": -1}, {"padding_seconds": 6}])
 def test_settings_are_checked(bad: dict[str, float]) -> None:
     with pytest.raises(SettingError, match=next(iter(bad))):
-        Speech(**bad)  # type: ignore[arg-type]
+        VadSettings(**bad)  # type: ignore[arg-type]
 
 
 def bursts(lengths: list[float], pauses: list[float]) -> Audio:
@@ -160,7 +160,7 @@ def test_speech_without_a_pause_is_dropped_or_split() -> None:
     audio = Audio(RNG.standard_normal(25 * RATE) * 0.1, RATE)
     whole = [Segment(0, len(audio))]
     assert [c.dropped for c in cut(audio, whole)] == ["over_limit"]
-    parts = [c.segment for c in cut(audio, whole, Cutting(over_limit="split"))]
+    parts = [c.segment for c in cut(audio, whole, CuttingSettings(over_limit="split"))]
     assert parts[0].start == 0
     assert parts[-1].stop == len(audio)
     assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
@@ -185,7 +185,7 @@ def test_nothing_reaches_the_limit(lengths: list[float], limit: float, over: str
     audio = bursts(lengths, [0.4] * len(lengths))
     edges = np.cumsum([0, *(round(v * RATE) + round(0.4 * RATE) for v in lengths)])
     segments = [Segment(int(a), int(a) + round(v * RATE)) for a, v in zip(edges, lengths, strict=False)]
-    cutting = Cutting(max_seconds=limit, min_seconds=0.3, over_limit=over)  # type: ignore[arg-type]
+    cutting = CuttingSettings(max_seconds=limit, min_seconds=0.3, over_limit=over)  # type: ignore[arg-type]
     cuts = cut(audio, segments, cutting, stretch=stretch)
     for found in cuts:
         if found.dropped is None:

@@ -31,7 +31,7 @@ def test_what_changes_after_it_was_read_is_read_by_the_next_run(recordings: Path
     audio = read(recordings / "reading.mp3").mono
     soundfile.write(place, np.zeros(60_000), 16_000)
     soundfile.write(new, audio[:60_000], 16_000)
-    policy = Policy(disguise=Sine(), finder=Replaced(str(new), str(place)))
+    policy = Policy(disguise=Sine(), detector=Replaced(str(new), str(place)))
     assert run([place], tmp_path / "s", policy, jobs=1).states["no-speech"] == 1
     assert not new.exists()
     assert run([place], tmp_path / "s", Policy(disguise=Sine()), jobs=1).states["released"] == 1
@@ -102,7 +102,7 @@ def test_a_file_asked_for_in_another_way_has_no_second_voice(recordings: Path, t
 def test_another_size_is_another_recording(tmp_path: Path) -> None:
     """Also where the time is the same, as some tools set it."""
     place, rng = tmp_path / "a.wav", np.random.default_rng(3)
-    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
+    policy = Policy(disguise=Sine(), detector=lambda samples, rate: [(0, rate)])
     for seconds in (2, 3):
         soundfile.write(place, 0.1 * rng.standard_normal(seconds * 16_000), 16_000)
         os.utime(place, ns=(10**18, 10**18))

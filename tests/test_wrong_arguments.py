@@ -13,17 +13,17 @@ from deident import (
     DISGUISES,
     Audio,
     Chain,
-    Cutting,
+    CuttingSettings,
     DeidentError,
     KeyMaterialError,
-    Muting,
+    MuteSettings,
     Policy,
     Recording,
     RecordingError,
     Segment,
     SettingError,
-    Speech,
     Turn,
+    VadSettings,
 )
 from deident.datasets.recordings import expand
 
@@ -66,15 +66,20 @@ WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
     ("seconds", lambda: Segment(0.1, 1.0), SettingError, r"in samples.*round\(seconds \* 16000\)"),  # type: ignore[arg-type]
     ("backwards", lambda: Segment(9, 1), SettingError, "start < stop; got 9, 1"),
     ("class of disguise", lambda: Policy(disguise=DISGUISES["psola"]), SettingError, "class Psola itself"),  # type: ignore[arg-type]
-    ("cutting as a dict", lambda: Policy(cutting={}), SettingError, r"deident.Cutting\(\.\.\.\).*dict"),  # type: ignore[arg-type]
-    ("finder", lambda: Policy(finder=3), SettingError, "finder as a callable"),  # type: ignore[arg-type]
+    (
+        "cutting as a dict",
+        lambda: Policy(cutting={}),
+        SettingError,
+        r"deident.CuttingSettings\(\.\.\.\).*dict",
+    ),  # type: ignore[arg-type]
+    ("detector", lambda: Policy(detector=3), SettingError, "detector as a callable"),  # type: ignore[arg-type]
     ("strict no", lambda: Policy(strict="no"), SettingError, "strict as true or false.*str"),  # type: ignore[arg-type]
     ("half a snippet", lambda: Policy(max_per_recording=1.5), SettingError, "whole number from 1; got 1.5"),  # type: ignore[arg-type]
     ("carry as text", lambda: Policy(carry="text"), SettingError, "carry as a list of.*type str"),  # type: ignore[arg-type]
-    ("limit as text", lambda: Cutting(max_seconds="8"), SettingError, "max_seconds as a number"),  # type: ignore[arg-type]
-    ("whole no", lambda: Cutting(whole_turns="no"), SettingError, "whole_turns as true or false"),  # type: ignore[arg-type]
-    ("gate as text", lambda: Speech(gate_db="x"), SettingError, "gate_db as a number"),  # type: ignore[arg-type]
-    ("fill", lambda: Muting(fill="beep"), SettingError, "got 'beep'"),  # type: ignore[arg-type]
+    ("limit as text", lambda: CuttingSettings(max_seconds="8"), SettingError, "max_seconds as a number"),  # type: ignore[arg-type]
+    ("whole no", lambda: CuttingSettings(whole_turns="no"), SettingError, "whole_turns as true or false"),  # type: ignore[arg-type]
+    ("gate as text", lambda: VadSettings(gate_db="x"), SettingError, "gate_db as a number"),  # type: ignore[arg-type]
+    ("fill", lambda: MuteSettings(fill="beep"), SettingError, "got 'beep'"),  # type: ignore[arg-type]
     ("one bound", lambda: DISGUISES["psola"](semitones=3), SettingError, r"\(lower, upper\); got 3"),  # type: ignore[call-arg]
     ("chain of one", lambda: Chain(DISGUISES["psola"]()), SettingError, "as a tuple"),  # type: ignore[arg-type]
     ("chain of names", lambda: Chain(("psola",)), SettingError, "draw and apply.*str"),  # type: ignore[arg-type]
@@ -108,7 +113,7 @@ def test_a_wrong_call_is_told(call: Callable[[], Any], kind: type[DeidentError],
         ({"key": "key"}, KeyMaterialError, "deident.Key"),
         ({"jobs": 0}, SettingError, "jobs of at least 1; got 0"),
         ({"jobs": "2"}, SettingError, "jobs as a number of processes.*str"),
-        ({"reading": 3}, SettingError, "reading as a callable.*int"),
+        ({"on_read": 3}, SettingError, "on_read as a callable.*int"),
         ({"progress": 3}, SettingError, "progress as a callable.*int"),
         ({"again": "no"}, SettingError, "again as true or false.*str"),
         ({"linkage": 3, "key": deident.Key(bytes(32))}, SettingError, "linkage as a path.*int"),

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from deident.disguise import Disguise
+    from deident.disguise.base import Method
     from deident.policy import Policy
 
 EPILOG = """\
@@ -103,7 +103,7 @@ def _policy(args: argparse.Namespace) -> Policy:
     return policy
 
 
-def _disguises(args: argparse.Namespace, own: Disguise[Any]) -> dict[str, Disguise[Any]]:
+def _disguises(args: argparse.Namespace, own: Method[Any]) -> dict[str, Method[Any]]:
     """By the names in the page; the policy's own comes first where a policy was given."""
     from deident.disguise.naming import disguise_named
     from deident.pages.preview import METHODS

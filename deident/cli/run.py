@@ -109,13 +109,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.dry_run:
             summary = dry_run(
-                recordings, policy, key=key_of(args), jobs=args.jobs, progress=progress, reading=progress.hear
+                recordings, policy, key=key_of(args), jobs=args.jobs, progress=progress, on_read=progress.hear
             )
         else:
             with _executor(args) as executor:
                 summary = run_batch(
                     recordings, args.out, policy, key=key_of(args), jobs=args.jobs, executor=executor,
-                    again=args.again, linkage=args.linkage, progress=progress, reading=progress.hear,
+                    again=args.again, linkage=args.linkage, progress=progress, on_read=progress.hear,
                 )  # fmt: skip
     finally:
         progress.finish()

@@ -1,7 +1,7 @@
 """Recordings in, clean bytes out.
 
     with decode("call.wav", channels="split") as decoding:
-        for block in decoding:  # (talkers, n) float32 at 16 kHz
+        for block in decoding:  # (channels, n) float32 at 16 kHz
             ...
     encode_wav(pcm)
 
@@ -14,7 +14,7 @@
 | `worker` | the decoding itself, in the child |
 | `readers`, `avreader` | one reader an engine |
 | `layout`, `pcm`, `flac`, `mp3`, `ogg` | where the sound of a container is, and where it really ends |
-| `mixing` | channels to talkers, any rate to 16 kHz |
+| `mixing` | channels mixed, split or picked, any rate to 16 kHz |
 | `problems` | every code of a refused or partial recording |
 | `write` | canonical WAV and FLAC |"""
 

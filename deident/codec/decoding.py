@@ -1,4 +1,4 @@
-"""Decode any recording to talkers at 16 kHz, block by block."""
+"""Decode any recording to channels at 16 kHz, block by block."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _PROBE_BYTES = 4_096
 
 
 class Found(NamedTuple):
-    """What a file is taken for, and `Decoding.file`."""
+    """What a file is taken for, and `Decoding.file_sha256`."""
 
     container: Container
     file: str
 
 
 class Decoding:
-    """A recording being decoded: a context manager, and an iterator, once, of blocks (talkers, n) float32 at
+    """A recording being decoded: a context manager, and an iterator, once, of blocks (channels, n) float32 at
     16 kHz, about a second or two long, each the caller's own.
 
-    talkers : rows of a block. source_rate, source_channels, container : what the recording is. file : a digest of the
-    bytes, or "".
-    After the last block: partial, None or why the end is missing; source_seconds, what was decoded; head, a digest of
-    the first three seconds that are not silence, the same when the recording grows or is repaired, or "".
+    channels : rows of a block. source_rate, source_channels, container : what the recording is.
+    file_sha256 : a digest of the bytes, or "".
+    After the last block: partial, None or why the end is missing; source_seconds, what was decoded; head_sha256,
+    a digest of the first three seconds that are not silence, the same when the recording grows or is repaired, or "".
     Iterating raises `RecordingError` when the recording turns out to be unusable, and at its end under
     `strict` when it is partial."""
 
@@ -58,7 +58,7 @@ class Decoding:
         self._start = hashlib.sha256()
         self._missing = _HEAD
         self.container = container
-        self.file = file
+        self.file_sha256 = file
         self.partial: str | None = None
         self.source_seconds = 0.0
         try:
@@ -66,7 +66,7 @@ class Decoding:
         except RefusedError as refused:
             raise refused.error() from None
         assert isinstance(opened, Opened)
-        self.source_rate, self.source_channels, self.talkers = opened
+        self.source_rate, self.source_channels, self.channels = opened
 
     def __iter__(self) -> Iterator[Samples]:
         try:
@@ -91,7 +91,7 @@ class Decoding:
         self._missing -= part.shape[1]
 
     @property
-    def head(self) -> str:
+    def head_sha256(self) -> str:
         return "" if self._missing else self._start.hexdigest()
 
     def _finish(self, end: Ended) -> None:
@@ -130,7 +130,7 @@ def decode(
     """Open a recording; iterate over the result for its sound.
 
     source : a path, an open binary file (from its position on), `Audio`, or `(samples, rate)`.
-    channels : "mix", "split" (every channel a talker) or the number of one channel, from 0.
+    channels : "mix", "split" (every channel on its own) or the number of one channel, from 0.
     nonfinite : what to do about NaN and infinities. strict : refuse a recording whose end is missing.
     Files are decoded in a child process within `limits`; see `codec.guard`.
     Raises `RecordingError` with a code of `codec.problems`, `SettingError` for impossible settings."""
@@ -178,7 +178,7 @@ def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
 
 def _from_array(audio: Audio, channels: Channels, zero_nonfinite: bool, out_rate: int) -> Events:
     shaper = Shaper(audio.rate, audio.channels, channels, zero_nonfinite=zero_nonfinite, out_rate=out_rate)
-    yield Opened(audio.rate, audio.channels, shaper.talkers)
+    yield Opened(audio.rate, audio.channels, shaper.out_channels)
     step = _ARRAY_BLOCK_SECONDS * audio.rate
     if not len(audio):
         raise RefusedError("empty")

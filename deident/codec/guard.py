@@ -147,7 +147,12 @@ class Worker:
         if os.getpid() != self._owner:  # and one stream of blocks would go to two readers
             raise RefusedError("forked")
         kind, a, b, c, count = self._receive_header()
-        if kind == BLOCK and self._opened and a == self._opened.talkers and 0 < 4 * a * b <= _MAX_BLOCK_BYTES:
+        if (
+            kind == BLOCK
+            and self._opened
+            and a == self._opened.channels
+            and 0 < 4 * a * b <= _MAX_BLOCK_BYTES
+        ):
             block = np.empty((a, b), dtype=np.float32)
             self._receive_into(block.data.cast("B"))
             if not math.isfinite(float(np.vdot(block, block))):

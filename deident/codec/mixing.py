@@ -1,4 +1,4 @@
-"""From the channels and the rate of a source to talkers at 16 kHz."""
+"""From the channels and the rate of a source to channels at 16 kHz."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Shaper:
     ) -> None:
         if isinstance(how, int) and not 0 <= how < channels:
             raise RefusedError("missing-channel", how, channels)
-        self.talkers = channels if how == "split" else 1
+        self.out_channels = channels if how == "split" else 1
         self._how = how
         self._zero = zero_nonfinite
         self._weights = np.full(channels, 1.0 / channels, dtype=np.float32)
@@ -34,18 +34,20 @@ class Shaper:
         if rate != out_rate:
             import soxr
 
-            self._stream = soxr.ResampleStream(rate, out_rate, self.talkers, dtype="float32", quality="HQ")
+            self._stream = soxr.ResampleStream(
+                rate, out_rate, self.out_channels, dtype="float32", quality="HQ"
+            )
 
     def push(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
-        """(n, channels) int16 or float32 in, (talkers, m) float32 out; m may be 0."""
+        """(n, channels) int16 or float32 in, (out_channels, m) float32 out; m may be 0."""
         return self._resample(self._mix(block), last=False)
 
     def finish(self) -> Samples:
-        """What the resampler still holds, (talkers, m)."""
-        return self._resample(np.zeros((0, self.talkers), dtype=np.float32), last=True)
+        """What the resampler still holds, (out_channels, m)."""
+        return self._resample(np.zeros((0, self.out_channels), dtype=np.float32), last=True)
 
     def _mix(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
-        """(n, channels) to (n, talkers)."""
+        """(n, channels) to (n, out_channels)."""
         if isinstance(self._how, int):
             block = block[:, self._how : self._how + 1]
         if block.dtype == np.int16:

@@ -63,8 +63,8 @@ class Job:
 
 class Opened(NamedTuple):
     rate: int
+    source_channels: int
     channels: int
-    talkers: int
 
 
 class Ended(NamedTuple):
@@ -73,7 +73,7 @@ class Ended(NamedTuple):
 
 
 def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
-    """Opened, then blocks (talkers, n), then Ended. Raises `RefusedError`."""
+    """Opened, then blocks (channels, n), then Ended. Raises `RefusedError`."""
     reader = open_reader(source, job.container, job.engine)
     shaper, opened, previous, seconds = None, None, (0, 0), 0.0
     frames = values = 0
@@ -90,10 +90,10 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
             except RefusedError:
                 if opened is None:
                     raise
-                ending = "extra-data"  # a later part without the talkers of the first
+                ending = "extra-data"  # a later part without the channels of the first
                 break
             if opened is None:
-                opened = Opened(*sound, shaper.talkers)
+                opened = Opened(*sound, shaper.out_channels)
                 yield opened
             previous = sound
         assert shaper is not None
@@ -131,8 +131,8 @@ def _shaper(sound: tuple[int, int], job: Job, opened: Opened | None) -> Shaper:
     rate, channels = sound
     out_rate = job.out_rate or (opened.rate if opened else rate)
     shaper = Shaper(rate, channels, job.channels, zero_nonfinite=job.zero_nonfinite, out_rate=out_rate)
-    if opened and shaper.talkers != opened.talkers:
-        raise RefusedError("missing-channel", opened.talkers - 1, channels)
+    if opened and shaper.out_channels != opened.channels:
+        raise RefusedError("missing-channel", opened.channels - 1, channels)
     return shaper
 
 

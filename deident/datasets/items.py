@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deident.errors import SettingError, StoreError
-from deident.segmentation.turns import CARRIED, read_spelled
+from deident.segmentation.turns import CARRIED, words_from_json
 from deident.store import Link
 
 Value = str | int | float | bool
@@ -83,7 +83,7 @@ def _item(place: Path, line: str) -> Item:
             sha256=row["sha256"],
             text=None if text is None else str(text),
             speaker=None if speaker is None else str(speaker),
-            words=tuple(read_spelled(str(words))) if words is not None else (),
+            words=tuple(words_from_json(str(words))) if words is not None else (),
             labels={name: value for name, value in labels.items() if name not in CARRIED},
         )
     except (ValueError, KeyError, TypeError):

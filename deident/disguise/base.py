@@ -1,8 +1,9 @@
-"""What every disguise is: settings that draw a voice, and a function that applies it."""
+"""The protocol of a disguise, and the base that all of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -21,25 +22,57 @@ Scope = Literal["snippet", "recording", "speaker"]
 
 
 class Disguise(Protocol[V]):
-    """A method of disguise. Choosing the voice is apart from making the sound.
+    """A method of disguise: anything with these two functions. `Method` has defaults for all else.
 
-    draw : one voice from a generator; the only place where chance enters.
-    apply : the recording in that voice, (1, samples) at 16 kHz in, the same out (another length where the
-    method changes timing). Deterministic: the same audio and voice give the same samples."""
+    A voice decides how a speaker sounds. Noise is drawn in `apply`, anew for every snippet: the same noise in two
+    snippets would link them, sample by sample, whatever is said in them."""
 
-    def draw(self, rng: np.random.Generator) -> V: ...
+    def draw(self, rng: np.random.Generator) -> V:
+        """Draw a voice. Everything that one voice shares comes from this generator."""
 
-    def apply(self, audio: Audio, voice: V) -> Audio: ...
+    def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
+        """Say the same in a voice.
+
+        Parameters
+        ----------
+        audio : Audio
+            One channel at 16 kHz.
+        voice : object
+            One that `draw` gave.
+        rng : numpy.random.Generator
+            For noise, and whatever else no two snippets may share.
+
+        Returns
+        -------
+        Audio
+            One channel at 16 kHz; of another length where the method changes timing. The same for the same audio,
+            voice and state of the generator."""
 
 
 class Method(Generic[V]):
-    """The base of the methods here: a frozen dataclass of settings that is also a plain callable.
+    """The base of all disguises: a frozen dataclass of settings that is also a plain callable.
 
-    replaces_quiet : whether what lies between words is made anew. Where it is not, a run does that after it.
-    hears_cuts : whether sound that begins or ends in a step, as if cut, has to be faded before."""
+    Attributes
+    ----------
+    stretch : float
+        How many times as long as the input the output can be, at most. A run cuts snippets shorter by it.
+    keeps_time : bool
+        What is said stays where it was, so that word times hold.
+    replaces_quiet : bool
+        The method replaces what lies between words. Where it does not, a run does so afterwards.
+    needs_fades : bool
+        Audio that begins or ends abruptly has to be faded first.
+    scope : "snippet", "recording" or "speaker"
+        How long one voice is kept when the disguise is evaluated."""
 
-    replaces_quiet: ClassVar[bool] = False
-    hears_cuts: ClassVar[bool] = False
+    keeps_time: bool = False
+    replaces_quiet: bool = False
+    needs_fades: ClassVar[bool] = False
+    scope: Scope = "snippet"
+
+    @property
+    def stretch(self) -> float:
+        return 1.0
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
@@ -50,26 +83,32 @@ class Method(Generic[V]):
     def draw(self, rng: np.random.Generator) -> V:
         raise NotImplementedError
 
-    def apply(self, audio: Audio, voice: V) -> Audio:
+    def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
         raise NotImplementedError
 
-    def renewed(self, voice: V, rng: np.random.Generator) -> V:
-        """The same voice for another snippet. A method whose voice holds noise draws that anew: the same noise in
-        two snippets would link them, sample by sample, whatever is said in them."""
-        return voice
-
-    def apply_all(self, audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
-        """`apply` for each audio and its voice. A method that can do short ones together does so here, with the
-        same samples but for rounding."""
-        return [self.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
+    def apply_all(
+        self, audios: Sequence[Audio], voices: Sequence[V], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
+        """`apply` for each audio, its voice and its generator. A method that processes short ones faster together does
+        so here, with the same samples but for rounding."""
+        return [self.apply(*one) for one in zip(audios, voices, rngs, strict=True)]
 
     def __call__(self, samples: npt.NDArray[Any], sample_rate: int) -> npt.NDArray[np.float32]:
-        """`samples` under a fresh voice.
+        """Disguise an array under a fresh voice.
 
-        samples : (samples,) or (channels, samples).   sample_rate : Hz.
-        Returns float32 of the same number of axes and rate; every channel gets the same voice. A method that
-        shortens pauses may leave channels of different lengths: zeros follow the shorter ones. Where the method
-        hears cuts, the sound begins and ends within 10 ms."""
+        Parameters
+        ----------
+        samples : (samples,) or (channels, samples)
+            Every channel gets the same voice.
+        sample_rate : int
+            In Hz.
+
+        Returns
+        -------
+        (samples,) or (channels, samples) float32
+            At the same rate. A method that shortens pauses may leave channels of different lengths: zeros follow the
+            shorter ones. Where the method `needs_fades`, the first and last 10 ms are faded.
+        """
         audio = Audio(samples, sample_rate)
         voice = self.draw(fresh_rng())
         with one_thread():
@@ -82,14 +121,15 @@ class Method(Generic[V]):
         return out
 
     def _one(self, row: npt.NDArray[np.float32], rate: int, voice: V) -> npt.NDArray[np.float32]:
-        if self.hears_cuts:
+        rng = fresh_rng()
+        if self.needs_fades:
             row = fade(row, rate // 100)
         if rate == RATE:
-            return np.array(self.apply(Audio(row, RATE), voice).mono)
+            return np.array(self.apply(Audio(row, RATE), voice, rng).mono)
         import soxr
 
         inside = Audio(soxr.resample(row, rate, RATE), RATE)
-        changed = self.apply(inside, voice).mono
+        changed = self.apply(inside, voice, rng).mono
         out: npt.NDArray[np.float32] = soxr.resample(changed, RATE, rate)
         if changed.size != len(inside):
             return out
@@ -97,45 +137,77 @@ class Method(Generic[V]):
         return np.concatenate((out, np.zeros(row.size - out.size, dtype=np.float32)))
 
 
+@dataclass(frozen=True, repr=False)
+class Foreign(Method[V]):
+    """Somebody's own disguise, with the traits that it declares and the defaults for all others."""
+
+    inner: Disguise[V]
+
+    def __post_init__(self) -> None:
+        for name in _TRAITS:
+            if hasattr(self.inner, name):
+                object.__setattr__(self, name, getattr(self.inner, name))
+
+    @property
+    def stretch(self) -> float:
+        return float(getattr(self.inner, "stretch", 1.0))
+
+    def draw(self, rng: np.random.Generator) -> V:
+        return self.inner.draw(rng)
+
+    def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
+        return self.inner.apply(audio, voice, rng)
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+
+_TRAITS = ("keeps_time", "replaces_quiet", "needs_fades", "scope")
+
+
 @dataclass(frozen=True)
-class Scoped(Generic[V]):
+class Scoped(Method[V]):
     """A disguise with the scope of its voices: how long one is kept."""
 
-    disguise: Disguise[V]
-    scope: Scope
+    disguise: Method[V]
+    scope: Scope = "speaker"
+
+    @property
+    def stretch(self) -> float:
+        return self.disguise.stretch
 
     def draw(self, rng: np.random.Generator) -> V:
         return self.disguise.draw(rng)
 
-    def renewed(self, voice: V, rng: np.random.Generator) -> V:
-        return renewed(self.disguise, voice, rng)
-
-    def apply(self, audio: Audio, voice: V) -> Audio:
-        return self.disguise.apply(audio, voice)
+    def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
+        return self.disguise.apply(audio, voice, rng)
 
 
-def apply_all(method: Disguise[V], audios: Sequence[Audio], voices: Sequence[V]) -> list[Audio]:
-    """Each audio in its voice: together where the method knows how, one by one where it is anybody's own."""
-    if isinstance(method, Method):
-        changed = method.apply_all(audios, voices)
-        if len(changed) != len(audios):
-            raise SettingError(f"expected of apply_all {len(audios)} audios, as it got; got {len(changed)}")
-        return changed
-    return [method.apply(audio, voice) for audio, voice in zip(audios, voices, strict=True)]
+def as_method(value: object) -> Method[Any]:
+    """A disguise with all its traits: as it is, or somebody's own wrapped.
 
-
-def renewed(method: Disguise[V], voice: V, rng: np.random.Generator) -> V:
-    """A voice that is kept, for another snippet: as it is, unless the method has `renewed`, see `Method`."""
-    own: Callable[[V, np.random.Generator], V] | None = getattr(method, "renewed", None)
-    return own(voice, rng) if own else voice
-
-
-def check_disguise(value: object) -> None:
-    """Raise `SettingError` unless value can draw and apply."""
-    if isinstance(value, type) or not (hasattr(value, "draw") and hasattr(value, "apply")):
+    Raises `SettingError` unless value can draw a voice and apply it to audio with a generator."""
+    if isinstance(value, Method):
+        return value
+    if isinstance(value, type) or not (callable(getattr(value, "draw", None)) and hasattr(value, "apply")):
         raise SettingError(
             f"expected a disguise with draw and apply, such as deident.DISGUISES['vocoder'](); got {kind_of(value)}"
         )
+    try:
+        inspect.signature(value.apply).bind(None, None, None)
+    except (TypeError, ValueError):
+        raise SettingError("expected a disguise whose apply takes (audio, voice, rng)") from None
+    return Foreign(value)  # type: ignore[arg-type]  # has what the protocol asks for
+
+
+def apply_all(
+    method: Method[V], audios: Sequence[Audio], voices: Sequence[V], rngs: Sequence[np.random.Generator]
+) -> list[Audio]:
+    """Each audio in its voice. Raises `SettingError` when the method loses one."""
+    changed = method.apply_all(audios, voices, rngs)
+    if len(changed) != len(audios):
+        raise SettingError(f"expected of apply_all {len(audios)} audios, as it got; got {len(changed)}")
+    return changed
 
 
 def ordered(name: str, bounds: tuple[float, float], low: float, high: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deident.audio import Audio
-from deident.disguise.base import Disguise, Method, apply_all, check_disguise, renewed
+from deident.disguise.base import Method, apply_all, as_method
 from deident.errors import SettingError
 
 
@@ -19,50 +20,47 @@ class Chain(Method[tuple[Any, ...]]):
 
     Two weak methods do not make a strong one: measure a chain like any other method."""
 
-    methods: tuple[Disguise[Any], ...]
+    methods: tuple[Method[Any], ...]
 
     def __post_init__(self) -> None:
         if not isinstance(self.methods, tuple | list):
             raise SettingError("expected the methods of a chain as a tuple; got one alone")
         if not self.methods:
             raise SettingError("a chain needs at least one method")
-        for method in self.methods:
-            check_disguise(method)
+        object.__setattr__(self, "methods", tuple(as_method(method) for method in self.methods))
 
     @property
     def stretch(self) -> float:
         """How much longer than its input the output can be."""
-        product = 1.0
-        for method in self.methods:
-            product *= getattr(method, "stretch", 1.0)
-        return product
+        return math.prod(method.stretch for method in self.methods)
 
     @property
     def replaces_quiet(self) -> bool:  # type: ignore[override]  # a constant of other methods
-        return any(getattr(method, "replaces_quiet", False) for method in self.methods)
+        return any(method.replaces_quiet for method in self.methods)
 
     @property
-    def hears_cuts(self) -> bool:  # type: ignore[override]  # a constant of other methods
-        return any(getattr(method, "hears_cuts", False) for method in self.methods)
+    def needs_fades(self) -> bool:  # type: ignore[override]  # a constant of other methods
+        return any(method.needs_fades for method in self.methods)
 
     @property
-    def keeps_time(self) -> bool:
-        """Whether what is said stays where it was."""
-        return all(getattr(method, "keeps_time", False) for method in self.methods)
+    def keeps_time(self) -> bool:  # type: ignore[override]  # a constant of other methods
+        return all(method.keeps_time for method in self.methods)
 
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return tuple(method.draw(rng) for method in self.methods)
 
-    def renewed(self, voice: tuple[Any, ...], rng: np.random.Generator) -> tuple[Any, ...]:
-        return tuple(renewed(method, part, rng) for method, part in zip(self.methods, voice, strict=True))
-
-    def apply(self, audio: Audio, voice: tuple[Any, ...]) -> Audio:
+    def apply(self, audio: Audio, voice: tuple[Any, ...], rng: np.random.Generator) -> Audio:
         for method, part in zip(self.methods, voice, strict=True):
-            audio = method.apply(audio, part)
+            audio = method.apply(audio, part, rng)
         return audio
 
-    def apply_all(self, audios: Sequence[Audio], voices: Sequence[tuple[Any, ...]]) -> list[Audio]:
+    def apply_all(
+        self,
+        audios: Sequence[Audio],
+        voices: Sequence[tuple[Any, ...]],
+        rngs: Sequence[np.random.Generator],
+    ) -> list[Audio]:
         out = list(audios)
         for number, method in enumerate(self.methods):
-            out = apply_all(method, out, [voice[number] for voice in voices])
+            out = apply_all(method, out, [voice[number] for voice in voices], rngs)
         return out

@@ -45,7 +45,7 @@ class McAdams(Method[McAdamsVoice]):
     def draw(self, rng: np.random.Generator) -> McAdamsVoice:
         return McAdamsVoice(float(rng.uniform(*self.alpha)))
 
-    def apply(self, audio: Audio, voice: McAdamsVoice) -> Audio:
+    def apply(self, audio: Audio, voice: McAdamsVoice, rng: np.random.Generator) -> Audio:
         samples = at_work_rate(audio)
         padded = np.zeros(-(-len(samples) // HOP) * HOP + 2 * HOP, dtype=np.float64)
         padded[HOP : HOP + len(samples)] = samples

@@ -7,12 +7,12 @@ import importlib
 from typing import Any
 
 from deident.disguise import DISGUISES, Chain
-from deident.disguise.base import Scoped
+from deident.disguise.base import Method, Scoped, as_method
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError
 
 
-def disguise_named(text: str) -> Any:
+def disguise_named(text: str) -> Method[Any]:
     """The disguise that a word means.
 
     A preset (`review`), a method (`mcadams`), a method with settings (`mcadams:alpha=0.6..0.8:...`, a range
@@ -25,14 +25,13 @@ def disguise_named(text: str) -> Any:
         return preset.disguise if preset.scope == "snippet" else Scoped(preset.disguise, preset.scope)
     name, *settings = text.split(":")
     if name in DISGUISES:
-        return _with_settings(DISGUISES[name], settings)
+        method: Method[Any] = _with_settings(DISGUISES[name], settings)
+        return method
     if len(settings) == 1 and "=" not in settings[0]:
         found = object_named(text)
         if isinstance(found, type):
             found = found()
-        if callable(getattr(found, "draw", None)) and callable(getattr(found, "apply", None)):
-            return found
-        raise SettingError("a disguise of your own needs the methods draw(rng) and apply(audio, voice)")
+        return as_method(found)
     known = ", ".join((*PRESETS, *DISGUISES))
     raise SettingError(f"expected a disguise of {known}, or package.module:NAME")
 

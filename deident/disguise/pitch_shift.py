@@ -37,10 +37,12 @@ class PitchShift(Method[PitchShiftVoice]):
     def draw(self, rng: np.random.Generator) -> PitchShiftVoice:
         return PitchShiftVoice(float(rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))))
 
-    def apply(self, audio: Audio, voice: PitchShiftVoice) -> Audio:
-        return PitchShift.apply_all(self, [audio], [voice])[0]  # a subclass's may call this
+    def apply(self, audio: Audio, voice: PitchShiftVoice, rng: np.random.Generator) -> Audio:
+        return PitchShift.apply_all(self, [audio], [voice], [rng])[0]  # a subclass's may call this
 
-    def apply_all(self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice]) -> list[Audio]:
+    def apply_all(
+        self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
         """`apply` for each audio and its voice; the pulses of all are found at once."""
         ratios = [playable(2.0 ** (voice.semitones / 12.0)) for voice in voices]
         return moved(audios, ratios, ratios)

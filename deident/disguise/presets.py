@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deident.disguise.base import Disguise, Scope
+from deident.disguise.base import Method, Scope
 from deident.disguise.psola import Psola
 from deident.disguise.vocoder.synthesis import Vocoder
 
@@ -14,7 +14,7 @@ from deident.disguise.vocoder.synthesis import Vocoder
 class Preset:
     """A disguise and its scope: what keeps one voice."""
 
-    disguise: Disguise[Any]
+    disguise: Method[Any]
     scope: Scope
 
 

@@ -45,10 +45,12 @@ class Psola(Method[PsolaVoice]):
         ratio = np.exp(rng.uniform(*np.log(self.formant_ratio)) * rng.choice((-1.0, 1.0)))
         return PsolaVoice(float(semitones), float(ratio))
 
-    def apply(self, audio: Audio, voice: PsolaVoice) -> Audio:
-        return Psola.apply_all(self, [audio], [voice])[0]  # a subclass's may call this
+    def apply(self, audio: Audio, voice: PsolaVoice, rng: np.random.Generator) -> Audio:
+        return Psola.apply_all(self, [audio], [voice], [rng])[0]  # a subclass's may call this
 
-    def apply_all(self, audios: Sequence[Audio], voices: Sequence[PsolaVoice]) -> list[Audio]:
+    def apply_all(
+        self, audios: Sequence[Audio], voices: Sequence[PsolaVoice], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
         """`apply` for each audio and its voice; the pulses of all are found at once."""
         steps = [2.0 ** (voice.semitones / 12.0) for voice in voices]
         return moved(audios, steps, [voice.formant_ratio for voice in voices])

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from deident.audio import RATE
 from deident.dsp import fft
-from deident.dsp.joined import Joined
 from deident.dsp.level import random_bytes
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import BLOCK, Complexes, Floats
 
 TAPS = 8  # of the band-limited pulse
@@ -29,7 +29,7 @@ def fill_with_noise(
     voiced: Floats,
     breath: Doubles,
     hop: int,
-    joined: Joined,
+    joined: Ragged,
 ) -> None:
     """Make (frames·hop,) `out` white and of power 1 where nothing is voiced, what `shares` leaves to noise
     where all is, and the sum of their powers in between.
@@ -90,7 +90,7 @@ def pulse_shapes(breath: Doubles | float, delays_seconds: Doubles) -> Floats:
 
 
 def add_pulses(
-    out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: Doubles, shapes: Floats, joined: Joined
+    out: Floats, f0_hz: Doubles, gain: Floats, hop: int, phase: Doubles, shapes: Floats, joined: Ragged
 ) -> None:
     """Add pulses of power 1, whatever their rate, to (frames·hop,) `out`.
 
@@ -110,7 +110,7 @@ def add_pulses(
         places[whole[first::apart]] += pulses[first::apart]
 
 
-def _instants(f0_hz: Doubles, phase: Doubles, hop: int, size: int, joined: Joined) -> tuple[Doubles, Ints]:
+def _instants(f0_hz: Doubles, phase: Doubles, hop: int, size: int, joined: Ragged) -> tuple[Doubles, Ints]:
     """(pulses,) the places of those that end, `size` samples on, within their piece; and how many each has."""
     cycles = np.concatenate(([0.0], np.cumsum(f0_hz) * (hop / RATE)))
     before = cycles[joined.starts] - phase

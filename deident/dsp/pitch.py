@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deident.audio import RATE
 from deident.dsp import fft
-from deident.dsp.joined import Joined
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Floats, frame_view
 from deident.errors import SettingError
 
@@ -82,7 +82,7 @@ class PitchTracker:
 
     def track_all(self, pieces: Sequence[Floats]) -> list[Pitch]:
         """What `track` finds in each of (samples,), all at once."""
-        joined = Joined(tuple(piece.shape[-1] // self.hop + 1 for piece in pieces))
+        joined = Ragged(tuple(piece.shape[-1] // self.hop + 1 for piece in pieces))
         octave, strength = self._candidates(pieces, joined)
         states, steps = self._costs(octave, strength)
         steps[:, :, joined.starts[1:] - 1] = 0.0  # what comes first does not change what comes next
@@ -142,7 +142,7 @@ class PitchTracker:
         folded: Floats = matrix.astype(np.float32)
         return folded
 
-    def _candidates(self, pieces: Sequence[Floats], joined: Joined) -> tuple[Floats, Floats]:
+    def _candidates(self, pieces: Sequence[Floats], joined: Ragged) -> tuple[Floats, Floats]:
         """Frequency, log2 of Hz, and strength of the best period in each band of lags, each (BANDS, frames)."""
         correlation = self._correlation(self._frames(pieces, joined))
         energy = correlation[:, 0]
@@ -168,7 +168,7 @@ class PitchTracker:
             np.matmul(parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK])
         return correlation
 
-    def _frames(self, pieces: Sequence[Floats], joined: Joined) -> Floats:
+    def _frames(self, pieces: Sequence[Floats], joined: Ragged) -> Floats:
         """(frames, size) of decimated samples, frame k of each piece centred on its sample k·hop."""
         between = -(-SIZE // self.hop) - 1  # frames that would be of two pieces
         step = len(_DECIMATE)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE
-from deident.dsp.joined import Joined
 from deident.dsp.pitch import Pitch
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Floats, frame_view
 
 UNVOICED = RATE // 100  # samples from one join to the next where there are no pulses
@@ -71,7 +71,7 @@ def pulse_offsets(pieces: Sequence[Floats], pitches: Sequence[Pitch]) -> list[Do
     if not pieces:
         return []
     hop = pitches[0].hop
-    joined = Joined(tuple(len(pitch.f0_hz) for pitch in pitches))
+    joined = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
     f0_hz = np.concatenate([pitch.f0_hz for pitch in pitches])
     offsets, voiced = np.zeros(joined.frames), np.flatnonzero(f0_hz)
     window = np.hanning(PULSE_FRAME // PULSE_STEP + 2)[1:-1].astype(np.float32)
@@ -87,7 +87,7 @@ def pulse_offsets(pieces: Sequence[Floats], pitches: Sequence[Pitch]) -> list[Do
     return [offsets[own] for own in joined.slices]
 
 
-def _half_waves(pieces: Sequence[Floats], joined: Joined, hop: int, chosen: npt.NDArray[np.intp]) -> Floats:
+def _half_waves(pieces: Sequence[Floats], joined: Ragged, hop: int, chosen: npt.NDArray[np.intp]) -> Floats:
     """(chosen, points) energy of the positive half-waves around the centres of these frames."""
     between = -(-PULSE_FRAME // hop) - 1  # frames that would be of two pieces
     positive = np.zeros((joined.frames + between * len(pieces)) * hop, dtype=np.float32)

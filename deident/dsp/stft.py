@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.dsp import fft
-from deident.dsp.joined import Joined
+from deident.dsp.ragged import Ragged
 
 Floats = npt.NDArray[np.float32]
 Complexes = npt.NDArray[np.complex64]
@@ -80,11 +80,11 @@ class Stft:
         """(padded,) with size - hop zeros in front and enough behind for whole frames."""
         return self.lay([samples], self.joined([samples.shape[-1]]))
 
-    def joined(self, lengths: Sequence[int]) -> Joined:
+    def joined(self, lengths: Sequence[int]) -> Ragged:
         """The frames of pieces of so many samples."""
-        return Joined(tuple(self.frames(length) for length in lengths))
+        return Ragged(tuple(self.frames(length) for length in lengths))
 
-    def lay(self, pieces: Sequence[Floats], joined: Joined) -> Floats:
+    def lay(self, pieces: Sequence[Floats], joined: Ragged) -> Floats:
         """(padded,) pieces, (samples,) each, end to end, with so many zeros around that no frame is of two:
         its frames are those of each, one piece after another."""
         padded = np.zeros((joined.frames - 1) * self.hop + self.size, dtype=np.float32)
@@ -92,7 +92,7 @@ class Stft:
             padded[first : first + piece.shape[-1]] = piece
         return padded
 
-    def firsts(self, joined: Joined) -> list[int]:
+    def firsts(self, joined: Ragged) -> list[int]:
         """Where among padded samples each piece begins."""
         front = self.size - self.hop
         return [front + self.hop * own.start for own in joined.slices]

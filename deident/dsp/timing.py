@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from deident.dsp.joined import Joined
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Floats
 
 Doubles = npt.NDArray[np.float64]
 
 
-def smooth(rows: Floats, frames: float, joined: Joined) -> Floats:
+def smooth(rows: Floats, frames: float, joined: Ragged) -> Floats:
     """(n,) or (n, columns) float32 under a Gaussian of standard deviation `frames` along the first axis; the
     ends of each piece repeat."""
     reach = int(np.ceil(2.5 * frames))
@@ -32,7 +32,7 @@ def smooth(rows: Floats, frames: float, joined: Joined) -> Floats:
     return joined.kept(out, reach)
 
 
-def eased(knots: Doubles, step: float, joined: Joined, start: Doubles | None = None) -> Doubles:
+def eased(knots: Doubles, step: float, joined: Ragged, start: Doubles | None = None) -> Doubles:
     """(frames,) for each piece a smooth curve through its knots `step` apart, used over and over.
 
     knots : (pieces, knots).   start : (pieces,) how many steps after the first knot each begins."""
@@ -49,7 +49,7 @@ def eased(knots: Doubles, step: float, joined: Joined, start: Doubles | None = N
     return curve
 
 
-def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: Doubles, joined: Joined) -> Doubles:
+def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: Doubles, joined: Ragged) -> Doubles:
     """`pace` with every run of quiet frames brought to at most `longest` frames of output.
 
     pace : (n,) frames of output for each frame of input.   longest : (pieces,)."""
@@ -63,7 +63,7 @@ def clamp_runs(pace: Doubles, quiet: npt.NDArray[np.bool_], longest: Doubles, jo
     return out
 
 
-def places(pace: Doubles, joined: Joined, into: Joined) -> Doubles:
+def places(pace: Doubles, joined: Ragged, into: Ragged) -> Doubles:
     """(frames of output,) for the middle of each, the place among the frames of input, in between included.
 
     joined, into : of the frames of input, and of output."""

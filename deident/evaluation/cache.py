@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deident.disguise.base import Scoped
+from deident.disguise.base import Foreign, Scoped
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -53,6 +53,8 @@ def fingerprint(value: object) -> str:
 
     A `fingerprint` attribute decides where there is one. Otherwise the repr, which must tell every
     setting (a dataclass's does), and the source of the module of its class with what that imports."""
+    if isinstance(value, Foreign):
+        return fingerprint(value.inner)
     if isinstance(value, Scoped):
         return digest(value.scope, fingerprint(value.disguise))
     own = getattr(value, "fingerprint", None)

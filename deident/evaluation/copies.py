@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deident.audio import Audio
-from deident.disguise.base import renewed
+from deident.disguise.base import Method
 from deident.evaluation import features
 from deident.evaluation.cache import Arrays, Cache, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
@@ -37,13 +37,13 @@ def voice_of(utterance: Utterance, scope: str) -> str:
 
 
 @dataclass(frozen=True)
-class Undisguised:
+class Undisguised(Method[None]):
     """Speech as it is: what every disguise is compared with, and the first gate an attacker must pass."""
 
     def draw(self, rng: np.random.Generator) -> None:
         return None
 
-    def apply(self, audio: Audio, voice: None) -> Audio:
+    def apply(self, audio: Audio, voice: None, rng: np.random.Generator) -> Audio:
         return audio
 
 
@@ -93,9 +93,8 @@ def disguise(batch: Batch, utterance: Utterance) -> list[Audio]:
     copies = []
     for number in range(batch.copies):
         voice = batch.disguise.draw(key.rng("voice", batch.purpose, whose, number))
-        if batch.scope != "snippet":
-            voice = renewed(batch.disguise, voice, key.rng("noise", batch.purpose, utterance.name, number))
-        copies.append(batch.disguise.apply(original, voice))
+        noise = key.rng("noise", batch.purpose, utterance.name, number)
+        copies.append(batch.disguise.apply(original, voice, noise))
     return copies
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import Audio
+from deident.disguise.base import Method, Scope
 from deident.evaluation.cache import Arrays, digest, fingerprint
 from deident.evaluation.copies import key_of, voice_of
 from deident.evaluation.corpus import Utterance
@@ -78,13 +79,13 @@ def _kernel(one: Doubles, two: Doubles) -> Doubles:
 
 
 @dataclass(frozen=True, eq=False)
-class Undone:
+class Undone(Method[Any]):
     """A disguise followed by the attempt to undo it: what the inverting attacker works on."""
 
-    method: Any
+    method: Method[Any]
     parameter: Parameter
     regression: Regression
-    scope: str
+    scope: Scope
 
     @property
     def fingerprint(self) -> str:
@@ -94,12 +95,11 @@ class Undone:
     def draw(self, rng: np.random.Generator) -> Any:
         return self.method.draw(rng)
 
-    def apply(self, audio: Audio, voice: Any) -> Audio:
-        disguised = self.method.apply(audio, voice)
+    def apply(self, audio: Audio, voice: Any, rng: np.random.Generator) -> Audio:
+        disguised = self.method.apply(audio, voice, rng)
         found = float(self.regression(spectrum(frames_of(disguised.mono))[None])[0])
         backwards = replace(voice, **{self.parameter.name: self.parameter.backwards(found)})
-        undone: Audio = self.method.apply(disguised, backwards)
-        return undone
+        return self.method.apply(disguised, backwards, rng)
 
     def recovery(self, utterances: Sequence[Utterance], trial: Arrays, seed: int) -> float:
         """Share of trial copies whose parameter was found within the tolerance."""
@@ -110,17 +110,16 @@ class Undone:
         return float((np.abs(found - true.ravel()) <= self.parameter.tolerance).mean())
 
 
-def undo(method: Any, utterances: Sequence[Utterance], train: Arrays, seed: int) -> Undone | None:
+def undo(method: Method[Any], utterances: Sequence[Utterance], train: Arrays, seed: int) -> Undone | None:
     """The method undone, trained on the attacker's own copies; None where no one number decides a voice."""
     parameter = PARAMETERS.get(type(method).__name__)
     if parameter is None:
         return None
-    scope = getattr(method, "scope", "snippet")
-    values = _drawn(method, parameter, scope, utterances, "train", train["spectrum"].shape[1], seed)
+    values = _drawn(method, parameter, method.scope, utterances, "train", train["spectrum"].shape[1], seed)
     if values.std() < 1e-6:
         return None
     vectors = train["spectrum"].reshape(values.size, -1).astype(np.float64)
-    return Undone(method, parameter, Regression.fit(vectors, values.ravel()), scope)
+    return Undone(method, parameter, Regression.fit(vectors, values.ravel()), method.scope)
 
 
 def _drawn(

@@ -130,7 +130,7 @@ def _kaldi(place: Path) -> Iterable[Utterance]:
 
 
 def _librispeech(place: Path) -> Iterable[Utterance]:
-    """speaker/chapter/speaker-chapter-number.flac with *.trans.txt beside and SPEAKERS.TXT above."""
+    """speaker/section/speaker-section-number.flac with *.trans.txt beside and SPEAKERS.TXT above."""
     table = next(
         (p / "SPEAKERS.TXT" for p in (place, *place.parents[:3]) if (p / "SPEAKERS.TXT").exists()), None
     )

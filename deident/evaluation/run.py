@@ -210,8 +210,7 @@ class _Run:
     def begin(self, name: str, method: Any, costs: Mapping[str, Measure]) -> Waiting:
         """Have copies made; what is returned waits for them."""
         plain = isinstance(method, Undisguised)
-        scope = getattr(method, "scope", "snippet")
-        if scope not in get_args(Scope):
+        if method.scope not in get_args(Scope):
             raise SettingError(f"expected the scope of a disguise to be one of {', '.join(get_args(Scope))}")
         copies = {"train": self.how.train_copies, "trial": self.how.runs, "enrol": self.how.runs}
         if plain:
@@ -221,7 +220,7 @@ class _Run:
         waiting = {}
         for purpose, count in copies.items():
             measures = {**self.features, **(costs if purpose == "trial" else {})}
-            batch = Batch(method, purpose, count, self.how.seed, scope, measures)
+            batch = Batch(method, purpose, count, self.how.seed, method.scope, measures)
             utterances = self.corpus.train if purpose == "train" else self.corpus.tests
             waiting[purpose] = begin(batch, utterances, self.executor, self.store, counter)
 
@@ -245,8 +244,7 @@ class _Run:
         """What each method leaves of single words as training material, by method, once it is waited for."""
         made = {}
         for name, method in self.methods.items():
-            scope = getattr(method, "scope", "snippet")
-            batch = Batch(method, "words", 1, self.how.seed, scope, {"word": WordShape()})
+            batch = Batch(method, "words", 1, self.how.seed, method.scope, {"word": WordShape()})
             counter = _counter(self.tick, f"{name}, words", len(words))
             made[name] = begin(batch, words, self.executor, self.store, counter)
 

@@ -14,19 +14,18 @@ import numpy as np
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec.decoding import Source
-from deident.disguise import Disguise
-from deident.disguise.base import Scope
+from deident.disguise.base import Method, Scope
 from deident.disguise.naming import disguise_named
 from deident.dsp.level import round_to_pcm
 from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
 from deident.keys import fresh_rng
 from deident.pages.page import data_slot, filled
-from deident.pipeline import Snippet, places_of, revoicer, talkers_of
+from deident.pipeline import Snippet, disguiser, places_of, segmenters_for
 from deident.policy import Policy
 from deident.process import one_thread
-from deident.segmentation.mute import Mute
-from deident.segmentation.streaming import Chapter, Chapters, chapters_of
+from deident.recording import Recording
+from deident.segmentation.streaming import Section, StreamSegmenter, segment_stream
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")
@@ -78,7 +77,7 @@ class _Place:
     """A piece of speech where it was said. `audio` is None where it is dropped, for that reason."""
 
     segment: Segment
-    talker: int
+    channel: int
     dropped: str | None
     audio: Audio | None
 
@@ -86,12 +85,12 @@ class _Place:
 class _Heard:
     """What was heard of the part: levels, speech and pieces. Sound is kept of pieces alone."""
 
-    def __init__(self, part: Part, talkers: int) -> None:
+    def __init__(self, part: Part, segmenters: int) -> None:
         self.part = part
-        self.levels: list[list[Samples]] = [[] for _ in range(talkers)]
+        self.levels: list[list[Samples]] = [[] for _ in range(segmenters)]
         self.speech: list[tuple[int, Segment]] = []
         self.places: list[_Place] = []
-        self.ends = [0] * talkers
+        self.ends = [0] * segmenters
         self.partial: str | None = None
 
     @property
@@ -102,19 +101,19 @@ class _Heard:
     def goes_on(self) -> bool:
         return max(self.ends) > self.part.stop
 
-    def add(self, chapters: Chapters, chapter: Chapter, policy: Policy) -> None:
-        talker, start = chapters.talker, chapter.offset
-        self.ends[talker] = start + len(chapter.audio)
-        here = (segment.shift(start) for segment in chapter.segments)
-        self.speech += [(talker, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
-        for where, audio, dropped in places_of(chapters, chapter, policy):
+    def add(self, segmenter: StreamSegmenter, section: Section, policy: Policy) -> None:
+        channel, start = segmenter.channel, section.offset
+        self.ends[channel] = start + len(section.audio)
+        here = (segment.shift(start) for segment in section.segments)
+        self.speech += [(channel, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
+        for where, audio, dropped in places_of(segmenter, section, policy):
             if self.part.start <= where.start < self.part.stop:
-                self.places.append(_Place(where, talker, dropped, None if dropped else audio))
-        inside = chapter.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
-        self.levels[talker].append(np.array(inside))
+                self.places.append(_Place(where, channel, dropped, None if dropped else audio))
+        inside = section.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
+        self.levels[channel].append(np.array(inside))
 
     def envelopes(self) -> list[bytes]:
-        """The peak of each 50 ms of each talker, a byte each; roots, so that what is soft can be seen."""
+        """The peak of each 50 ms of each channel, a byte each; roots, so that what is soft can be seen."""
         peaks = [_peaks(np.concatenate(pieces)) for pieces in self.levels]
         loudest = max([float(p.max(initial=0.0)) for p in peaks]) or 1.0
         return [np.rint(255.0 * np.sqrt(p / loudest)).astype(np.uint8).tobytes() for p in peaks]
@@ -124,7 +123,7 @@ def preview(
     recording: Source,
     policy: Policy | None = None,
     *,
-    disguises: Mapping[str, Disguise[Any]] | None = None,
+    disguises: Mapping[str, Method[Any]] | None = None,
     include_original: bool = False,
     part: Part | None = None,
     segments: Sequence[Segment] | None = None,
@@ -162,11 +161,13 @@ def preview(
         "partial": heard.partial is not None,
         "envelopeStep": ENVELOPE / RATE,
         "envelopes": [_text(envelope) for envelope in heard.envelopes()],
-        "speech": [{"talker": talker, **_times(s)} for talker, s in heard.speech],
+        "speech": [{"channel": channel, **_times(s)} for channel, s in heard.speech],
         "drops": [
-            {"talker": p.talker, "reason": p.dropped, **_times(p.segment)} for p in heard.places if p.dropped
+            {"channel": p.channel, "reason": p.dropped, **_times(p.segment)}
+            for p in heard.places
+            if p.dropped
         ],
-        "unplayed": [{"talker": p.talker, **_times(p.segment)} for p in kept[len(shown) :]],
+        "unplayed": [{"channel": p.channel, **_times(p.segment)} for p in kept[len(shown) :]],
         "snippets": shown,
         "disguises": list(disguises),
         "scope": policy.scope,
@@ -187,40 +188,44 @@ def _listen(
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        heard = _Heard(part, decoding.talkers)
-        talkers = talkers_of(decoding, policy, segments, (), Mute(mute, policy.mute))
-        for chapters, chapter in chapters_of(decoding, talkers):
-            heard.add(chapters, chapter, policy)
+        heard = _Heard(part, decoding.channels)
+        segmenters = segmenters_for(
+            decoding,
+            Recording("", segments=None if segments is None else tuple(segments), mute=tuple(mute)),
+            policy,
+        )
+        for segmenter, section in segment_stream(decoding, segmenters):
+            heard.add(segmenter, section, policy)
             if min(heard.ends) >= part.stop:
                 break
         else:
             if not decoding.partial:
-                for chapters in talkers:
-                    chapters.mute.check(chapters.end)
+                for segmenter in segmenters:
+                    segmenter.mute.check(segmenter.end)
         heard.partial = decoding.partial
-    heard.places.sort(key=lambda place: (place.segment, place.talker))
+    heard.places.sort(key=lambda place: (place.segment, place.channel))
     return heard
 
 
 def _snippets(
-    places: Sequence[_Place], policy: Policy, disguises: Mapping[str, Disguise[Any]], include_original: bool
+    places: Sequence[_Place], policy: Policy, disguises: Mapping[str, Method[Any]], include_original: bool
 ) -> Iterator[dict[str, Any]]:
     """Each place in every disguise, as the page's data."""
     scope: Scope = "snippet" if policy.scope == "snippet" else "recording"  # who speaks is not known here
-    revoicers = {
-        name: revoicer(replace(policy, disguise=disguise, scope=scope, repeatable=False))
+    disguisers = {
+        name: disguiser(replace(policy, disguise=disguise, scope=scope, repeatable=False))
         for name, disguise in disguises.items()
     }
     for place in places:
         assert place.audio is not None
         voices = [_original(place.audio)] if include_original else []
-        for name, revoice in revoicers.items():
+        for name, revoice in disguisers.items():
             with one_thread():
-                changed = revoice(place.audio, place.talker)
+                changed = revoice(place.audio, place.channel)
             voices.append(
                 {"name": name, "dropped": changed} if isinstance(changed, str) else _voice(name, changed)
             )
-        yield {"talker": place.talker, **_times(place.segment), "voices": voices}
+        yield {"channel": place.channel, **_times(place.segment), "voices": voices}
 
 
 def _original(audio: Audio) -> dict[str, Any]:

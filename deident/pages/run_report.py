@@ -7,8 +7,8 @@ from html import escape
 
 from deident.audit import AuditReport
 from deident.pages.page import filled
-from deident.pipeline import LENGTH_STEP
 from deident.policy import Policy
+from deident.recording import LENGTH_STEP
 from deident.runs.run import Summary
 from deident.runs.worker import FINE
 

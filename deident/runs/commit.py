@@ -59,7 +59,7 @@ class Commits:
 
     def known(self, number: int) -> Outcome | None:
         """How a recording ends that is not to be read; None for others."""
-        from deident.pipeline import Tally
+        from deident.recording import Tally
 
         entry = self._store.entry(self._places[number])
         if entry is None:
@@ -98,11 +98,11 @@ class Commits:
         store, recording = self._store, self._recordings[outcome.number]
         return Entry(
             self._places[outcome.number],
-            store.content(tally.digest),
+            store.content(tally.content_sha256),
             outcome.state,
             self._settings(outcome.number),
-            store.origin(location(recording.path), tally.head),
-            store.file(tally.file),
+            store.origin(location(recording.path), tally.head_sha256),
+            store.file(tally.file_sha256),
         )
 
     def _settings(self, number: int) -> str:
@@ -158,7 +158,7 @@ class Commits:
         taken = store.holds(snippet.name for outcome in outcomes for snippet in outcome.snippets)
         whole = set()
         for outcome in outcomes:
-            content = store.content(outcome.tally.digest)
+            content = store.content(outcome.tally.content_sha256)
             if content in whole or store.is_released(content):
                 continue  # the commit leaves it out as a whole
             whole.add(content)

@@ -1,4 +1,4 @@
-"""Chunks of recordings over a Dask cluster.
+"""Batches of recordings over a Dask cluster.
 
 What a task says (paths, speakers, the key) is sealed under a key of the run that workers hold in a plugin: the
 graph, its keys, the dashboard and the logs show a random name and a hidden value. Whoever controls the scheduler
@@ -228,7 +228,7 @@ def _windowed(
 
 
 def _refused(number: int) -> Outcome:
-    from deident.pipeline import Tally
+    from deident.recording import Tally
 
     return Outcome(
         number, "refused", Tally(), "worker-died", "the process that read it died, again and again"

@@ -1,4 +1,4 @@
-"""Chunks of recordings over processes, so that one that kills its process takes nothing else along."""
+"""Batches of recordings over processes, so that one that kills its process takes nothing else along."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from deident.keys import Key
-    from deident.pipeline import Reading
     from deident.policy import Policy
-    from deident.recording import Recording
+    from deident.recording import OnRead, Recording
     from deident.store.remote import Release
 
 
@@ -43,9 +42,9 @@ def outcomes(
     staging: str | None,
     jobs: int | None,
     executor: Executor | Client | None,
-    reading: Reading | None = None,
+    on_read: OnRead | None = None,
 ) -> Generator[Result]:
-    """Every recording's outcome, in any order: see `process`. reading : told of sound that was read, unless the
+    """Every recording's outcome, in any order: see `process`. on_read : told of sound that was read, unless the
     processes are somebody else's."""
     if executor is not None and not isinstance(executor, Executor):
         from deident.runs.dask import outcomes as clustered
@@ -59,10 +58,10 @@ def outcomes(
     jobs = min(jobs or available_cores(), max(1, len(todo)))
     chunks = _chunks(todo, jobs)
     if jobs == 1:
-        return _here(chunks, policy, key, staging, reading)
+        return _here(chunks, policy, key, staging, on_read)
     task = partial(_process, policy=policy, key=key, staging=staging)
     _check_sendable(task)
-    return _pooled(chunks, jobs, task, reading)
+    return _pooled(chunks, jobs, task, on_read)
 
 
 def _check_sendable(task: object) -> None:
@@ -70,7 +69,7 @@ def _check_sendable(task: object) -> None:
         pickle.dumps(task)
     except Exception:
         raise SettingError(
-            "the policy cannot be sent to other processes: define its finder and disguise at the top of a module that"
+            "the policy cannot be sent to other processes: define its detector and disguise at the top of a module that"
             " can be imported, not as a lambda or inside a function; or run with jobs=1"
         ) from None
 
@@ -160,13 +159,13 @@ class _BrokenPoolError(StoreError):
 
 
 def _pooled(
-    chunks: Iterable[Chunk], jobs: int, task: Callable[[Chunk], Result], reading: Reading | None
+    chunks: Iterable[Chunk], jobs: int, task: Callable[[Chunk], Result], on_read: OnRead | None
 ) -> Generator[Result]:
     """Over local processes. When one dies, the recordings that were under way are tried again, each alone:
     the one that kills its worker is refused, and the others lose nothing."""
     rest = iter(chunks)
     has_started = False
-    meter = _Meter(reading) if reading else None
+    meter = _Meter(on_read) if on_read else None
     while True:
         try:
             with _pool(jobs, meter) as pool:
@@ -186,22 +185,22 @@ class _Meter:
     Without a lock, which one that is killed could hold for ever: two that add at once may lose a minute, and what is
     told at the end of a recording does not come from here."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, on_read: OnRead) -> None:
         self.seconds = multiprocessing.get_context("spawn").RawValue("d")
-        self._reading = reading
+        self._on_read = on_read
         self._told = 0.0
 
     def read(self) -> None:
         new = self.seconds.value - self._told
         if new > 0:
             self._told += new
-            self._reading(new)
+            self._on_read(new)
 
 
 def _one_by_one(suspects: Chunk, task: Callable[[Chunk], Result]) -> Generator[Result]:
     """One at a time in one worker, so that a death has one cause. One that dies idle is replaced, and no recording
     is to blame."""
-    from deident.pipeline import Tally
+    from deident.recording import Tally
 
     waiting = suspects[::-1]
     while waiting:

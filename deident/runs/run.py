@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from deident.keys import Key
-    from deident.pipeline import Reading
     from deident.policy import Policy
+    from deident.recording import OnRead
 
 
 @dataclass
@@ -90,7 +90,7 @@ def run(
     again: bool = False,
     linkage: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    reading: Reading | None = None,
+    on_read: OnRead | None = None,
 ) -> Summary:
     """De-identify recordings into a store.
 
@@ -100,7 +100,7 @@ def run(
     released before, under another voice; two versions of one snippet tell more than one.
     linkage : a sealed file, apart from the store, that remembers which snippets came from which recording, so
     that they can be erased; needs the key.
-    progress : called with every outcome as it comes.   reading : called in between with the seconds of sound
+    progress : called with every outcome as it comes.   on_read : called in between with the seconds of sound
     that were read, where the processes are this machine's own.
     A recording that fails ends as `refused` and never ends the run. In a script, call it below
     `if __name__ == "__main__":`, for its workers read the script too. Raises `StoreError` when the store
@@ -109,7 +109,7 @@ def run(
     from deident.store import Linkage, open_store
 
     policy = Policy.given(policy)
-    _check(policy, key, jobs, progress, reading)
+    _check(policy, key, jobs, progress, on_read)
     truth("again", again)
     for name, place in (("out", out), ("linkage", "" if linkage is None else linkage)):
         all_of(str | os.PathLike, name, [place], "a path or URI")
@@ -129,7 +129,7 @@ def run(
         random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
         staging = str(store.staging)
         try:
-            with closing(outcomes_of(todo, policy, key, staging, jobs, executor, reading)) as results:
+            with closing(outcomes_of(todo, policy, key, staging, jobs, executor, on_read)) as results:
                 for outcomes, spool in results:
                     commits.add(outcomes, spool)
                     for outcome in outcomes:
@@ -147,7 +147,7 @@ def dry_run(
     key: Key | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
-    reading: Reading | None = None,
+    on_read: OnRead | None = None,
 ) -> Summary:
     """What `run` would release into a new store, without disguising or writing anything.
 
@@ -156,20 +156,20 @@ def dry_run(
     from deident.policy import Policy
 
     policy = Policy.given(policy)
-    _check(policy, key, jobs, progress, reading)
+    _check(policy, key, jobs, progress, on_read)
     started = time.monotonic()
     summary = Summary()
     names = key or Key.fresh()
     waiting = list(expand(recordings))
     todo = list(enumerate(waiting))
     known: set[str] = set()
-    with closing(outcomes_of(todo, policy, key, None, jobs, None, reading)) as results:
+    with closing(outcomes_of(todo, policy, key, None, jobs, None, on_read)) as results:
         for outcomes, _ in results:
             for outcome in outcomes:
                 if outcome.state in RELEASED:
-                    if outcome.tally.digest in known:
+                    if outcome.tally.content_sha256 in known:
                         outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
-                    known.add(outcome.tally.digest)
+                    known.add(outcome.tally.content_sha256)
                 _tell(summary, outcome, waiting[outcome.number], names, progress)
     summary.elapsed_seconds = time.monotonic() - started
     return summary
@@ -190,13 +190,13 @@ def _check_linkage(
         raise SettingError("the folder for the linkage is not there; make it first")
 
 
-def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, reading: object) -> None:
+def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, on_read: object) -> None:
     check_not_starting()
     if jobs is not None:
         all_of(int, "jobs", [jobs], "a number of processes")
         if jobs < 1:
             raise SettingError(f"expected jobs of at least 1; got {jobs}")
-    for name, told in (("progress", progress), ("reading", reading)):
+    for name, told in (("progress", progress), ("on_read", on_read)):
         if told is not None and not callable(told):
             raise SettingError(f"expected {name} as a callable; got {kind_of(told)}")
     check_key(key)

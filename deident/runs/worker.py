@@ -6,16 +6,17 @@ import gc
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deident.errors import DeidentError, RecordingError, SettingError, StoreError
-from deident.segmentation.turns import spelled
+from deident.errors import DeidentError, RecordingError, SettingError, StoreError, debug_traceback
+from deident.recording import Tally
+from deident.segmentation.turns import words_to_json
 
 if TYPE_CHECKING:
     from deident.keys import Key
-    from deident.pipeline import Reading, Snippet, Tally
+    from deident.pipeline import Snippet
     from deident.policy import Policy
-    from deident.recording import Recording
+    from deident.recording import Observer, OnRead, Recording
     from deident.segmentation.turns import Turn
     from deident.store import Spool, Staged
     from deident.store.remote import RemoteSpool
@@ -60,7 +61,7 @@ def process(
     policy: Policy,
     key: Key | None,
     staging: str | None,
-    reading: Reading | None = None,
+    on_read: OnRead | None = None,
 ) -> Result:
     """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task. Without
     `staging`, what they would be.
@@ -69,10 +70,10 @@ def process(
     from deident.store import open_spool
 
     if staging is None:
-        return [_one(number, recording, policy, key, None, reading) for number, recording in chunk], None
+        return [_one(number, recording, policy, key, None, on_read) for number, recording in chunk], None
     spool = open_spool(staging)
     try:
-        outcomes = [_one(number, recording, policy, key, spool, reading) for number, recording in chunk]
+        outcomes = [_one(number, recording, policy, key, spool, on_read) for number, recording in chunk]
         if not any(outcome.snippets for outcome in outcomes):
             spool.discard()
             return outcomes, None
@@ -91,49 +92,30 @@ def _one(
     policy: Policy,
     key: Key | None,
     spool: Spool | RemoteSpool | None,
-    reading: Reading | None,
+    on_read: OnRead | None,
 ) -> Outcome:
     from deident.codec.problems import ENDINGS
-    from deident.pipeline import Tally, plan
+    from deident.pipeline import plan
+    from deident.recording import ListenerError, Observer
 
-    outcome = Outcome(number, "refused", Tally())
-    reading = reading and _Told(reading)
+    observer = Observer(on_read=on_read)
+    outcome = Outcome(number, "refused", observer.tally)
     try:
         if spool is None:
-            outcome.tally = plan(recording.path, policy, key=key, reading=reading, **_known(recording))
+            plan(recording.path, recording, policy, key, observer)
         else:
-            _stage(outcome, recording, policy, key, spool, reading)
+            _stage(outcome, recording, policy, key, spool, observer)
     except (StoreError, SettingError, MemoryError):
         raise
-    except _ListenerError as error:
+    except ListenerError as error:
         raise error.cause from None
     except Exception as error:
+        debug_traceback()
         return refused(number, error, Tally())  # nothing of it counts
     outcome.state = state_of(outcome.tally)
     if ending := outcome.tally.partial:
         outcome.code, outcome.message = ending, f"{ENDINGS[ending]}; kept what was read"
     return outcome
-
-
-class _ListenerError(Exception):
-    """The caller's own function failed, and no recording."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__()
-        self.cause = cause
-
-
-class _Told:
-    """Calls a function whose errors are its own."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-
-    def __call__(self, seconds: float) -> None:
-        try:
-            self._reading(seconds)
-        except Exception as error:
-            raise _ListenerError(error) from None
 
 
 def _stage(
@@ -142,15 +124,15 @@ def _stage(
     policy: Policy,
     key: Key | None,
     spool: Spool | RemoteSpool,
-    reading: Reading | None,
+    observer: Observer,
 ) -> None:
     from deident.audit import inspect
-    from deident.pipeline import deidentify
+    from deident.pipeline import snippets_of
+    from deident.process import each_on_one_thread
     from deident.store import Staged
 
-    for snippet in deidentify(
-        recording.path, policy, key=key, tally=outcome.tally, reading=reading, **_known(recording)
-    ):
+    made = snippets_of(recording.path, recording, policy, key, observer)
+    for snippet in each_on_one_thread(made):
         data = snippet.encode(policy.container)
         found = inspect(data, max_seconds=policy.cutting.max_seconds)
         outcome.snippets.append(
@@ -165,11 +147,6 @@ def _stage(
             )
         )
         outcome.turns.append(snippet.turn and replace(snippet.turn, text=None, words=(), labels={}))
-
-
-def _known(recording: Recording) -> dict[str, Any]:
-    """What is known of a recording, as `deidentify` takes it."""
-    return {name: getattr(recording, name) for name in ("speaker", "segments", "turns", "mute")}
 
 
 def refused(number: int, error: Exception, tally: Tally) -> Outcome:
@@ -187,7 +164,7 @@ def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | N
     if "text" in policy.carry and snippet.text is not None:
         labels["text"] = snippet.text
     if "words" in policy.carry and snippet.words:
-        labels["words"] = spelled(snippet.words)
+        labels["words"] = words_to_json(snippet.words)
     speaker = (snippet.turn and snippet.turn.speaker) or recording.speaker
     if policy.tells_speakers and speaker is not None and key is not None:
         labels["speaker"] = key.pseudonym("speaker", speaker)

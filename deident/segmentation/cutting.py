@@ -11,7 +11,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Segment, at_work_rate, segments_of
 from deident.errors import SettingError, between, truth
-from deident.segmentation.vad import FRAME, Speech, above_floor, frame_energy_db
+from deident.segmentation.vad import FRAME, VadSettings, above_floor, frame_energy_db
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]
@@ -20,7 +20,7 @@ MIN_PAUSE_FRAMES = 6  # 60 ms: longer than most stop closures' silence, shorter 
 
 
 @dataclass(frozen=True)
-class Cutting:
+class CuttingSettings:
     """How long a snippet may be.
 
     max_seconds : every released snippet is shorter than this, after all processing.
@@ -72,9 +72,9 @@ class Cut:
 def cut(
     audio: Audio,
     segments: Iterable[Segment],
-    cutting: Cutting | None = None,
+    cutting: CuttingSettings | None = None,
     *,
-    speech: Speech | None = None,
+    vad: VadSettings | None = None,
     stretch: float = 1.0,
     muted: Sequence[Segment] = (),
 ) -> list[Cut]:
@@ -84,8 +84,8 @@ def cut(
     over the limit is dropped, or split at its quietest places. No speech is in two pieces.
     stretch : how much longer a disguise may make a snippet; the limit shrinks by as much.
     muted : where the audio was silenced."""
-    cutting = cutting or Cutting()
-    speech = speech or Speech()
+    cutting = cutting or CuttingSettings()
+    vad = vad or VadSettings()
     at_work_rate(audio)  # positions and lengths are counted in its samples
     longest = int(cutting.max_samples / stretch)
     cuts: list[Cut] = []
@@ -93,7 +93,7 @@ def cut(
         if cutting.whole_turns:
             cuts.append(_judged(segment, cutting, longest))
             continue
-        for piece in divide(audio, segment, longest, speech, muted):
+        for piece in divide(audio, segment, longest, vad, muted):
             if len(piece) > longest and cutting.over_limit == "split":
                 cuts.extend(_judged(part, cutting, longest) for part in split(audio, piece, longest))
             else:
@@ -102,7 +102,7 @@ def cut(
 
 
 def divide(
-    audio: Audio, segment: Segment, longest: int, speech: Speech, muted: Sequence[Segment] = ()
+    audio: Audio, segment: Segment, longest: int, vad: VadSettings, muted: Sequence[Segment] = ()
 ) -> Iterator[Segment]:
     """The segment, or its parts between pauses: divided at the longest pause until each part fits.
 
@@ -114,10 +114,10 @@ def divide(
     silent = [s.within(segment).shift(-segment.start) for s in muted if s.overlap(segment)]
     pauses = [
         pause.shift(segment.start)
-        for pause in segments_of(~above_floor(samples, speech, silent), FRAME)
+        for pause in segments_of(~above_floor(samples, vad, silent), FRAME)
         if len(pause) >= MIN_PAUSE_FRAMES * FRAME
     ]
-    padding = round(speech.padding_seconds * RATE)
+    padding = round(vad.padding_seconds * RATE)
     waiting = [(segment, pauses)]
     while waiting:
         part, inside = waiting.pop()
@@ -146,7 +146,7 @@ def split(audio: Audio, segment: Segment, longest: int) -> list[Segment]:
     return parts
 
 
-def _judged(segment: Segment, cutting: Cutting, longest: int) -> Cut:
+def _judged(segment: Segment, cutting: CuttingSettings, longest: int) -> Cut:
     if len(segment) > longest:
         return Cut(segment, "over_limit")
     if len(segment) < cutting.min_samples:

@@ -18,11 +18,11 @@ _QUIET = np.float32(1e-3)
 
 
 @dataclass(frozen=True)
-class Muting:
+class MuteSettings:
     """How ranges are silenced.
 
     fill : "silence", or "tone" where listeners are to hear that something was taken out.
-    margin_seconds : silenced more on both sides; finders of words are out by some hundredths.
+    margin_seconds : silenced more on both sides; detectors of words are out by some hundredths.
     Raises `SettingError` outside the ranges."""
 
     fill: Literal["silence", "tone"] = "silence"
@@ -39,7 +39,7 @@ class Mute:
 
     ranges : segments in samples at 16 kHz, in any order, overlapping or not."""
 
-    def __init__(self, ranges: Iterable[Segment], muting: Muting) -> None:
+    def __init__(self, ranges: Iterable[Segment], muting: MuteSettings) -> None:
         given = sorted(ranges)
         self._last = max((segment.stop for segment in given), default=0)
         margin = round(muting.margin_seconds * RATE)
@@ -101,4 +101,4 @@ class Mute:
             )
 
 
-NOTHING = Mute((), Muting())  # is muted
+NOTHING = Mute((), MuteSettings())  # is muted

@@ -67,14 +67,14 @@ def check_places(segments: Iterable[object], turns: Iterable[object], mute: Iter
     all_of(Turn, "turns", turns, "deident.Turn(segment, ...)")
 
 
-def spelled(words: Sequence[Word]) -> str:
+def words_to_json(words: Sequence[Word]) -> str:
     """Words as the manifest has them: a JSON list of [start, stop, text], in seconds."""
     rows = [[round(w.segment.start / RATE, 3), round(w.segment.stop / RATE, 3), w.text] for w in words]
     return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_spelled(text: str) -> list[tuple[float, float, str]]:
-    """What `spelled` wrote: (start, stop, text), in seconds."""
+def words_from_json(text: str) -> list[tuple[float, float, str]]:
+    """What `words_to_json` wrote: (start, stop, text), in seconds."""
     return [(float(start), float(stop), str(word)) for start, stop, word in json.loads(text)]
 
 

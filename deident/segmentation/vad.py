@@ -24,11 +24,11 @@ HEARD_DB = (
 )  # webrtcvad misses words in recordings whose loud tenth lies below this; they are raised to it
 
 Mask = npt.NDArray[np.bool_]
-Finder = Callable[[Samples, int], Mask | Iterable[Segment | tuple[int, int]]]
+Detector = Callable[[Samples, int], Mask | Iterable[Segment | tuple[int, int]]]
 
 
 @dataclass(frozen=True)
-class Speech:
+class VadSettings:
     """Settings of `find_speech`.
 
     aggressiveness : webrtcvad's mode, 0 (lets much through) to 3.
@@ -58,7 +58,7 @@ class Speech:
 
 
 def find_speech(
-    audio: Audio, speech: Speech | None = None, *, muted: Sequence[Segment] = ()
+    audio: Audio, vad: VadSettings | None = None, *, muted: Sequence[Segment] = ()
 ) -> list[Segment]:
     """The segments of speech in mono audio at 16 kHz, in order, apart from each other.
 
@@ -66,41 +66,41 @@ def find_speech(
     meetings of `benchmarks vad` this finds 94 % of the speech and 29 % of what is none.
     muted : where the recording was silenced, which says nothing of its noise.
     Raises `SettingError` at another rate and `RecordingError` for several channels."""
-    speech = speech or Speech()
-    active = segments_of(activity(at_work_rate(audio), speech, muted), FRAME)
+    vad = vad or VadSettings()
+    active = segments_of(activity(at_work_rate(audio), vad, muted), FRAME)
     return join(
-        (s for s in join(active, _samples(speech.min_silence_seconds))
-         if len(s) >= _samples(speech.min_speech_seconds)),
-        pad=_samples(speech.padding_seconds),
+        (s for s in join(active, _samples(vad.min_silence_seconds))
+         if len(s) >= _samples(vad.min_speech_seconds)),
+        pad=_samples(vad.padding_seconds),
         stop=len(audio),
     )  # fmt: skip
 
 
-def activity(samples: Samples, speech: Speech, muted: Sequence[Segment] = ()) -> Mask:
+def activity(samples: Samples, vad: VadSettings, muted: Sequence[Segment] = ()) -> Mask:
     """(samples // 160,) bool: the frames of (samples,) at 16 kHz that sound like speech, unsmoothed.
 
     Whatever webrtcvad hears in noise at full level, steady noise does not rise above its own floor."""
     energy = frame_energy_db(samples)
-    loud = _above_floor(energy, speech, muted)
+    loud = _above_floor(energy, vad, muted)
     if not loud.any():
         return loud
     gain = 10.0 ** (max(0.0, HEARD_DB - float(np.percentile(energy, 90))) / 20.0)
-    return loud & _webrtc_decisions(samples, min(gain, MAX_GAIN), speech.aggressiveness, loud.size)
+    return loud & _webrtc_decisions(samples, min(gain, MAX_GAIN), vad.aggressiveness, loud.size)
 
 
-def above_floor(samples: Samples, speech: Speech, muted: Sequence[Segment] = ()) -> Mask:
+def above_floor(samples: Samples, vad: VadSettings, muted: Sequence[Segment] = ()) -> Mask:
     """(samples // 160,) bool: the frames of (samples,) at 16 kHz that pass the energy gate.
 
     Inside speech this alone tells the pauses: asking webrtcvad too leaves as many snippets and no more lost."""
-    return _above_floor(frame_energy_db(samples), speech, muted)
+    return _above_floor(frame_energy_db(samples), vad, muted)
 
 
-def _above_floor(energy: npt.NDArray[np.float32], speech: Speech, muted: Sequence[Segment]) -> Mask:
+def _above_floor(energy: npt.NDArray[np.float32], vad: VadSettings, muted: Sequence[Segment]) -> Mask:
     heard = _heard(muted, energy.size)
     floor = np.full(energy.size, np.inf, dtype=np.float32)
     floor[heard] = noise_floor_db(energy[heard])
     loudest = energy.max(initial=-np.inf)
-    loud: Mask = energy > np.maximum(floor + speech.gate_db, loudest - speech.range_db)
+    loud: Mask = energy > np.maximum(floor + vad.gate_db, loudest - vad.range_db)
     return loud
 
 
@@ -160,19 +160,19 @@ def join(
     return joined
 
 
-def ask(finder: Finder, audio: Audio) -> list[Segment]:
-    """Speech by somebody else's detector: `finder(samples, rate)` on mono audio.
+def ask(detector: Detector, audio: Audio) -> list[Segment]:
+    """Speech by somebody else's detector: `detector(samples, rate)` on mono audio.
 
     It may return a mask, one entry a sample or any coarser regular grid, or (start, stop) pairs in
     samples. Raises `SettingError` for anything else, overlaps and places outside the audio included."""
-    answer = finder(np.array(audio.mono), audio.rate)
+    answer = detector(np.array(audio.mono), audio.rate)
     if isinstance(answer, np.ndarray) and answer.ndim == 1:
         return _from_mask(answer, len(audio))
     try:
         segments = sorted(s if isinstance(s, Segment) else Segment(int(s[0]), int(s[1])) for s in answer)
     except (TypeError, ValueError, LookupError, OverflowError):
         raise SettingError(
-            "expected of a speech finder a one-dimensional mask, or (start, stop) pairs in samples, 0 <= start < stop"
+            "expected of a speech detector a one-dimensional mask, or (start, stop) pairs in samples, 0 <= start < stop"
         ) from None
     return check_segments(segments, len(audio))
 
@@ -192,7 +192,7 @@ def _from_mask(mask: npt.NDArray[Any], samples: int) -> list[Segment]:
     if not mask.size:
         return []
     if mask.size > samples:
-        raise SettingError(f"expected of a speech finder a mask of 1 to {samples} entries; got {mask.size}")
+        raise SettingError(f"expected of a speech detector a mask of 1 to {samples} entries; got {mask.size}")
     edges = np.linspace(0, samples, mask.size + 1).round().astype(np.int64)
     return [Segment(int(edges[s.start]), int(edges[s.stop])) for s in segments_of(mask.astype(np.bool_))]
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.disguise.vocoder.tables import BANDS, CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
-from deident.dsp.joined import Joined
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Floats
 from deident.dsp.timing import Doubles, smooth
 
@@ -27,7 +27,7 @@ TRACT_SPREAD = 0.12  # standard deviation of a speaker's vocal tract, in nepers
 
 
 @dataclass(frozen=True)
-class Speech:
+class Analysis:
     """What the analysis found, frame by frame of the transform, in snippets that are done together.
 
     joined : whose the frames are.   cepstra : (frames, order) of the log envelope.   loud : (frames,) 0 to 1,
@@ -35,7 +35,7 @@ class Speech:
     octaves : (frames,) the pitch over its median, 0 where unvoiced.   level : (snippets,) mean square of the
     loud frames, full scale 1."""
 
-    joined: Joined
+    joined: Ragged
     cepstra: Floats
     loud: Floats
     spoken: Floats
@@ -57,7 +57,7 @@ def analyse(
     floor_db: float,
     noise: float,
     gate_db: float,
-) -> Speech:
+) -> Analysis:
     """Envelope, voicing and presence of speech in each frame of (samples,) snippets, of a common long-term
     spectrum.
 
@@ -83,16 +83,16 @@ def analyse(
     voiced *= audible
     # Power per mean square: size / 2 by Parseval, three times that as mel bands dwell where speech is strong.
     energy = np.float32(1.5 * stft.size)
-    return Speech(joined, powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
+    return Analysis(joined, powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
 
 
 def _pitch(
-    snippets: Sequence[Floats], cepstrum: MelCepstrum, tracker: PitchTracker, joined: Joined
+    snippets: Sequence[Floats], cepstrum: MelCepstrum, tracker: PitchTracker, joined: Ragged
 ) -> tuple[Floats, Floats]:
     """How periodic each frame is, and its pitch over the median of its snippet, in octaves."""
     stft = cepstrum.stft
     pitches = tracker.track_all(snippets)
-    tracked = Joined(tuple(len(pitch.f0_hz) for pitch in pitches))
+    tracked = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
     centres = (joined.local + 1) * stft.hop - stft.size // 2
     at = np.maximum((centres + tracker.hop // 2) // tracker.hop, 0) + joined.spread(tracked.starts)
     np.minimum(at, joined.spread(tracked.stops - 1), out=at)
@@ -104,7 +104,7 @@ def _pitch(
     return smooth(strength, 0.5, joined), octaves.clip(-0.6, 0.6, out=octaves)
 
 
-def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> Doubles:
+def tract_ratio(speech: Analysis, cepstrum: MelCepstrum) -> Doubles:
     """(snippets,) how far the formants lie above those of the average speaker: the likeliest ratio under the
     sounds of average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
     strong = speech.voiced * speech.loud > 0.25
@@ -112,13 +112,13 @@ def tract_ratio(speech: Speech, cepstrum: MelCepstrum) -> Doubles:
     told = [index for index, frames in enumerate(heard) if len(frames) >= 3]
     ratios = np.ones(len(heard))
     if told:
-        joined = Joined(tuple(len(heard[index]) for index in told))
+        joined = Ragged(tuple(len(heard[index]) for index in told))
         frames = np.concatenate([heard[index] for index in told])
         ratios[told] = _likeliest(_evidence(speech.cepstra[frames], joined, cepstrum))
     return ratios
 
 
-def _evidence(cepstra: Floats, joined: Joined, cepstrum: MelCepstrum) -> Doubles:
+def _evidence(cepstra: Floats, joined: Ragged, cepstrum: MelCepstrum) -> Doubles:
     """(snippets, ratios) the log likelihood of each ratio, of voiced frames."""
     shapes = slice(SHAPES.start, min(SHAPES.stop, cepstrum.order))
     moved = cepstra @ _rewarps(cepstrum, shapes)
@@ -155,7 +155,7 @@ def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float) -> Floats:
     return back
 
 
-def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: bool) -> tuple[Floats, Floats]:
+def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: bool) -> tuple[Floats, Floats]:
     """(frames, order) the common curve that each frame now moves about, and how it moves, in common spreads.
 
     amount : 0 to 1, how far the snippet's mean goes to the common one.   classes : voiced and unvoiced frames
@@ -184,7 +184,7 @@ def normalise_means(cepstra: Floats, speech: Speech, amount: float, classes: boo
     return joined.through(kinds, common + own), moved
 
 
-def normalise_spread(moves: Floats, speech: Speech, amount: float) -> Floats:
+def normalise_spread(moves: Floats, speech: Analysis, amount: float) -> Floats:
     """`moves` with the variance of each cepstrum brought to the common one, by `amount` of 0 to 1."""
     joined, order = speech.joined, moves.shape[1]
     total = speech.evidence[:, None]
@@ -197,7 +197,7 @@ def normalise_spread(moves: Floats, speech: Speech, amount: float) -> Floats:
     return scaled
 
 
-def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float) -> Floats:
+def normalise_sounds(moves: Floats, speech: Analysis, amount: float, settle: float) -> Floats:
     """`moves` with each kind of sound moved to where average speech has it.
 
     amount : 0 to 1, of the way.   settle : 0 to 1, how far each frame then goes to the middle of its sounds.
@@ -218,7 +218,7 @@ def normalise_sounds(moves: Floats, speech: Speech, amount: float, settle: float
     return moved
 
 
-def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float) -> Floats:
+def covariance_map(moves: Floats, speech: Analysis, evidence: float, amount: float) -> Floats:
     """(snippets, order, order) float32: moves through it have the common covariance, with as little change as
     can be.
 
@@ -237,7 +237,7 @@ def covariance_map(moves: Floats, speech: Speech, evidence: float, amount: float
     return carried.astype(np.float32)
 
 
-def contour(speech: Speech, octaves: Floats) -> Floats:
+def contour(speech: Analysis, octaves: Floats) -> Floats:
     """(frames,) the pitch's way about its median, in octaves, of a common range and without its details.
 
     octaves : (snippets,) of that range."""

@@ -12,7 +12,7 @@ import numpy as np
 from deident.audio import RATE, Audio, at_work_rate
 from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.normalisation import (
-    Speech,
+    Analysis,
     analyse,
     contour,
     covariance_map,
@@ -24,14 +24,13 @@ from deident.disguise.vocoder.normalisation import (
 )
 from deident.disguise.vocoder.tables import SPREADS
 from deident.dsp.excitation import add_pulses, fill_with_noise, pulse_shapes, shape_size
-from deident.dsp.joined import Joined
 from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.pitch import PitchTracker
+from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Complexes, Floats, Stft
 from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
 from deident.errors import between
-from deident.keys import KEY_BYTES, stream
 
 _STFT = Stft(512, 256)  # frames every 8 ms cost a fifth more, and bring the recogniser nothing
 TRACKER = PitchTracker(hop=256)
@@ -67,7 +66,6 @@ class VocoderVoice:
     pause_seconds: float = field(repr=False)
     delays: tuple[float, ...] = field(repr=False)
     comfort: tuple[float, ...] = field(repr=False)
-    noise: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class _Score:
     """What to sing, frame by frame of the output. The cepstra have the tilt at their end."""
 
     lengths: list[int]
-    joined: Joined
+    joined: Ragged
     cepstra: Floats
     voiced: Floats
     spoken: Floats
@@ -110,8 +108,8 @@ class Vocoder(Method[VocoderVoice]):
     below the speech. The output is never longer than the input.
     Raises `SettingError` for settings out of range."""
 
-    replaces_quiet: ClassVar[bool] = True
-    hears_cuts: ClassVar[bool] = True
+    replaces_quiet = True
+    needs_fades: ClassVar[bool] = True
 
     order: int = 16
     mean: float = 1.0
@@ -152,7 +150,7 @@ class Vocoder(Method[VocoderVoice]):
                 between(name, value, low, high)
 
     def draw(self, rng: np.random.Generator) -> VocoderVoice:
-        """A voice. The generator's bits decide everything, down to the noise."""
+        """Draw a voice: what all snippets in it share."""
         slopes = np.exp(self.warp * rng.standard_normal(self.warp_knots))
         delays = rng.uniform(-0.5, 0.5, 9) * self.delay_seconds
         jitter = np.array((self.loudness_jitter, *(self.spread_jitter,) * (self.order - 1)))
@@ -170,42 +168,45 @@ class Vocoder(Method[VocoderVoice]):
             pause_seconds=float(rng.uniform(*self.pause_seconds)),
             delays=tuple((delays - delays.min()).tolist()),
             comfort=tuple(rng.standard_normal(COMFORT_KNOTS).tolist()),
-            noise=rng.bytes(KEY_BYTES),
         )
 
-    def renewed(self, voice: VocoderVoice, rng: np.random.Generator) -> VocoderVoice:
-        return replace(voice, noise=rng.bytes(KEY_BYTES))
-
-    def apply(self, audio: Audio, voice: VocoderVoice) -> Audio:
+    def apply(self, audio: Audio, voice: VocoderVoice, rng: np.random.Generator) -> Audio:
         """The same words in another voice; as long as the input, or shorter."""
-        return self._each([audio], [voice])[0]
+        return self._each([audio], [voice], [rng])[0]
 
-    def apply_all(self, audios: Sequence[Audio], voices: Sequence[VocoderVoice]) -> list[Audio]:
+    def apply_all(
+        self, audios: Sequence[Audio], voices: Sequence[VocoderVoice], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
         """`apply` for each audio and its voice, in one pass: so, a second costs as little in short audios as in
         a long one."""
-        return self._each(audios, voices)
+        return self._each(audios, voices, rngs)
 
-    def _each(self, audios: Sequence[Audio], voices: Sequence[VocoderVoice]) -> list[Audio]:
+    def _each(
+        self, audios: Sequence[Audio], voices: Sequence[VocoderVoice], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
         sounds = [at_work_rate(audio) for audio in audios]
         out: dict[int, Audio] = {}
         alike: dict[object, list[int]] = {}
-        for index, (samples, voice) in enumerate(zip(sounds, voices, strict=True)):
+        for index, (samples, voice, _) in enumerate(zip(sounds, voices, rngs, strict=True)):
             if samples.any():
                 alike.setdefault(_kind(voice), []).append(index)
             else:
                 out[index] = Audio(np.zeros_like(samples), RATE)
         for those in alike.values():
-            revoiced = self._together([sounds[index] for index in those], [voices[index] for index in those])
-            out.update(zip(those, revoiced, strict=True))
+            made = self._together(
+                [sounds[i] for i in those], [voices[i] for i in those], [rngs[i] for i in those]
+            )
+            out.update(zip(those, made, strict=True))
         return [out[index] for index in range(len(sounds))]
 
-    def _together(self, snippets: list[Floats], voices: list[VocoderVoice]) -> list[Audio]:
+    def _together(
+        self, snippets: list[Floats], voices: list[VocoderVoice], rngs: list[np.random.Generator]
+    ) -> list[Audio]:
         """Each snippet, (samples,), in its voice, of voices of one `_kind`."""
         cepstrum = CEPSTRUM if self.order == CEPSTRUM.order else replace(CEPSTRUM, order=self.order)
         speech = analyse(
             snippets, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
         )
-        rngs = [stream(voice.noise) for voice in voices]
         pace = self._pace(speech, voices, np.array([rng.random() for rng in rngs]))
         most = speech.joined.sums(pace) * _STFT.hop - (_STFT.size - _STFT.hop)
         lengths = [max(1, min(len(s), int(m))) for s, m in zip(snippets, most.tolist(), strict=True)]
@@ -215,7 +216,7 @@ class Vocoder(Method[VocoderVoice]):
 
     def _score(
         self,
-        speech: Speech,
+        speech: Analysis,
         cepstrum: MelCepstrum,
         voices: list[VocoderVoice],
         pace: Doubles,
@@ -235,7 +236,7 @@ class Vocoder(Method[VocoderVoice]):
         cepstra[:, 0] += np.log(spoken + np.float32(1e-12))  # the gate, in the envelope's measure
         return _Score(lengths, into, cepstra, voiced, spoken, octaves)
 
-    def _erased(self, speech: Speech, cepstrum: MelCepstrum, voices: list[VocoderVoice]) -> Floats:
+    def _erased(self, speech: Analysis, cepstrum: MelCepstrum, voices: list[VocoderVoice]) -> Floats:
         """(frames, order) cepstra of what was said, as the drawn voices move."""
         joined, cepstra, spreads = speech.joined, speech.cepstra, SPREADS[0, : self.order]
         if self.tract_norm:
@@ -258,7 +259,7 @@ class Vocoder(Method[VocoderVoice]):
         moves += joined.spread(spreads * _drawn(voices, "colour"))
         return moves
 
-    def _pace(self, speech: Speech, voices: list[VocoderVoice], start: Doubles) -> Doubles:
+    def _pace(self, speech: Analysis, voices: list[VocoderVoice], start: Doubles) -> Doubles:
         """(frames,) how many frames of output each frame becomes; together no more than there are."""
         joined = speech.joined
         timing = np.array([voice.timing for voice in voices])

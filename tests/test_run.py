@@ -26,7 +26,7 @@ from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import dry_run, run
 from deident.runs.worker import Outcome
-from deident.segmentation.cutting import Cutting
+from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.turns import Turn
 from deident.store.proof import audit_linkage
 from tests.methods import Deadly, Failing, Sine, frequency
@@ -148,7 +148,7 @@ def test_the_same_sound_elsewhere_is_not_released_again(many: Path, tmp_path: Pa
 
 def test_a_later_run_that_drops_all_forgets_no_release(many: Path, tmp_path: Path) -> None:
     out, policy = tmp_path / "s", Policy(disguise=Sine())
-    strict = Policy(disguise=Sine(), cutting=Cutting(min_seconds=9.0))
+    strict = Policy(disguise=Sine(), cutting=CuttingSettings(min_seconds=9.0))
     assert run([many / "r00.wav"], out, policy, jobs=1).states["released"] == 1
     assert run([many / "r00.wav"], out, strict, jobs=1, again=True).snippets == 0
     assert run([many / "r00.wav"], out, policy, jobs=1).states["skipped"] == 1
@@ -202,7 +202,7 @@ def test_dry_run_writes_nothing_and_tells_the_truth(many: Path, tmp_path: Path) 
     assert planned.states == done.states
     assert planned.snippets == done.snippets
     assert planned.released_seconds == pytest.approx(done.released_seconds, abs=0.01)
-    pieces = Cutting(max_seconds=1.0, over_limit="split")
+    pieces = CuttingSettings(max_seconds=1.0, over_limit="split")
     few = Policy(disguise=Sine(), cutting=pieces, max_per_recording=1)
     assert dry_run([many / "r00.wav"], few).snippets == 1
     spoken = Policy(disguise=Sine(), scope="speaker")

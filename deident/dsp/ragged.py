@@ -18,7 +18,7 @@ _ALL = slice(None)
 
 
 @dataclass(frozen=True)
-class Joined:
+class Ragged:
     """Which frames are whose, where the frames of pieces follow one another.
 
     counts : how many frames each piece has, one at least. Whatever is done to a frame alone is done to all in
@@ -90,7 +90,7 @@ class Joined:
         """`rows` with the first and the last of each piece `reach` times more."""
         if len(self.counts) == 1:
             return rows.take(np.arange(-reach, self.frames + reach), axis=0, mode="clip")
-        wide = Joined(tuple(count + 2 * reach for count in self.counts))
+        wide = Ragged(tuple(count + 2 * reach for count in self.counts))
         at = np.arange(wide.frames) - reach * (2 * wide.which + 1)
         return cast(Floats, rows[at.clip(self.starts[wide.which], self.stops[wide.which] - 1, out=at)])
 

@@ -112,7 +112,7 @@ def test_recordings_that_differ_in_one_channel_are_two(tmp_path: Path) -> None:
     silence = np.zeros(4 * RATE)
     for seed in (1, 2):
         soundfile.write(tmp_path / f"{seed}.wav", np.stack([silence, noise(4, seed)], axis=1), RATE)
-    policy = Policy(disguise=Sine(), channels="split", finder=lambda s, r: [(0, 2 * r)] if s.any() else [])
+    policy = Policy(disguise=Sine(), channels="split", detector=lambda s, r: [(0, 2 * r)] if s.any() else [])
     assert run(tmp_path, tmp_path / "s", policy, jobs=1).states["released"] == 2
 
 

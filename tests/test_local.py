@@ -85,7 +85,7 @@ def test_a_run_tells_of_sound_while_it_reads(recordings: Path, tmp_path: Path, j
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 40), 16_000)
     files = [tmp_path / "a.wav", tmp_path / "b.wav"]
-    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=heard.append)
+    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, on_read=heard.append)
     assert len(heard) > (20 if jobs == 1 else 1)
     assert 0.5 * summary.read_seconds < sum(heard) <= 1.001 * summary.read_seconds
 
@@ -106,11 +106,11 @@ def test_what_a_listener_gets_wrong_is_no_recordings_fault(many: Path, tmp_path:
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 120), 16_000)
     with pytest.raises(LookupError, match="mine"):
-        run([tmp_path], tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, reading=reading)
+        run([tmp_path], tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, on_read=reading)
 
 
 def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:
-    policy = Policy(disguise=Sine(), finder=lambda samples, rate: [(0, rate)])
+    policy = Policy(disguise=Sine(), detector=lambda samples, rate: [(0, rate)])
     with pytest.raises(SettingError, match="top of a module"):
         run([many], tmp_path / "s", policy, jobs=2)
     with ProcessPoolExecutor(1) as pool, pytest.raises(SettingError, match="top of a module"):

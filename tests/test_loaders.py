@@ -15,7 +15,7 @@ from deident.datasets import Item, export, read_items
 from deident.datasets.huggingface import MapBatch
 from deident.policy import Policy
 from tests.methods import Sine
-from tests.test_interop import folder, spread, store  # noqa: F401  fixtures
+from tests.test_datasets import folder, spread, store  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.interop
 
