@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Samples
+
 RATE = 16_000
-Samples = npt.NDArray[np.float32]
 
 
 def b2(samples: npt.NDArray[np.floating], alpha: float, order: int = 20) -> npt.NDArray[np.float64]:

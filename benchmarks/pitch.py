@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Floats
 from deident.dsp.pitch import PitchTracker
 
 RATE, HOP = 16_000, 256
 RESULT = Path(__file__).parent / "results" / "pitch.json"
 
 
-def agreement(samples: npt.NDArray[np.float32], frame: int) -> npt.NDArray[np.int64]:
+def agreement(samples: Floats, frame: int) -> npt.NDArray[np.int64]:
     """How many frames: agree, voiced for both, for pyin, for us, in all."""
     import librosa
 

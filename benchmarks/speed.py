@@ -19,14 +19,13 @@ import numpy.typing as npt
 
 from benchmarks.peers import PEERS, installed
 from benchmarks.strength import README, fill
-from deident.audio import RATE, Audio
+from deident.audio import RATE, Audio, Samples
 from deident.disguise import DISGUISES, Method
 from deident.disguise.base import V, apply_all
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Stft
 from deident.pipeline import TOGETHER
 
-Samples = npt.NDArray[np.float32]
 RESULT = Path(__file__).parent / "results" / "speed.json"
 REFERENCE = "STFT and back"
 RECORDED = "recorded speech"

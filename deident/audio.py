@@ -1,4 +1,4 @@
-"""Sound and places in it: the values every other module speaks of."""
+"""Audio, and the array types of the library."""
 
 from __future__ import annotations
 
@@ -17,17 +17,42 @@ from deident.segment import Segment as Segment
 MIN_RATE, MAX_RATE = 4_000, 384_000
 MAX_CHANNELS = 64
 
-Samples = npt.NDArray[np.float32]
+# The array types of the library; shapes stand in the docstrings.
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Complexes = npt.NDArray[np.complex64]
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+Samples = Floats  # of sound, full scale ±1
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False, slots=True)
 class Audio:
-    """Sound that has been checked once and never changes.
+    """Sound, validated once and immutable.
 
-    samples : (channels, samples) float32, full scale ±1; a read-only copy of what was given, so that
-    neither side can change the other. One-dimensional input is one channel.
-    rate : Hz, 4,000 to 384,000.
-    Raises `RecordingError` for NaN, infinities, other shapes, too many channels and impossible rates."""
+    Parameters
+    ----------
+    samples : (channels, samples) or (samples,) array_like
+        Real numbers; signed integers are scaled by their range, floats have full scale ±1. Kept as a read-only
+        float32 copy of shape (channels, samples).
+    rate : int
+        Hz, 4,000 to 384,000.
+
+    Raises
+    ------
+    RecordingError
+        For NaN, infinities, other shapes, over 64 channels and impossible rates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deident import Audio, Segment
+    >>> audio = Audio(np.zeros((2, 24_000)), 16_000)
+    >>> audio
+    Audio(2 × 1.50 s at 16000 Hz)
+    >>> audio[Segment(0, 8_000)].seconds
+    0.5
+    """
 
     samples: Samples
     rate: int
@@ -74,7 +99,7 @@ class Audio:
 
     @classmethod
     def trusted(cls, samples: Samples, rate: int) -> Audio:
-        """Without a check or a copy: for (channels, samples) float32 that are finite and that nobody changes."""
+        """Wrap (channels, samples) float32 without a check or a copy: they must be finite and must not change."""
         audio = object.__new__(cls)
         samples.setflags(write=False)
         object.__setattr__(audio, "samples", samples)
@@ -83,11 +108,12 @@ class Audio:
 
     @property
     def channels(self) -> int:
+        """Number of channels."""
         return int(self.samples.shape[0])
 
     @property
     def mono(self) -> Samples:
-        """The one channel, (samples,). Raises `RecordingError` when there are several."""
+        """The only channel, (samples,). Raises `RecordingError` when there are several."""
         if self.channels != 1:
             raise RecordingError(f"expected one channel; got {self.channels}: mix or split them", "channels")
         mono: Samples = self.samples[0]
@@ -95,6 +121,7 @@ class Audio:
 
     @property
     def seconds(self) -> float:
+        """Duration."""
         return len(self) / self.rate
 
     def __len__(self) -> int:
@@ -118,26 +145,26 @@ class Audio:
 
 
 def as_array(samples: npt.ArrayLike) -> npt.NDArray[Any]:
-    """What a caller gave as samples. Raises `RecordingError` for what is no array, and where some are masked."""
+    """Convert samples to an array. Raises `RecordingError` where numpy cannot, or where some are masked."""
     try:
         array = np.asarray(samples)
     except ValueError:
         raise RecordingError("samples must be an array; its rows differ in length", "bad-samples") from None
-    except RuntimeError:  # of a tensor that gradients are taken of, say
+    except RuntimeError:  # of a tensor with gradients, for instance
         raise RecordingError(
             f"samples must be an array; got {kind_of(samples)} that numpy cannot read: detach a tensor",
             "bad-samples",
         ) from None
     if np.ma.is_masked(samples):
         raise RecordingError(
-            "some samples are masked, and would be heard all the same: set them to zero, or give them as mute",
+            "some samples are masked, and would be audible all the same: set them to zero, or give them as mute",
             "bad-samples",
         )
     return array
 
 
 def at_work_rate(audio: object) -> Samples:
-    """(samples,) of mono audio at 16 kHz. Raises `RecordingError` or `SettingError` for anything else."""
+    """Get the samples of mono audio at 16 kHz, (samples,). Raises `RecordingError` or `SettingError` for others."""
     if not isinstance(audio, Audio):
         raise SettingError(f"expected deident.Audio(samples, rate); got {kind_of(audio)}")
     if audio.rate != RATE:
@@ -146,13 +173,13 @@ def at_work_rate(audio: object) -> Samples:
 
 
 def segments_of(mask: npt.NDArray[np.bool_], step: int = 1) -> list[Segment]:
-    """The runs of True in a mask, as segments of `step` samples an entry."""
+    """Convert the runs of True in a mask, with `step` samples an entry, to segments."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [Segment(int(a) * step, int(b) * step) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def mask_of(segments: Iterator[Segment] | list[Segment], samples: int) -> npt.NDArray[np.bool_]:
-    """(samples,) bool: True inside any of the segments."""
+    """Make a mask, (samples,) bool, that is True inside the segments."""
     mask = np.zeros(samples, dtype=np.bool_)
     for segment in segments:
         mask[segment.start : segment.stop] = True

@@ -22,8 +22,14 @@ from deident.process import each_on_one_thread
 from deident.recording import ListenerError, Observer, Recording, Tally
 from deident.segmentation.cutting import Reason, cut
 from deident.segmentation.mute import Mute
-from deident.segmentation.streaming import Section, StreamSegmenter, finding, hold_of, segment_stream
-from deident.segmentation.turns import Guide, Turn, Word, mixed, said
+from deident.segmentation.streaming import (
+    Section,
+    StreamSegmenter,
+    closing_silence,
+    section_detector,
+    segment_stream,
+)
+from deident.segmentation.turns import ChannelTurns, Turn, Word, merge_word_turns, transcript_within
 
 EDGE = RATE // 100  # samples over which a piece begins and ends before its disguise
 TOGETHER = 60 * RATE  # samples that are disguised in one go: about as many as a section has
@@ -70,12 +76,12 @@ class Snippet:
 class PieceId(NamedTuple):
     """What the randomness and the name of a piece follow from in a repeatable run.
 
-    channel, number : of the piece in its channel.   heard_sha256 : of all audio up to the end of its section, as
+    channel, number : of the piece in its channel.   audio_sha256 : of all audio up to the end of its section, as
     muted.   start, stop : samples in the recording."""
 
     channel: int
     number: int
-    heard_sha256: bytes
+    audio_sha256: bytes
     start: int
     stop: int
 
@@ -253,11 +259,17 @@ def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Polic
             if channel == "mix" or turn.channel in (None, channel)
         ]
         if channel == "mix":
-            own = mixed(own)
-        guide = Guide(own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns)
-        bounds = guide.bounds if own else [] if turns else recording.segments
-        find = finding(policy.vad, policy.detector, bounds, mute)
-        segmenters.append(StreamSegmenter(find, number, hold_of(policy.vad), mute, guide, given=bounds or ()))
+            own = merge_word_turns(own)
+        channel_turns = ChannelTurns(
+            own, drop=policy.cutting.overlap == "drop", whole=policy.cutting.whole_turns
+        )
+        bounds = channel_turns.bounds if own else [] if turns else recording.segments
+        detect = section_detector(policy.vad, policy.detector, bounds, mute)
+        segmenters.append(
+            StreamSegmenter(
+                detect, number, closing_silence(policy.vad), mute, channel_turns, given=bounds or ()
+            )
+        )
     return segmenters
 
 
@@ -279,19 +291,21 @@ def _pieces_in(
 ) -> Iterator[Piece]:
     """The pieces of a section. end : of the recording, where the section reaches it."""
     tally.speech_seconds += sum(len(s) for s in section.segments) / RATE
-    for where, audio, dropped in places_of(segmenter, section, policy):
+    for where, audio, dropped in cut_section(segmenter, section, policy):
         if dropped:
             tally.drop(dropped, where.seconds())
             continue
-        id = PieceId(segmenter.channel, segmenter.count, section.heard_sha256, where.start, where.stop)
+        id = PieceId(segmenter.channel, segmenter.count, section.audio_sha256, where.start, where.stop)
         segmenter.count += 1
-        turn = segmenter.guide.turn(where)
-        text, words = said(turn, where, end=end, muted=segmenter.mute.within) if turn else (None, ())
+        turn = segmenter.turns.turn(where)
+        text, words = (
+            transcript_within(turn, where, end=end, muted=segmenter.mute.within) if turn else (None, ())
+        )
         own = tuple(word.within(where) for word in words)
         yield Piece(audio, id, segmenter.opening_sha256, turn, text, own)
 
 
-def places_of(
+def cut_section(
     segmenter: StreamSegmenter, section: Section, policy: Policy
 ) -> Iterator[tuple[Segment, Audio, str | None]]:
     """The pieces of a section: where in the recording, with what sound, and why dropped (None: it is kept)."""
@@ -301,7 +315,7 @@ def places_of(
         policy.cutting,
         vad=policy.vad,
         stretch=policy.disguise.stretch,
-        muted=segmenter.mute.of(section.audio, section.offset),
+        muted=segmenter.mute.within_audio(section.audio, section.offset),
     ):
         where = found.segment.shift(section.offset)
         audio = section.audio[found.segment]
@@ -310,7 +324,7 @@ def places_of(
             yield where, audio, "muted"
             continue
         if policy.mute.fill == "tone":
-            audio = Audio(segmenter.mute.toned(audio.mono, where.start), RATE)
+            audio = Audio(segmenter.mute.fill_with_tone(audio.mono, where.start), RATE)
         yield where, audio, found.dropped
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from deident.errors import SettingError, kind_of
 from deident.segment import Segment
-from deident.segmentation.turns import CARRIED, Turn, check_places
+from deident.segmentation.turns import CARRIED, Turn, check_annotations
 
 Labels = dict[str, str]
 
@@ -41,7 +41,7 @@ class Recording:
         if not isinstance(self.path, str | bytes | os.PathLike):
             raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
         object.__setattr__(self, "path", os.fsdecode(self.path))
-        check_places(self.segments or (), self.turns, self.mute)
+        check_annotations(self.segments or (), self.turns, self.mute)
         if self.segments is not None and self.turns:
             raise SettingError("expected segments or turns, which are segments too; got both")
         for labels in (self.labels, *(turn.labels for turn in self.turns if turn.labels)):

@@ -1,4 +1,4 @@
-"""Places in sound. Apart from `audio` so that the command line can speak of them without numpy."""
+"""Segments of recordings. A module of its own, so that the command line needs no numpy for it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,34 @@ from dataclasses import dataclass
 
 from deident.errors import SettingError
 
-RATE = 16_000  # Hz; the rate everything between decoding and writing works at
+RATE = 16_000  # Hz; of everything between decoding and writing
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Segment:
     """A half-open range of samples, `start <= position < stop`.
 
-    Raises `SettingError`, which is a `ValueError`, for anything else."""
+    Parameters
+    ----------
+    start, stop : int
+        In samples, at 16 kHz unless said otherwise; 0 <= start < stop.
+
+    Raises
+    ------
+    SettingError
+        A `ValueError`, for anything else.
+
+    Examples
+    --------
+    >>> from deident import Segment
+    >>> speech = Segment(4_800, 20_800)
+    >>> speech.seconds()
+    1.0
+    >>> speech.within(Segment(0, 8_000))
+    Segment(start=4800, stop=8000)
+    >>> speech.overlap(Segment(30_000, 40_000))
+    0
+    """
 
     start: int
     stop: int
@@ -34,15 +54,17 @@ class Segment:
         return self.stop - self.start
 
     def seconds(self, rate: int = RATE) -> float:
+        """Duration at a rate in Hz."""
         return len(self) / rate
 
     def shift(self, samples: int) -> Segment:
+        """Move the segment by a number of samples."""
         return Segment(self.start + samples, self.stop + samples)
 
     def within(self, other: Segment) -> Segment:
-        """The part that both hold. Raises `ValueError` when there is none."""
+        """Intersect with another segment. Raises `ValueError` where they do not overlap."""
         return Segment(max(self.start, other.start), min(self.stop, other.stop))
 
     def overlap(self, other: Segment) -> int:
-        """Samples that both hold."""
+        """Count the samples in both segments."""
         return max(0, min(self.stop, other.stop) - max(self.start, other.start))

@@ -14,7 +14,7 @@ from deident.pipeline import Snippet, deidentify
 from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import run
-from deident.segmentation.turns import Turn, Word, apart, mixed, said
+from deident.segmentation.turns import Turn, Word, merge_word_turns, separate_turns, transcript_within
 from tests.methods import Sine, frequency
 from tests.voices import speech
 
@@ -40,29 +40,32 @@ def out(audio: Audio, policy: Policy, *turns: Turn, speaker: str | None = None) 
 
 def test_what_is_left_of_a_turn_is_not_joined_across_what_overlaps() -> None:
     long, short = Turn(seconds(0, 10), "a"), Turn(seconds(4, 6), "b")
-    assert [part.segment for part in apart([long, short], drop=True)] == [seconds(0, 4), seconds(6, 10)]
+    assert [part.segment for part in separate_turns([long, short], drop=True)] == [
+        seconds(0, 4),
+        seconds(6, 10),
+    ]
 
 
 def test_where_three_speak_is_no_meeting_of_two() -> None:
     turns = [Turn(seconds(0, 2), "a"), Turn(seconds(1.8, 4), "a"), Turn(seconds(1.8, 3), "a")]
-    assert not any(part.segment.overlap(seconds(1.8, 2)) for part in apart(turns, drop=True))
+    assert not any(part.segment.overlap(seconds(1.8, 2)) for part in separate_turns(turns, drop=True))
 
 
 def test_words_of_two_speakers_are_nobodys() -> None:
     words = (Word(seconds(0, 1), "x"),)
-    (one,) = mixed([Turn(speaker="a", words=words), Turn(speaker="b", words=words)])
+    (one,) = merge_word_turns([Turn(speaker="a", words=words), Turn(speaker="b", words=words)])
     assert one.speaker is None
 
 
 def test_a_fifth_of_a_short_turn_is_too_much_to_miss() -> None:
     turn = Turn(seconds(0, 1), text="no I did not")
-    assert said(turn, seconds(0.24, 1.0), end=None, muted=lambda _: [])[0] is None
+    assert transcript_within(turn, seconds(0.24, 1.0), end=None, muted=lambda _: [])[0] is None
 
 
 def test_a_word_at_an_edge_is_in_one_piece() -> None:
     turn = Turn(seconds(0, 2), words=(Word(seconds(0.98, 1.04), "no"),))
     pieces = seconds(0, 1), seconds(1, 2)
-    assert sum(len(said(turn, piece, end=None, muted=lambda _: [])[1]) for piece in pieces) == 1
+    assert sum(len(transcript_within(turn, piece, end=None, muted=lambda _: [])[1]) for piece in pieces) == 1
 
 
 def test_words_go_to_the_turn_of_their_channel() -> None:

@@ -22,7 +22,7 @@ from deident.keys import Key
 from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import run
-from deident.segmentation.turns import OPEN, Word, is_all_of
+from deident.segmentation.turns import OPEN, Word, covers_turn
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -381,8 +381,8 @@ def test_a_kaldi_utterance_may_have_a_channel_and_last_to_the_end(folder: Path, 
     assert not turns[3].is_whole_recording
     end = 6 * RATE
     rest = Segment(turns[3].segment.start, end)
-    assert is_all_of(turns[3], rest, end)
-    assert not is_all_of(turns[3], rest, None)  # what was cut off may be of it
+    assert covers_turn(turns[3], rest, end)
+    assert not covers_turn(turns[3], rest, None)  # what was cut off may be of it
     for wrong in ("-1", "0 1", "left"):
         (tmp_path / "segments").write_text("\n".join([lines[0] + " " + wrong, *lines[1:]]))
         with pytest.raises(SettingError, match="a channel if it has one"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE
-from deident.dsp.excitation import LEAD, SHAPE, add_pulses, fill_with_noise, pulse_shapes, shares
+from deident.dsp.excitation import LEAD, SHAPE, add_pulses, fill_with_noise, noise_share, pulse_shapes
 from deident.dsp.ragged import Ragged
-from deident.dsp.timing import clamp_runs
+from deident.dsp.timing import limit_runs
 
 HZ = np.linspace(0.0, RATE / 2, 257)
 NO_DELAY = np.zeros(9)
@@ -37,16 +37,16 @@ def test_noise_is_white_where_nothing_is_voiced() -> None:
 @pytest.mark.parametrize("breath", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("voiced", [0.4, 1.0])
 def test_noise_has_its_share(voiced: float, breath: float) -> None:
-    expected = 1.0 - voiced * (1.0 - shares(breath, HZ))
+    expected = 1.0 - voiced * (1.0 - noise_share(breath, HZ))
     assert heard(voiced, breath)[8:-1] == pytest.approx(expected[8:-1], rel=0.2)
-    assert shares(breath, HZ).max() <= 0.95
+    assert noise_share(breath, HZ).max() <= 0.95
 
 
 def test_noise_follows_the_voice_frame_by_frame() -> None:
     voiced = np.repeat(np.float32([0.0, 1.0]), 500)
     off, on = noise(voiced, 0.0).reshape(2, -1)
     assert off.std() == pytest.approx(1.0, abs=0.02)
-    assert on.std() ** 2 == pytest.approx(shares(0.0, HZ).mean(), abs=0.02)
+    assert on.std() ** 2 == pytest.approx(noise_share(0.0, HZ).mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("breath", [0.0, 0.25])
@@ -54,7 +54,7 @@ def test_pulses_have_the_rest(breath: float) -> None:
     shape = pulse_shapes(breath, NO_DELAY)[0]
     power = np.abs(np.fft.rfft(shape, 512)) ** 2
     inside = slice(4, 208)  # up to 6.5 kHz, where the band limit of the pulse begins
-    assert power[inside] == pytest.approx(1.0 - shares(breath, HZ)[inside], abs=0.05)
+    assert power[inside] == pytest.approx(1.0 - noise_share(breath, HZ)[inside], abs=0.05)
 
 
 def test_delays_move_what_they_should() -> None:
@@ -80,17 +80,17 @@ def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) 
     power = np.abs(np.fft.rfft(middle)) ** 2
     strongest = power[20:].argmax() + 20  # in half Hz
     assert strongest / 2 / f0_hz == pytest.approx(round(strongest / 2 / f0_hz), abs=0.02)
-    share = (1.0 - shares(0.0, HZ)[:208]).mean() * 208 / 257
+    share = (1.0 - noise_share(0.0, HZ)[:208]).mean() * 208 / 257
     assert (out[RATE : 3 * RATE] ** 2).mean() == pytest.approx(share, rel=0.25)
 
 
 def test_the_first_pulse_comes_at_the_drawn_phase_of_each_piece() -> None:
     counts, phase = (20, 30, 25), np.array([0.0, 0.25, 0.8])
-    joined = Ragged(counts)
-    out = np.zeros(joined.frames * 256, np.float32)
+    ragged = Ragged(counts)
+    out = np.zeros(ragged.frames * 256, np.float32)
     shapes = pulse_shapes(np.zeros(3), np.zeros((3, 9)))
-    add_pulses(out, np.full(75, 100.0), np.ones(75, np.float32), 256, phase, shapes, joined)
-    for piece, first in zip(joined.slices, phase, strict=True):
+    add_pulses(out, np.full(75, 100.0), np.ones(75, np.float32), 256, phase, shapes, ragged)
+    for piece, first in zip(ragged.slices, phase, strict=True):
         own = np.abs(out[piece.start * 256 : piece.stop * 256])
         pulses = np.flatnonzero(own > 0.5 * own.max())
         expected = (1.0 - first) * 160 + LEAD + 160 * np.arange(own.size // 160 - 1)
@@ -102,7 +102,7 @@ def test_quiet_runs_are_clamped_and_others_left() -> None:
     pace = np.linspace(0.8, 1.2, 12)
     quiet = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 1, 0], dtype=np.bool_)
     for mask in (quiet, ~quiet):
-        out = clamp_runs(pace, mask, np.array([2.0]), Ragged((12,)))
+        out = limit_runs(pace, mask, np.array([2.0]), Ragged((12,)))
         assert out[~mask] == pytest.approx(pace[~mask])
         edges = np.flatnonzero(np.diff(np.concatenate(([0], mask, [0])).astype(int)))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):

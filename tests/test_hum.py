@@ -5,7 +5,7 @@ import pytest
 
 from deident.audio import RATE, Audio
 from deident.disguise.naming import disguise_named
-from deident.dsp.hum import find_hum, subtract, without_hum
+from deident.dsp.hum import find_hum, remove_hum, subtract_harmonics
 from deident.pipeline import deidentify
 from deident.policy import Policy
 from tests import voices
@@ -48,7 +48,7 @@ def test_hum_is_found_and_gone(mains: float, seconds: float) -> None:
     sound = noise + hum(seconds, mains)
     assert find_hum(sound) == pytest.approx(mains, abs=0.06 / seconds + 0.005)
     assert find_hum(noise) is None
-    out = without_hum(sound)
+    out = remove_hum(sound)
     for harmonic in HUM:
         assert excess_db(sound, harmonic * mains) > 15
         assert excess_db(out, harmonic * mains) < 9  # the most that chance makes of some dozens of bins
@@ -57,14 +57,14 @@ def test_hum_is_found_and_gone(mains: float, seconds: float) -> None:
 
 def test_nothing_is_changed_where_nothing_hums() -> None:
     for sound in (talk(20.0), np.zeros(RATE, np.float32), talk(20.0)[:100], np.zeros(0, np.float32)):
-        assert without_hum(sound) is sound
+        assert remove_hum(sound) is sound
 
 
 def test_speech_is_left_as_it_was() -> None:
     speech = talk(30.0)
-    out = without_hum(speech + hum(30.0, 50.03))
+    out = remove_hum(speech + hum(30.0, 50.03))
     assert np.std(out - speech) < 0.05 * np.std(hum(30.0, 50.03))
-    assert np.std(subtract(speech, 50.03) - speech) < 0.01 * np.std(speech)
+    assert np.std(subtract_harmonics(speech, 50.03) - speech) < 0.01 * np.std(speech)
 
 
 def test_a_run_takes_it_out_before_the_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_run_takes_it_out_before_the_disguise(monkeypatch: pytest.MonkeyPatch)
         return [s.samples for s in deidentify(heard, Policy(disguise=disguise_named("mcadams")))]
 
     taken_out = released()
-    monkeypatch.setattr("deident.segmentation.streaming.without_hum", lambda samples: samples)
+    monkeypatch.setattr("deident.segmentation.streaming.remove_hum", lambda samples: samples)
     left_in = released()
     assert len(taken_out) == len(left_in) > 0
 

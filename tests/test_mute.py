@@ -84,7 +84,7 @@ def test_at_any_rate_nothing_comes_through_the_filter(reading: Audio) -> None:
 
 def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "deident.segmentation.streaming.without_hum", lambda samples: samples
+        "deident.segmentation.streaming.remove_hum", lambda samples: samples
     )  # the reading hums
     monkeypatch.setattr("deident.pipeline.EDGE", 0)  # pieces are found by their sound
     long = Audio(np.tile(reading.mono, 9), RATE)
@@ -99,7 +99,7 @@ def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch
         disguise=Echo(), mute=MuteSettings(margin_seconds=0.02), cutting=CuttingSettings(fade_seconds=0.0)
     )
     everything = Mute(mute, policy.mute)
-    whole = Mute(mute, policy.mute).silenced(long.mono, 0)
+    whole = Mute(mute, policy.mute).silence(long.mono, 0)
     assert not whole[np.concatenate([np.arange(s.start, s.stop) for s in mute])].any()
     heard = list(deidentify(long, policy, mute=mute, key=KEY))
     assert len(heard) > 20
@@ -151,10 +151,10 @@ def test_muting_does_not_hide_the_noise_from_the_gate(reading: Audio) -> None:
         [Segment(at, at + 9_600) for at in range(8_000, len(reading) - RATE, 48_000)],
         MuteSettings(margin_seconds=0.0),
     )
-    silent = Audio(mute.silenced(noisy.mono, 0), RATE)
+    silent = Audio(mute.silence(noisy.mono, 0), RATE)
     heard = ~mask_of(mute.ranges, len(noisy))
     before = mask_of(find_speech(noisy), len(noisy))[heard]
-    after = mask_of(find_speech(silent, muted=mute.of(silent, 0)), len(noisy))[heard]
+    after = mask_of(find_speech(silent, muted=mute.within_audio(silent, 0)), len(noisy))[heard]
     assert 0.5 < before.mean() < 0.9
     assert abs(after.mean() - before.mean()) < 0.05
     assert mask_of(find_speech(silent), len(noisy))[heard].mean() > before.mean() + 0.1

@@ -264,7 +264,7 @@ def test_sections_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[i
             size = sizes[turn % len(sizes)]
             out += list(made.push(long_audio.mono[at : at + size]))
             at, turn = at + size, turn + 1
-        return [(len(c.audio), c.segments, c.heard_sha256) for c in (*out, *made.finish())]
+        return [(len(c.audio), c.segments, c.audio_sha256) for c in (*out, *made.finish())]
 
     reference = sections((RATE,))
     assert len(reference) >= 4

@@ -15,7 +15,7 @@ import pytest
 import deident
 from deident import CuttingSettings, Policy, SettingError, StoreError
 from deident.cli import main
-from deident.dsp.hum import without_hum
+from deident.dsp.hum import remove_hum
 from deident.pages import preview as preview_module
 from deident.pages.page import data_slot, write_page
 from deident.pages.preview import Part, preview
@@ -215,7 +215,7 @@ def test_without_leave_nothing_finer_than_50_ms_of_the_original_is_there(recordi
     for snippet in data["snippets"]:
         assert set(snippet) == {"channel", "start", "stop", "voices"}
         assert [voice["name"] for voice in snippet["voices"]] == ["vocoder", "psola", "mcadams"]
-    original = without_hum(deident.read(recordings / "meeting.flac").mono)
+    original = remove_hum(deident.read(recordings / "meeting.flac").mono)
     for snippet in data["snippets"]:
         piece = original[round(16_000 * snippet["start"]) : round(16_000 * snippet["stop"])]
         for voice in snippet["voices"]:
@@ -242,7 +242,7 @@ def test_the_original_too_is_muted(recordings: Path) -> None:
 
 def test_with_leave_the_original_is_what_was_said(recordings: Path) -> None:
     data = data_of(preview(recordings / "meeting.flac", include_original=True).html)
-    original = without_hum(deident.read(recordings / "meeting.flac").mono)
+    original = remove_hum(deident.read(recordings / "meeting.flac").mono)
     for snippet in data["snippets"]:
         first, *others = snippet["voices"]
         assert first["original"]

@@ -146,7 +146,7 @@ def test_pitches_found_together_are_those_found_alone(hop: int) -> None:
 
 @pytest.mark.parametrize("counts", [(5,), (1, 4, 2)])
 def test_joined_does_to_each_piece_what_is_done_to_one(counts: tuple[int, ...]) -> None:
-    joined = Ragged(counts)
+    ragged = Ragged(counts)
     rows = RNG.standard_normal((sum(counts), 3)).astype(np.float32)
     weights = RNG.standard_normal((2, sum(counts))).astype(np.float32)
     matrices = RNG.standard_normal((len(counts), 3, 4)).astype(np.float32)
@@ -156,26 +156,28 @@ def test_joined_does_to_each_piece_what_is_done_to_one(counts: tuple[int, ...]) 
     def each(values: list[np.ndarray]) -> Any:
         return pytest.approx(np.concatenate(values), abs=1e-5)
 
-    assert joined.slices == pieces
-    assert joined.local.tolist() == [k for count in counts for k in range(count)]
-    assert joined.sums(weights[0]) == each([weights[:1, own].sum(axis=1) for own in pieces])
-    assert joined.products(weights, rows) == each([(weights[:, own] @ rows[own])[None] for own in pieces])
-    assert joined.through(rows, matrices) == each(
+    assert ragged.slices == pieces
+    assert ragged.local_index.tolist() == [k for count in counts for k in range(count)]
+    assert ragged.segment_sum(weights[0]) == each([weights[:1, own].sum(axis=1) for own in pieces])
+    assert ragged.segment_product(weights, rows) == each(
+        [(weights[:, own] @ rows[own])[None] for own in pieces]
+    )
+    assert ragged.transform(rows, matrices) == each(
         [rows[own] @ m for own, m in zip(pieces, matrices, strict=True)]
     )
-    padded = joined.padded(rows, 2)
+    padded = ragged.pad(rows, 2)
     assert padded == each([np.pad(rows[own], ((2, 2), (0, 0)), mode="edge") for own in pieces])
-    assert joined.kept(padded[2:-2], 2) == pytest.approx(rows)
-    spread = np.broadcast_to(joined.spread(matrices[:, 0, 0]), (sum(counts),))
+    assert ragged.unpad(padded[2:-2], 2) == pytest.approx(rows)
+    spread = np.broadcast_to(ragged.spread(matrices[:, 0, 0]), (sum(counts),))
     assert spread == each([np.full(count, m[0, 0]) for count, m in zip(counts, matrices, strict=True)])
 
 
 @pytest.mark.parametrize("stft", [Stft(512, 256), Stft(512, 128)])
 def test_no_frame_is_of_two_pieces(stft: Stft) -> None:
     lengths = [1, 255, 256, 257, 700]
-    joined = stft.joined(lengths)
-    laid = stft.lay([np.ones(length, np.float32) for length in lengths], joined)
-    for length, first, piece in zip(lengths, stft.firsts(joined), joined.slices, strict=True):
+    ragged = stft.ragged(lengths)
+    laid = stft.concatenate([np.ones(length, np.float32) for length in lengths], ragged)
+    for length, first, piece in zip(lengths, stft.offsets(ragged), ragged.slices, strict=True):
         assert laid[first : first + length].all()
         own = laid[piece.start * stft.hop : (piece.stop - 1) * stft.hop + stft.size]
         assert own.sum() == length

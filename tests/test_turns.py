@@ -13,7 +13,15 @@ from deident.pipeline import Snippet, deidentify
 from deident.policy import Policy
 from deident.recording import Recording, Tally
 from deident.segmentation.cutting import CuttingSettings
-from deident.segmentation.turns import WHOLE, Turn, Word, apart, said, words_from_json, words_to_json
+from deident.segmentation.turns import (
+    WHOLE,
+    Turn,
+    Word,
+    separate_turns,
+    transcript_within,
+    words_from_json,
+    words_to_json,
+)
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -158,7 +166,7 @@ def test_overlaps_are_refused_or_left_out() -> None:
 def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool) -> None:
     turns = [Turn(Segment(1_000 * a, 1_000 * (a + n)), who) for a, n, who in drawn]
     try:
-        parts = apart(turns, drop=drop)
+        parts = separate_turns(turns, drop=drop)
     except RecordingError:
         assert not drop
         return
@@ -181,7 +189,9 @@ def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool
 
 def test_what_is_muted_is_not_in_the_text() -> None:
     def heard(turn: Turn, *muted: Segment, end: int | None = None) -> str | None:
-        return said(turn, seconds(0, 4), end=end, muted=lambda s: [m for m in muted if m.overlap(s)])[0]
+        return transcript_within(
+            turn, seconds(0, 4), end=end, muted=lambda s: [m for m in muted if m.overlap(s)]
+        )[0]
 
     turn = Turn(seconds(0, 4), text="call me anna please")
     assert heard(turn) == turn.text

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
 from deident.errors import SettingError
-from deident.segmentation.cutting import CuttingSettings, cut, split
+from deident.segmentation.cutting import CuttingSettings, cut, split_at_quiet
 from deident.segmentation.vad import (
     ENERGY_FRAMES,
     VadSettings,
-    ask,
     find_speech,
     frame_energy_db,
     join,
     noise_floor_db,
+    run_detector,
 )
 
 RNG = np.random.default_rng(5)
@@ -117,12 +117,15 @@ def test_join_keeps_order_and_covers(pairs: list[tuple[int, int]], gap: int, pad
 def test_another_detector_may_answer_in_masks_or_pairs() -> None:
     audio = Audio(np.zeros(1_000), RATE)
     half = np.arange(10) < 5
-    assert ask(lambda samples, rate: half, audio) == [Segment(0, 500)]
-    assert ask(lambda samples, rate: [(200, 300), (0, 100)], audio) == [Segment(0, 100), Segment(200, 300)]
-    assert ask(lambda samples, rate: [(0, 100), (50, 2_000)], audio) == [Segment(0, 1_000)]
+    assert run_detector(lambda samples, rate: half, audio) == [Segment(0, 500)]
+    assert run_detector(lambda samples, rate: [(200, 300), (0, 100)], audio) == [
+        Segment(0, 100),
+        Segment(200, 300),
+    ]
+    assert run_detector(lambda samples, rate: [(0, 100), (50, 2_000)], audio) == [Segment(0, 1_000)]
     for wrong in (3, [(5,)], [("a", "b")], np.zeros(2_000, bool), [(9, 3)]):
         with pytest.raises(SettingError):
-            ask(lambda samples, rate, wrong=wrong: wrong, audio)  # type: ignore[misc]
+            run_detector(lambda samples, rate, wrong=wrong: wrong, audio)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("bad", [{"aggressiveness": 4}, {"gate_db": -1}, {"padding_seconds": 6}])
@@ -170,7 +173,7 @@ def test_speech_without_a_pause_is_dropped_or_split() -> None:
 def test_split_cuts_at_the_quietest_place() -> None:
     samples = RNG.standard_normal(15 * RATE) * 0.1
     samples[round(8.5 * RATE) : round(8.6 * RATE)] *= 0.01
-    first = split(Audio(samples, RATE), Segment(0, 15 * RATE), 10 * RATE - 1)[0]
+    first = split_at_quiet(Audio(samples, RATE), Segment(0, 15 * RATE), 10 * RATE - 1)[0]
     assert 8.5 * RATE <= first.stop <= 8.6 * RATE
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE, Audio, at_work_rate
+from deident.audio import RATE, Audio, Doubles, at_work_rate
 from deident.disguise.base import Method, bounded, ordered
-from deident.dsp.lpc import BLOCK, Doubles, burg, from_poles, poles, refilter
+from deident.dsp.lpc import BLOCK, burg, from_poles, poles, refilter
 
 ORDER = 20
 SIZE = RATE // 50  # 20 ms

@@ -10,7 +10,7 @@ import numpy as np
 from deident.audio import Audio
 from deident.disguise.base import Method, ordered
 from deident.disguise.psola import moved
-from deident.dsp.resample import playable
+from deident.dsp.resample import exact_ratio
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ class PitchShift(Method[PitchShiftVoice]):
         self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice], rngs: Sequence[np.random.Generator]
     ) -> list[Audio]:
         """`apply` for each audio and its voice; the pulses of all are found at once."""
-        ratios = [playable(2.0 ** (voice.semitones / 12.0)) for voice in voices]
+        ratios = [exact_ratio(2.0 ** (voice.semitones / 12.0)) for voice in voices]
         return moved(audios, ratios, ratios)

@@ -11,7 +11,7 @@ from deident.audio import RATE, Audio, at_work_rate
 from deident.disguise.base import Method, bounded, ordered
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.psola import repitch_all
-from deident.dsp.resample import faster, playable
+from deident.dsp.resample import exact_ratio, resample
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ def moved(
     if not audios:
         return []
     sounds = [at_work_rate(audio) for audio in audios]
-    ratios = [playable(ratio) for ratio in formant_ratios]
+    ratios = [exact_ratio(ratio) for ratio in formant_ratios]
     slower = [pitch / ratio for pitch, ratio in zip(pitch_ratios, ratios, strict=True)]
     slow = repitch_all(sounds, _TRACKER.track_all(sounds), slower, ratios)
     return [
-        Audio.trusted(bounded(faster(own, ratio, len(samples)))[np.newaxis], RATE)
+        Audio.trusted(bounded(resample(own, ratio, len(samples)))[np.newaxis], RATE)
         for own, ratio, samples in zip(slow, ratios, sounds, strict=True)
     ]
 

@@ -1,1 +1,1 @@
-"""Kernels: arrays in, arrays out. No files, no state, no randomness of their own."""
+"""Signal-processing kernels: arrays in, arrays out. No files, no state, no randomness of their own."""

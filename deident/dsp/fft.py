@@ -1,8 +1,8 @@
-"""Fourier transforms of rows, at the precision of what they are given: scipy's, of many rows at once.
+"""Fourier transforms of rows, in the precision of their input: those of scipy, loaded without the rest of it.
 
 Importing `scipy.fft` loads all of scipy.special and more of numpy than is used here: 0.2 s of every process, which is a
-third of a small run. The transform itself, an extension module of its own, is loaded in 3 ms. Where it is not in its
-place, or is not what it was, `scipy.fft` is asked."""
+third of a small run. The extension module of the transform alone loads in 3 ms. Where a version of scipy has no such
+module, or another one, `scipy.fft` is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME = "scipy.fft._pocketfft.pypocketfft"
 
 
 class Direct:
-    """Of `scipy.fft`, what is used here, by the extension alone. Raises where that is another."""
+    """The functions of `scipy.fft` used here, by the extension module alone. Raises for another scipy."""
 
     def __init__(self) -> None:
         scipy = importlib.util.find_spec("scipy")
@@ -73,7 +73,7 @@ def _padded(rows: Array, size: int | None) -> Array:
 
 
 def transforms() -> Any:
-    """`Direct`, or else `scipy.fft` itself; that too where it is loaded already."""
+    """Choose `Direct`, or `scipy.fft` where that fails or is loaded already."""
     if "scipy.fft" not in sys.modules:
         with contextlib.suppress(Exception):  # whatever another scipy does
             return Direct()

@@ -1,11 +1,12 @@
-"""Level, edges and rounding: the last things that happen to samples before they are bytes."""
+"""Level, limiting, fades, comfort noise and dither: the last steps before samples are bytes."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from deident.audio import Floats
+
 Pcm = npt.NDArray[np.int16]
 
 LEVEL_DB = -26.0  # RMS of every released snippet, dB re full scale (ITU-T P.56 test material is kept there)
@@ -18,15 +19,26 @@ KNEE = 0.7  # full scale = 1; peaks above it are bent, not cut
 
 
 def rms(samples: Floats) -> float:
-    """Root mean square of (samples,), 0 for none."""
+    """Compute the root mean square of (samples,); 0 for none."""
     return float(np.sqrt(np.dot(samples, samples) / max(1, samples.size)))
 
 
 def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
-    """(samples,) without DC, at an RMS of `level_db`, bounded to ±1.
+    """Remove the DC offset and set the level, within ±1.
 
     Peaks over 0.7 are bent smoothly towards 1 (a memoryless limiter), so a high crest factor costs a little
-    distortion and never a click. What is quieter than -75 dB stays as quiet as it is."""
+    distortion and never a click. Sound below -75 dB keeps its level.
+
+    Parameters
+    ----------
+    samples : (samples,) float32
+    level_db : float
+        RMS, dB re full scale.
+
+    Returns
+    -------
+    (samples,) float32
+    """
     if not samples.size:
         return samples
     out: Floats = samples - samples.mean(dtype=np.float32)
@@ -37,7 +49,7 @@ def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
 
 
 def bend_peaks(samples: Floats) -> Floats:
-    """(samples,) bounded to ±1: unchanged up to 0.7, above it KNEE + (1 - KNEE)·tanh of the excess."""
+    """Limit (samples,) to ±1: unchanged up to 0.7, above it KNEE + (1 - KNEE)·tanh of the excess."""
     if max(samples.max(initial=0.0), -samples.min(initial=0.0)) <= KNEE:
         return samples
     at = np.flatnonzero(np.abs(samples) > KNEE)
@@ -49,11 +61,11 @@ def bend_peaks(samples: Floats) -> Floats:
 
 
 def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
-    """(samples,) whose quiet parts have given way to the same faint noise for everybody: what is heard between
-    words tells the room and the microphone.
+    """Replace the quiet parts of (samples,) by comfort noise, the same for everybody.
 
-    What is 30 dB below the loud frames is quiet, and what is within 3 dB of the quietest, so that a noisy room
-    goes too (but nothing within 18 dB of the loud ones). Edges are kept for 30 ms and crossed in 10 ms."""
+    Background noise between words identifies the room and the microphone. Frames 30 dB below the loud ones are
+    quiet, and those within 3 dB of the quietest, so that a noisy room goes too (but none within 18 dB of the
+    loud ones). Speech keeps 30 ms at its edges and fades over 10 ms."""
     frames = samples.size // QUIET_FRAME
     if frames < 2:
         return samples
@@ -80,7 +92,7 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
 
 
 def fade(samples: Floats, length: int) -> Floats:
-    """(samples,) raised from zero and lowered to zero over `length` samples (raised cosine) at both ends."""
+    """Fade (samples,) in and out over `length` samples by a raised cosine."""
     length = min(length, samples.size // 2)
     if not length:
         return samples
@@ -92,11 +104,26 @@ def fade(samples: Floats, length: int) -> Floats:
 
 
 def round_to_pcm(samples: Floats, rng: np.random.Generator) -> Pcm:
-    """(samples,) within ±1 as PCM 16, with triangular high-pass dither of ±1 step.
+    """Quantise samples to PCM 16 with triangular high-pass dither of ±1 step.
 
-    The dither is the difference of successive uniform numbers of 8 bits: triangular like two independent ones
-    (Lipshitz, Wannamaker & Vanderkooy, 1992), with its power where the ear is least sensitive. Rounding is
-    to nearest, so nothing is left of the half step of DC that truncation would leave."""
+    The dither is the difference of successive uniform numbers of 8 bits: triangular like the sum of two
+    independent ones, with its power where the ear is least sensitive. Rounding is to nearest, so there is none
+    of the half step of DC that truncation leaves.
+
+    Parameters
+    ----------
+    samples : (samples,) float32
+        Within ±1.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (samples,) int16
+
+    References
+    ----------
+    Lipshitz, Wannamaker & Vanderkooy (1992).
+    """
     noise = random_bytes(samples.size + 1, rng).astype(np.float32)
     scaled: Floats = samples * np.float32(256.0 * 32_766.0)  # the dither never reaches the rails
     scaled += noise[1:]
@@ -108,6 +135,6 @@ def round_to_pcm(samples: Floats, rng: np.random.Generator) -> Pcm:
 
 
 def random_bytes(count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """(count,) uniform bytes: those of `rng.bytes`, which makes half as many at a time and copies them twice."""
+    """Draw (count,) uniform bytes in half the time of `rng.bytes`."""
     words = rng.integers(0, 2**64, -(-count // 8), dtype=np.uint64)
     return words.astype("<u8", copy=False).view(np.uint8)[:count]

@@ -1,4 +1,4 @@
-"""Linear prediction of all frames at once: Burg's method, the poles, and filtering by them.
+"""Linear prediction of many frames: Burg's method, poles, and filtering by them.
 
 Polynomials are (order + 1, frames) float64, z to the minus row, row 0 all ones: with frames last, every step
 of a recursion over the order is one operation on whole rows."""
@@ -11,23 +11,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Doubles
 from deident.dsp import fft
-
-Doubles = npt.NDArray[np.float64]
 
 BLOCK = 1_024  # frames; a row of them is long enough for a call to cost little
 _FFT_BLOCK = 64  # frames; their float64 spectra stay in the cache
 _COARSE = 8  # root-finding steps in float32, after which float64 has one to three left
 _FINE = 40  # and this many it may take at most
-_EXACT = 1e-5  # a pole that moves less is found: what remains is of the order of the cube
+_EXACT = 1e-5  # a pole that moves less has converged: the remaining error is of the order of the cube
 
 
 def burg(frames: Doubles, order: int) -> Doubles:
-    """Prediction-error filters of (frames, size), as (order + 1, frames).
+    """Estimate the prediction-error filter of each frame.
 
     Burg's method by way of the autocorrelation, O(size + order²) a frame instead of O(size · order).
-    A frame that is predicted to rounding, silence for one, gets no further coefficients.
-    Vos (2013), A fast implementation of Burg's method."""
+    A frame that is predicted to rounding, such as silence, gets no further coefficients.
+
+    Parameters
+    ----------
+    frames : (frames, size) float64
+    order : int
+
+    Returns
+    -------
+    (order + 1, frames) float64
+
+    References
+    ----------
+    Vos (2013), A fast implementation of Burg's method.
+    """
     count = len(frames)
     lagged = _autocorrelation(frames, order)
     head, tail = (
@@ -62,7 +74,7 @@ def burg(frames: Doubles, order: int) -> Doubles:
 
 
 def _autocorrelation(frames: Doubles, order: int) -> Doubles:
-    """(order + 1, frames) of (frames, size)."""
+    """Compute the autocorrelation of (frames, size), as (order + 1, frames)."""
     padded = fft.next_fast_len(frames.shape[1] + order, real=True)
     to_lags = _lag_matrix(padded, order)
     lagged = np.empty((order + 1, len(frames)))
@@ -77,7 +89,7 @@ def _autocorrelation(frames: Doubles, order: int) -> Doubles:
 
 @lru_cache(maxsize=8)
 def _lag_matrix(size: int, order: int) -> Doubles:
-    """(order + 1, bins): from the power spectrum of `size` samples to their circular autocorrelation."""
+    """Make the (order + 1, bins) matrix from the power spectrum of `size` samples to their circular autocorrelation."""
     bins = np.arange(size // 2 + 1)
     twice = np.where((bins == 0) | (2 * bins == size), 1.0, 2.0)  # the others stand for their mirror images
     matrix: Doubles = twice / size * np.cos(2.0 * np.pi / size * np.outer(np.arange(order + 1), bins))
@@ -85,11 +97,23 @@ def _lag_matrix(size: int, order: int) -> Doubles:
 
 
 def poles(filters: Doubles) -> tuple[Doubles, Doubles]:
-    """Real and imaginary part of the roots of (order + 1, frames), each (order, frames).
+    """Find the roots of all filters at once, as exactly as `numpy.roots`.
 
-    Aberth's simultaneous Newton steps (Ehrlich, 1967; Aberth, 1973), on all roots of all frames: coarsely in
-    float32, then in float64 until a step changes nothing; then no pole is further off than `numpy.roots`
-    would leave it."""
+    Aberth's simultaneous Newton steps on all roots of all frames: coarsely in float32, then in float64 until
+    a step changes nothing.
+
+    Parameters
+    ----------
+    filters : (order + 1, frames) float64
+
+    Returns
+    -------
+    real, imaginary : (order, frames) float64
+
+    References
+    ----------
+    Ehrlich (1967); Aberth (1973).
+    """
     order, count = filters.shape[0] - 1, filters.shape[1]
     angle = 2.0 * np.pi * (np.arange(order) + 0.4) / order  # not symmetric, or real roots could not form
     start = 0.9 * np.stack((np.cos(angle), np.sin(angle)))
@@ -116,7 +140,7 @@ def poles(filters: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def _aberth_step(filters: npt.NDArray[Any], z: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What to take from each root, (2, order, frames), real and imaginary part.
+    """Compute the step of each root, (2, order, frames), real and imaginary part.
 
     The polynomial and its derivative at z follow from dividing it twice by the real quadratic
     (s - z)(s - z*): half the multiplications of Horner's scheme in complex numbers."""
@@ -152,28 +176,28 @@ def _aberth_step(filters: npt.NDArray[Any], z: npt.NDArray[Any]) -> npt.NDArray[
 
 
 def _repulsion(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Sum over the other roots of 1 / (z - other), each pair once, (order, frames) each."""
+    """Sum 1 / (z - other) over the other roots, each pair once, (order, frames) each."""
     order = len(x)
     re, im, scratch = np.zeros_like(x), np.zeros_like(x), np.empty_like(x)
     ring_x, ring_y = np.concatenate((x, x)), np.concatenate((y, y))
-    for apart in range(1, order // 2 + 1):
-        dx, dy = x - ring_x[apart : apart + order], y - ring_y[apart : apart + order]
+    for distance in range(1, order // 2 + 1):
+        dx, dy = x - ring_x[distance : distance + order], y - ring_y[distance : distance + order]
         size = dx * dx
         size += np.multiply(dy, dy, out=scratch)
         dx /= size
         dy /= size
         re += dx
         im -= dy
-        if 2 * apart < order:  # at half the ring each pair has been met from both sides
-            re[apart:] -= dx[: order - apart]
-            re[:apart] -= dx[order - apart :]
-            im[apart:] += dy[: order - apart]
-            im[:apart] += dy[order - apart :]
+        if 2 * distance < order:  # at half the ring each pair has been met from both sides
+            re[distance:] -= dx[: order - distance]
+            re[:distance] -= dx[order - distance :]
+            im[distance:] += dy[: order - distance]
+            im[:distance] += dy[order - distance :]
     return re, im
 
 
 def from_poles(re: Doubles, im: Doubles) -> Doubles:
-    """(order + 1, frames): the polynomials with these roots, which are real or in conjugate pairs."""
+    """Expand roots, real or in conjugate pairs, (order, frames) each, into polynomials (order + 1, frames)."""
     order, count = re.shape
     whole = np.zeros((2, order + 1, count))
     whole[0, 0] = 1.0
@@ -186,11 +210,21 @@ def from_poles(re: Doubles, im: Doubles) -> Doubles:
 
 
 def refilter(frames: Doubles, inverse: Doubles, forward: Doubles) -> Doubles:
-    """Each of (frames, size) through its inverse filter, then through 1 / its forward filter.
+    """Filter each frame by its inverse filter, then by 1 / its forward filter.
 
-    inverse, forward : (order + 1, frames). For any stable forward filter the same, to about 1e-9 of the
-    loudest sample, as recursing over the samples from rest: the spectra are taken on a circle outside the
-    unit circle, where the response has died out before it comes round again."""
+    For any stable forward filter this is, to about 1e-9 of the loudest sample, the recursion over the samples
+    from rest: the spectra are taken on a circle outside the unit circle, where the response has decayed before
+    it wraps around.
+
+    Parameters
+    ----------
+    frames : (frames, size) float64
+    inverse, forward : (order + 1, frames) float64
+
+    Returns
+    -------
+    (frames, size) float64
+    """
     size = frames.shape[1]
     padded = fft.next_fast_len(size + size // 4, real=True)
     shrink, to_circle = _circle(size, padded, len(inverse))
@@ -206,7 +240,7 @@ def refilter(frames: Doubles, inverse: Doubles, forward: Doubles) -> Doubles:
 
 @lru_cache(maxsize=8)
 def _circle(size: int, padded: int, rows: int) -> tuple[Doubles, Doubles]:
-    """What takes samples there, (size,), and polynomials, (rows, 2·bins), real and imaginary in turn."""
+    """Make the factors that map samples, (size,), and polynomials, (rows, 2·bins), to the circle."""
     decay = 10.0 ** (-9.0 / padded)
     row = np.arange(rows)[:, None]
     turn = np.exp(-2j * np.pi / padded * row * np.arange(padded // 2 + 1)) * decay**row

@@ -1,4 +1,4 @@
-"""The spectral envelope on the mel scale: what the mouth does, without the pitch."""
+"""The spectral envelope on the mel scale, and its cepstrum."""
 
 from __future__ import annotations
 
@@ -8,31 +8,43 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE
-from deident.dsp.stft import Floats, Stft
+from deident.audio import RATE, Doubles, Floats
+from deident.dsp.stft import Stft
 
 HIGHEST_HZ = RATE / 2
 
 
-def mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Mel of a frequency (O'Shaughnessy, 1987)."""
-    scale: npt.NDArray[np.float64] = 2595.0 * np.log10(1.0 + np.asarray(hz, dtype=np.float64) / 700.0)
+def mel(hz: npt.ArrayLike) -> Doubles:
+    """Convert Hz to mel (O'Shaughnessy, 1987)."""
+    scale: Doubles = 2595.0 * np.log10(1.0 + np.asarray(hz, dtype=np.float64) / 700.0)
     return scale
 
 
-def hertz(mels: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The frequency of a mel; the inverse of `mel`."""
+def hertz(mels: npt.ArrayLike) -> Doubles:
+    """Convert mel to Hz; the inverse of `mel`."""
     return 700.0 * (10.0 ** (np.asarray(mels, dtype=np.float64) / 2595.0) - 1.0)
 
 
 @dataclass(frozen=True)
 class MelCepstrum:
-    """Settings of a mel cepstrum whose inverse can be taken at any frequencies.
+    """Mel cepstrum whose inverse can be evaluated at any frequencies.
 
-    stft : whose power spectra it describes.   bands : triangles, even on the mel scale.   order : how many
-    cepstra are kept.   narrowest_hz : half the width of the narrowest triangle; about one harmonic of a high
-    voice, so that the envelope does not follow its harmonics.
-    Davis & Mermelstein (1980)."""
+    Parameters
+    ----------
+    stft : Stft
+        Transform whose power spectra it describes.
+    bands : int
+        Triangular filters, spaced evenly on the mel scale.
+    order : int
+        Cepstral coefficients.
+    narrowest_hz : float
+        Half the width of the narrowest filter: about one harmonic of a high voice, so that the envelope does
+        not follow the harmonics.
+
+    References
+    ----------
+    Davis & Mermelstein (1980).
+    """
 
     stft: Stft
     bands: int = 40
@@ -40,7 +52,7 @@ class MelCepstrum:
     narrowest_hz: float = 130.0
 
     @cached_property
-    def _edges(self) -> npt.NDArray[np.float64]:
+    def _edges(self) -> Doubles:
         return np.linspace(mel(20.0), mel(HIGHEST_HZ), self.bands + 2)
 
     @cached_property
@@ -65,20 +77,21 @@ class MelCepstrum:
         return scaled
 
     @cached_property
-    def bins_hz(self) -> npt.NDArray[np.float64]:
+    def bins_hz(self) -> Doubles:
+        """(bins,) the frequency of each bin of the transform."""
         return np.arange(self.stft.bins) * RATE / self.stft.size
 
     @cached_property
-    def bands_hz(self) -> npt.NDArray[np.float64]:
-        """(bands,) the middle of each band."""
+    def bands_hz(self) -> Doubles:
+        """(bands,) the centre frequency of each band."""
         return hertz(self._edges[1:-1])
 
-    def basis(self, at_hz: npt.NDArray[np.float64]) -> Floats:
-        """(..., order, n) float32 for (..., n): cepstra @ basis = log power at these frequencies of the source."""
+    def basis(self, at_hz: Doubles) -> Floats:
+        """Make the (..., order, n) basis for frequencies (..., n): cepstra @ basis = log power there."""
         return self.basis_at(mel(at_hz))
 
-    def basis_at(self, mels: npt.NDArray[np.float64]) -> Floats:
-        """`basis` for frequencies on the mel scale."""
+    def basis_at(self, mels: Doubles) -> Floats:
+        """Make the basis for frequencies on the mel scale."""
         first, second = self._edges[:2]
         band = ((mels - first) * (1.0 / (second - first)) - 0.5).clip(0.0, self.bands)
         angles: Floats = self._turns[:, None] * band.astype(np.float32)[..., None, :]
@@ -90,11 +103,11 @@ class MelCepstrum:
         return (np.pi / self.bands * np.arange(self.order)).astype(np.float32)
 
     def band_powers(self, samples: Floats) -> Floats:
-        """(frames, bands) float32: the power of (samples,) in each band of each frame of the transform."""
+        """Measure the power of (samples,) in each band and frame, (frames, bands) float32."""
         return self.powers_of_padded(self.stft.pad(samples), self.stft.frames(samples.shape[-1]))
 
     def powers_of_padded(self, padded: Floats, count: int) -> Floats:
-        """`band_powers` of what the transform has padded, in so many frames."""
+        """Measure the band powers of padded samples with `count` frames, (count, bands) float32."""
         out = np.empty((count, self.bands), dtype=np.float32)
         for frames, spectra in self.stft.blocks(padded):
             parts = spectra.view(np.float32)

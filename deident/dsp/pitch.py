@@ -1,4 +1,4 @@
-"""Pitch: the fundamental frequency of every frame of a recording at once."""
+"""Pitch tracking: the fundamental frequency of all frames at once."""
 
 from __future__ import annotations
 
@@ -8,40 +8,47 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from deident.audio import RATE
+from deident.audio import RATE, Bools, Doubles, Floats, Ints
 from deident.dsp import fft
 from deident.dsp.ragged import Ragged
-from deident.dsp.stft import Floats, frame_view
+from deident.dsp.stft import frame_view
 from deident.errors import SettingError
 
 DECIMATION = 8  # to 2 kHz: the first harmonics tell the period, and cost an eighth
 SIZE = 1_024  # samples a frame: three periods of the lowest voices
 LAG_STEP, LAG_POWER = 0.8e-3, 1.6  # of lags as powers of evenly spaced numbers: 0.12 to 0.3 ms apart
 BANDS = 4  # of lags, each narrower than an octave, so that a period and its double are two candidates
-ONE_BY_ONE = 6  # steps of a path that are not worth halving
+SEQUENTIAL_STEPS = 6  # so few steps of a path are not worth halving
 BLOCK = 192  # frames whose spectra stay in the cache
 
 
 @dataclass(frozen=True)
 class Pitch:
-    """The pitch of a recording, frame k being centred on sample k·hop.
+    """The pitch of every frame; frame k is centred on sample k·hop.
 
-    f0_hz : (frames,) float32, 0 where unvoiced.   strength : (frames,) float32, 0 to 1: how periodic the
-    frame is.   hop : samples from one frame to the next."""
+    Parameters
+    ----------
+    f0_hz : (frames,) float32
+        Fundamental frequency, 0 where unvoiced.
+    strength : (frames,) float32
+        Periodicity, 0 to 1.
+    hop : int
+        Samples from one frame to the next.
+    """
 
     f0_hz: Floats
     strength: Floats
     hop: int
 
     @property
-    def voiced(self) -> npt.NDArray[np.bool_]:
+    def voiced(self) -> Bools:
+        """(frames,) True where voiced."""
         return self.f0_hz > 0.0
 
     @property
     def median_hz(self) -> float:
-        """Of the voiced frames; 0 when there are none."""
+        """Median frequency of the voiced frames; 0 without any."""
         voiced = self.f0_hz[self.voiced]
         middle = voiced.size // 2
         return float(np.partition(voiced, middle)[middle]) if voiced.size else 0.0
@@ -49,14 +56,34 @@ class Pitch:
 
 @dataclass(frozen=True)
 class PitchTracker:
-    """Settings of a pitch tracker: autocorrelation, then the best path through a few candidates a frame.
+    """Pitch tracker: autocorrelation, then the best path through a few candidates a frame.
 
-    hop : samples at 16 kHz, a multiple of 8.   floor_hz, ceiling_hz : what counts as a voice.
-    threshold : a frame less periodic than this is unvoiced.   silence_db : periodicity this far below the
-    loud frames counts half.   octave_cost : against a lower octave, per octave.   jump_cost : against a
-    change of an octave between frames.   voicing_cost : against a change between voiced and unvoiced.
+    Parameters
+    ----------
+    hop : int
+        Samples at 16 kHz, a multiple of 8.
+    floor_hz, ceiling_hz : float
+        Range of voices.
+    threshold : float
+        A frame with less periodicity is unvoiced.
+    silence_db : float
+        Periodicity this far below the loud frames counts half.
+    octave_cost : float
+        Against a lower octave, per octave.
+    jump_cost : float
+        Against a change by an octave between frames.
+    voicing_cost : float
+        Against a change between voiced and unvoiced.
+
+    Raises
+    ------
+    SettingError
+        For settings that cannot work.
+
+    References
+    ----------
     Boersma (1993), with the path over all frames found in log2(frames) steps.
-    Raises `SettingError` for settings that cannot work."""
+    """
 
     hop: int = 128
     floor_hz: float = 50.0
@@ -77,39 +104,39 @@ class PitchTracker:
             )
 
     def track(self, samples: Floats) -> Pitch:
-        """The pitch of (samples,) at 16 kHz, in samples // hop + 1 frames. Never fails on finite input."""
+        """Track the pitch of (samples,) at 16 kHz, in samples // hop + 1 frames. Never fails on finite input."""
         return self.track_all([samples])[0]
 
     def track_all(self, pieces: Sequence[Floats]) -> list[Pitch]:
-        """What `track` finds in each of (samples,), all at once."""
-        joined = Ragged(tuple(piece.shape[-1] // self.hop + 1 for piece in pieces))
-        octave, strength = self._candidates(pieces, joined)
+        """Track the pitch of each of several segments, (samples,), in one ragged batch."""
+        ragged = Ragged(tuple(piece.shape[-1] // self.hop + 1 for piece in pieces))
+        octave, strength = self._candidates(pieces, ragged)
         states, steps = self._costs(octave, strength)
-        steps[:, :, joined.starts[1:] - 1] = 0.0  # what comes first does not change what comes next
+        steps[:, :, ragged.starts[1:] - 1] = 0.0  # segments are independent
         best = _best_path(states, steps)
         voiced = best < BANDS
         where = np.minimum(best, BANDS - 1) * len(best) + np.arange(len(best))
         f0_hz = np.exp2(octave.take(where)) * voiced
         strongest = np.where(voiced, strength.take(where), strength.max(axis=0))
         strongest.clip(0.0, 1.0, out=strongest)
-        return [Pitch(f0_hz[piece], strongest[piece], self.hop) for piece in joined.slices]
+        return [Pitch(f0_hz[piece], strongest[piece], self.hop) for piece in ragged.slices]
 
     @cached_property
     def _first_root(self) -> float:
         return float(self.ceiling_hz ** (-1.0 / LAG_POWER)) - 1.5 * LAG_STEP
 
     @cached_property
-    def _lags(self) -> npt.NDArray[np.float64]:
+    def _lags(self) -> Doubles:
         """(lags,) seconds, finer where periods are short, with one more at each end for the parabola."""
         last_root = self.floor_hz ** (-1.0 / LAG_POWER)
         count = int(np.ceil((last_root - self._first_root) / LAG_STEP)) + 2
         roots = self._first_root + LAG_STEP * np.arange(count, dtype=np.float64)
-        lags: npt.NDArray[np.float64] = np.power(roots, LAG_POWER)
+        lags: Doubles = np.power(roots, LAG_POWER)
         return lags
 
     @cached_property
     def _bands(self) -> list[slice]:
-        """Columns of the autocorrelation in which each candidate is sought."""
+        """Columns of the autocorrelation in which each candidate lies."""
         edges = np.geomspace(self._lags[1], self._lags[-1], BANDS + 1)
         starts = np.searchsorted(self._lags, edges) + 1
         return [slice(int(a), int(b)) for a, b in itertools.pairwise(starts)]
@@ -142,13 +169,13 @@ class PitchTracker:
         folded: Floats = matrix.astype(np.float32)
         return folded
 
-    def _candidates(self, pieces: Sequence[Floats], joined: Ragged) -> tuple[Floats, Floats]:
-        """Frequency, log2 of Hz, and strength of the best period in each band of lags, each (BANDS, frames)."""
-        correlation = self._correlation(self._frames(pieces, joined))
+    def _candidates(self, pieces: Sequence[Floats], ragged: Ragged) -> tuple[Floats, Floats]:
+        """Find the best period in each band of lags: log2 of Hz and strength, (BANDS, frames) each."""
+        correlation = self._correlation(self._frames(pieces, ragged))
         energy = correlation[:, 0]
         lag, height = _peaks(correlation, self._bands)
-        loud = np.array([_loud(energy[piece]) for piece in joined.slices])
-        height /= energy + joined.spread(
+        loud = np.array([_loud(energy[piece]) for piece in ragged.slices])
+        height /= energy + ragged.spread(
             np.float32(10.0 ** (self.silence_db / 10.0)) * loud + np.float32(1e-12)
         )
         root = lag * np.float32(LAG_STEP) + np.float32(self._first_root - LAG_STEP)  # column 0 is the energy
@@ -157,7 +184,7 @@ class PitchTracker:
         return root, height
 
     def _correlation(self, frames: Floats) -> Floats:
-        """(frames, 1 + lags): energy and autocorrelation of (frames, size)."""
+        """Compute energy and autocorrelation of (frames, size), as (frames, 1 + lags)."""
         correlation = np.empty((len(frames), self._to_lags.shape[1]), dtype=np.float32)
         padded = np.zeros((min(BLOCK, len(frames)), self._fft_size), dtype=np.float32)
         for start in range(0, len(frames), BLOCK):
@@ -168,14 +195,14 @@ class PitchTracker:
             np.matmul(parts[:, 0::2] + parts[:, 1::2], self._to_lags, out=correlation[start : start + BLOCK])
         return correlation
 
-    def _frames(self, pieces: Sequence[Floats], joined: Ragged) -> Floats:
-        """(frames, size) of decimated samples, frame k of each piece centred on its sample k·hop."""
-        between = -(-SIZE // self.hop) - 1  # frames that would be of two pieces
+    def _frames(self, pieces: Sequence[Floats], ragged: Ragged) -> Floats:
+        """Frame decimated samples, (frames, size); frame k of each segment is centred on its sample k·hop."""
+        between = -(-SIZE // self.hop) - 1  # frames that would span two segments
         step = len(_DECIMATE)
-        needed = (joined.frames + between * len(pieces)) * self.hop
+        needed = (ragged.frames + between * len(pieces)) * self.hop
         padded = np.zeros((-(-needed // step) + 1, step), dtype=np.float32)
-        firsts = joined.starts + between * np.arange(len(pieces))
-        for piece, first, count in zip(pieces, firsts.tolist(), joined.counts, strict=True):
+        firsts = ragged.starts + between * np.arange(len(pieces))
+        for piece, first, count in zip(pieces, firsts.tolist(), ragged.counts, strict=True):
             start = first * self.hop + SIZE // 2 + step // 2
             stop = (first + count + between) * self.hop - step // 2
             inside = padded.reshape(-1)[start:stop][: piece.shape[-1]]
@@ -185,12 +212,12 @@ class PitchTracker:
         decimated = spread[:-1, rows:] + spread[1:, :rows]
         frames = frame_view(decimated.reshape(-1), SIZE // DECIMATION, self.hop // DECIMATION)
         if len(pieces) == 1:
-            return frames[: joined.frames]
-        own: Floats = frames[np.arange(joined.frames) + between * joined.which]
+            return frames[: ragged.frames]
+        own: Floats = frames[np.arange(ragged.frames) + between * ragged.segment_ids]
         return own
 
     def _costs(self, octave: Floats, strength: Floats) -> tuple[Floats, Floats]:
-        """Worth of each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last."""
+        """Score each state, (states, frames), and step, (from, to, frames - 1). Unvoiced is the last state."""
         frames = octave.shape[1]
         states = np.full((BANDS + 1, frames), self.threshold, dtype=np.float32)
         states[:BANDS] = strength + np.float32(self.octave_cost) * octave
@@ -203,7 +230,7 @@ class PitchTracker:
 
 
 def _decimation(reach: int = 4) -> Floats:
-    """(samples, 2·rows): what each of a block of samples adds to the decimated ones before it and in it.
+    """Make the (samples, 2·rows) matrix from a block of samples to the decimated ones before it and in it.
 
     A Hamming-windowed sinc to 0.85 of the new band."""
     length = 2 * reach * DECIMATION
@@ -222,14 +249,14 @@ _DECIMATE = _decimation()
 
 
 def _loud(energy: Floats) -> np.float32:
-    """What a tenth of the frames pass."""
+    """Find the energy that a tenth of the frames exceed."""
     rank = len(energy) - 1 - len(energy) // 10
     loud: np.float32 = np.partition(energy, rank)[rank]
     return loud
 
 
 def _peaks(correlation: Floats, bands: list[slice]) -> tuple[Floats, Floats]:
-    """Position and height of the largest value of each row in each band, (bands, frames), by a parabola."""
+    """Locate the largest value of each row in each band by a parabola: position and height, (bands, frames)."""
     frames, columns = correlation.shape
     top = np.stack([correlation[:, band].argmax(axis=1) + band.start for band in bands])
     where = top + np.arange(frames) * columns
@@ -241,29 +268,29 @@ def _peaks(correlation: Floats, bands: list[slice]) -> tuple[Floats, Floats]:
     return top.astype(np.float32) + shift, middle + 0.5 * slope * shift
 
 
-def _best_path(states: Floats, steps: Floats) -> npt.NDArray[np.intp]:
-    """(frames,) the state at each frame of the path with the largest sum of states and steps.
+def _best_path(states: Floats, steps: Floats) -> Ints:
+    """Find the path with the largest sum of states and steps, as the state of each frame, (frames,).
 
     The largest sum through each state is that of the best way to it and the best way from it; either is a
     chain of (max, +) products, which are associative and therefore need log2(frames) steps instead of frames
     (Särkkä & García-Fernández, 2021)."""
-    states = states - states.max(axis=0)  # small sums: what is near is told from what is nearer
+    states = states - states.max(axis=0)  # small sums keep float32 precise
     onto = steps + states[None, :, 1:]
     back = onto.transpose(1, 0, 2)[:, :, ::-1]
     start = np.stack((states[:, 0], np.zeros_like(states[:, 0])))
     to, onward = _chain(start, np.stack((onto, back)))
-    best: npt.NDArray[np.intp] = (to + onward[:, ::-1]).argmax(axis=0)
+    best: Ints = (to + onward[:, ::-1]).argmax(axis=0)
     return best
 
 
 def _chain(start: Floats, steps: Floats) -> Floats:
-    """start, (..., states), and its (max, +) products with the first 1 ... n of (..., states, states, n).
+    """Multiply start, (..., states), in (max, +) by the first 0 ... n of steps, (..., states, states, n).
 
     Returns (..., states, n + 1)."""
     count = steps.shape[-1]
     out = np.empty((*start.shape, count + 1), dtype=np.float32)
     out[..., 0] = start
-    if count <= ONE_BY_ONE:
+    if count <= SEQUENTIAL_STEPS:
         for k in range(count):
             (out[..., :, None, k] + steps[..., k]).max(axis=-2, out=out[..., k + 1])
         return out

@@ -1,4 +1,4 @@
-"""Pitch-synchronous overlap-add: speech at another pitch and pace, cut and joined between its pulses."""
+"""Pitch-synchronous overlap-add (PSOLA): pitch and duration changed between glottal pulses."""
 
 from __future__ import annotations
 
@@ -7,39 +7,53 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE
+from deident.audio import RATE, Doubles, Floats, Ints
 from deident.dsp.pitch import Pitch
 from deident.dsp.ragged import Ragged
-from deident.dsp.stft import Floats, frame_view
+from deident.dsp.stft import frame_view
 
-UNVOICED = RATE // 100  # samples from one join to the next where there are no pulses
-PULSE_FRAME = 1_024  # samples in which the pulses around a frame's centre are sought
+UNVOICED = RATE // 100  # samples from one crossfade to the next where there are no pulses
+PULSE_FRAME = 1_024  # samples around a frame's centre in which its pulses are located
 PULSE_STEP = 8  # samples whose energy is one point
-STEEPEST = 5.0  # a join takes at least this part of the time from one pulse to the next
+STEEPEST = 5.0  # a crossfade takes at least 1 / STEEPEST of the time from one pulse to the next
 BLOCK = 32_768  # samples worked on at a time, to stay in the cache
 TAPS = 16  # samples on which a value halfway between two depends
-MARGIN = 2_048  # zeros before and after the samples; no join reaches that far out
-
-Doubles = npt.NDArray[np.float64]
+MARGIN = 2_048  # zeros before and after the samples; no crossfade reaches that far out
 
 
 def repitch(samples: Floats, pitch: Pitch, ratio: float, stretch: float = 1.0) -> Floats:
-    """(samples,) at 16 kHz with its pitch times `ratio`, `stretch` times as long, its formants in place.
+    """Change pitch and duration of speech and keep its formants.
 
-    pitch : of the samples. What is unvoiced only changes its length.
-    Returns (round(samples · stretch),). Never fails on finite input.
+    A closed form without grains: the new pulses follow from inverting the integrated new pitch, the old pulse
+    that each one shows from the phase of the energy around it, and between two new pulses the output fades from
+    the surroundings of one old pulse to those of the next. Never fails on finite input.
 
-    After Moulines & Charpentier (1990), in closed form: where the new pulses lie follows from inverting the
-    integrated new pitch, which old pulse each one shows from the phase of the energy around it, and between
-    two new pulses the output fades from the surroundings of one old pulse to those of the next. No grain is
-    ever made."""
+    Parameters
+    ----------
+    samples : (samples,) float32
+        At 16 kHz.
+    pitch : Pitch
+        Of the samples. Unvoiced sounds change their duration only.
+    ratio : float
+        New over old pitch.
+    stretch : float
+        New over old duration.
+
+    Returns
+    -------
+    (round(samples · stretch),) float32
+
+    References
+    ----------
+    Moulines & Charpentier (1990).
+    """
     return repitch_all([samples], [pitch], [ratio], [stretch])[0]
 
 
 def repitch_all(
     pieces: Sequence[Floats], pitches: Sequence[Pitch], ratios: Sequence[float], stretches: Sequence[float]
 ) -> list[Floats]:
-    """`repitch` for each piece; the pulses of all are found at once."""
+    """Apply `repitch` to each segment, with the pulses of all located in one batch."""
     offsets = pulse_offsets(pieces, pitches)
     return [_repitched(*one) for one in zip(pieces, pitches, offsets, ratios, stretches, strict=True)]
 
@@ -60,22 +74,33 @@ def _repitched(samples: Floats, pitch: Pitch, offsets: Doubles, ratio: float, st
     halves = np.rint(2.0 * (old - pulses)).astype(np.int64)
     table, further = _with_halfway(samples)
     back = (halves >> 1) + (halves & 1) * further + MARGIN
-    return _join(table, starts, back, period[frame], length)
+    return _crossfade(table, starts, back, period[frame], length)
 
 
 def pulse_offsets(pieces: Sequence[Floats], pitches: Sequence[Pitch]) -> list[Doubles]:
-    """(frames,) of each piece: samples from each frame's centre to the pulse next to it; 0 where unvoiced.
+    """Locate the glottal pulse next to the centre of each frame.
 
-    A pulse is where the energy of the positive half-waves gathers in a period: the phase of that energy's
-    component at the frame's pitch. Half-waves, because both halves of a pure tone would hide its period."""
+    A pulse lies where the energy of the positive half-waves concentrates in a period: at the phase of that
+    energy's component at the frame's pitch. Half-waves, because both halves of a pure tone would hide its period.
+
+    Parameters
+    ----------
+    pieces : sequence of (samples,) float32
+    pitches : sequence of Pitch
+
+    Returns
+    -------
+    list of (frames,) float64
+        Samples from each frame's centre to its pulse; 0 where unvoiced.
+    """
     if not pieces:
         return []
     hop = pitches[0].hop
-    joined = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
+    ragged = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
     f0_hz = np.concatenate([pitch.f0_hz for pitch in pitches])
-    offsets, voiced = np.zeros(joined.frames), np.flatnonzero(f0_hz)
+    offsets, voiced = np.zeros(ragged.frames), np.flatnonzero(f0_hz)
     window = np.hanning(PULSE_FRAME // PULSE_STEP + 2)[1:-1].astype(np.float32)
-    around = _half_waves(pieces, joined, hop, voiced) * window
+    around = _half_waves(pieces, ragged, hop, voiced) * window
     around -= (around.sum(axis=1) / window.sum())[:, None] * window
     later, earlier = around[:, len(window) // 2 :], around[:, len(window) // 2 - 1 :: -1]
     at = ((np.arange(len(window) // 2) + 0.5) * PULSE_STEP).astype(np.float32)
@@ -84,25 +109,25 @@ def pulse_offsets(pieces: Sequence[Floats], pitches: Sequence[Pitch]) -> list[Do
     re = np.einsum("fp,fp->f", later + earlier, np.cos(angle))
     im = np.einsum("fp,fp->f", later - earlier, np.sin(angle))
     offsets[voiced] = np.arctan2(im, re) / (2.0 * np.pi) * RATE / f0_hz
-    return [offsets[own] for own in joined.slices]
+    return [offsets[own] for own in ragged.slices]
 
 
-def _half_waves(pieces: Sequence[Floats], joined: Ragged, hop: int, chosen: npt.NDArray[np.intp]) -> Floats:
-    """(chosen, points) energy of the positive half-waves around the centres of these frames."""
-    between = -(-PULSE_FRAME // hop) - 1  # frames that would be of two pieces
-    positive = np.zeros((joined.frames + between * len(pieces)) * hop, dtype=np.float32)
-    for number, (piece, own) in enumerate(zip(pieces, joined.slices, strict=True)):
+def _half_waves(pieces: Sequence[Floats], ragged: Ragged, hop: int, chosen: Ints) -> Floats:
+    """Compute the energy of the positive half-waves around the centres of frames, (chosen, points)."""
+    between = -(-PULSE_FRAME // hop) - 1  # frames that would span two segments
+    positive = np.zeros((ragged.frames + between * len(pieces)) * hop, dtype=np.float32)
+    for number, (piece, own) in enumerate(zip(pieces, ragged.slices, strict=True)):
         start, stop = ((place + between * number) * hop for place in (own.start, own.stop + between))
         here = positive[start + PULSE_FRAME // 2 : stop][: piece.shape[-1]]
         np.maximum(piece[: len(here)], 0.0, out=here)
     points = positive.reshape(-1, PULSE_STEP)
     frames = frame_view(np.einsum("ps,ps->p", points, points), PULSE_FRAME // PULSE_STEP, hop // PULSE_STEP)
-    around: Floats = frames[chosen + between * joined.which[chosen]]
+    around: Floats = frames[chosen + between * ragged.segment_ids[chosen]]
     return around
 
 
 def _new_pulses(period: Doubles, hop: float, length: int) -> Doubles:
-    """(pulses,) from at most 0 to at least `length`, for one period a frame, frames `hop` samples apart."""
+    """Place new pulses, (pulses,), from at most 0 to at least `length`, by one period for each frame."""
     rate = 1.0 / np.append(period, period[-1])
     phase = np.concatenate(([0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * hop)))
     pulses = np.interp(np.arange(int(phase[-1]) + 1), phase, np.arange(len(phase)) * hop)
@@ -110,13 +135,13 @@ def _new_pulses(period: Doubles, hop: float, length: int) -> Doubles:
 
 
 def _old_pulses(wanted: Doubles, centre: npt.NDArray[np.int64], offset: Doubles, period: Doubles) -> Doubles:
-    """(pulses,) the pulse nearest to each wanted place, in the series through its frame's own pulse."""
+    """Find the old pulse nearest to each wanted position, in the series through its frame's own pulse."""
     own = centre + offset
     return own + np.rint((wanted - own) / period) * period
 
 
 def _with_halfway(samples: Floats) -> tuple[Floats, int]:
-    """The samples between two margins, then what lies halfway after each of them, and how much further on.
+    """Make a table of the samples between two margins, then of the values halfway after each, and its offset.
 
     Whole samples are too coarse for the pulses of a high voice."""
     width, row = _HALFWAY.shape
@@ -134,7 +159,7 @@ def _with_halfway(samples: Floats) -> tuple[Floats, int]:
 
 
 def _halfway(row: int = 32) -> Floats:
-    """(row + taps - 1, row): from samples to the values halfway between the two in the middle of each `TAPS`."""
+    """Make the (row + taps - 1, row) matrix from samples to the values halfway between them."""
     at = np.arange(TAPS) - 0.5 * (TAPS - 1)
     response = np.sinc(at) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / TAPS))
     matrix = np.zeros((row + TAPS - 1, row), dtype=np.float32)
@@ -146,17 +171,17 @@ def _halfway(row: int = 32) -> Floats:
 _HALFWAY = _halfway()
 
 
-def _join(
+def _crossfade(
     table: Floats,
     starts: npt.NDArray[np.int64],
     back: npt.NDArray[np.int64],
     period: Doubles,
     length: int,
 ) -> Floats:
-    """(length,) fading, from each start to the next, from what lies `back` in the table to its successor's.
+    """Crossfade, from each start to the next, from the table `back` samples earlier to its successor, (length,).
 
-    Where the new pulses lie further apart than the old ones, the fade keeps to the middle: otherwise the
-    neighbour of each old pulse would be heard as an echo."""
+    Where the new pulses are further apart than the old ones, the fade keeps to the middle: otherwise the
+    neighbour of each old pulse would sound as an echo."""
     spans = np.maximum(np.diff(starts), 1)
     tight = np.maximum(period[:-1] / spans, 0.5 + 0.5 / STEEPEST)
     steep = np.maximum(0.5 / (tight - 0.5), 1.0)

@@ -1,4 +1,4 @@
-"""Playing faster or slower: a windowed sinc as a few small matrix products."""
+"""Resampling by a ratio near 1: a windowed sinc as a few small matrix products."""
 
 from __future__ import annotations
 
@@ -6,24 +6,38 @@ from functools import lru_cache
 
 import numpy as np
 
-from deident.dsp.stft import Floats, frame_view
+from deident.audio import Floats
+from deident.dsp.stft import frame_view
 
-CYCLE = 256  # outputs after which the places between samples repeat
-ROW = 32  # outputs of one product
+CYCLE = 256  # outputs after which the positions between samples repeat
+ROW = 32  # outputs of one matrix product
 TAPS = 32
-PASS = 0.94  # of the band that both sides have
+PASS = 0.94  # cut-off, of the lower Nyquist frequency
 
 
-def playable(ratio: float) -> float:
-    """The nearest ratio that `faster` plays exactly, within 0.2 %."""
+def exact_ratio(ratio: float) -> float:
+    """Round a ratio to the nearest that `resample` takes, within 0.2 %."""
     return round(ratio * CYCLE) / CYCLE
 
 
-def faster(samples: Floats, ratio: float, length: int) -> Floats:
-    """(length,) `samples` played `ratio` times as fast: every frequency times that, padded at its end.
+def resample(samples: Floats, ratio: float, length: int) -> Floats:
+    """Play samples `ratio` times as fast, which multiplies every frequency by it.
 
-    ratio : a `playable` one. With 256 outputs to a whole number of samples, eight matrices make all of them:
-    for one ratio, a third of the cost of a resampler that takes any."""
+    256 outputs span a whole number of samples, so eight matrices make all of them: a third of the cost of a
+    resampler that takes any ratio.
+
+    Parameters
+    ----------
+    samples : (samples,) float32
+    ratio : float
+        From `exact_ratio`.
+    length : int
+        Samples of output; zeros where the input has ended.
+
+    Returns
+    -------
+    (length,) float32
+    """
     step = round(ratio * CYCLE)
     cycles = -(-length // CYCLE)
     firsts, reach, matrices = _products(step)
@@ -38,10 +52,9 @@ def faster(samples: Floats, ratio: float, length: int) -> Floats:
 
 @lru_cache(maxsize=64)
 def _products(step: int) -> tuple[list[int], int, Floats]:
-    """Where each row of outputs begins among the samples, how far back it reaches, and its matrix.
+    """Make the matrices of a ratio of step / CYCLE: first sample of each row, reach in samples, (rows, width, ROW).
 
-    Returns (rows,), samples, and (rows, width, ROW): from `width` samples to the values of one row.
-    A Hamming window: what would fold back stays 53 dB down."""
+    A Hamming window keeps aliasing 53 dB down."""
     ratio = step / CYCLE
     reach = int(np.ceil(0.5 * TAPS * max(1.0, ratio)))
     width = int(np.ceil(ratio * ROW)) + 2 * reach + 1

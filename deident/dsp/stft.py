@@ -1,4 +1,4 @@
-"""Frames, the short-time Fourier transform and its inverse, in blocks that stay in the cache."""
+"""Framing, the short-time Fourier transform and its inverse, in blocks that fit the cache."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Complexes, Floats
 from deident.dsp import fft
 from deident.dsp.ragged import Ragged
-
-Floats = npt.NDArray[np.float32]
-Complexes = npt.NDArray[np.complex64]
 
 BLOCK = 128  # frames; 512-sample float32 frames, their spectra and what is made of them fit a 1 MB cache
 
@@ -24,7 +22,26 @@ del _large
 
 
 def frame_view(samples: Floats, size: int, hop: int) -> Floats:
-    """(frames, size) view of contiguous (samples,), frame k starting at sample k·hop. Whole frames only."""
+    """View contiguous samples as overlapping frames.
+
+    Parameters
+    ----------
+    samples : (samples,) float32
+    size, hop : int
+        Samples of a frame, and from one frame to the next.
+
+    Returns
+    -------
+    (frames, size) float32
+        A read-only view of whole frames; frame k starts at sample k·hop.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frame_view(np.arange(6, dtype=np.float32), 4, 2)
+    array([[0., 1., 2., 3.],
+           [2., 3., 4., 5.]], dtype=float32)
+    """
     count = max(0, (samples.shape[-1] - size) // hop + 1)
     width = samples.itemsize  # `as_strided` does the same in ten times the time
     view: Floats = np.ndarray((count, size), samples.dtype, samples, strides=(hop * width, width))
@@ -42,16 +59,28 @@ def overlap_add(frames: Floats, hop: int, out: Floats) -> None:
 
 @dataclass(frozen=True)
 class Stft:
-    """Settings of a short-time Fourier transform with a periodic square-root Hann window on both sides.
+    """Short-time Fourier transform with a periodic square-root Hann window for analysis and synthesis.
 
-    size : samples a frame.   hop : samples from one frame to the next, size / 4 or size / 2.
-    Analysis followed by synthesis gives the input back (Griffin & Lim, 1984)."""
+    Analysis followed by synthesis gives the input back.
+
+    Parameters
+    ----------
+    size : int
+        Samples of a frame.
+    hop : int
+        Samples from one frame to the next: size / 4 or size / 2.
+
+    References
+    ----------
+    Griffin & Lim (1984).
+    """
 
     size: int = 512
     hop: int = 128
 
     @property
     def bins(self) -> int:
+        """Frequencies of a spectrum, from 0 to the Nyquist frequency."""
         return self.size // 2 + 1
 
     @cached_property
@@ -69,36 +98,37 @@ class Stft:
         return (self.window / np.tile(gain, self.size // self.hop)).astype(np.float32)
 
     def frames(self, samples: int) -> int:
-        """How many frames hold any of `samples` samples; every sample is in size / hop of them."""
+        """Count the frames that hold any of `samples` samples; every sample is in size / hop of them."""
         return -(-(samples + self.size - self.hop) // self.hop)
 
     def centres(self, samples: int) -> npt.NDArray[np.int64]:
-        """(frames,) the sample at the middle of each frame; the first lie before sample 0."""
+        """Locate the centre of each frame, (frames,) in samples; the first lie before sample 0."""
         return (np.arange(self.frames(samples)) + 1) * self.hop - self.size // 2
 
     def pad(self, samples: Floats) -> Floats:
-        """(padded,) with size - hop zeros in front and enough behind for whole frames."""
-        return self.lay([samples], self.joined([samples.shape[-1]]))
+        """Pad samples with size - hop zeros in front and enough behind for whole frames."""
+        return self.concatenate([samples], self.ragged([samples.shape[-1]]))
 
-    def joined(self, lengths: Sequence[int]) -> Ragged:
-        """The frames of pieces of so many samples."""
+    def ragged(self, lengths: Sequence[int]) -> Ragged:
+        """Lay out the frames of segments of these lengths, in samples."""
         return Ragged(tuple(self.frames(length) for length in lengths))
 
-    def lay(self, pieces: Sequence[Floats], joined: Ragged) -> Floats:
-        """(padded,) pieces, (samples,) each, end to end, with so many zeros around that no frame is of two:
-        its frames are those of each, one piece after another."""
-        padded = np.zeros((joined.frames - 1) * self.hop + self.size, dtype=np.float32)
-        for piece, first in zip(pieces, self.firsts(joined), strict=True):
+    def concatenate(self, pieces: Sequence[Floats], ragged: Ragged) -> Floats:
+        """Concatenate segments, (samples,) each, with enough zeros between them that no frame spans two.
+
+        The frames of the result, (padded,), are those of `ragged`."""
+        padded = np.zeros((ragged.frames - 1) * self.hop + self.size, dtype=np.float32)
+        for piece, first in zip(pieces, self.offsets(ragged), strict=True):
             padded[first : first + piece.shape[-1]] = piece
         return padded
 
-    def firsts(self, joined: Ragged) -> list[int]:
-        """Where among padded samples each piece begins."""
+    def offsets(self, ragged: Ragged) -> list[int]:
+        """Locate the first sample of each segment among the padded samples."""
         front = self.size - self.hop
-        return [front + self.hop * own.start for own in joined.slices]
+        return [front + self.hop * own.start for own in ragged.slices]
 
     def blocks(self, padded: Floats, block: int = BLOCK) -> Iterator[tuple[slice, Complexes]]:
-        """Spectra of (padded,), block by block: (which frames, (frames, bins) complex64)."""
+        """Yield the spectra of padded samples block by block: a slice of frames, (frames, bins) complex64."""
         view = frame_view(padded, self.size, self.hop)
         work = np.empty((min(block, len(view)), self.size), dtype=np.float32)
         for start in range(0, len(view), block):
@@ -112,7 +142,9 @@ class Stft:
         change: Callable[[slice, Complexes], Complexes],
         block: int = BLOCK,
     ) -> Floats:
-        """(samples,) after `change(frames, spectra) -> spectra` on every block, of the same length."""
+        """Change the spectra of (samples,) block by block and synthesise, at the same length.
+
+        change : takes a slice of frames and their (frames, bins) spectra, returns spectra."""
         front = self.size - self.hop
         return self.process_padded(self.pad(samples), change, block)[front : front + samples.shape[-1]]
 
@@ -122,14 +154,14 @@ class Stft:
         change: Callable[[slice, Complexes], Complexes],
         block: int = BLOCK,
     ) -> Floats:
-        """`process` for (padded,): what lies around the pieces is not to be used."""
+        """Process padded samples; the result is valid within the segments only."""
         out = np.zeros_like(padded)
         for frames, spectra in self.blocks(padded, block):
             self.add(change(frames, spectra), out[frames.start * self.hop :])
         return out
 
     def add(self, spectra: Complexes, out: Floats) -> None:
-        """Turn (frames, bins) spectra back into sound and add it to `out`, (samples,)."""
+        """Synthesise (frames, bins) spectra and add the sound to `out`, (samples,)."""
         pieces = fft.irfft(spectra, self.size)
         pieces *= self.synthesis_window
         overlap_add(pieces, self.hop, out)

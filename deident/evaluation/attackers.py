@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Doubles
 from deident.errors import SettingError
 from deident.evaluation import backend
-from deident.evaluation.trials import Comparison, Doubles, Pairs, Trials, folds
+from deident.evaluation.trials import Comparison, Pairs, Trials, folds
 
 Vectors = npt.NDArray[np.floating]
 

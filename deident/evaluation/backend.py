@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deident.evaluation.trials import Comparison, Doubles, Ints, Trials, folds
+from deident.audio import Doubles, Ints
+from deident.evaluation.trials import Comparison, Trials, folds
 
 CLIP = 6.0  # deviations: one wild statistic of one snippet must not decide
 

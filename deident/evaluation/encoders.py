@@ -14,16 +14,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
+from deident.audio import Floats
 from deident.disguise.vocoder import tables as vocoder_tables
 from deident.disguise.vocoder.synthesis import CEPSTRUM, LEVEL
 from deident.dsp.stft import frame_view
 from deident.errors import ExtraMissingError
 from deident.evaluation.cache import digest, fingerprint, source_digest
-
-Floats = npt.NDArray[np.float32]
 
 SIZE, HOP, WINDOW, STEP = 400, 160, 160, 77  # samples, samples; frames of one partial, frames between them
 

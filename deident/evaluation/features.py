@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from deident.audio import RATE
+from deident.audio import RATE, Floats
 from deident.dsp.stft import frame_view
-
-Floats = npt.NDArray[np.float32]
 
 SIZE, HOP, BINS = 512, 160, 257
 FRAME_RATE = RATE // HOP

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deident.evaluation.trials import Bools, Doubles, Ints
+from deident.audio import Bools, Doubles, Ints
 
 EDGES = 160  # thresholds tried in a bootstrap sample
 

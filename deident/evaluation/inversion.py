@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import Audio
+from deident.audio import Audio, Doubles
 from deident.disguise.base import Method, Scope
 from deident.evaluation.cache import Arrays, digest, fingerprint
 from deident.evaluation.copies import key_of, voice_of
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import frames_of, spectrum
-
-Doubles = npt.NDArray[np.float64]
 
 WIDTH, RIDGE = 0.3, 0.05  # of the kernel, on standardised features; good for every range tried
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Bools, Doubles
 from deident.evaluation import metrics
 from deident.evaluation.attackers import ATTACKERS, Attack, Evidence, SameRecording, SemiInformed, fuse
 from deident.evaluation.cache import Arrays
 from deident.evaluation.features import FAMILIES
 from deident.evaluation.intervals import Interval, draw_weights, eer_samples, interval, ratio_samples
-from deident.evaluation.trials import Bools, Doubles, Pairs, Trials
+from deident.evaluation.trials import Pairs, Trials
 
 GROWTH = (1, 2, 3, 5, 10, 30)  # snippets an attacker may have of a speaker
 

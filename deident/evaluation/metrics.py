@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Doubles
 from deident.errors import SettingError
 
-Doubles = npt.NDArray[np.float64]
 LN2 = float(np.log(2.0))
 PERFECT_DISCLOSURE = 0.5 / LN2  # bits: the area under the binary entropy, what scores can disclose at most
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
-from deident.audio import RATE, Audio
+from deident.audio import RATE, Audio, Doubles
 from deident.dsp.stft import frame_view
 from deident.evaluation.corpus import Corpus, Utterance
-
-Doubles = npt.NDArray[np.float64]
 
 SIZE, HOP = 512, 128
 # First three formants of ten vowels, Hz, men: Peterson & Barney, J. Acoust. Soc. Am. 24 (1952), table II.

@@ -10,11 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Bools, Doubles, Ints
 from deident.evaluation.corpus import Utterance
-
-Ints = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
-Doubles = npt.NDArray[np.float64]
 
 
 class Comparison(Protocol):

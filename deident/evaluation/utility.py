@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Floats
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
 from deident.evaluation.copies import Heard
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import Frames
-
-Floats = npt.NDArray[np.float32]
 
 
 def words_of(text: str) -> list[str]:

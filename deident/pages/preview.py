@@ -21,7 +21,7 @@ from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
 from deident.keys import fresh_rng
 from deident.pages.page import data_slot, filled
-from deident.pipeline import Snippet, disguiser, places_of, segmenters_for
+from deident.pipeline import Snippet, cut_section, disguiser, segmenters_for
 from deident.policy import Policy
 from deident.process import one_thread
 from deident.recording import Recording
@@ -106,7 +106,7 @@ class _Heard:
         self.ends[channel] = start + len(section.audio)
         here = (segment.shift(start) for segment in section.segments)
         self.speech += [(channel, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
-        for where, audio, dropped in places_of(segmenter, section, policy):
+        for where, audio, dropped in cut_section(segmenter, section, policy):
             if self.part.start <= where.start < self.part.stop:
                 self.places.append(_Place(where, channel, dropped, None if dropped else audio))
         inside = section.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]

@@ -1,1 +1,1 @@
-"""Where speech is in a recording, and how it is cut: detection, cutting, streaming, turns, mute."""
+"""Segmentation: voice activity detection, cutting, streaming, turns and muting."""

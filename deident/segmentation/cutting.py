@@ -1,4 +1,4 @@
-"""Segments of speech to snippets under the limit."""
+"""Cutting of speech segments into snippets under the limit."""
 
 from __future__ import annotations
 
@@ -11,24 +11,38 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Segment, at_work_rate, segments_of
 from deident.errors import SettingError, between, truth
-from deident.segmentation.vad import FRAME, VadSettings, above_floor, frame_energy_db
+from deident.segmentation.vad import FRAME, VadSettings, frame_energy_db, passes_gate
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]
-Reason = Literal["over_limit", "too_short", "shortened"]  # the last: by its disguise
+Reason = Literal["over_limit", "too_short", "shortened"]  # "shortened" by its disguise
 MIN_PAUSE_FRAMES = 6  # 60 ms: longer than most stop closures' silence, shorter than a breath
 
 
 @dataclass(frozen=True)
 class CuttingSettings:
-    """How long a snippet may be.
+    """Settings of `cut`.
 
-    max_seconds : every released snippet is shorter than this, after all processing.
-    min_seconds : shorter ones are dropped.   over_limit : what happens to speech that has no pause to
-    divide it at, "drop" or "split" at its quietest places.   fade_seconds : at both ends.
-    whole_turns : a turn over the limit is dropped, not divided.   overlap : a recording whose turns overlap is
-    refused, or what overlaps is left out ("drop").
-    Raises `SettingError` outside the ranges."""
+    Parameters
+    ----------
+    max_seconds : float
+        Every released snippet is shorter than this after all processing; 0.5 to 60.
+    min_seconds : float
+        Shorter snippets are dropped; 0 to 60.
+    over_limit : {"drop", "split"}
+        Drop speech over the limit that has no pause, or split it where it is quietest.
+    fade_seconds : float
+        Fade at both ends of a snippet, 0 to 0.1.
+    whole_turns : bool
+        Drop a turn over the limit instead of dividing it.
+    overlap : {"refuse", "drop"}
+        Refuse a recording whose turns overlap, or leave the overlaps out.
+
+    Raises
+    ------
+    SettingError
+        Outside the ranges.
+    """
 
     max_seconds: float = 10.0
     min_seconds: float = 0.3
@@ -53,17 +67,18 @@ class CuttingSettings:
 
     @property
     def max_samples(self) -> int:
-        """The longest that is still shorter than `max_seconds`."""
+        """Length of the longest snippet that is shorter than `max_seconds`."""
         return math.ceil(self.max_seconds * RATE) - 1
 
     @property
     def min_samples(self) -> int:
+        """Length of the shortest snippet."""
         return max(1, math.ceil(self.min_seconds * RATE))
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A piece of speech, and why it is dropped (None: it is kept)."""
+    """A piece of speech, and the reason to drop it; None for one to keep."""
 
     segment: Segment
     dropped: Reason | None = None
@@ -78,12 +93,45 @@ def cut(
     stretch: float = 1.0,
     muted: Sequence[Segment] = (),
 ) -> list[Cut]:
-    """Divide segments of mono audio at 16 kHz into snippets, in order.
+    """Cut speech segments into pieces under the limit.
 
-    A segment over the limit is divided at the pauses inside it, the longest first; a piece that is still
-    over the limit is dropped, or split at its quietest places. No speech is in two pieces.
-    stretch : how much longer a disguise may make a snippet; the limit shrinks by as much.
-    muted : where the audio was silenced."""
+    A segment over the limit is divided at its pauses, the longest first; a piece still over the limit is dropped,
+    or split where it is quietest. No speech is in two pieces.
+
+    Parameters
+    ----------
+    audio : Audio
+        Mono, at 16 kHz.
+    segments : iterable of Segment
+        In samples, in order.
+    cutting : CuttingSettings, optional
+    vad : VadSettings, optional
+        Of the pauses.
+    stretch : float
+        Largest factor by which the disguise lengthens a snippet; the limit shrinks by it.
+    muted : sequence of Segment
+        Ranges that were set to zero.
+
+    Returns
+    -------
+    list of Cut
+        In order.
+
+    Raises
+    ------
+    SettingError
+        For audio at another rate.
+    RecordingError
+        For several channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deident import Audio, Segment, cut
+    >>> audio = Audio(np.zeros(48_000), 16_000)
+    >>> [(c.segment.seconds(), c.dropped) for c in cut(audio, [Segment(0, 32_000), Segment(40_000, 41_600)])]
+    [(2.0, None), (0.1, 'too_short')]
+    """
     cutting = cutting or CuttingSettings()
     vad = vad or VadSettings()
     at_work_rate(audio)  # positions and lengths are counted in its samples
@@ -91,22 +139,22 @@ def cut(
     cuts: list[Cut] = []
     for segment in segments:
         if cutting.whole_turns:
-            cuts.append(_judged(segment, cutting, longest))
+            cuts.append(_check_length(segment, cutting, longest))
             continue
-        for piece in divide(audio, segment, longest, vad, muted):
+        for piece in divide_at_pauses(audio, segment, longest, vad, muted):
             if len(piece) > longest and cutting.over_limit == "split":
-                cuts.extend(_judged(part, cutting, longest) for part in split(audio, piece, longest))
+                cuts.extend(
+                    _check_length(part, cutting, longest) for part in split_at_quiet(audio, piece, longest)
+                )
             else:
-                cuts.append(_judged(piece, cutting, longest))
+                cuts.append(_check_length(piece, cutting, longest))
     return cuts
 
 
-def divide(
+def divide_at_pauses(
     audio: Audio, segment: Segment, longest: int, vad: VadSettings, muted: Sequence[Segment] = ()
 ) -> Iterator[Segment]:
-    """The segment, or its parts between pauses: divided at the longest pause until each part fits.
-
-    A part that holds no pause comes out as it is, over the limit or not."""
+    """Divide a segment at its longest pause until each part fits, or has no pause left."""
     if len(segment) <= longest:
         yield segment
         return
@@ -114,7 +162,7 @@ def divide(
     silent = [s.within(segment).shift(-segment.start) for s in muted if s.overlap(segment)]
     pauses = [
         pause.shift(segment.start)
-        for pause in segments_of(~above_floor(samples, vad, silent), FRAME)
+        for pause in segments_of(~passes_gate(samples, vad, silent), FRAME)
         if len(pause) >= MIN_PAUSE_FRAMES * FRAME
     ]
     padding = round(vad.padding_seconds * RATE)
@@ -131,8 +179,8 @@ def divide(
         waiting.append((Segment(part.start, at.start + pad), inside))
 
 
-def split(audio: Audio, segment: Segment, longest: int) -> list[Segment]:
-    """Parts of at most `longest` samples, cut where it is quietest within the last third of each."""
+def split_at_quiet(audio: Audio, segment: Segment, longest: int) -> list[Segment]:
+    """Split a segment into parts of at most `longest` samples, each where its last third is quietest."""
     energy = frame_energy_db(audio.mono[segment.start : segment.stop])
     parts = []
     start = segment.start
@@ -146,7 +194,8 @@ def split(audio: Audio, segment: Segment, longest: int) -> list[Segment]:
     return parts
 
 
-def _judged(segment: Segment, cutting: CuttingSettings, longest: int) -> Cut:
+def _check_length(segment: Segment, cutting: CuttingSettings, longest: int) -> Cut:
+    """Drop a segment that is too long or too short."""
     if len(segment) > longest:
         return Cut(segment, "over_limit")
     if len(segment) < cutting.min_samples:

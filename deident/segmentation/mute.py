@@ -1,4 +1,4 @@
-"""Silencing ranges of a recording before anything else looks at it: names that were spoken, say."""
+"""Muting of ranges of a recording, such as spoken names, before any other processing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ from deident.audio import RATE, Audio, Samples, Segment
 from deident.errors import RecordingError, SettingError, between
 
 TONE_HZ = 1_000.0
-PAST_END = RATE // 2  # samples; a range may pass the end by a frame of whoever found it
-_QUIET = np.float32(1e-3)
+PAST_END = RATE // 2  # samples; a range may pass the end by a frame of its detector
+_MIN_TONE_RMS = np.float32(1e-3)
 
 
 @dataclass(frozen=True)
 class MuteSettings:
-    """How ranges are silenced.
+    """Settings of muting.
 
-    fill : "silence", or "tone" where listeners are to hear that something was taken out.
-    margin_seconds : silenced more on both sides; detectors of words are out by some hundredths.
-    Raises `SettingError` outside the ranges."""
+    Parameters
+    ----------
+    fill : {"silence", "tone"}
+        A tone shows listeners that something was removed.
+    margin_seconds : float
+        Muted in addition on both sides, 0 to 5; word times are wrong by some hundredths of a second.
+
+    Raises
+    ------
+    SettingError
+        Outside the ranges.
+    """
 
     fill: Literal["silence", "tone"] = "silence"
     margin_seconds: float = 0.1
@@ -35,9 +44,19 @@ class MuteSettings:
 
 
 class Mute:
-    """Ranges of one recording, with their margins, joined and in order.
+    """Muted ranges of one recording.
 
-    ranges : segments in samples at 16 kHz, in any order, overlapping or not."""
+    Parameters
+    ----------
+    ranges : iterable of Segment
+        In samples at 16 kHz, in any order, overlapping or not.
+    muting : MuteSettings
+
+    Attributes
+    ----------
+    ranges : list of Segment
+        With their margins, merged, in order.
+    """
 
     def __init__(self, ranges: Iterable[Segment], muting: MuteSettings) -> None:
         given = sorted(ranges)
@@ -51,22 +70,22 @@ class Mute:
             self.ranges.append(Segment(start, stop))
         self._stops = [segment.stop for segment in self.ranges]
 
-    def within(self, place: Segment) -> list[Segment]:
-        """What of `place` is silenced, in samples from the recording's start."""
+    def within(self, where: Segment) -> list[Segment]:
+        """Select the muted ranges inside a segment, in samples from the recording's start."""
         out = []
-        for segment in self.ranges[bisect_right(self._stops, place.start) :]:
-            if segment.start >= place.stop:
+        for segment in self.ranges[bisect_right(self._stops, where.start) :]:
+            if segment.start >= where.stop:
                 break
-            out.append(segment.within(place))
+            out.append(segment.within(where))
         return out
 
-    def of(self, audio: Audio, offset: int) -> list[Segment]:
-        """What of audio that begins at `offset` is silenced, in samples from its start."""
-        place = Segment(offset, offset + max(1, len(audio)))
-        return [segment.shift(-offset) for segment in self.within(place)]
+    def within_audio(self, audio: Audio, offset: int) -> list[Segment]:
+        """Select the muted ranges inside audio that begins at `offset`, in samples from its own start."""
+        where = Segment(offset, offset + max(1, len(audio)))
+        return [segment.shift(-offset) for segment in self.within(where)]
 
-    def silenced(self, samples: Samples, offset: int) -> Samples:
-        """(samples,) that begin at `offset` of the recording, zero in the ranges: nothing of them is left."""
+    def silence(self, samples: Samples, offset: int) -> Samples:
+        """Set (samples,) that begin at `offset` of the recording to zero in the muted ranges."""
         here = self.within(Segment(offset, offset + samples.size)) if samples.size else []
         if not here:
             return samples
@@ -75,24 +94,24 @@ class Mute:
             out[segment.start - offset : segment.stop - offset] = 0.0
         return out
 
-    def toned(self, samples: Samples, offset: int) -> Samples:
-        """(samples,) already silent in the ranges, with a tone there at the level of what is around it."""
+    def fill_with_tone(self, samples: Samples, offset: int) -> Samples:
+        """Fill the muted ranges of (samples,), which are silent, with a tone at the level of the rest."""
         here = self.within(Segment(offset, offset + samples.size))
         if not here:
             return samples
-        heard = samples.size - sum(map(len, here))
-        level = np.sqrt(np.dot(samples, samples) / max(1, heard)) if heard else np.float32(0.0)
+        audible = samples.size - sum(map(len, here))
+        level = np.sqrt(np.dot(samples, samples) / max(1, audible)) if audible else np.float32(0.0)
         out = samples.copy()
         for segment in here:
             time = np.arange(len(segment), dtype=np.float32) / RATE
             tone = np.sin(np.float32(2 * np.pi * TONE_HZ) * time) * np.float32(
-                max(level, _QUIET) * np.sqrt(2)
+                max(level, _MIN_TONE_RMS) * np.sqrt(2)
             )
             out[segment.start - offset : segment.stop - offset] = tone
         return out
 
     def check(self, end: int) -> None:
-        """Raise `RecordingError` when a range lies past the end: it was meant for another recording."""
+        """Raise `RecordingError` when a range lies past the end: it belongs to another recording."""
         if self._last > end + PAST_END:
             raise RecordingError(
                 "a range to mute lies past the end of the recording: the ranges are another recording's, or not"
@@ -101,4 +120,4 @@ class Mute:
             )
 
 
-NOTHING = Mute((), MuteSettings())  # is muted
+NO_MUTE = Mute((), MuteSettings())

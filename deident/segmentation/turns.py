@@ -1,4 +1,4 @@
-"""Who says what where in a recording, and how much of it is said in a piece of that."""
+"""Turns and words of a recording, and the part of a transcript that a piece of it contains."""
 
 from __future__ import annotations
 
@@ -12,22 +12,35 @@ from typing import NamedTuple
 from deident.errors import RecordingError, all_of
 from deident.segment import RATE, Segment
 
-CARRIED = ("text", "words", "speaker")  # what a snippet can take along besides labels
-OPEN = 1 << 62  # the stop of a turn that lasts as long as its recording does
+CARRIED = ("text", "words", "speaker")  # carried by a snippet besides labels, on request
+OPEN = 1 << 62  # the stop of a turn that lasts until its recording ends
 WHOLE = Segment(0, OPEN)
-SLACK = RATE // 4  # samples; people pad and round the times of a turn by as much
-WORD_SLACK = RATE // 20  # recognisers place the edges of a word no better
+SLACK = RATE // 4  # samples; turns are padded and rounded by as much
+WORD_SLACK = RATE // 20  # samples; recognisers are no more precise about the edges of a word
 
 
 @dataclass(frozen=True, repr=False)
 class Word:
-    """A word, and where it is said. segment : samples at 16 kHz."""
+    """A word with its time.
+
+    Parameters
+    ----------
+    segment : Segment
+        In samples at 16 kHz.
+    text : str
+        Never shown in its repr.
+
+    Examples
+    --------
+    >>> Word(Segment(16_000, 20_000), "yes").within(Segment(8_000, 18_000)).segment
+    Segment(start=8000, stop=10000)
+    """
 
     segment: Segment
     text: str
 
     def within(self, piece: Segment) -> Word:
-        """The same with its place in the piece, cut off at the piece's ends."""
+        """Give the word its time in a piece, cut off at the piece's ends."""
         return Word(self.segment.within(piece).shift(-piece.start), self.text)
 
     def __repr__(self) -> str:
@@ -36,12 +49,25 @@ class Word:
 
 @dataclass(frozen=True, repr=False)
 class Turn:
-    """What one person says without a break: an utterance, a supervision, a line of a transcript.
+    """A turn of one speaker: an utterance, a supervision, a line of a transcript.
 
-    segment : in samples at 16 kHz; the whole recording where that is not given.   speaker : who, as the
-    source calls them.   text : all that is said in it, None when that is not known.   words : the same word
-    by word.   channel : from 0, None when that is not known.   labels : carried to the manifest.
-    id : what the source calls it. Speaker and id never leave as they are."""
+    Parameters
+    ----------
+    segment : Segment
+        In samples at 16 kHz; by default the whole recording.
+    speaker : str, optional
+        The speaker's name in the source. Only a keyed pseudonym of it is ever released.
+    text : str, optional
+        Everything that is said in the turn; None when unknown.
+    words : tuple of Word
+        The same word by word, with times.
+    channel : int, optional
+        From 0; None when unknown.
+    labels : dict of str to str
+        Copied to the manifest.
+    id : str
+        The turn's name in the source; never released.
+    """
 
     segment: Segment = WHOLE
     speaker: str | None = None
@@ -53,14 +79,15 @@ class Turn:
 
     @property
     def is_whole_recording(self) -> bool:
+        """True for a turn without times."""
         return self.segment == WHOLE
 
     def __repr__(self) -> str:
         return "Turn(hidden)"
 
 
-def check_places(segments: Iterable[object], turns: Iterable[object], mute: Iterable[object]) -> None:
-    """Raise `SettingError` unless these are what `Recording` and `deidentify` take under their names."""
+def check_annotations(segments: Iterable[object], turns: Iterable[object], mute: Iterable[object]) -> None:
+    """Raise `SettingError` unless these are segments, turns and segments to mute."""
     place = f"deident.Segment(start, stop), in samples at {RATE} Hz"
     all_of(Segment, "segments", segments, place)
     all_of(Segment, "mute", mute, place)
@@ -68,55 +95,71 @@ def check_places(segments: Iterable[object], turns: Iterable[object], mute: Iter
 
 
 def words_to_json(words: Sequence[Word]) -> str:
-    """Words as the manifest has them: a JSON list of [start, stop, text], in seconds."""
+    """Write words as the manifest has them: a JSON list of [start, stop, text], in seconds."""
     rows = [[round(w.segment.start / RATE, 3), round(w.segment.stop / RATE, 3), w.text] for w in words]
     return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
 
 
 def words_from_json(text: str) -> list[tuple[float, float, str]]:
-    """What `words_to_json` wrote: (start, stop, text), in seconds."""
+    """Read the output of `words_to_json`: (start, stop, text), in seconds."""
     return [(float(start), float(stop), str(word)) for start, stop, word in json.loads(text)]
 
 
-class Part(NamedTuple):
-    """A stretch that one turn has for itself."""
+class TurnSegment(NamedTuple):
+    """A segment that belongs to one turn alone."""
 
     segment: Segment
     turn: Turn
 
 
-def apart(turns: Sequence[Turn], *, drop: bool = False) -> list[Part]:
-    """Parts of the turns, in order, such that no sample is in two.
+def separate_turns(turns: Sequence[Turn], *, drop: bool = False) -> list[TurnSegment]:
+    """Assign every sample to at most one turn.
 
-    Where two turns meet with a quarter of a second in common, as padded ones do, each gets a half of it.
-    drop : longer overlaps, and all between two speakers, are in no part; otherwise they raise
-    `RecordingError`: a snippet would hold two people, or two snippets the same sound."""
+    Two turns that overlap by up to a quarter of a second, as padded ones do, get half of the overlap each.
+
+    Parameters
+    ----------
+    turns : sequence of Turn
+    drop : bool
+        Leave out longer overlaps, and all overlaps of two speakers.
+
+    Returns
+    -------
+    list of TurnSegment
+        In order.
+
+    Raises
+    ------
+    RecordingError
+        For a longer overlap unless `drop`: a snippet would hold two people, or two snippets the same sound.
+    """
     edges = sorted({edge for turn in turns for edge in (turn.segment.start, turn.segment.stop)})
-    opening = sorted(turns, key=lambda turn: turn.segment)
-    talking: list[Turn] = []
-    held: list[Part] = []
+    by_start = sorted(turns, key=lambda turn: turn.segment)
+    active: list[Turn] = []
+    found: list[TurnSegment] = []
     at = 0
     for start, stop in pairwise(edges):
-        talking = [turn for turn in talking if turn.segment.stop > start]
-        while at < len(opening) and opening[at].segment.start <= start:
-            talking.append(opening[at])
+        active = [turn for turn in active if turn.segment.stop > start]
+        while at < len(by_start) and by_start[at].segment.start <= start:
+            active.append(by_start[at])
             at += 1
         here = Segment(start, stop)
-        if len(talking) == 1:
-            held.append(Part(here, talking[0]))
-        elif len(talking) > 1:
-            held += _shared(here, talking, drop)
-    return _joined(held)
+        if len(active) == 1:
+            found.append(TurnSegment(here, active[0]))
+        elif len(active) > 1:
+            found += _divide_overlap(here, active, drop)
+    return _merge_adjacent(found)
 
 
-def _shared(here: Segment, talking: list[Turn], drop: bool) -> list[Part]:
-    first, *others = talking
+def _divide_overlap(here: Segment, active: list[Turn], drop: bool) -> list[TurnSegment]:
+    """Divide the overlap of padded turns between them; raise for a longer one, or drop it."""
+    first, *others = active
     meets = len(others) == 1 and first.segment.stop == here.stop and others[0].segment.start == here.start
     one_speaker = all(turn.speaker == first.speaker for turn in others)
     if meets and len(here) <= SLACK and (one_speaker or not drop):
         middle = (here.start + here.stop) // 2
         halves = ((here.start, middle, first), (middle, here.stop, others[0]))
-        return [Part(Segment(a, b), turn) for a, b, turn in halves if a < b]
+        return [TurnSegment(Segment(a, b), turn) for a, b, turn in halves if a < b]
     if not drop:
         raise RecordingError(
             "turns overlap by more than they are padded: leave out what overlaps with --drop-overlap",
@@ -125,17 +168,18 @@ def _shared(here: Segment, talking: list[Turn], drop: bool) -> list[Part]:
     return []
 
 
-def _joined(parts: list[Part]) -> list[Part]:
-    out: list[Part] = []
+def _merge_adjacent(parts: list[TurnSegment]) -> list[TurnSegment]:
+    """Merge segments of one turn that touch."""
+    out: list[TurnSegment] = []
     for part in parts:
         if out and out[-1].turn is part.turn and out[-1].segment.stop == part.segment.start:
-            part = Part(Segment(out.pop().segment.start, part.segment.stop), part.turn)
+            part = TurnSegment(Segment(out.pop().segment.start, part.segment.stop), part.turn)
         out.append(part)
     return out
 
 
-def mixed(turns: Sequence[Turn]) -> Sequence[Turn]:
-    """The turns of channels that are mixed. Those that only say which words are where become one."""
+def merge_word_turns(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Merge the turns of mixed channels into one where all they hold is words with times."""
     if len(turns) < 2 or not all(turn.is_whole_recording and turn.text is None for turn in turns):
         return turns
     words = tuple(word for turn in turns for word in turn.words)
@@ -143,14 +187,27 @@ def mixed(turns: Sequence[Turn]) -> Sequence[Turn]:
     return [Turn(speaker=speakers.pop() if len(speakers) == 1 else None, words=words)]
 
 
-class Guide:
-    """The turns of one talker: where they bound the cut, and whose a piece is.
+class ChannelTurns:
+    """The turns of one channel.
 
-    `bounds` are None where speech is to be found: no turns, or one that says nothing of where it is."""
+    Parameters
+    ----------
+    turns : sequence of Turn
+    drop : bool
+        As in `separate_turns`.
+    whole : bool
+        Keep turns whole.
+
+    Attributes
+    ----------
+    bounds : list of Segment or None
+        Segments that no snippet may cross; None where speech has to be detected, since there are no turns or
+        one without times.
+    """
 
     def __init__(self, turns: Sequence[Turn], *, drop: bool = False, whole: bool = False) -> None:
         turns = [replace(turn, words=tuple(sorted(turn.words, key=_start))) for turn in turns]
-        self._parts = apart(turns, drop=drop)
+        self._parts = separate_turns(turns, drop=drop)
         only = turns[0] if len(turns) == 1 else None
         # Words say themselves where they are, and without text nothing has to be kept together.
         free = only is not None and only.is_whole_recording and bool(only.words or only.text is None)
@@ -158,16 +215,17 @@ class Guide:
         self._starts = [part.segment.start for part in self._parts]
 
     def turn(self, piece: Segment) -> Turn | None:
-        """Whose the piece is."""
+        """Find the turn that a piece belongs to."""
         at = bisect_right(self._starts, piece.start) - 1
         if at < 0 or piece.start >= self._parts[at].segment.stop:
             return None
         return self._parts[at].turn
 
 
-def is_all_of(turn: Turn, piece: Segment, end: int | None) -> bool:
-    """Whether the piece holds the turn from its start to its stop. end : of the recording, None before it is
-    reached, or when it is missing."""
+def covers_turn(turn: Turn, piece: Segment, end: int | None) -> bool:
+    """Check that a piece contains all of a turn.
+
+    end : of the recording in samples, None before it is reached or when it is missing."""
     stop = turn.segment.stop
     if stop == OPEN:
         if end is None:
@@ -177,18 +235,34 @@ def is_all_of(turn: Turn, piece: Segment, end: int | None) -> bool:
     return missing <= min(SLACK, (stop - turn.segment.start) // 5)
 
 
-def said(
+def transcript_within(
     turn: Turn, piece: Segment, *, end: int | None, muted: Callable[[Segment], object]
 ) -> tuple[str | None, tuple[Word, ...]]:
-    """What of a turn, its words in order, is said in a piece: its text, None when that cannot be told, and its
-    words.
+    """Select the part of a turn's transcript that is said in a piece.
 
-    A text without word times is said in the whole turn or not at all. Words that reach out of the piece,
-    or into what is muted, are not among them.   muted : whether anything of a segment is."""
+    A text without word times belongs to the whole turn. Words that reach out of the piece, or into a muted
+    range, are left out.
+
+    Parameters
+    ----------
+    turn : Turn
+        With its words in order.
+    piece : Segment
+    end : int or None
+        End of the recording in samples, None before it is reached or when it is missing.
+    muted : callable
+        Returns something true where any of a segment is muted.
+
+    Returns
+    -------
+    text : str or None
+        None when it is unknown.
+    words : tuple of Word
+    """
     first = bisect_left(turn.words, piece.start - WORD_SLACK, key=_start)
     last = bisect_left(turn.words, piece.stop, key=_start)
     words = tuple(w for w in turn.words[first:last] if _is_inside(w, piece) and not muted(w.segment))
-    if turn.text is not None and is_all_of(turn, piece, end) and not muted(turn.segment):
+    if turn.text is not None and covers_turn(turn, piece, end) and not muted(turn.segment):
         return turn.text, words
     if turn.words:
         return " ".join(word.text for word in words), words
@@ -200,7 +274,7 @@ def _start(word: Word) -> int:
 
 
 def _is_inside(word: Word, piece: Segment) -> bool:
-    """All of it, but for what recognisers are out by, and never without its middle."""
+    """Check that a word lies in a piece, up to the errors of recognisers, and always with its middle."""
     middle = (word.segment.start + word.segment.stop) // 2
     near = word.segment.start >= piece.start - WORD_SLACK and word.segment.stop <= piece.stop + WORD_SLACK
     return near and piece.start <= middle < piece.stop

@@ -9,12 +9,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Doubles, Floats
 from deident.disguise.vocoder.tables import BANDS, CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
-from deident.dsp.stft import Floats
-from deident.dsp.timing import Doubles, smooth
+from deident.dsp.timing import smooth
 
 FEW = 4.0  # frames of evidence at which a snippet's own statistics count as much as the common ones
 LOUD = 95  # percentile of the frames' powers that stands for the level of the speech
@@ -46,7 +46,7 @@ class Analysis:
     @cached_property
     def evidence(self) -> Floats:
         """(snippets,) how many loud frames there are."""
-        return self.joined.sums(self.loud)
+        return self.joined.segment_sum(self.loud)
 
 
 def analyse(
@@ -64,8 +64,8 @@ def analyse(
     floor_db : what is further below a band's average is not told apart.   noise : how many times the noise of
     a band is taken off it.   gate_db : a frame further below the loud ones is no speech."""
     stft = cepstrum.stft
-    joined = stft.joined([len(samples) for samples in snippets])
-    powers = cepstrum.powers_of_padded(stft.lay(snippets, joined), joined.frames)
+    joined = stft.ragged([len(samples) for samples in snippets])
+    powers = cepstrum.powers_of_padded(stft.concatenate(snippets, joined), joined.frames)
     total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
     level: Floats = np.array([_ranked(total[own], LOUD) for own in joined.slices]) + np.float32(1e-12)
     level_db = np.float32(10.0) * np.log10(total / joined.spread(level) + np.float32(1e-6))
@@ -74,7 +74,9 @@ def analyse(
         quiet = np.array([_ranked(powers[own].T, QUIET) for own in joined.slices])
         powers -= joined.spread(np.float32(noise) * quiet)
         np.maximum(powers, np.float32(0.0), out=powers)
-    average = joined.products(loud[None], powers)[:, 0] / (joined.sums(loud)[:, None] + np.float32(1e-3))
+    average = joined.segment_product(loud[None], powers)[:, 0] / (
+        joined.segment_sum(loud)[:, None] + np.float32(1e-3)
+    )
     powers *= joined.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
@@ -93,7 +95,7 @@ def _pitch(
     stft = cepstrum.stft
     pitches = tracker.track_all(snippets)
     tracked = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
-    centres = (joined.local + 1) * stft.hop - stft.size // 2
+    centres = (joined.local_index + 1) * stft.hop - stft.size // 2
     at = np.maximum((centres + tracker.hop // 2) // tracker.hop, 0) + joined.spread(tracked.starts)
     np.minimum(at, joined.spread(tracked.stops - 1), out=at)
     middle = np.array([pitch.median_hz or 1.0 for pitch in pitches], dtype=np.float32)
@@ -124,8 +126,8 @@ def _evidence(cepstra: Floats, joined: Ragged, cepstrum: MelCepstrum) -> Doubles
     moved = cepstra @ _rewarps(cepstrum, shapes)
     count = np.array(joined.counts, dtype=np.float32)[:, None]
     ones = np.ones((1, len(moved)), dtype=np.float32)
-    moved -= joined.spread(joined.products(ones, moved)[:, 0] / count)
-    found = joined.products(ones, np.square(moved))[:, 0]
+    moved -= joined.spread(joined.segment_product(ones, moved)[:, 0] / count)
+    found = joined.segment_product(ones, np.square(moved))[:, 0]
     found += np.float32(FEW) * np.tile(SPREADS[0, shapes] ** 2, len(RATIOS))
     moved *= joined.spread(np.sqrt((count + np.float32(FEW)) / found))
     worth = _log_sounds(moved.reshape(len(moved) * len(RATIOS), -1), shapes.start)
@@ -133,7 +135,9 @@ def _evidence(cepstra: Floats, joined: Ragged, cepstrum: MelCepstrum) -> Doubles
     worth -= peak
     np.exp(worth, out=worth)
     peak += np.log(worth.sum(axis=0))
-    evidence = joined.products(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5  # frames are not independent
+    evidence = (
+        joined.segment_product(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5
+    )  # frames are not independent
     return evidence - _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
 
 
@@ -168,8 +172,8 @@ def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: b
     kinds[:, 1] = speech.voiced
     weights = kinds.T * speech.loud
     weights[0] -= weights[1]  # of others, and of voiced ones
-    counts = joined.products(weights, kinds)
-    away = joined.products(weights, cepstra) - counts @ common
+    counts = joined.segment_product(weights, kinds)
+    away = joined.segment_product(weights, cepstra) - counts @ common
     share = counts[:, :, :1]
     own = np.zeros_like(away)
     own[:, 0] = away.sum(axis=1) / (speech.evidence[:, None] + np.float32(1e-3))
@@ -178,19 +182,19 @@ def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: b
         away /= share + np.float32(FEW)
         away[:, 1] -= away[:, 0]
         own += away
-    moved = cepstra - joined.through(kinds, common + own)
+    moved = cepstra - joined.transform(kinds, common + own)
     moved /= SPREADS[0, :order]
     own *= np.float32(1.0 - amount)
-    return joined.through(kinds, common + own), moved
+    return joined.transform(kinds, common + own), moved
 
 
 def normalise_spread(moves: Floats, speech: Analysis, amount: float) -> Floats:
     """`moves` with the variance of each cepstrum brought to the common one, by `amount` of 0 to 1."""
     joined, order = speech.joined, moves.shape[1]
     total = speech.evidence[:, None]
-    share = joined.sums(speech.loud * speech.voiced)[:, None] / (total + np.float32(1e-3))
+    share = joined.segment_sum(speech.loud * speech.voiced)[:, None] / (total + np.float32(1e-3))
     target = share + (np.float32(1.0) - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
-    found = joined.products(speech.loud[None], np.square(moves))[:, 0]
+    found = joined.segment_product(speech.loud[None], np.square(moves))[:, 0]
     found += np.float32(FEW) * target
     gain = (target * (total + np.float32(FEW)) / found) ** np.float32(0.5 * amount)
     scaled: Floats = moves * joined.spread(gain)
@@ -211,9 +215,9 @@ def normalise_sounds(moves: Floats, speech: Analysis, amount: float, settle: flo
     weight = share * speech.loud
     count: Floats = np.add.reduceat(weight, joined.starts, axis=1).T[:, :, None]
     centres: Floats = CENTRES[:, : moves.shape[1]]
-    away: Floats = (joined.products(weight, moves) - count * centres) / (count + np.float32(3.0))
+    away: Floats = (joined.segment_product(weight, moves) - count * centres) / (count + np.float32(3.0))
     away *= np.float32((1.0 - settle) * amount)
-    moved = joined.through(share.T, np.float32(settle) * centres - away)
+    moved = joined.transform(share.T, np.float32(settle) * centres - away)
     moved += np.float32(1.0 - settle) * moves
     return moved
 
@@ -228,7 +232,7 @@ def covariance_map(moves: Floats, speech: Analysis, evidence: float, amount: flo
     much the speaker's as the sound's."""
     order = moves.shape[1]
     common = COVARIANCE[:order, :order]
-    found = speech.joined.products((moves * speech.loud[:, None]).T, moves)
+    found = speech.joined.segment_product((moves * speech.loud[:, None]).T, moves)
     frames = speech.evidence[:, None, None]
     found = (found + np.float32(evidence) * common) / (frames + np.float32(evidence))
     root = _common_root(order)
@@ -243,7 +247,9 @@ def contour(speech: Analysis, octaves: Floats) -> Floats:
     octaves : (snippets,) of that range."""
     joined, weight = speech.joined, speech.voiced
     slow = smooth(weight * speech.octaves, 3.0, joined) / (smooth(weight, 3.0, joined) + np.float32(0.05))
-    spread = np.sqrt(joined.sums(weight * np.square(slow)) / (joined.sums(weight) + np.float32(1e-3)))
+    spread = np.sqrt(
+        joined.segment_sum(weight * np.square(slow)) / (joined.segment_sum(weight) + np.float32(1e-3))
+    )
     slow *= joined.spread(octaves / (spread + np.float32(0.03)))
     return slow
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from deident.audio import RATE, Audio, at_work_rate
+from deident.audio import RATE, Audio, Complexes, Doubles, Floats, at_work_rate
 from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.normalisation import (
     Analysis,
@@ -28,8 +28,8 @@ from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
-from deident.dsp.stft import Complexes, Floats, Stft
-from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
+from deident.dsp.stft import Stft
+from deident.dsp.timing import interpolate_rows, limit_runs, smooth, smooth_curve, source_positions
 from deident.errors import between
 
 _STFT = Stft(512, 256)  # frames every 8 ms cost a fifth more, and bring the recogniser nothing
@@ -208,7 +208,7 @@ class Vocoder(Method[VocoderVoice]):
             snippets, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
         )
         pace = self._pace(speech, voices, np.array([rng.random() for rng in rngs]))
-        most = speech.joined.sums(pace) * _STFT.hop - (_STFT.size - _STFT.hop)
+        most = speech.joined.segment_sum(pace) * _STFT.hop - (_STFT.size - _STFT.hop)
         lengths = [max(1, min(len(s), int(m))) for s, m in zip(snippets, most.tolist(), strict=True)]
         score = self._score(speech, cepstrum, voices, pace, lengths)
         sound = self._sung(score, cepstrum, voices, _source(score, voices, rngs))
@@ -223,14 +223,14 @@ class Vocoder(Method[VocoderVoice]):
         lengths: list[int],
     ) -> _Score:
         """What was said, as the drawn voices say it, at their pace."""
-        joined, into, order = speech.joined, _STFT.joined(lengths), self.order
+        joined, into, order = speech.joined, _STFT.ragged(lengths), self.order
         tracks = np.empty((joined.frames, order + 4), dtype=np.float32)
         tracks[:, :order] = self._erased(speech, cepstrum, voices)
         tracks[:, order] = joined.spread(_drawn(voices, "tilt_db"))
         tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.spoken
         tracks[:, -1] = contour(speech, _drawn(voices, "f0_octaves"))
-        tracks = rows_at(tracks, places(pace, joined, into))
+        tracks = interpolate_rows(tracks, source_positions(pace, joined, into))
         cepstra = tracks[:, : order + 1]
         voiced, spoken, octaves = np.ascontiguousarray(tracks[:, -3:].T)
         cepstra[:, 0] += np.log(spoken + np.float32(1e-12))  # the gate, in the envelope's measure
@@ -241,7 +241,7 @@ class Vocoder(Method[VocoderVoice]):
         joined, cepstra, spreads = speech.joined, speech.cepstra, SPREADS[0, : self.order]
         if self.tract_norm:
             ratios = tract_ratio(speech, cepstrum) ** -self.tract_norm
-            cepstra = joined.through(cepstra, rewarp(cepstrum, ratios))
+            cepstra = joined.transform(cepstra, rewarp(cepstrum, ratios))
         centre, moves = normalise_means(cepstra, speech, self.mean, self.classes)
         if self.spread:
             moves = normalise_spread(moves, speech, self.spread)
@@ -251,7 +251,7 @@ class Vocoder(Method[VocoderVoice]):
         onward[:, 1:] *= np.float32(self.sharpness)
         if self.covariance:
             carried = covariance_map(moves, speech, self.covariance_frames, self.covariance)
-            moves = joined.through(moves, carried * onward[:, None])
+            moves = joined.transform(moves, carried * onward[:, None])
         else:
             moves = moves * joined.spread(onward)
         moves = smooth(moves, voices[0].smoothing, joined)
@@ -263,10 +263,10 @@ class Vocoder(Method[VocoderVoice]):
         """(frames,) how many frames of output each frame becomes; together no more than there are."""
         joined = speech.joined
         timing = np.array([voice.timing for voice in voices])
-        curve = eased(timing, self.timing_seconds * _FRAMES_PER_SECOND, joined, start)
+        curve = smooth_curve(timing, self.timing_seconds * _FRAMES_PER_SECOND, joined, start)
         pauses = np.array([voice.pause_seconds for voice in voices]) * _FRAMES_PER_SECOND
-        pace = clamp_runs(np.exp(curve), speech.spoken < 0.3, pauses, joined)
-        pace *= joined.spread(np.minimum(1.0, np.array(joined.counts) / joined.sums(pace)))
+        pace = limit_runs(np.exp(curve), speech.spoken < 0.3, pauses, joined)
+        pace *= joined.spread(np.minimum(1.0, np.array(joined.counts) / joined.segment_sum(pace)))
         return pace
 
     def _sung(
@@ -319,7 +319,7 @@ def _source(score: _Score, voices: list[VocoderVoice], rngs: list[np.random.Gene
     """(padded,) what the throat does, all of it white but for the balance of pulses and noise."""
     hop, joined = _STFT.hop, score.joined
     knots = 0.02 * np.array([rng.standard_normal(TIMING_KNOTS) for rng in rngs])
-    drift = eased(knots, 20.0, joined)
+    drift = smooth_curve(knots, 20.0, joined)
     f0_hz = np.array([voice.f0_hz for voice in voices])
     f0_hz = joined.spread(f0_hz) * np.exp(np.log(2.0) * score.octaves + drift)
     breath = np.array([voice.breath for voice in voices])
@@ -371,11 +371,11 @@ def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Audio]:
     hop, joined = _STFT.hop, score.joined
     _hush(sound, score)
     rows = sound[hop // 2 : -hop // 2].reshape(-1, hop)
-    energy = joined.sums(score.spoken * np.einsum("ij,ij->i", rows, rows))
+    energy = joined.segment_sum(score.spoken * np.einsum("ij,ij->i", rows, rows))
     ends = joined.spread(np.array(score.lengths))
-    middles = joined.local * hop
+    middles = joined.local_index * hop
     samples = np.minimum(middles + hop // 2, ends) - np.minimum(np.maximum(middles - hop // 2, 0), ends)
-    power = energy / (joined.sums(score.spoken * samples.astype(np.float32)) + np.float32(1e-3))
+    power = energy / (joined.segment_sum(score.spoken * samples.astype(np.float32)) + np.float32(1e-3))
     gain = LEVEL / np.sqrt(power + 1e-12) * np.minimum(1.0, np.sqrt(level / SILENCE))
     made = (
         Audio.trusted if np.isfinite(gain * power).all() else Audio
@@ -386,14 +386,14 @@ def _levelled(sound: Floats, score: _Score, level: Floats) -> list[Audio]:
 
 def _pieces(padded: Floats, score: _Score) -> list[Floats]:
     """(samples,) views of each snippet."""
-    firsts = _STFT.firsts(score.joined)
+    firsts = _STFT.offsets(score.joined)
     return [padded[first : first + length] for first, length in zip(firsts, score.lengths, strict=True)]
 
 
 def _hush(padded: Floats, score: _Score) -> None:
     """Silence what lies between the snippets."""
     end = 0
-    for first, length in zip(_STFT.firsts(score.joined), score.lengths, strict=True):
+    for first, length in zip(_STFT.offsets(score.joined), score.lengths, strict=True):
         padded[end:first] = 0.0
         end = first + length
     padded[end:] = 0.0
