@@ -1,4 +1,4 @@
-"""How often our pitch and that of `librosa.pyin` agree on real speech.
+"""Agreement of our pitch tracker with `librosa.pyin` on real speech.
 
     DEIDENT_SPEECH=... python -m benchmarks pitch [--files 40]
 
@@ -23,7 +23,7 @@ RESULT = Path(__file__).parent / "results" / "pitch.json"
 
 
 def agreement(samples: Floats, frame: int) -> npt.NDArray[np.int64]:
-    """How many frames: agree, voiced for both, for pyin, for us, in all."""
+    """Count frames: agreeing, voiced for both, for pyin, for us, in all."""
     import librosa
 
     theirs, _, _ = librosa.pyin(
@@ -38,7 +38,7 @@ def agreement(samples: Floats, frame: int) -> npt.NDArray[np.int64]:
 
 
 def speech_files(folder: Path, count: int) -> list[Path]:
-    """Readings of many speakers, two more talkers, and one long reading."""
+    """List readings of many speakers, of two more, and one long reading."""
     verify = sorted((folder / "verify").rglob("*.flac"))
     rest = sorted(path for name in ("vctk", "long") for path in (folder / name).rglob("*.flac"))
     return [*verify[:: max(1, len(verify) // count)][:count], *rest]

@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _audio(seconds: float) -> tuple[Samples, str]:
-    """Recordings from DEIDENT_SPEECH where it is set, otherwise a synthetic talker."""
+    """Recordings from DEIDENT_SPEECH where it is set, otherwise a synthetic speaker."""
     wanted = round(seconds * RATE)
     folder = os.environ.get("DEIDENT_SPEECH")
     if folder:

@@ -37,7 +37,7 @@ class Policy:
     disguise : the method, one of `deident.DISGUISES` with its settings, or your own; there is no off switch.
     scope : what keeps one voice: a "snippet" (default), a "recording", or a "speaker" (needs a key and
     speakers). Anything above a snippet lets snippets be linked by their voice.
-    channels : "mix" them, "split" them (every channel is a talker of its own), or a number to take one.
+    channels : "mix" them, "split" them (every channel is a speaker of its own), or a number to take one.
     vad, cutting : settings of `find_speech` and `cut`.   detector : somebody else's speech detector.
     max_per_recording : release at most so many snippets of a recording, chosen at random.
     mute : how the ranges are silenced that a recording comes with.

@@ -15,7 +15,7 @@ import pytest
 from deident.audio import RATE, Audio
 from deident.disguise import Method
 from deident.errors import RecordingError, SettingError
-from tests.voices import CHILD, MAN, WOMAN, Talker, speech, vowel
+from tests.voices import CHILD, MAN, WOMAN, Speaker, speech, vowel
 
 Samples = npt.NDArray[np.floating[Any]]
 Contract = Callable[[Method[Any]], None]
@@ -67,9 +67,9 @@ def silence_stays_silent(method: Method[Any]) -> None:
 
 
 def speech_is_heard(method: Method[Any]) -> None:
-    for talker in (MAN, WOMAN, CHILD, Talker(130.0, jitter=0.02, breath=0.3)):
+    for speaker in (MAN, WOMAN, CHILD, Speaker(130.0, jitter=0.02, breath=0.3)):
         out = method.apply(
-            Audio(speech(talker), RATE), method.draw(np.random.default_rng(2)), np.random.default_rng(0)
+            Audio(speech(speaker), RATE), method.draw(np.random.default_rng(2)), np.random.default_rng(0)
         )
         assert 0.01 < np.sqrt(np.mean(out.samples**2)) < 0.3
 

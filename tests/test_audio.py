@@ -1,4 +1,4 @@
-"""Audio is checked once and never changes; segments are half-open."""
+"""Audio is validated once and immutable; segments are half-open."""
 
 import pickle
 
@@ -52,7 +52,7 @@ def test_integers_are_scaled_to_full_scale() -> None:
         (np.zeros(3), 16_000.5, "rate"),
     ],
 )
-def test_what_is_not_sound_is_refused(samples: object, rate: int, code: str) -> None:
+def test_invalid_samples_are_refused(samples: object, rate: int, code: str) -> None:
     with pytest.raises(RecordingError) as caught:
         Audio(samples, rate)  # type: ignore[arg-type]
     assert caught.value.code == code
@@ -64,7 +64,7 @@ def test_mono_of_two_channels_is_refused() -> None:
 
 
 @given(arrays(np.bool_, st.integers(0, 50)))
-def test_mask_and_segments_say_the_same(mask: np.ndarray) -> None:
+def test_masks_and_segments_convert_both_ways(mask: np.ndarray) -> None:
     assert (mask_of(segments_of(mask), mask.size) == mask).all()
 
 

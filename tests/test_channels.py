@@ -1,4 +1,4 @@
-"""Who speaks on which channel: no two share a voice, a turn or a name, and nobody's words go to another."""
+"""Channels: no two share a voice, a turn, a name or words."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def out(audio: Audio, policy: Policy, *turns: Turn, speaker: str | None = None) 
     return list(deidentify(audio, policy, key=KEY, turns=turns, speaker=speaker))
 
 
-def test_what_is_left_of_a_turn_is_not_joined_across_what_overlaps() -> None:
+def test_parts_of_a_turn_are_not_merged_across_an_overlap() -> None:
     long, short = Turn(seconds(0, 10), "a"), Turn(seconds(4, 6), "b")
     assert [part.segment for part in separate_turns([long, short], drop=True)] == [
         seconds(0, 4),
@@ -46,72 +46,72 @@ def test_what_is_left_of_a_turn_is_not_joined_across_what_overlaps() -> None:
     ]
 
 
-def test_where_three_speak_is_no_meeting_of_two() -> None:
+def test_an_overlap_of_three_speakers_is_not_divided() -> None:
     turns = [Turn(seconds(0, 2), "a"), Turn(seconds(1.8, 4), "a"), Turn(seconds(1.8, 3), "a")]
     assert not any(part.segment.overlap(seconds(1.8, 2)) for part in separate_turns(turns, drop=True))
 
 
-def test_words_of_two_speakers_are_nobodys() -> None:
+def test_words_of_two_speakers_have_no_speaker() -> None:
     words = (Word(seconds(0, 1), "x"),)
     (one,) = merge_word_turns([Turn(speaker="a", words=words), Turn(speaker="b", words=words)])
     assert one.speaker is None
 
 
-def test_a_fifth_of_a_short_turn_is_too_much_to_miss() -> None:
+def test_a_short_turn_must_be_covered_to_a_fifth() -> None:
     turn = Turn(seconds(0, 1), text="no I did not")
     assert transcript_within(turn, seconds(0.24, 1.0), end=None, muted=lambda _: [])[0] is None
 
 
-def test_a_word_at_an_edge_is_in_one_piece() -> None:
+def test_a_word_at_an_edge_belongs_to_one_piece() -> None:
     turn = Turn(seconds(0, 2), words=(Word(seconds(0.98, 1.04), "no"),))
     pieces = seconds(0, 1), seconds(1, 2)
     assert sum(len(transcript_within(turn, piece, end=None, muted=lambda _: [])[1]) for piece in pieces) == 1
 
 
-def test_words_go_to_the_turn_of_their_channel() -> None:
+def test_words_are_assigned_to_the_turn_of_their_channel() -> None:
     turns = tuple(Turn(seconds(0, 5), channel=channel) for channel in (0, 1))
     notes = [Note("a", seconds(1, 2), 0, text="mine"), Note("a", seconds(3, 4), 1, text="theirs")]
     (one,) = with_words([Recording("a.wav", turns=turns)], notes)
     assert [[word.text for word in turn.words] for turn in one.turns] == [["mine"], ["theirs"]]
 
 
-def test_a_turn_without_a_speaker_has_nobodys_voice() -> None:
+def test_a_turn_without_a_speaker_shares_no_voice() -> None:
     policy = Policy(disguise=Sine(), scope="speaker")
     with pytest.raises(RecordingError) as caught:
         out(Audio(noise(5), RATE), policy, Turn(seconds(0, 2), "a"), Turn(seconds(3, 4)))
     assert caught.value.code == "no-speaker"
 
 
-def test_a_turns_speaker_goes_before_the_recordings() -> None:
+def test_a_turns_speaker_overrides_the_recordings() -> None:
     policy = Policy(disguise=Sine(), scope="speaker")
     turns = Turn(seconds(0, 2), "a"), Turn(seconds(3, 5), "b")
     snippets = out(Audio(noise(5), RATE), policy, *turns, speaker="z")
     assert len({round(frequency(s.samples)) for s in snippets}) == 2
 
 
-def test_equal_channels_have_names_of_their_own() -> None:
+def test_equal_channels_have_different_names() -> None:
     policy = Policy(disguise=Sine(), channels="split", repeatable=True)
     found = deidentify(both(4.0, 3, 3), policy, key=KEY, segments=[seconds(0, 3)])
     assert len({snippet.name for snippet in found}) == 2
 
 
-def test_a_turn_without_a_channel_is_on_the_one_that_was_chosen() -> None:
+def test_a_turn_without_a_channel_applies_to_the_chosen_one() -> None:
     assert len(out(both(), Policy(disguise=Sine(), channels=1), Turn(seconds(1, 3)))) == 1
 
 
-def test_nothing_is_found_on_a_channel_without_turns() -> None:
+def test_no_speech_is_detected_on_a_channel_without_turns() -> None:
     audio = Audio(np.stack([noise(4), speech(seconds=4.0)]), RATE)
     assert len(list(deidentify(audio, SPLIT))) > 0
     assert len(out(audio, SPLIT, Turn(seconds(1, 3), channel=0))) == 1
 
 
-def test_one_turn_without_a_channel_is_one_too_many() -> None:
+def test_one_turn_without_a_channel_is_refused() -> None:
     with pytest.raises(RecordingError) as caught:
         out(both(), SPLIT, Turn(seconds(1, 2), channel=0), Turn(seconds(2, 3)))
     assert caught.value.code == "no-channel"
 
 
-def test_recordings_that_differ_in_one_channel_are_two(tmp_path: Path) -> None:
+def test_recordings_that_differ_in_one_channel_are_different(tmp_path: Path) -> None:
     silence = np.zeros(4 * RATE)
     for seed in (1, 2):
         soundfile.write(tmp_path / f"{seed}.wav", np.stack([silence, noise(4, seed)], axis=1), RATE)
@@ -119,7 +119,7 @@ def test_recordings_that_differ_in_one_channel_are_two(tmp_path: Path) -> None:
     assert run(tmp_path, tmp_path / "s", policy, jobs=1).states["released"] == 2
 
 
-def test_a_turn_whose_channel_was_corrected_is_looked_for_again(tmp_path: Path) -> None:
+def test_a_corrected_channel_is_processed_again(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", both().samples.T, RATE)
 
     def states(channel: int) -> dict[str, int]:

@@ -258,7 +258,7 @@ class TestFeatures:
         assert frames.voiced.mean() > 0.2
         assert np.median(frames.pitch[0][frames.voiced]) == pytest.approx(hz, rel=0.04)
 
-    def test_level_changes_nothing(self, corpus: Corpus) -> None:
+    def test_pitch_does_not_depend_on_the_level(self, corpus: Corpus) -> None:
         samples = corpus.utterances[0].load().mono
         loud, soft = statistics(frames_of(samples)), statistics(frames_of(samples * np.float32(0.1)))
         for name in FAMILIES:

@@ -1,4 +1,4 @@
-"""Pulses and noise: as strong, as white and as frequent as they should be."""
+"""Excitation: power, whiteness and rate of pulses and noise."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def heard(voiced: float, breath: float) -> np.ndarray:
     return spectrum(noise(np.full(2_500, voiced, np.float32), breath))
 
 
-def test_noise_is_white_where_nothing_is_voiced() -> None:
+def test_noise_is_white_where_unvoiced() -> None:
     assert heard(0.0, 0.25)[2:-1] == pytest.approx(np.ones(254), abs=0.15)
 
 
 @pytest.mark.parametrize("breath", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("voiced", [0.4, 1.0])
-def test_noise_has_its_share(voiced: float, breath: float) -> None:
+def test_voiced_noise_has_its_share_of_the_power(voiced: float, breath: float) -> None:
     expected = 1.0 - voiced * (1.0 - noise_share(breath, HZ))
     assert heard(voiced, breath)[8:-1] == pytest.approx(expected[8:-1], rel=0.2)
     assert noise_share(breath, HZ).max() <= 0.95
@@ -50,15 +50,15 @@ def test_noise_follows_the_voice_frame_by_frame() -> None:
 
 
 @pytest.mark.parametrize("breath", [0.0, 0.25])
-def test_pulses_have_the_rest(breath: float) -> None:
+def test_pulses_have_the_rest_of_the_power(breath: float) -> None:
     shape = pulse_shapes(breath, NO_DELAY)[0]
     power = np.abs(np.fft.rfft(shape, 512)) ** 2
     inside = slice(4, 208)  # up to 6.5 kHz, where the band limit of the pulse begins
     assert power[inside] == pytest.approx(1.0 - noise_share(breath, HZ)[inside], abs=0.05)
 
 
-def test_delays_move_what_they_should() -> None:
-    """The group delay of the shape is the one that was asked for, at either end of the band."""
+def test_pulses_have_the_requested_group_delay() -> None:
+    """The group delay is the requested one at both ends of the band."""
     delays = np.linspace(0.0, 0.0015, 9)
     plain, late = (pulse_shapes(0.0, d)[0] for d in (NO_DELAY, delays))
     turn = np.unwrap(np.angle(np.fft.rfft(late, 512) / np.fft.rfft(plain, 512)))
@@ -70,7 +70,7 @@ def test_delays_move_what_they_should() -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.003])  # so late that the next pulse has begun
 @pytest.mark.parametrize("f0_hz", [60.0, 150.0, 420.0])
-def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) -> None:
+def test_pulses_have_their_rate_and_power_one(f0_hz: float, delay: float) -> None:
     out = np.zeros(4 * RATE, np.float32)
     frames = out.size // 256
     shapes = pulse_shapes(np.zeros(1), np.full((1, 9), delay))
@@ -84,7 +84,7 @@ def test_pulses_come_at_their_rate_and_at_power_one(f0_hz: float, delay: float) 
     assert (out[RATE : 3 * RATE] ** 2).mean() == pytest.approx(share, rel=0.25)
 
 
-def test_the_first_pulse_comes_at_the_drawn_phase_of_each_piece() -> None:
+def test_the_first_pulse_of_each_segment_has_the_drawn_phase() -> None:
     counts, phase = (20, 30, 25), np.array([0.0, 0.25, 0.8])
     ragged = Ragged(counts)
     out = np.zeros(ragged.frames * 256, np.float32)
@@ -98,7 +98,7 @@ def test_the_first_pulse_comes_at_the_drawn_phase_of_each_piece() -> None:
         assert pulses[0] >= expected[0] - 1
 
 
-def test_quiet_runs_are_clamped_and_others_left() -> None:
+def test_only_quiet_runs_are_limited() -> None:
     pace = np.linspace(0.8, 1.2, 12)
     quiet = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 1, 0], dtype=np.bool_)
     for mask in (quiet, ~quiet):

@@ -1,4 +1,4 @@
-"""The transforms are scipy's, bit by bit, whether they are loaded alone or with all of it."""
+"""The transforms equal scipy's bit by bit, loaded alone or with all of scipy."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ assert fft._own is scipy.fft
 
 
 def python(code: str) -> None:
-    """In a process of its own, whose end is looked at too: what was loaded twice would end it badly."""
+    """Run code in a process of its own and check its exit: an extension loaded twice would crash it."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[1],
@@ -51,14 +51,14 @@ def test_transforms_are_those_of_scipy() -> None:
     python(SAME)
 
 
-def test_a_scipy_that_is_loaded_is_used() -> None:
+def test_a_loaded_scipy_is_used() -> None:
     python(FALLS_BACK)
 
 
 @pytest.mark.parametrize(
     "broken", ["fft.EXTENSION_SUFFIXES[:] = ['.elsewhere']", "fft.Direct._check = lambda self: 1 / 0"]
 )
-def test_another_scipy_is_asked_as_a_whole(broken: str) -> None:
+def test_an_unknown_scipy_is_used_as_a_whole(broken: str) -> None:
     code = (
         "import sys, deident.dsp.fft as fft\n"
         + broken
@@ -67,7 +67,7 @@ def test_another_scipy_is_asked_as_a_whole(broken: str) -> None:
     python(code)
 
 
-def test_wrong_numbers_are_not_taken() -> None:
+def test_a_wrong_transform_is_not_used() -> None:
     code = (
         "import numpy as np, deident.dsp.fft as fft\n"
         "fft.Direct.rfft = lambda self, rows, size=None: np.zeros((2, 5))\n"

@@ -1,4 +1,4 @@
-"""Mains hum: found where it is, gone afterwards, and nobody's voice the worse for it."""
+"""Detection and removal of mains hum, without harm to speech."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ RNG = np.random.default_rng(5)
 
 
 def hum(seconds: float, mains: float, level: float = 0.01) -> np.ndarray:
-    """(samples,) the lines of `HUM`, drifting as a grid does by a few thousandths of a hertz."""
+    """Make (samples,) of the lines of `HUM`, with a grid's drift of a few thousandths of a hertz."""
     time = np.arange(round(seconds * RATE)) / RATE
     cycles = mains * time + 0.02 * np.sin(2 * np.pi * time / 40.0)
     parts = [a * np.cos(2 * np.pi * k * cycles + k) for k, a in HUM.items()]
@@ -31,7 +31,7 @@ def talk(seconds: float, noise: float = 0.001) -> np.ndarray:
 
 
 def excess_db(samples: np.ndarray, frequency: float) -> float:
-    """How far the line at a frequency stands above its neighbourhood of 3 Hz to either side."""
+    """Measure the level of a line above its neighbourhood of 3 Hz on either side."""
     window = np.hanning(samples.size)
     power = np.abs(np.fft.rfft(samples * window, 2 * samples.size)) ** 2
     step = RATE / (2 * samples.size)
@@ -43,7 +43,7 @@ def excess_db(samples: np.ndarray, frequency: float) -> float:
 
 @pytest.mark.parametrize("mains", [49.8, 50.03, 59.98, 60.2])
 @pytest.mark.parametrize("seconds", [6.0, 20.0])
-def test_hum_is_found_and_gone(mains: float, seconds: float) -> None:
+def test_hum_is_detected_and_removed(mains: float, seconds: float) -> None:
     noise = (0.003 * RNG.standard_normal(round(seconds * RATE))).astype(np.float32)
     sound = noise + hum(seconds, mains)
     assert find_hum(sound) == pytest.approx(mains, abs=0.06 / seconds + 0.005)
@@ -55,20 +55,20 @@ def test_hum_is_found_and_gone(mains: float, seconds: float) -> None:
     assert np.std(out - noise) < 0.25 * np.std(noise)
 
 
-def test_nothing_is_changed_where_nothing_hums() -> None:
+def test_sound_without_hum_is_unchanged() -> None:
     for sound in (talk(20.0), np.zeros(RATE, np.float32), talk(20.0)[:100], np.zeros(0, np.float32)):
         assert remove_hum(sound) is sound
 
 
-def test_speech_is_left_as_it_was() -> None:
+def test_speech_survives_hum_removal() -> None:
     speech = talk(30.0)
     out = remove_hum(speech + hum(30.0, 50.03))
     assert np.std(out - speech) < 0.05 * np.std(hum(30.0, 50.03))
     assert np.std(subtract_harmonics(speech, 50.03) - speech) < 0.01 * np.std(speech)
 
 
-def test_a_run_takes_it_out_before_the_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """McAdams moves formants, not lines: what hums going in would hum coming out."""
+def test_a_run_removes_hum_before_the_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """McAdams moves formants and keeps lines, so hum would survive the disguise."""
     heard = Audio(talk(12.0) + hum(12.0, 50.03, 0.02), RATE)
 
     def released() -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Level, edges, rounding."""
+"""Level, comfort noise, fades and quantisation."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_silence_stays_silent() -> None:
     assert set_level(np.zeros(0, np.float32)).size == 0
 
 
-def test_peaks_are_bent_not_cut() -> None:
+def test_peaks_are_limited_without_clipping() -> None:
     ramp = np.linspace(-5, 5, 10_001, dtype=np.float32)
     out = bend_peaks(ramp)
     assert np.abs(out).max() <= 1
@@ -72,8 +72,8 @@ def test_rounding_leaves_no_dc_and_no_distortion() -> None:
 
 
 @pytest.mark.parametrize("room", [1e-5, 1e-3, 0.01])
-def test_quiet_parts_are_the_same_for_everybody(room: float) -> None:
-    """Whatever hums and hisses between two words, the same faint noise is left; the words stay."""
+def test_comfort_noise_does_not_depend_on_the_room(room: float) -> None:
+    """Any background between words becomes the same faint noise; the words stay."""
     speech = np.zeros(48_100, np.float32)  # ends within a frame
     speech[8_000:16_000] = 0.1 * RNG.standard_normal(8_000)
     speech[30_000:40_000] = 0.1 * RNG.standard_normal(10_000)
@@ -88,7 +88,7 @@ def test_quiet_parts_are_the_same_for_everybody(room: float) -> None:
     assert not out[48_000:].any()
 
 
-def test_quiet_is_entered_and_left_without_a_click() -> None:
+def test_comfort_noise_fades_in_and_out() -> None:
     """The sound fades within 10 ms, 30 ms after the word and before the next one."""
     words = np.full(
         24_000, 0.004, np.float32

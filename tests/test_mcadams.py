@@ -9,11 +9,11 @@ from benchmarks.peers import b2
 from deident.audio import RATE, Audio
 from deident.disguise.mcadams import McAdams, McAdamsVoice, turn_poles
 from deident.dsp.lpc import burg, from_poles, poles, refilter
-from tests.voices import MAN, WOMAN, Talker, speech, vowel
+from tests.voices import MAN, WOMAN, Speaker, speech, vowel
 
 
-def frames_of(talker: Talker = MAN, count: int = 150) -> npt.NDArray[np.float64]:
-    samples = speech(talker, 3.0).astype(np.float64)
+def frames_of(speaker: Speaker = MAN, count: int = 150) -> npt.NDArray[np.float64]:
+    samples = speech(speaker, 3.0).astype(np.float64)
     return np.lib.stride_tricks.sliding_window_view(samples, 320)[::160][:count] * np.hanning(320)
 
 
@@ -69,9 +69,9 @@ def test_power_of_one_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.75, 0.9])
-@pytest.mark.parametrize("talker", [MAN, WOMAN], ids=["man", "woman"])
-def test_is_the_baseline(talker: Talker, alpha: float) -> None:
-    samples = speech(talker, 2.0)
+@pytest.mark.parametrize("speaker", [MAN, WOMAN], ids=["man", "woman"])
+def test_is_the_baseline(speaker: Speaker, alpha: float) -> None:
+    samples = speech(speaker, 2.0)
     found = McAdams().apply(Audio(samples, RATE), McAdamsVoice(alpha), np.random.default_rng(0)).mono
     expected = b2(samples, alpha)
     expected /= max(1.0, np.abs(expected).max())

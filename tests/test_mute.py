@@ -1,4 +1,4 @@
-"""What is muted: nothing of it is heard, read, or can be told from what is released."""
+"""Muting: no released byte depends on muted audio."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def reading(recordings: Path) -> Audio:
 
 
 def otherwise(audio: Audio, where: list[Segment], kind: str) -> Audio:
-    """The recording with something else in these places."""
+    """Replace some ranges of a recording."""
     samples = np.array(audio.mono)
     for segment in where:
         here = samples[segment.start : segment.stop]
@@ -57,8 +57,8 @@ def released(audio: Audio, mute: list[Segment], policy: Policy, **more: object) 
 
 @pytest.mark.parametrize("fill", ["silence", "tone"])
 @pytest.mark.parametrize("method", ["vocoder", "psola"])
-def test_what_is_muted_changes_nothing_that_is_released(reading: Audio, method: str, fill: str) -> None:
-    """Names, number, lengths and every byte are the same whatever was said there: none of it comes through."""
+def test_released_bytes_do_not_depend_on_muted_audio(reading: Audio, method: str, fill: str) -> None:
+    """Names, number, lengths and bytes of snippets are the same for any audio in the muted ranges."""
     policy = Policy(disguise=DISGUISES[method](), mute=MuteSettings(fill, 0.0), repeatable=True)  # type: ignore[arg-type]
     short = reading[seconds(0, 12)]
     mute = [seconds(1.0, 1.7), seconds(5, 7.2)]
@@ -70,7 +70,7 @@ def test_what_is_muted_changes_nothing_that_is_released(reading: Audio, method: 
     assert released(otherwise(short, mute, "loud"), [], policy) != reference
 
 
-def test_at_any_rate_nothing_comes_through_the_filter(reading: Audio) -> None:
+def test_resampling_does_not_leak_muted_audio(reading: Audio) -> None:
     """Resampling spreads sound by some milliseconds over the edges of a range; the margin covers that."""
     import soxr
 
@@ -82,7 +82,7 @@ def test_at_any_rate_nothing_comes_through_the_filter(reading: Audio) -> None:
         assert released(loud, [seconds(2, 3.5)], policy) == released(quiet, [seconds(2, 3.5)], policy)
 
 
-def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranges_are_muted_across_blocks_and_sections(reading: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "deident.segmentation.streaming.remove_hum", lambda samples: samples
     )  # the reading hums
@@ -112,7 +112,7 @@ def test_ranges_are_muted_across_blocks_and_chapters(reading: Audio, monkeypatch
 
 
 def _place(whole: np.ndarray, piece: np.ndarray, after: int) -> int:
-    """Where a piece is in the whole."""
+    """Locate a piece in the whole."""
     key = piece[np.flatnonzero(piece)[0] :][:64]
     for start in np.flatnonzero(whole[after:] == key[0]) + after:
         first = start - int(np.flatnonzero(piece)[0])
@@ -122,7 +122,7 @@ def _place(whole: np.ndarray, piece: np.ndarray, after: int) -> int:
 
 
 class Echo(Sine):
-    """Remembers what it was given."""
+    """Keeps its inputs."""
 
     heard: list[np.ndarray] = []  # noqa: RUF012
 
@@ -131,7 +131,7 @@ class Echo(Sine):
         return audio
 
 
-def test_a_tone_says_that_something_is_gone() -> None:
+def test_a_tone_marks_muted_ranges() -> None:
     sound = Audio(0.05 * np.random.default_rng(2).standard_normal(4 * RATE), RATE)
     Echo.heard.clear()
     turns = [Turn(seconds(0, 4))]
@@ -143,8 +143,8 @@ def test_a_tone_says_that_something_is_gone() -> None:
     assert np.array_equal(piece[EDGE:RATE], sound.mono[EDGE:RATE])
 
 
-def test_muting_does_not_hide_the_noise_from_the_gate(reading: Audio) -> None:
-    """A fifth of the recording muted, and the noise in between is still no speech."""
+def test_muting_does_not_change_the_noise_floor(reading: Audio) -> None:
+    """With a fifth of the recording muted, the noise in between is still not speech."""
     noise = np.random.default_rng(4).standard_normal(len(reading)).astype(np.float32)
     noisy = Audio(reading.mono + 0.007 * noise, RATE)
     mute = Mute(
@@ -160,7 +160,7 @@ def test_muting_does_not_hide_the_noise_from_the_gate(reading: Audio) -> None:
     assert mask_of(find_speech(silent), len(noisy))[heard].mean() > before.mean() + 0.1
 
 
-def test_a_snippet_of_nothing_else_is_dropped() -> None:
+def test_a_snippet_that_is_all_muted_is_dropped() -> None:
     sound = Audio(0.05 * np.random.default_rng(2).standard_normal(6 * RATE), RATE)
     tally = Tally()
     turns = [Turn(seconds(0, 2)), Turn(seconds(3, 5))]
@@ -172,7 +172,7 @@ def test_a_snippet_of_nothing_else_is_dropped() -> None:
     assert planned(sound, turns=turns, mute=[seconds(0.1, 1.9)]).snippets == 1
 
 
-def test_words_that_are_muted_are_not_read() -> None:
+def test_muted_words_are_not_released() -> None:
     sound = Audio(0.05 * np.random.default_rng(2).standard_normal(6 * RATE), RATE)
     words = tuple(
         Word(seconds(n, n + 1), text) for n, text in enumerate(["i", "am", "anna", "smith", "of", "here"])
@@ -206,7 +206,7 @@ def test_ranges_of_another_recording_are_refused(reading: Audio, tmp_path: Path)
     assert dry_run([wrong], Policy(disguise=Sine())).states["refused"] == 1
 
 
-def test_what_was_released_unmuted_is_told(reading: Audio, tmp_path: Path) -> None:
+def test_an_unmuted_release_is_reported(reading: Audio, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
     plain = Recording(str(tmp_path / "r.wav"))
     muted = Recording(plain.path, mute=(seconds(1, 2),))
@@ -232,7 +232,7 @@ def test_what_was_released_unmuted_is_told(reading: Audio, tmp_path: Path) -> No
     assert states(Recording(moved), "a") == ({"skipped": 1}, {"released-before": 1})
 
 
-def test_what_was_released_unmuted_does_not_stay_beside_what_is_muted(reading: Audio, tmp_path: Path) -> None:
+def test_an_unmuted_release_is_replaced_by_the_muted_one(reading: Audio, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "r.wav", reading.mono[: 8 * RATE], RATE)
     plain = Recording(str(tmp_path / "r.wav"))
     (tmp_path / "copy.wav").write_bytes((tmp_path / "r.wav").read_bytes())
@@ -246,7 +246,7 @@ def test_what_was_released_unmuted_does_not_stay_beside_what_is_muted(reading: A
     assert sorted((tmp_path / "s").glob("*.wav")) == before
 
 
-def test_what_was_erased_is_not_called_unmuted(
+def test_an_erased_release_is_not_reported_as_unmuted(
     deident: Callable[..., CompletedProcess[str]],
     reading: Audio,
     tmp_path: Path,
@@ -295,7 +295,7 @@ def test_json_may_number_its_speakers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_ranges_come_in_many_files(name: str, tmp_path: Path) -> None:
+def test_ranges_are_read_from_several_formats(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name])
     a, b, c = with_mutes(
         [Recording("/x/a.wav"), Recording("/x/b.wav"), Recording("/x/c.wav")], read_notes(tmp_path / name)
@@ -330,7 +330,7 @@ def bad_files() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("name", "text", "why"), list(bad_files()))
-def test_a_range_that_is_not_understood_stops_the_run(name: str, text: str, why: str, tmp_path: Path) -> None:
+def test_an_unreadable_range_stops_the_run(name: str, text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingError, match=why):
         read_notes(tmp_path / name)
@@ -338,7 +338,7 @@ def test_a_range_that_is_not_understood_stops_the_run(name: str, text: str, why:
         read_notes(tmp_path / "missing.json")
 
 
-def test_a_range_that_finds_no_recording_stops_the_run(tmp_path: Path) -> None:
+def test_a_range_without_a_recording_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"canary": [[1, 2]]}')
     notes = read_notes(tmp_path / "m.json")
     with pytest.raises(SettingError, match=r"1 of the recordings .* not in this run") as error:
@@ -391,27 +391,27 @@ def noise(length: float) -> np.ndarray:
     return 0.1 * np.random.default_rng(3).standard_normal(round(length * RATE))
 
 
-def test_ranges_of_a_file_join_those_of_the_recording() -> None:
+def test_ranges_of_a_file_are_added_to_those_of_the_recording() -> None:
     known = Recording("a.wav", mute=(seconds(0, 1),))
     (one,) = with_mutes([known], [Note("a", seconds(2, 3))])
     assert one.mute == (seconds(0, 1), seconds(2, 3))
 
 
-def test_a_tone_is_where_it_belongs_in_later_chapters_too() -> None:
+def test_a_tone_marks_muted_ranges_in_later_sections() -> None:
     policy = Policy(disguise=Anew(), mute=MuteSettings("tone", 0.0))
     segments = [seconds(10, 15), seconds(99, 103)]
     _, snippet = deidentify((noise(150), RATE), policy, segments=segments, mute=[seconds(100, 101)])
     assert frequency(snippet.samples[RATE + 1_600 : 2 * RATE - 1_600]) == pytest.approx(TONE_HZ, abs=5)
 
 
-def test_what_is_left_beside_a_range_is_as_long_as_a_snippet_must_be() -> None:
+def test_a_snippet_has_the_minimum_length_without_its_muted_part() -> None:
     tally, policy = Tally(), Policy(disguise=Sine(), mute=MuteSettings(margin_seconds=0.0))
     given = {"segments": [seconds(1, 2)], "mute": [seconds(1.1, 2)]}
     assert not list(deidentify((noise(5), RATE), policy, tally=tally, **given))  # type: ignore[arg-type]
     assert tally.dropped_seconds == {"muted": 1.0}
 
 
-def test_no_negative_of_the_hum_sounds_in_what_was_muted() -> None:
+def test_hum_removal_leaves_no_hum_in_muted_ranges() -> None:
     time = np.arange(20 * RATE) / RATE
     hum = 0.1 * sum(np.sin(2 * np.pi * 50 * harmonic * time) for harmonic in (1, 2, 3))
     policy = Policy(disguise=Anew(), mute=MuteSettings(margin_seconds=0.0))
@@ -421,7 +421,7 @@ def test_no_negative_of_the_hum_sounds_in_what_was_muted() -> None:
     assert np.abs(snippet.samples[RATE + 200 : 3 * RATE - 200]).max() < 1e-3
 
 
-def test_a_wider_margin_is_another_muting(tmp_path: Path) -> None:
+def test_a_wider_margin_mutes_again(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(6), RATE)
     recording = Recording(str(tmp_path / "a.wav"), segments=(seconds(0, 6),), mute=(seconds(2, 3),))
 

@@ -1,4 +1,4 @@
-"""The pitch of every frame: of vowels whose pitch is known, of what has none, and of real speech."""
+"""Pitch tracking on vowels of known pitch, on unvoiced sounds, and on real speech."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_gliding_vowel(start_hz: float, stop_hz: float) -> None:
     ],
     ids=["silence", "offset", "white noise", "hiss"],
 )
-def test_what_has_no_pitch_is_unvoiced(samples: np.ndarray) -> None:
+def test_sounds_without_pitch_are_unvoiced(samples: np.ndarray) -> None:
     assert PitchTracker().track(samples).voiced.mean() <= 0.02
 
 
@@ -54,14 +54,14 @@ def test_frames_are_centred_and_cover_the_samples() -> None:
     assert abs(int(np.argmax(pitch.voiced)) * 256 - 8_000) <= 512
 
 
-def test_backwards_is_the_same_backwards() -> None:
-    """So frames are centred where they say."""
+def test_reversed_sound_has_the_reversed_pitch() -> None:
+    """This holds only for frames that are centred."""
     samples = vowel("a", np.geomspace(90.0, 360.0, 128 * 60 + 1), (128 * 60 + 1) / RATE)
     there, back = (PitchTracker().track(x).f0_hz[INSIDE] for x in (samples, samples[::-1].copy()))
     assert back[::-1] == pytest.approx(there, rel=4e-3)
 
 
-def test_a_few_alternating_pulses_are_no_octave() -> None:
+def test_a_few_alternating_pulses_do_not_halve_the_pitch() -> None:
     """In creaky speech every second pulse is weak for a while; the pitch has not halved."""
     time = np.arange(RATE) / RATE
     weak = 0.25 * (np.abs(time - 0.5) < 0.04)
@@ -77,7 +77,7 @@ def test_short_input(samples: int) -> None:
     assert not pitch.voiced.any()
 
 
-def test_level_changes_nothing() -> None:
+def test_pitch_does_not_depend_on_the_level() -> None:
     samples = speech(seconds=1.0)
     one, two = (PitchTracker().track(samples * np.float32(gain)) for gain in (1.0, 2.0**-9))
     assert np.mean(one.voiced == two.voiced) > 0.98
@@ -85,7 +85,7 @@ def test_level_changes_nothing() -> None:
     assert one.f0_hz[both] == pytest.approx(two.f0_hz[both], rel=1e-3)
 
 
-def test_best_path_is_the_one_a_loop_finds() -> None:
+def test_best_path_equals_that_of_a_viterbi_loop() -> None:
     rng = np.random.default_rng(3)
     for frames in (1, 2, 3, 8, 57):
         states = rng.standard_normal((4, frames)).astype(np.float32)
@@ -101,8 +101,8 @@ def test_best_path_is_the_one_a_loop_finds() -> None:
         assert _best_path(states, steps).tolist() == path[::-1]
 
 
-def test_what_is_near_is_told_from_what_is_nearer_after_minutes() -> None:
-    """Four thousand frames before the last four, and nothing that goes from those to these."""
+def test_path_scores_stay_precise_after_minutes() -> None:
+    """Four thousand frames come before the last four, and do not influence them."""
     states = np.full((3, 4_004), 0.9, np.float32)
     states[1, -4:] += np.float32(1e-5)
     steps = np.full((3, 3, 4_003), -0.5, np.float32)

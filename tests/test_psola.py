@@ -1,4 +1,4 @@
-"""Pitch and formants move by what was drawn, and nothing else does. A copy of the input fails these."""
+"""PSOLA: pitch and formants move by the drawn ratios, and nothing else does."""
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ def formants_hz(samples: npt.NDArray[np.float32], count: int = 3) -> npt.NDArray
 
 
 def glide(low_hz: float, high_hz: float, seconds: float = 1.5) -> npt.NDArray[np.float64]:
-    """A slowly swinging pitch: its harmonics pass over the formants, which then can be measured."""
+    """Make a slowly varying pitch, whose harmonics sample the formants."""
     time = np.arange(round(seconds * RATE)) / RATE
     return low_hz + (high_hz - low_hz) * (0.5 - 0.5 * np.cos(2.0 * np.pi * 2.0 * time))
 
@@ -46,7 +46,7 @@ def glide(low_hz: float, high_hz: float, seconds: float = 1.5) -> npt.NDArray[np
 @pytest.mark.parametrize(
     ("semitones", "ratio"), [(4.0, 1.15), (-4.0, 1.15), (4.0, 1 / 1.15), (-4.0, 1 / 1.15), (2.5, 1.22)]
 )
-def test_pitch_and_formants_move_by_what_was_drawn(name: str, semitones: float, ratio: float) -> None:
+def test_pitch_and_formants_move_by_the_drawn_ratios(name: str, semitones: float, ratio: float) -> None:
     before = vowel(name, glide(95.0, 125.0), 1.5)
     after = Psola().apply(Audio(before, RATE), PsolaVoice(semitones, ratio), np.random.default_rng(0)).mono
     assert 12.0 * np.log2(median_hz(after) / median_hz(before)) == pytest.approx(semitones, abs=0.5)
@@ -54,7 +54,7 @@ def test_pitch_and_formants_move_by_what_was_drawn(name: str, semitones: float, 
     assert len(after) == len(before)
 
 
-def test_formants_of_the_measure_are_those_of_the_vowel() -> None:
+def test_the_formant_measure_is_right_on_known_vowels() -> None:
     assert formants_hz(vowel("a", glide(95.0, 125.0), 1.5)) == pytest.approx(VOWELS["a"][:3], rel=0.05)
 
 
@@ -78,7 +78,7 @@ def test_pitch_shift_moves_formants_along(semitones: float) -> None:
     assert len(after) == len(before)
 
 
-def test_timing_stays() -> None:
+def test_timing_is_kept() -> None:
     before = np.zeros(2 * RATE, np.float32)
     for start in (4_000, 15_000, 26_000):
         before[start : start + 3_200] = vowel("a", 120.0, 0.2) * np.hanning(3_200)
@@ -89,10 +89,10 @@ def test_timing_stays() -> None:
     assert np.abs(after[8_500:14_000]).max() < 1e-3
 
 
-@pytest.mark.parametrize("talker", [MAN, WOMAN], ids=["man", "woman"])
-def test_joins_cannot_be_heard(talker: object) -> None:
-    """What is joined well has no steps: no more energy above the highest formant than there was."""
-    before = vowel("a", 120.0 if talker is MAN else 215.0, 1.0, 1.0 if talker is MAN else 1.17)
+@pytest.mark.parametrize("speaker", [MAN, WOMAN], ids=["man", "woman"])
+def test_crossfades_add_no_high_frequencies(speaker: object) -> None:
+    """Steps at crossfades would add energy above the highest formant."""
+    before = vowel("a", 120.0 if speaker is MAN else 215.0, 1.0, 1.0 if speaker is MAN else 1.17)
     for semitones in (-4.0, 4.0):
         after = Psola().apply(Audio(before, RATE), PsolaVoice(semitones, 1.1), np.random.default_rng(0)).mono
         steps = [np.abs(np.diff(x[INSIDE], 2)).max() / np.abs(x[INSIDE]).max() for x in (before, after)]
@@ -100,7 +100,7 @@ def test_joins_cannot_be_heard(talker: object) -> None:
 
 
 @pytest.mark.parametrize(("f0_hz", "tract"), [(110.0, 1.0), (220.0, 1.17), (330.0, 1.35)])
-def test_pitch_is_steady_where_it_was(f0_hz: float, tract: float) -> None:
+def test_a_steady_pitch_stays_steady(f0_hz: float, tract: float) -> None:
     """Energy between the harmonics stays 28 dB below them, for high voices too."""
     semitones, count = 3.3, 12_000
     after = (
@@ -117,7 +117,7 @@ def test_pitch_is_steady_where_it_was(f0_hz: float, tract: float) -> None:
 
 
 def test_a_lower_pitch_has_no_echoes() -> None:
-    """One pulse a period and nothing of its old neighbours between."""
+    """There is one pulse a period, and none of its old neighbours in between."""
     before = pulses(100.0, RATE, tilt_db=-1.0)
     after = repitch(before, TRACKER.track(before), 0.68)[4_000:12_000]
     period = RATE / 68.0
@@ -148,7 +148,7 @@ def test_repitch_moves_pitch_alone() -> None:
     assert median_hz(repitch(before, pitch, 1.0, stretch=1.3)) == pytest.approx(110.0, rel=0.01)
 
 
-def test_repitching_by_nothing_moves_the_sound_by_less_than_a_period() -> None:
+def test_a_ratio_of_one_delays_by_less_than_a_period() -> None:
     before = vowel("a", 110.0, 1.0)
     after = repitch(before, TRACKER.track(before), 1.0)
     likeness = [
@@ -158,7 +158,7 @@ def test_repitching_by_nothing_moves_the_sound_by_less_than_a_period() -> None:
 
 
 @pytest.mark.parametrize("f0_hz", [70.0, 140.0, 350.0])
-def test_pulses_are_found_where_they_are(f0_hz: float) -> None:
+def test_glottal_pulses_are_located(f0_hz: float) -> None:
     samples = pulses(f0_hz, RATE, tilt_db=-3.0)  # its pulses are at whole periods
     pitch = TRACKER.track(samples)
     places = np.arange(len(pitch.f0_hz)) * 256 + pulse_offsets([samples], [pitch])[0]
@@ -168,7 +168,7 @@ def test_pulses_are_found_where_they_are(f0_hz: float) -> None:
 
 @pytest.mark.parametrize("ratio", [0.75, 0.8789, 1.1367, 1.375])
 @pytest.mark.parametrize("hz", [200.0, 2_000.0, 4_500.0])
-def test_faster_moves_every_frequency(ratio: float, hz: float) -> None:
+def test_resample_multiplies_every_frequency(ratio: float, hz: float) -> None:
     ratio = exact_ratio(ratio)
     time = np.arange(round(RATE * ratio))
     played = resample(np.sin(2.0 * np.pi * hz / RATE * time).astype(np.float32), ratio, RATE)
@@ -177,25 +177,25 @@ def test_faster_moves_every_frequency(ratio: float, hz: float) -> None:
     assert np.abs(played - expected)[100:-100].max() < 2.0 * 10.0 ** (-53.0 / 20.0)  # of a Hamming window
 
 
-def test_faster_lets_nothing_fold_back() -> None:
+def test_resample_does_not_alias() -> None:
     tone = np.sin(2.0 * np.pi * 7_500.0 / RATE * np.arange(20_000)).astype(np.float32)
     assert np.abs(resample(tone, 1.25, RATE)[100:-100]).max() < 10.0 ** (-50.0 / 20.0)
 
 
 @pytest.mark.parametrize("length", [0, 1, 255, 256, 257, 5_000])
-def test_faster_is_as_long_as_asked(length: int) -> None:
+def test_resample_returns_the_requested_length(length: int) -> None:
     for ratio in (0.75, 1.25):
         played = resample(np.ones(1_000, np.float32), ratio, length)
         assert len(played) == length
         assert np.abs(played[int(1_000 / ratio) + 32 :]).max(initial=0.0) < 1e-6
 
 
-def test_playable_is_near() -> None:
+def test_the_exact_ratio_is_near() -> None:
     ratios = np.geomspace(0.5, 2.0, 999)
     assert max(abs(exact_ratio(ratio) / ratio - 1.0) for ratio in ratios) < 0.004
 
 
-def test_a_voice_is_never_the_one_that_came() -> None:
+def test_a_voice_is_never_the_original() -> None:
     rng = np.random.default_rng(0)
     voices = [Psola().draw(rng) for _ in range(500)]
     semitones = np.array([voice.semitones for voice in voices])

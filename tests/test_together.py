@@ -1,4 +1,4 @@
-"""Snippets that are disguised together come out as each does alone."""
+"""Snippets disguised in one batch equal those disguised alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Stft
 from tests.methods import Sine
-from tests.voices import CHILD, MAN, WOMAN, Talker, speech
+from tests.voices import CHILD, MAN, WOMAN, Speaker, speech
 
 METHOD = Vocoder()
 RNG = np.random.default_rng(8)
@@ -35,7 +35,7 @@ SNIPPETS = {
     "tone": (np.sin(np.arange(9_000) / 5.0) + 1e-3 * RNG.standard_normal(9_000)).astype(np.float32),
     "clipped noise": np.clip(RNG.standard_normal(8_000), -1.0, 1.0).astype(np.float32),
     "hardly anything": np.float32(1e-5) * speech(WOMAN, 0.8, seed=6),
-    "much too loud": np.float32(50.0) * speech(Talker(90.0), 0.7, seed=7),
+    "much too loud": np.float32(50.0) * speech(Speaker(90.0), 0.7, seed=7),
     "noise and silence": np.concatenate((np.zeros(9_000), RNG.standard_normal(9_000))).astype(np.float32),
 }
 
@@ -43,7 +43,7 @@ SNIPPETS = {
 def revoiced(
     snippets: Sequence[np.ndarray], method: Method[Any] = METHOD, seed: int = 1
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What comes of them together, and of each alone."""
+    """Disguise snippets in one batch, and each alone."""
     audios = [Audio(samples, RATE) for samples in snippets]
     voices = [method.draw(np.random.default_rng(seed + k)) for k in range(len(audios))]
     alone = [
@@ -56,8 +56,7 @@ def revoiced(
 
 
 def assert_same(one: np.ndarray, other: np.ndarray) -> None:
-    """But for rounding, which may put a pulse on the next of the places between two samples where it can lie:
-    then it differs there alone, and the rest does not."""
+    """Compare snippets up to rounding, which may move single pulses to the next position between two samples."""
     assert one.size == other.size
     away = np.abs(one - other)
     assert np.mean(away > 1e-4) < 0.01
@@ -65,7 +64,7 @@ def assert_same(one: np.ndarray, other: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 50])
-def test_everything_together_is_each_alone(seed: int) -> None:
+def test_a_batch_equals_its_snippets_alone(seed: int) -> None:
     together, alone = revoiced(list(SNIPPETS.values()), seed=seed)
     for one, other in zip(together, alone, strict=True):
         assert_same(one, other)
@@ -88,7 +87,7 @@ def test_neighbours_and_order_change_nothing(name: str) -> None:
         assert_same(out[[samples is own for samples in order].index(True)].mono, alone)
 
 
-def test_what_has_no_pitch_is_the_same_to_the_sample() -> None:
+def test_unvoiced_snippets_are_equal_to_the_sample() -> None:
     names = ("clipped noise", "one sample", "noise and silence", "silence")
     together, alone = revoiced([SNIPPETS[name] for name in names] * 2)
     for one, other in zip(together, alone, strict=True):
@@ -108,7 +107,7 @@ def test_what_has_no_pitch_is_the_same_to_the_sample() -> None:
     ],
     ids=lambda settings: " ".join(settings),
 )
-def test_whatever_the_settings(settings: dict[str, Any]) -> None:
+def test_batches_are_equal_under_all_settings(settings: dict[str, Any]) -> None:
     method = dataclasses.replace(METHOD, **settings)
     names = ("one second", "a bit longer", "clipped noise", "a hop", "much too loud")
     together, alone = revoiced([SNIPPETS[name] for name in names], method)
@@ -124,7 +123,7 @@ def test_nothing_gives_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["psola", "pitch_shift"])
 @pytest.mark.parametrize("seed", [1, 50])
-def test_moved_together_is_moved_alone(name: str, seed: int) -> None:
+def test_a_batch_of_psola_equals_its_snippets_alone(name: str, seed: int) -> None:
     together, alone = revoiced(list(SNIPPETS.values()), DISGUISES[name](), seed)
     for one, other in zip(together, alone, strict=True):
         assert_same(one, other)
@@ -134,7 +133,7 @@ def test_moved_together_is_moved_alone(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("hop", [80, 128, 160, 256, 1_024])
-def test_pitches_found_together_are_those_found_alone(hop: int) -> None:
+def test_a_batch_of_pitches_equals_those_of_its_snippets(hop: int) -> None:
     tracker = PitchTracker(hop=hop)
     pieces = [*SNIPPETS.values(), np.zeros(0, np.float32)]
     for found, piece in zip(tracker.track_all(pieces), pieces, strict=True):
@@ -145,7 +144,7 @@ def test_pitches_found_together_are_those_found_alone(hop: int) -> None:
 
 
 @pytest.mark.parametrize("counts", [(5,), (1, 4, 2)])
-def test_joined_does_to_each_piece_what_is_done_to_one(counts: tuple[int, ...]) -> None:
+def test_ragged_methods_work_segment_by_segment(counts: tuple[int, ...]) -> None:
     ragged = Ragged(counts)
     rows = RNG.standard_normal((sum(counts), 3)).astype(np.float32)
     weights = RNG.standard_normal((2, sum(counts))).astype(np.float32)
@@ -173,7 +172,7 @@ def test_joined_does_to_each_piece_what_is_done_to_one(counts: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize("stft", [Stft(512, 256), Stft(512, 128)])
-def test_no_frame_is_of_two_pieces(stft: Stft) -> None:
+def test_no_frame_spans_two_segments(stft: Stft) -> None:
     lengths = [1, 255, 256, 257, 700]
     ragged = stft.ragged(lengths)
     laid = stft.concatenate([np.ones(length, np.float32) for length in lengths], ragged)
@@ -188,7 +187,7 @@ def test_no_frame_is_of_two_pieces(stft: Stft) -> None:
 
 
 class Foreign:
-    """A method of somebody who knows of draw and apply alone."""
+    """A third-party method with draw and apply alone."""
 
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform())

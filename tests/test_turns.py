@@ -1,4 +1,4 @@
-"""Who says what where, and what of it a piece may claim."""
+"""Turns, and the part of a transcript that a piece contains."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_every_turn_is_a_snippet_with_its_text() -> None:
     assert [s.text for s in silent] == [None, None, None]
 
 
-def test_a_text_is_said_in_all_of_its_turn_or_not_at_all() -> None:
+def test_a_text_belongs_to_the_whole_turn() -> None:
     gaps = np.array(noise(9).mono)
     gaps[4 * RATE : 5 * RATE] *= 1e-4
     short = Policy(disguise=Sine(), carry=("text",), cutting=CuttingSettings(max_seconds=6))
@@ -89,7 +89,7 @@ def test_a_whole_recording_is_one_turn() -> None:
     assert (only.text, only.pcm.size) == ("loud", 2 * RATE)
 
 
-def test_words_have_places_where_the_disguise_keeps_them() -> None:
+def test_words_keep_their_times_where_the_disguise_keeps_time() -> None:
     from deident.disguise import DISGUISES
 
     turn = Turn(seconds(1, 3), words=words(("one", 1.25, 1.5), ("two", 2, 3.02)))
@@ -116,7 +116,7 @@ def test_every_speaker_has_a_voice() -> None:
         out(noise(9), [Turn(seconds(0, 2))], policy, key=KEY)
 
 
-def test_channels_have_turns_of_their_own() -> None:
+def test_each_channel_has_its_own_turns() -> None:
     two = Audio(np.stack([noise(4).mono, 0.5 * noise(4).mono]), RATE)
     turns = [Turn(seconds(0, 2), text="left", channel=0), Turn(seconds(0, 3), text="right", channel=1)]
     split = Policy(disguise=Sine(), channels="split", carry=("text",))
@@ -129,7 +129,7 @@ def test_channels_have_turns_of_their_own() -> None:
         out(two, [Turn(seconds(0, 2), text="of whom?")], split)
 
 
-def test_words_of_channels_that_are_mixed_come_in_order() -> None:
+def test_words_of_mixed_channels_are_in_order() -> None:
     found = Policy(disguise=Sine(), detector=lambda s, r: [(r, 4 * r)], carry=("text",))
     two = Audio(np.stack([noise(5).mono, noise(5).mono]), RATE)
     turns = [
@@ -141,7 +141,7 @@ def test_words_of_channels_that_are_mixed_come_in_order() -> None:
     assert {s.text for s in out(two, turns, split)} == {"hello too", "you"}
 
 
-def test_overlaps_are_refused_or_left_out() -> None:
+def test_overlaps_are_refused_or_dropped() -> None:
     turns = [
         Turn(seconds(0, 4), "a", "one"),
         Turn(seconds(3, 6), "b", "two"),
@@ -163,7 +163,7 @@ def test_overlaps_are_refused_or_left_out() -> None:
     st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool) -> None:
+def test_no_sample_belongs_to_two_turns(drawn: list[tuple[int, int, str]], drop: bool) -> None:
     turns = [Turn(Segment(1_000 * a, 1_000 * (a + n)), who) for a, n, who in drawn]
     try:
         parts = separate_turns(turns, drop=drop)
@@ -187,7 +187,7 @@ def test_no_sample_is_in_two_parts(drawn: list[tuple[int, int, str]], drop: bool
             assert number == -1
 
 
-def test_what_is_muted_is_not_in_the_text() -> None:
+def test_muted_words_are_not_in_the_text() -> None:
     def heard(turn: Turn, *muted: Segment, end: int | None = None) -> str | None:
         return transcript_within(
             turn, seconds(0, 4), end=end, muted=lambda s: [m for m in muted if m.overlap(s)]
@@ -215,7 +215,7 @@ def test_one_recording_needs_no_name() -> None:
     assert (silent.turns, silent.segments, len(spoken.turns)) == ((), (), 2)
 
 
-def test_words_find_their_turns() -> None:
+def test_words_are_assigned_to_their_turns() -> None:
     notes = [Note("a", seconds(at, at + 0.4), text=str(at)) for at in (5, 1, 3, 2)]
     notes += [
         Note("a", seconds(0.5, 5.5), text="long"),
@@ -228,6 +228,6 @@ def test_words_find_their_turns() -> None:
     ]  # fmt: skip
 
 
-def test_nothing_is_shown() -> None:
+def test_reprs_hide_texts_and_names() -> None:
     assert "anna" not in repr(Turn(speaker="anna", text="anna", words=words(("anna", 0, 1))))
     assert "anna" not in repr(words(("anna", 0, 1)))

@@ -1,4 +1,4 @@
-"""Finding speech, and cutting it under the limit."""
+"""Voice activity detection, and cutting under the limit."""
 
 import itertools
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_silence_and_dc_are_not_speech(value: float) -> None:
 
 @pytest.mark.parametrize("gain", [0.02, 1.0])
 @pytest.mark.parametrize("noise_db", [None, 20])
-def test_speech_is_found_between_pauses(call: Audio, gain: float, noise_db: int | None) -> None:
+def test_speech_is_detected_between_pauses(call: Audio, gain: float, noise_db: int | None) -> None:
     samples = call.mono * np.float32(gain)
     if noise_db is not None:
         level = np.sqrt(np.mean(samples**2)) * 10 ** (-noise_db / 20)
@@ -70,8 +70,8 @@ def test_the_floor_follows_a_change_of_noise() -> None:
     assert find_speech(Audio(np.concatenate([loud, quiet]), RATE)) == []
 
 
-def test_energy_has_no_seams() -> None:
-    """Frames at the edges of the blocks that are worked on at a time are like all others."""
+def test_frame_energy_is_continuous_across_blocks() -> None:
+    """Frames at the edges of processing blocks have the energy that the definition gives."""
     samples = np.random.default_rng(5).standard_normal(ENERGY_FRAMES * 160 * 2 + 777).astype(np.float32)
     step = np.diff(samples, prepend=samples[:1])[: samples.size // 160 * 160].reshape(-1, 160)
     plain = (step.astype(np.float64) ** 2).mean(axis=1)
@@ -101,7 +101,9 @@ def test_on_real_meetings(speech: Path) -> None:
     st.integers(0, 40),
     st.integers(0, 9),
 )
-def test_join_keeps_order_and_covers(pairs: list[tuple[int, int]], gap: int, pad: int) -> None:
+def test_join_keeps_the_order_and_covers_all_segments(
+    pairs: list[tuple[int, int]], gap: int, pad: int
+) -> None:
     mask = np.zeros(300, dtype=bool)
     for start, length in pairs:
         mask[start : start + length] = True
@@ -114,7 +116,7 @@ def test_join_keeps_order_and_covers(pairs: list[tuple[int, int]], gap: int, pad
     assert all(o.start >= 0 and o.stop <= 300 for o in out)
 
 
-def test_another_detector_may_answer_in_masks_or_pairs() -> None:
+def test_a_custom_detector_returns_masks_or_pairs() -> None:
     audio = Audio(np.zeros(1_000), RATE)
     half = np.arange(10) < 5
     assert run_detector(lambda samples, rate: half, audio) == [Segment(0, 500)]
@@ -135,7 +137,7 @@ def test_settings_are_checked(bad: dict[str, float]) -> None:
 
 
 def bursts(lengths: list[float], pauses: list[float]) -> Audio:
-    """Noise bursts that the detector below takes for speech, with silence between."""
+    """Noise bursts with silence between."""
     parts = []
     for length, pause in zip(lengths, pauses, strict=True):
         parts += [
@@ -170,7 +172,7 @@ def test_speech_without_a_pause_is_dropped_or_split() -> None:
     assert all(len(p) < 10 * RATE for p in parts)
 
 
-def test_split_cuts_at_the_quietest_place() -> None:
+def test_split_cuts_where_speech_is_quietest() -> None:
     samples = RNG.standard_normal(15 * RATE) * 0.1
     samples[round(8.5 * RATE) : round(8.6 * RATE)] *= 0.01
     first = split_at_quiet(Audio(samples, RATE), Segment(0, 15 * RATE), 10 * RATE - 1)[0]
@@ -184,7 +186,9 @@ def test_split_cuts_at_the_quietest_place() -> None:
     st.sampled_from(["drop", "split"]),
     st.floats(1.0, 1.3),
 )
-def test_nothing_reaches_the_limit(lengths: list[float], limit: float, over: str, stretch: float) -> None:
+def test_every_snippet_is_shorter_than_the_limit(
+    lengths: list[float], limit: float, over: str, stretch: float
+) -> None:
     audio = bursts(lengths, [0.4] * len(lengths))
     edges = np.cumsum([0, *(round(v * RATE) + round(0.4 * RATE) for v in lengths)])
     segments = [Segment(int(a), int(a) + round(v * RATE)) for a, v in zip(edges, lengths, strict=False)]

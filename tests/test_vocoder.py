@@ -24,7 +24,7 @@ from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Stft
-from tests.voices import CHILD, MAN, WOMAN, Talker, speech
+from tests.voices import CHILD, MAN, WOMAN, Speaker, speech
 
 METHOD = Vocoder()
 ORDER = METHOD.order
@@ -65,14 +65,14 @@ def distance_db(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("target", [100.0, 150.0, 205.0])
-@pytest.mark.parametrize("talker", [Talker(75.0), MAN, WOMAN, CHILD], ids=["low", "man", "woman", "child"])
-def test_pitch_is_the_drawn_one_whoever_spoke(talker: Talker, target: float) -> None:
-    out = revoiced(speech(talker, 4.0, seed=2), voice(f0_hz=target))
+@pytest.mark.parametrize("speaker", [Speaker(75.0), MAN, WOMAN, CHILD], ids=["low", "man", "woman", "child"])
+def test_pitch_is_the_drawn_one_whoever_spoke(speaker: Speaker, target: float) -> None:
+    out = revoiced(speech(speaker, 4.0, seed=2), voice(f0_hz=target))
     assert abs(12 * np.log2(median_hz(out) / target)) < 1.0
 
 
 def test_melody_is_pressed_flat() -> None:
-    lively = speech(Talker(120.0), 4.0, seed=5)
+    lively = speech(Speaker(120.0), 4.0, seed=5)
     track = PitchTracker().track(np.ascontiguousarray(revoiced(lively, voice(f0_octaves=0.0))))
     octaves = np.log2(track.f0_hz[track.voiced] / track.median_hz)
     assert np.percentile(np.abs(octaves), 80) < 0.08
@@ -96,7 +96,7 @@ def test_the_microphone_is_gone(name: str, colour: object) -> None:
 
 def test_vocal_tracts_come_together() -> None:
     """The same words from a man's and a child's vocal tract: further apart going in than coming out."""
-    one, other = speech(Talker(120.0, 0.92), 6.0, seed=6), speech(Talker(120.0, 1.12), 6.0, seed=6)
+    one, other = speech(Speaker(120.0, 0.92), 6.0, seed=6), speech(Speaker(120.0, 1.12), 6.0, seed=6)
     assert distance_db(revoiced(one), revoiced(other)) < 0.5 * distance_db(one, other)
 
 

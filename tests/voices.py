@@ -22,8 +22,8 @@ BANDWIDTHS = (70.0, 90.0, 120.0, 160.0, 200.0)  # Hz
 
 
 @dataclass(frozen=True)
-class Talker:
-    """Who speaks.
+class Speaker:
+    """A synthetic speaker.
 
     f0_hz : median pitch.   tract : vocal-tract ratio, formants times this; 1 for a man, 1.17 for a woman,
     1.35 for a child.   jitter : standard deviation of a period, in octaves.   breath : noise under the voice,
@@ -36,11 +36,11 @@ class Talker:
     tilt_db: float = -9.0
 
 
-MAN, WOMAN, CHILD = Talker(110.0), Talker(210.0, 1.17), Talker(300.0, 1.35)
+MAN, WOMAN, CHILD = Speaker(110.0), Speaker(210.0, 1.17), Speaker(300.0, 1.35)
 
 
 def pulses(f0_hz: npt.ArrayLike, samples: int, tilt_db: float = -9.0) -> Samples:
-    """(samples,) band-limited pulses whose pitch follows f0_hz, a number or (samples,)."""
+    """Make (samples,) of band-limited pulses with pitch f0_hz, a number or (samples,)."""
     track = np.broadcast_to(np.asarray(f0_hz, dtype=np.float64), (samples,))
     phase = 2.0 * np.pi * np.cumsum(track) / RATE
     out = np.zeros(samples)
@@ -57,7 +57,7 @@ def vowel(
     tract: float = 1.0,
     tilt_db: float = -9.0,
 ) -> Samples:
-    """(samples,) a sustained or, with f0_hz as (samples,), gliding vowel. Its formants are known exactly."""
+    """Make (samples,) of a vowel of known formants, sustained or, with f0_hz as (samples,), gliding."""
     samples = round(seconds * RATE)
     return _level(_formants(pulses(f0_hz, samples, tilt_db), name, tract))
 
@@ -65,13 +65,13 @@ def vowel(
 def hiss(
     seconds: float = 0.1, centre_hz: float = 5_000.0, width_hz: float = 2_000.0, seed: int = 0
 ) -> Samples:
-    """(samples,) an unvoiced consonant: noise around one frequency."""
+    """Make (samples,) of an unvoiced consonant: noise around one frequency."""
     noise = np.random.default_rng(seed).standard_normal(round(seconds * RATE))
     return _level(_resonate(noise, centre_hz, width_hz), 0.03)
 
 
-def speech(talker: Talker = MAN, seconds: float = 3.0, seed: int = 0) -> Samples:
-    """(samples,) syllables of hiss and gliding vowel, pauses between phrases, a faint noise throughout."""
+def speech(speaker: Speaker = MAN, seconds: float = 3.0, seed: int = 0) -> Samples:
+    """Make (samples,) of syllables of hiss and gliding vowel, with pauses between phrases, over faint noise."""
     rng = np.random.default_rng(seed)
     parts: list[Samples] = [np.zeros(RATE // 10, dtype=np.float32)]
     while sum(map(len, parts)) < seconds * RATE:
@@ -81,23 +81,23 @@ def speech(talker: Talker = MAN, seconds: float = 3.0, seed: int = 0) -> Samples
                     hiss(rng.uniform(0.04, 0.1), rng.uniform(3_000, 6_000), seed=int(rng.integers(1 << 30)))
                 )
             )
-            parts.append(_edges(_syllable(talker, rng)))
+            parts.append(_edges(_syllable(speaker, rng)))
         parts.append(np.zeros(int(rng.uniform(0.15, 0.4) * RATE), dtype=np.float32))
     out = np.concatenate(parts)[: round(seconds * RATE)]
     return (out + 1e-4 * rng.standard_normal(len(out))).astype(np.float32)
 
 
-def _syllable(talker: Talker, rng: np.random.Generator) -> Samples:
+def _syllable(speaker: Speaker, rng: np.random.Generator) -> Samples:
     samples = int(rng.uniform(0.12, 0.28) * RATE)
     glide = np.linspace(*rng.uniform(-0.15, 0.15, 2), samples)
-    if talker.jitter:
-        periods = np.arange(samples) * talker.f0_hz // RATE
-        glide += (talker.jitter * rng.standard_normal(int(periods[-1]) + 1))[periods.astype(int)]
-    source = pulses(talker.f0_hz * 2.0**glide, samples, talker.tilt_db)
-    source += (talker.breath * source.std() * rng.standard_normal(samples)).astype(np.float32)
+    if speaker.jitter:
+        periods = np.arange(samples) * speaker.f0_hz // RATE
+        glide += (speaker.jitter * rng.standard_normal(int(periods[-1]) + 1))[periods.astype(int)]
+    source = pulses(speaker.f0_hz * 2.0**glide, samples, speaker.tilt_db)
+    source += (speaker.breath * source.std() * rng.standard_normal(samples)).astype(np.float32)
     names = rng.choice(list(VOWELS), 2, replace=False)
     fade = np.linspace(0.0, 1.0, samples, dtype=np.float32)
-    one, two = (_level(_formants(source, str(name), talker.tract)) for name in names)
+    one, two = (_level(_formants(source, str(name), speaker.tract)) for name in names)
     return one * (1.0 - fade) + two * fade
 
 
