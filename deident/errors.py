@@ -1,16 +1,14 @@
-"""Errors, in words that are safe to print anywhere.
+"""Errors whose messages are safe to print anywhere.
 
     DeidentError
     ├── RecordingError      this recording cannot be used; others can
     ├── SettingError        a setting or argument is outside its range; a ValueError too
-    ├── KeyMaterialError    a key is missing, malformed or another one
+    ├── KeyMaterialError    a key is missing, malformed or not the right one
     ├── StoreError          the store cannot be written, or does not hold what it should
     └── ExtraMissingError   an optional package is needed; an ImportError too
 
-
-Every message says what was expected, what came and what to do. None holds a path, a name, a tag or a
-sample of an input: messages travel into logs. Whoever knows the path may add it for the person at the
-terminal."""
+Every message says what was expected, what came and what to do. None contains a path, a name, a tag or a
+sample of an input, because messages end up in logs."""
 
 from __future__ import annotations
 
@@ -24,7 +22,20 @@ if TYPE_CHECKING:
 
 
 class DeidentError(Exception):
-    """Any failure of this library. `code` is a short, stable word for machines."""
+    """The base of every error that this library raises.
+
+    Parameters
+    ----------
+    message : str
+        The text for people.
+    code : str, optional
+        A short, stable word for programs; by default that of the class.
+
+    Attributes
+    ----------
+    code : str
+        The short, stable word.
+    """
 
     code = "error"
 
@@ -38,36 +49,49 @@ class DeidentError(Exception):
 
 
 class RecordingError(DeidentError):
-    """This recording cannot be used; others can."""
+    """A recording cannot be used. Others can; a run goes on with them."""
 
     code = "refused"
 
 
 class SettingError(DeidentError, ValueError):
-    """A setting of a run, a method or a call is outside its range."""
+    """A setting of a run, a method or a call is outside its range. It is a `ValueError` too."""
 
     code = "setting"
 
 
 class KeyMaterialError(DeidentError):
-    """A key is missing, malformed or not the one that is needed."""
+    """A key is missing, malformed or not the right one."""
 
     code = "key"
 
 
 class StoreError(DeidentError):
-    """The store cannot be written, or does not hold what it should."""
+    """A store cannot be written, or does not contain what it should."""
 
     code = "store"
 
 
 class ExtraMissingError(DeidentError, ImportError):
-    """An optional package is needed for this."""
+    """An optional package is not installed. It is an `ImportError` too."""
 
     code = "extra"
 
     @classmethod
     def of(cls, extra: str, purpose: str) -> ExtraMissingError:
+        """Make the error that names the extra to install.
+
+        Parameters
+        ----------
+        extra : str
+            An extra of this package, such as "av".
+        purpose : str
+            The subject of the sentence: it "needs an optional package".
+
+        Returns
+        -------
+        ExtraMissingError
+        """
         return cls(f"{purpose} needs an optional package: pip install 'deident[{extra}]'")
 
 
@@ -87,20 +111,20 @@ def truth(name: str, value: object) -> None:
 
 
 def all_of(kind: type | UnionType, name: str, values: Iterable[object], how: str) -> None:
-    """Raise `SettingError` unless every value is of a kind. how : how one is written."""
+    """Raise `SettingError` unless every value is of a type; `how` says in words how one is written."""
     for value in values:
         if not isinstance(value, kind):
             raise SettingError(f"expected {name} as {how}; got {kind_of(value)}")
 
 
 def kind_of(value: object) -> str:
-    """The type of a value in words: a message must not show the value, which may be a path or a sample."""
+    """Name the type of a value; the value itself may be a path or a sample, and must not be in a message."""
     kind = value.__name__ if isinstance(value, type) else type(value).__name__
     return f"the class {kind} itself" if isinstance(value, type) else f"a value of type {kind}"
 
 
 def debug_traceback() -> None:
-    """Print the traceback of the exception at hand on stderr where DEIDENT_DEBUG is set. It may name recordings."""
+    """Print the traceback of the current exception on stderr if DEIDENT_DEBUG is set. It may name recordings."""
     if os.environ.get("DEIDENT_DEBUG"):
         import sys
         import traceback

@@ -1,8 +1,7 @@
-"""Keys, and all randomness that protects anyone.
+"""Keys, and the randomness that protects speakers.
 
-Randomness says what it is for: `key.rng("voice", recording, index)`. Streams for different purposes
-are independent, so that what one purpose shows (the dither in a released file) tells nothing about
-another (the voice that was drawn)."""
+Every random stream is named by its purpose: `key.rng("voice", recording, index)`. Streams of different purposes
+are independent: the dither in a released file reveals nothing about the voice that was drawn."""
 
 from __future__ import annotations
 
@@ -24,10 +23,32 @@ _VERSION = b"deident/1"
 
 
 class Key:
-    """256 secret bits from which pseudonyms and repeatable randomness follow (HMAC-SHA-256, FIPS 198-1).
+    """A secret of 256 bits from which pseudonyms and repeatable randomness are derived (HMAC-SHA-256).
 
-    `Key.fresh()` takes them from the operating system; `Key.read(path)` from a file that `deident keygen`
-    made. Its repr shows nothing. Raises `KeyMaterialError` for any other number of bytes."""
+    Make one with `Key.fresh` or read one with `Key.read`. Its repr is that of any object and shows no bit of it.
+
+    Parameters
+    ----------
+    material : bytes
+        32 bytes.
+
+    Raises
+    ------
+    KeyMaterialError
+        For any other type or number of bytes.
+
+    References
+    ----------
+    NIST FIPS 198-1, The Keyed-Hash Message Authentication Code (2008).
+
+    Examples
+    --------
+    >>> key = Key(bytes(32))
+    >>> key.pseudonym("speaker", "Ada") == key.pseudonym("speaker", "Ada")
+    True
+    >>> key.pseudonym("speaker", "Ada") == Key.fresh().pseudonym("speaker", "Ada")
+    False
+    """
 
     __slots__ = ("_bytes",)
 
@@ -38,10 +59,32 @@ class Key:
 
     @classmethod
     def fresh(cls) -> Key:
+        """Make a key from the operating system's random generator.
+
+        Returns
+        -------
+        Key
+        """
         return cls(os.urandom(KEY_BYTES))
 
     @classmethod
     def from_hex(cls, text: str) -> Key:
+        """Read a key from its hexadecimal digits.
+
+        Parameters
+        ----------
+        text : str
+            64 hexadecimal digits; white space around them is ignored.
+
+        Returns
+        -------
+        Key
+
+        Raises
+        ------
+        KeyMaterialError
+            For any other text.
+        """
         try:
             return cls(bytes.fromhex(text.strip()))
         except ValueError:
@@ -51,7 +94,22 @@ class Key:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Key:
-        """The key in a file that only its owner can read. Raises `KeyMaterialError` otherwise."""
+        """Read a key from a file that `deident keygen` or `Key.write` made.
+
+        Parameters
+        ----------
+        path : path-like
+            A regular file that only its owner can read.
+
+        Returns
+        -------
+        Key
+
+        Raises
+        ------
+        KeyMaterialError
+            When the file cannot be read, is readable by others, or holds no key.
+        """
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -66,13 +124,22 @@ class Key:
         return cls.from_hex(text.decode("ascii", "replace"))
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a new file, mode 0600. Raises `KeyMaterialError` when the file exists."""
+        """Write the key to a new file with mode 0600.
+
+        Parameters
+        ----------
+        path : path-like
+            A file that does not exist yet.
+
+        Raises
+        ------
+        KeyMaterialError
+            When the file exists or cannot be written.
+        """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
-            raise KeyMaterialError(
-                "there is a file at that place, perhaps a key in use: choose another"
-            ) from None
+            raise KeyMaterialError("that file exists, and may be a key in use: choose another name") from None
         except OSError as error:
             raise KeyMaterialError(f"the key file cannot be made: {error.strerror}") from None
         try:
@@ -86,7 +153,20 @@ class Key:
             raise KeyMaterialError(f"the key file cannot be written: {error.strerror}") from None
 
     def derive(self, purpose: str, *parts: str | int | bytes) -> bytes:
-        """32 bytes that depend on the key, the purpose and every part, and tell nothing about them."""
+        """Derive 32 bytes from the key, a purpose and parts; they reveal nothing about any of these.
+
+        Parameters
+        ----------
+        purpose : str
+            A word for the use of the bytes; other purposes give independent bytes.
+        *parts : str, int or bytes
+            Values that the bytes depend on. Types count: 1 and "1" give different bytes.
+
+        Returns
+        -------
+        bytes
+            32 bytes.
+        """
         mac = hmac.new(self._bytes, _VERSION, hashlib.sha256)
         for part in (purpose, *parts):
             raw = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
@@ -95,14 +175,46 @@ class Key:
         return mac.digest()
 
     def subkey(self, purpose: str, *parts: str | int | bytes) -> Key:
+        """Derive another key.
+
+        Parameters
+        ----------
+        purpose, *parts
+            As in `derive`.
+
+        Returns
+        -------
+        Key
+        """
         return Key(self.derive("subkey", purpose, *parts))
 
     def pseudonym(self, purpose: str, *parts: str | int | bytes) -> str:
-        """32 hexadecimal digits (128 bits) that stand for something without telling what."""
+        """Derive a pseudonym.
+
+        Parameters
+        ----------
+        purpose, *parts
+            As in `derive`.
+
+        Returns
+        -------
+        str
+            32 hexadecimal digits (128 bits).
+        """
         return self.derive("pseudonym", purpose, *parts)[:16].hex()
 
     def rng(self, purpose: str, *parts: str | int | bytes) -> np.random.Generator:
-        """A generator for one purpose; the same key, purpose and parts give the same stream."""
+        """Make a random generator; the same key, purpose and parts give the same stream.
+
+        Parameters
+        ----------
+        purpose, *parts
+            As in `derive`.
+
+        Returns
+        -------
+        numpy.random.Generator
+        """
         return stream(self.derive("rng", purpose, *parts))
 
     def fingerprint(self) -> str:
@@ -123,25 +235,25 @@ class Key:
 
 
 def check_key(key: object) -> None:
-    """Raise `KeyMaterialError` unless this is a key, or None."""
+    """Raise `KeyMaterialError` unless a value is a key or None."""
     if key is not None and not isinstance(key, Key):
         raise KeyMaterialError(f"expected a deident.Key, such as Key.read(path); got {kind_of(key)}")
 
 
 def fresh_rng() -> np.random.Generator:
-    """A generator seeded with 256 bits from the operating system."""
+    """Make a random generator from 256 bits of the operating system."""
     return stream(os.urandom(KEY_BYTES))
 
 
 def fresh_name() -> str:
-    """32 random hexadecimal digits (128 bits)."""
+    """Draw 32 random hexadecimal digits (128 bits)."""
     return os.urandom(16).hex()
 
 
 def stream(seed: bytes) -> np.random.Generator:
-    """The generator whose state these 32 bytes are, PCG64 DXSM (O'Neill, 2014): all bits but one count.
+    """Make a PCG64 DXSM generator (O'Neill, 2014) with 32 bytes as its state; one of their 256 bits is ignored.
 
-    They must be as good as random: numpy's own seeding, which mixes any, costs four times as much."""
+    The bytes must be as good as random. numpy's own seeding accepts any, and costs four times as much."""
     import numpy as np
 
     return np.random.Generator(np.random.PCG64DXSM(_bits()(seed)))
@@ -149,7 +261,7 @@ def stream(seed: bytes) -> np.random.Generator:
 
 @cache
 def _bits() -> Any:
-    """The class of a seed sequence that hands on its bytes as they are. Made late, so that keys need no numpy."""
+    """Return a seed sequence class that passes its bytes on unchanged. Made late, so that keys need no numpy."""
     import numpy as np
     from numpy.random.bit_generator import ISeedSequence
 

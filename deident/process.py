@@ -1,4 +1,4 @@
-"""What a process that holds keys, paths and sound must not leave behind, and whom it must not outlive."""
+"""Settings of a whole process: core dumps, standard streams, signals, and threads of numeric libraries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from functools import cache
 from typing import Any, TypeVar
 
 
-def leave_no_core() -> None:
-    """No image of this process's memory on disk or in a crash reporter's hands, nor of those it starts."""
+def disable_core_dumps() -> None:
+    """Keep this process's memory, and that of its children, out of core files and crash reporters."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # a reporter that cores are piped to does not ask for the limit
+    if sys.platform == "linux":  # a crash reporter to which cores are piped ignores the limit
         with contextlib.suppress(OSError, AttributeError):
             import ctypes
 
@@ -27,22 +27,23 @@ def leave_no_core() -> None:
             ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
 
 
-def hold_standard_streams() -> None:
-    """Nothing in place of the standard streams that were closed: the next file to be opened would take the number of
-    one, and what some library says on it would go into that file."""
+def reserve_standard_streams() -> None:
+    """Open the null device for each standard stream that is closed: the next file would get its descriptor
+    otherwise, and whatever a library prints would go into that file."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)  # for those of the processes that are started from here
+        os.set_inheritable(descriptor, True)  # child processes need them too
     os.close(descriptor)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
 
 
-def be_a_worker() -> None:
-    """In a worker of a pool: no core, no traceback at Ctrl-C, which is for the parent, and no life without it."""
+def set_up_worker() -> None:
+    """Set up a worker of a pool: no core dump, Ctrl-C ignored (the parent handles it), and an end when the parent
+    ends."""
     import multiprocessing
 
-    leave_no_core()
+    disable_core_dumps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -50,7 +51,7 @@ def be_a_worker() -> None:
 
 
 def _die_with(sentinel: int) -> None:
-    """A worker whose parent was killed would wait for work for ever, or go on with what was queued."""
+    """End this process when its parent is killed: it would wait for work for ever, or go on with queued work."""
     from multiprocessing.connection import wait
 
     wait([sentinel])
@@ -62,8 +63,7 @@ T = TypeVar("T")
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold them, for the whole process, while the main thread is in here. In another it does nothing: what several
-    threads set and give back by turns ends at one thread for ever."""
+    """Limit BLAS to one thread in the whole process while the main thread is inside; elsewhere, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -75,11 +75,11 @@ def one_thread() -> Iterator[None]:
 def _controller() -> Any:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()  # looks through all libraries that are loaded, which takes 7 ms
+    return ThreadpoolController()  # it searches all loaded libraries, which takes 7 ms
 
 
 def each_on_one_thread(items: Generator[T]) -> Generator[T]:
-    """The items; between them, the caller has all threads."""
+    """Yield the items, each made with BLAS limited to one thread; between them the caller has all threads."""
     with closing(items):
         while True:
             with one_thread():

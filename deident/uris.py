@@ -1,6 +1,6 @@
-"""Places beyond the local file system, by fsspec: whatever has a URI with a scheme (s3://, gs://, memory://).
+"""Files at URIs (s3://, gs://, memory://), by fsspec.
 
-No error here tells a place: what the packages underneath say is replaced by the type of what they raised."""
+No error names a location: messages of the packages underneath are replaced by the type of their error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from urllib.parse import unquote, urlsplit
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-PRIVATE = ".private"  # what is not released, in a store
-FORMAT = f"{PRIVATE}/format.json"  # what only a store at a URI has
-LEDGER = "ledger.sqlite"  # in the private part of a store in a folder
+PRIVATE = ".private"  # folder of a store for everything that is not released
+FORMAT = f"{PRIVATE}/format.json"  # in a store at a URI only
+LEDGER = "ledger.sqlite"  # in the private folder of a store on disk
 STORE_MARKS = (FORMAT, f"{PRIVATE}/{LEDGER}")
 PART = ".part"
 _COPY_BLOCK = 1 << 20
 _READ_BLOCK = 8 << 20
-# What changes when the bytes do, by the names that file systems give it, the surest first.
+# Names that file systems give to a value that changes with the bytes, the most reliable first.
 _VERSIONS = (
     "ETag",
     "etag",
@@ -40,11 +40,12 @@ _VERSIONS = (
 
 
 def is_uri(path: object) -> bool:
+    """Tell whether a path is text that begins with a scheme, such as "s3://"."""
     return isinstance(path, str) and bool(_URI.match(path))
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
-    """A recording's place as everything here spells it: of file:// the path, other URIs as they are."""
+    """Turn a file:// URI into its path; return other URIs and paths unchanged."""
     text = os.fspath(path)
     if text.startswith("file://"):
         return unquote(urlsplit(text).path)
@@ -52,22 +53,46 @@ def local_path(path: str | os.PathLike[str]) -> str:
 
 
 def location(path: str) -> str:
-    """The full name of a place: a URI, or an absolute path."""
+    """Return a URI unchanged, and any other path as an absolute one."""
     path = local_path(path)
     return path if is_uri(path) else os.path.abspath(path)
 
 
 @dataclass(frozen=True, repr=False)
-class Found:
-    """A file at a URI. size : bytes.   version : what changes when its bytes do, "" where nothing tells."""
+class UriFile:
+    """A file at a URI.
+
+    Attributes
+    ----------
+    uri : str
+    size : int
+        Bytes.
+    version : str
+        A value that changes with the bytes, "" where the file system has none.
+    """
 
     uri: str
     size: int
     version: str
 
 
-def find(uri: str) -> list[Found]:
-    """The file at a URI, or the files below a folder, sorted; links are passed over. Empty for neither."""
+def find_files(uri: str) -> list[UriFile]:
+    """List the file at a URI, or the files below a folder.
+
+    Parameters
+    ----------
+    uri : str
+
+    Returns
+    -------
+    list of UriFile
+        Sorted by URI, without links; empty when there is neither a file nor a folder.
+
+    Raises
+    ------
+    StoreError
+        When listing fails.
+    """
     fs, root = _file_system(uri)
     with plain_errors("looking for recordings"):
         if fs.isfile(root):
@@ -82,8 +107,8 @@ def find(uri: str) -> list[Found]:
     ]
 
 
-def look(uri: str) -> Found | None:
-    """The file at a URI, if there is one and it can be looked at."""
+def find_file(uri: str) -> UriFile | None:
+    """Return the file at a URI, or None when there is none or it cannot be examined."""
     try:
         fs, root = _file_system(uri)
         return _found(uri, fs.info(root))
@@ -93,15 +118,22 @@ def look(uri: str) -> Found | None:
         return None
 
 
-def _found(uri: str, info: Mapping[str, Any]) -> Found:
+def _found(uri: str, info: Mapping[str, Any]) -> UriFile:
     version = next((str(info[name]) for name in _VERSIONS if info.get(name)), "")
-    return Found(uri, int(info.get("size") or 0), version)
+    return UriFile(uri, int(info.get("size") or 0), version)
 
 
 @contextlib.contextmanager
-def opened(uri: str) -> Iterator[BinaryIO]:
-    """The file at a URI, read front to back. Raises `FileNotFoundError`, and `OSError` for all else, both without
-    the place."""
+def open_uri(uri: str) -> Iterator[BinaryIO]:
+    """Open the file at a URI for reading from start to end.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none. The error does not contain the URI.
+    OSError
+        For any other failure, likewise.
+    """
     try:
         fs, path = _file_system(uri)
         file = fs.open(path, "rb", block_size=_READ_BLOCK)
@@ -117,13 +149,13 @@ def opened(uri: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def plain_errors(doing: str) -> Iterator[None]:
-    """Turn whatever a file system raises into a `StoreError` that names no place."""
+    """Turn any error of a file system into a `StoreError` that contains no location."""
     try:
         yield
     except DeidentError:
         raise
     except FileNotFoundError:
-        raise StoreError(f"{doing} failed: there is no such place") from None
+        raise StoreError(f"{doing} failed: there is no such file or bucket") from None
     except Exception as error:
         raise StoreError(f"{doing} failed: {type(error).__name__}") from None
 
@@ -132,10 +164,10 @@ def _file_system(uri: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        raise ExtraMissingError.of("dask", "a place with a URI") from None
+        raise ExtraMissingError.of("dask", "reading and writing at URIs") from None
     scheme = uri.partition("://")[0].lower()
     try:
-        # Others write there too: what was listed a minute ago is not what is there.
+        # Others write there too: a listing of a minute ago may be wrong.
         fs, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ImportError:
         known = fsspec.registry.known_implementations.get(scheme, {})
@@ -149,12 +181,23 @@ def _file_system(uri: str) -> tuple[Any, str]:
     return fs, str(path)
 
 
-class Folder:
-    """Named bytes below a URI, as object stores have them: put whole, replaced whole, never renamed."""
+class UriFolder:
+    """Named bytes below a URI, as in an object store: written whole, replaced whole, never renamed.
+
+    Parameters
+    ----------
+    uri : str
+        A scheme, and a bucket or folder behind it.
+
+    Raises
+    ------
+    SettingError
+        When the URI has no location, or an unknown scheme.
+    """
 
     def __init__(self, uri: str) -> None:
         if not uri.partition("://")[2].strip("/"):
-            raise SettingError("expected a place behind the scheme of the URI; there is none")
+            raise SettingError("expected a bucket or folder behind the scheme of the URI; there is none")
         self.uri = uri.rstrip("/")
         self._fs, root = _file_system(self.uri)
         self._root = root.rstrip("/")
@@ -162,7 +205,7 @@ class Folder:
         self._is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
 
     def prepare(self, *folders: str) -> None:
-        """Where folders are real, make them, for their owner only."""
+        """Make folders with mode 0700 where the file system has folders."""
         if self._is_local:
             with plain_errors("making a folder of the store"):
                 os.makedirs(os.path.dirname(self._root), exist_ok=True)
@@ -173,7 +216,7 @@ class Folder:
                     os.chmod(path, 0o700)
 
     def names(self, folder: str = "") -> list[str]:
-        """Of everything directly in a folder."""
+        """List the names of everything directly in a folder."""
         with plain_errors("listing the store"):
             try:
                 found = self._fs.ls(self._at(folder).rstrip("/"), detail=False)
@@ -182,16 +225,18 @@ class Folder:
         return [name for path in found if (name := path.rstrip("/").rpartition("/")[2])]
 
     def sizes(self) -> dict[str, int]:
-        """Of everything directly in this folder, in bytes; 0 for folders."""
+        """Map the names of everything directly below the URI to sizes in bytes, 0 for folders."""
         with plain_errors("listing the store"):
             found = self._fs.ls(self._root, detail=True)
         return {info["name"].rstrip("/").rpartition("/")[2]: int(info.get("size") or 0) for info in found}
 
     def has(self, name: str) -> bool:
-        with plain_errors("looking into the store"):
+        """Tell whether there are bytes under a name."""
+        with plain_errors("reading the store"):
             return bool(self._fs.exists(self._at(name)))
 
     def get(self, name: str) -> bytes | None:
+        """Read the bytes under a name, None when there are none."""
         with plain_errors("reading from the store"):
             try:
                 return bytes(self._fs.cat_file(self._at(name)))
@@ -199,10 +244,11 @@ class Folder:
                 return None
 
     def get_all(self, names: Sequence[str]) -> list[bytes]:
+        """Read the bytes under several names."""
         return self.get_ranges([(name, None, None) for name in names])
 
     def get_ranges(self, ranges: Sequence[tuple[str, int | None, int | None]]) -> list[bytes]:
-        """The bytes of (name, start, stop), several at a time where the file system can do that."""
+        """Read byte ranges (name, start, stop), several at a time where the file system can."""
         with plain_errors("reading from the store"):
             names, starts, stops = zip(*ranges, strict=True) if ranges else ((), (), ())
             found = self._fs.cat_ranges(
@@ -211,7 +257,7 @@ class Folder:
         return [bytes(data) for data in found]
 
     def put(self, files: Mapping[str, bytes]) -> None:
-        """Each whole or not at all; on a real file system with mode 0600 and the time 0."""
+        """Write files, each whole or not at all; on a local file system with mode 0600 and time 0."""
         with plain_errors("writing to the store"):
             if not self._is_local:
                 self._fs.pipe({self._at(name): data for name, data in files.items()})
@@ -220,14 +266,14 @@ class Folder:
                 self._put_local(name, io.BytesIO(data))
 
     def put_file(self, name: str, path: str) -> None:
-        """The bytes of a local file."""
-        with plain_errors("reading what is to be put"):
+        """Write the bytes of a local file under a name."""
+        with plain_errors("reading a local file"):
             file = open(path, "rb")  # noqa: SIM115
         with file:
             self.put_open_file(name, file)
 
     def put_open_file(self, name: str, file: IO[bytes]) -> None:
-        """The bytes that an open file has left."""
+        """Write the rest of an open file under a name."""
         with plain_errors("writing to the store"):
             if self._is_local:
                 self._put_local(name, file)
@@ -246,7 +292,7 @@ class Folder:
         os.replace(beside, self._at(name))
 
     def remove_together(self, names: Sequence[str]) -> None:
-        """In no order, many in one request where there is one for that."""
+        """Remove files in any order, many in one request where the file system can."""
         if self._is_local:
             self.remove(names)
             return
@@ -259,7 +305,7 @@ class Folder:
         self.remove(names)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Those that are there, one after another."""
+        """Remove files one after another; missing ones are ignored."""
         with plain_errors("removing from the store"):
             for name in names:
                 with contextlib.suppress(FileNotFoundError):

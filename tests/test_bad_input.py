@@ -1,4 +1,4 @@
-"""Whatever is given: one clear line, one state, and the rest of the batch goes on."""
+"""Unusable recordings end in one state with one clear line, and the rest of the batch goes on."""
 
 import os
 import struct
@@ -87,14 +87,14 @@ def test_bad_input_ends_in_its_state(name: str, state: str, outcomes: dict[str, 
         assert outcome.tally.snippets == 0 or state == "partial"
 
 
-def test_a_folder_is_looked_through_and_never_decoded(recordings: Path, tmp_path: Path) -> None:
+def test_a_folder_named_like_a_recording_is_searched(recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "sub.wav").mkdir(parents=True)
     (tmp_path / "in" / "sub.wav" / "a.mp3").write_bytes((recordings / "reading.mp3").read_bytes())
     summary = run([tmp_path / "in"], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
     assert summary.states["released"] == summary.recordings == 1
 
 
-def test_nan_can_be_read_as_silence(recordings: Path, tmp_path: Path) -> None:
+def test_nan_can_be_zeroed(recordings: Path, tmp_path: Path) -> None:
     speech, rate = soundfile.read(recordings / "reading.mp3")
     speech[5_000:5_010] = np.nan
     soundfile.write(tmp_path / "nan.wav", speech, rate, "FLOAT")
@@ -102,7 +102,7 @@ def test_nan_can_be_read_as_silence(recordings: Path, tmp_path: Path) -> None:
     assert summary.states["released"] == 1
 
 
-def test_strict_refuses_what_is_cut_off(recordings: Path, tmp_path: Path) -> None:
+def test_strict_refuses_truncated_recordings(recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.wav").write_bytes((recordings / "call.wav").read_bytes()[:200_000])
     seen: list[Outcome] = []
     run(

@@ -29,7 +29,7 @@ from deident.store import Entry, Linkage, Staged, audit_linkage
 from deident.store import remote as remote_module
 from deident.store.lease import Lease
 from deident.store.remote import RemoteSpool, RemoteStore
-from deident.uris import Folder
+from deident.uris import UriFolder
 from tests.methods import Sine
 
 fsspec = pytest.importorskip("fsspec")
@@ -107,7 +107,7 @@ def test_recordings_that_came_since_are_found(place: str) -> None:
         fs.pipe_file(f"{root}/{count}.wav", encode_wav(np.zeros(160, np.int16)))
         found = list(expand([place]))
         assert len(found) == count
-        assert all(remote.look(str(recording.path)) for recording in found)
+        assert all(remote.find_file(str(recording.path)) for recording in found)
 
 
 def test_a_recording_at_a_uri_sounds_the_same(bucket: str, recordings: Path, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_the_second_run_at_a_time_is_refused(place: str) -> None:
 
 def test_the_lease_of_a_dead_run_ends(place: str) -> None:
     unit = 1.0 if place.startswith("s3") else 0.2  # of seconds: a request takes its time
-    folder = Folder(place)
+    folder = UriFolder(place)
     folder.prepare(".private", Lease.FOLDER)
     folder.put({f"{Lease.FOLDER}/dead": str(time.time() + unit).encode()})
     with pytest.raises(StoreError, match="another run"):
@@ -270,7 +270,7 @@ def test_a_lost_lease_stops_the_run(place: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_lease_that_ran_out_is_not_renewed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that slept must not go on beside the run that began meanwhile."""
-    folder = Folder(place)
+    folder = UriFolder(place)
     folder.prepare(".private", Lease.FOLDER)
     lease = Lease(folder, 0.4)
     renew = Lease._renew
@@ -303,10 +303,10 @@ def test_the_audit_of_a_uri_sees_what_is_wrong(bucket: str) -> None:
 
 def test_missing_packages_and_unknown_schemes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError, match="scheme"):
-        Folder("nosuchscheme://bucket")
+        UriFolder("nosuchscheme://bucket")
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(ExtraMissingError, match=r"deident\[dask\]"):
-        Folder("s3://bucket")
+        UriFolder("s3://bucket")
     assert not remote.is_uri("/a/b")
     assert not remote.is_uri("c:/a//b")
 
@@ -315,7 +315,7 @@ class Stopped(BaseException):
     """The program ends here, as by kill -9."""
 
 
-class StoppingFolder(Folder):
+class StoppingFolder(UriFolder):
     """Stops at the n-th change, before or after it; or there and ever after the network is down."""
 
     calls = 0
@@ -354,7 +354,7 @@ class StoppingFolder(Folder):
 class NoLease:
     FOLDER = Lease.FOLDER
 
-    def __init__(self, folder: Folder, seconds: float) -> None: ...
+    def __init__(self, folder: UriFolder, seconds: float) -> None: ...
 
     def check(self) -> None: ...
 
@@ -391,7 +391,7 @@ def small_run(place: str) -> None:
 def test_a_stop_at_any_change_loses_nothing_and_doubles_nothing(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "Folder", StoppingFolder)
+    monkeypatch.setattr(remote_module, "UriFolder", StoppingFolder)
     monkeypatch.setattr(remote_module, "Lease", NoLease)
     monkeypatch.setattr(remote_module, "WINDOW", 2)
     monkeypatch.setattr(StoppingFolder, "how", how)
@@ -433,7 +433,7 @@ def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
         with pytest.raises(StoreError, match="changed before"):
             store.publish()
     assert not snippets(place)
-    folder = Folder(place)
+    folder = UriFolder(place)
     (name,) = folder.names(".private/log")
     raw = bytearray(folder.get(f".private/log/{name}") or b"")
     raw[-1] ^= 1

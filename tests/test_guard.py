@@ -1,4 +1,4 @@
-"""The guard: what a recording may not be, what its decoder may not do, and that others never suffer."""
+"""Sources that are refused, rights that a decoder lacks, and children that die without harm to other recordings."""
 
 import contextlib
 import fcntl
@@ -62,7 +62,7 @@ def pid_of(worker: guard.Worker) -> int:
     return worker._process.pid
 
 
-# What is not opened
+# Sources that are refused
 
 
 def test_only_regular_files_are_opened(tmp_path):
@@ -91,7 +91,7 @@ def test_only_regular_files_are_opened(tmp_path):
     assert code_of(tmp_path / ("long" * 100)) == "missing"
 
 
-def test_a_link_put_in_place_after_the_look_is_not_followed(tmp_path, monkeypatch):
+def test_a_link_that_replaces_a_checked_file_is_not_followed(tmp_path, monkeypatch):
     real, link = tmp_path / "real.wav", tmp_path / "link"
     real.write_bytes(recording())
     link.symlink_to(real)
@@ -101,23 +101,23 @@ def test_a_link_put_in_place_after_the_look_is_not_followed(tmp_path, monkeypatc
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_what_may_not_be_read_is_refused(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     path = tmp_path / "private.wav"
     path.write_bytes(recording())
     path.chmod(0)
     assert code_of(path) == "unreadable"
 
 
-def test_strangers_meet_no_decoder(worker):
+def test_files_of_other_kinds_reach_no_decoder(worker):
     before = worker.recordings
     for name, content in hostile.strangers():
         if not name.endswith("of random bytes"):
             assert code_of(io.BytesIO(content)) in ("not-audio", "empty"), name
     assert code_of(io.BytesIO(content[:0])) == "empty"
-    assert worker.recordings - before <= 1, "four bytes of RIFF are the only ones that may get so far"
+    assert worker.recordings - before <= 1, "only a file that begins with RIFF may reach a decoder"
 
 
-# What a decoder's process has
+# Rights of a decoder's process
 
 
 def read_proc(worker, name: str) -> str:
@@ -161,7 +161,7 @@ def test_a_child_has_a_budget_of_memory_and_time(worker):
     assert 17 <= int(limits["Max cpu time"][0]) <= 40
 
 
-# What happens when it goes wrong
+# Children that die, hang or exceed a limit
 
 
 def long_recording() -> io.BytesIO:
@@ -169,7 +169,7 @@ def long_recording() -> io.BytesIO:
 
 
 @pytest.mark.parametrize("interpreter", ["/nonexistent/canary", "/bin/false"])
-def test_a_child_that_cannot_be_started_is_said(monkeypatch, interpreter):
+def test_a_child_that_cannot_be_started_refuses_the_recording(monkeypatch, interpreter):
     guard.close_idle()
     monkeypatch.setattr(sys, "executable", interpreter)
     with pytest.raises(RecordingError) as caught:
@@ -191,7 +191,7 @@ def test_a_child_that_dies_takes_only_its_recording(worker, number):
     assert pid_of(guard._idle[0]) != pid_of(worker)
 
 
-def test_a_child_that_died_idle_is_replaced_without_a_word(worker):
+def test_a_child_that_died_idle_is_replaced_silently(worker):
     os.kill(pid_of(worker), signal.SIGKILL)
     worker._process.wait()
     assert consume(io.BytesIO(recording())) == 16_000
@@ -230,7 +230,7 @@ def test_memory_is_bounded():
     assert consume(io.BytesIO(content)) > 16_000
 
 
-def test_a_recording_that_is_given_up_leaves_a_child_that_goes_on(worker):
+def test_a_child_whose_recording_is_abandoned_is_reused(worker):
     with decode(long_recording()) as decoding:
         next(iter(decoding))
     assert guard._idle == [worker]
@@ -241,8 +241,8 @@ def test_a_recording_that_is_given_up_leaves_a_child_that_goes_on(worker):
     assert consume(io.BytesIO(recording())) == 16_000
 
 
-def test_a_recording_given_up_after_its_last_word_leaves_the_next_alone(worker):
-    """The child has said everything, and hears of the end and of the next recording at once."""
+def test_a_recording_abandoned_after_its_last_message_leaves_the_next_alone(worker):
+    """The child has sent everything, and gets the cancellation and the next recording in one message."""
     everything = 2 * HEADER.size + 4 * 16_000
     with decode(io.BytesIO(recording())):
         while waiting(worker) < everything:
@@ -254,11 +254,11 @@ def test_a_recording_given_up_after_its_last_word_leaves_the_next_alone(worker):
 
 
 def waiting(worker) -> int:
-    """Bytes that the child has said and nobody has read."""
+    """Count the bytes that the child has sent and nobody has read."""
     return struct.unpack("i", fcntl.ioctl(worker._socket, termios.FIONREAD, bytes(4)))[0]
 
 
-def test_giving_up_does_not_wait_for_a_decoder_that_hangs(worker):
+def test_abandoning_a_recording_does_not_wait_for_a_decoder_that_hangs(worker):
     started = time.monotonic()
     with decode(long_recording()):
         os.kill(pid_of(worker), signal.SIGSTOP)
@@ -277,14 +277,14 @@ def test_children_are_reused_and_recordings_may_overlap(worker):
     assert len(guard._idle) == 2
 
 
-def test_a_child_that_has_decoded_enough_is_let_go(worker, monkeypatch):
+def test_a_child_ends_after_its_last_recording(worker, monkeypatch):
     monkeypatch.setattr(guard, "_RECORDINGS_A_WORKER", worker.recordings + 1)
     consume(io.BytesIO(recording()))
     assert guard._idle == []
     assert worker._process.returncode is not None
 
 
-def test_words_that_are_not_our_childs_are_not_believed(worker):
+def test_messages_that_no_child_of_ours_sends_end_it(worker):
     worker._socket.close()
     ones = b"\xff" * 20
     for message in (b"HTTP" + bytes(20), b"blok" + ones, b"refu" + ones, b"open" + ones, b"ends" + ones):
@@ -319,7 +319,7 @@ def test_a_forked_process_uses_children_of_its_own(worker):
 
 
 def test_a_fork_that_ends_leaves_a_recording_in_work_alone(worker):
-    """A generator that a forked process has too, and ends with."""
+    """The forked process has a copy of the generator, and closes it when it ends."""
     with decode(long_recording()) as decoding:
         blocks = iter(decoding)
         samples = next(blocks).shape[1]
@@ -361,7 +361,7 @@ def is_running(pid: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_the_same_sound_with_and_without_the_guard(monkeypatch):
+def test_the_samples_are_the_same_with_and_without_the_guard(monkeypatch):
     content = hostile.sane("flac_16", 3.0)
     with decode(io.BytesIO(content)) as decoding:
         guarded = np.concatenate(list(decoding), axis=1)
@@ -370,10 +370,10 @@ def test_the_same_sound_with_and_without_the_guard(monkeypatch):
         assert np.array_equal(np.concatenate(list(decoding), axis=1), guarded)
 
 
-# What is said
+# Messages
 
 
-def test_every_code_has_its_words_and_no_word_is_of_the_input(tmp_path):
+def test_every_code_has_a_message_and_no_message_quotes_the_input(tmp_path):
     assert len(set(CODES)) == len(CODES) == len(PROBLEMS) + len(ENDINGS)
     for code in CODES:
         error = RefusedError(code, 3, 5).error()
@@ -396,7 +396,7 @@ def test_every_code_has_its_words_and_no_word_is_of_the_input(tmp_path):
 
 @pytest.fixture(scope="module")
 def hostile_run():
-    """How every hostile recording ended, in a process of its own whose memory is seen whole."""
+    """The end of every hostile recording, decoded in a process of its own, and the peak memory of that process."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.hostile"],
         capture_output=True, cwd=HERE.parent, timeout=300, check=False,
@@ -425,7 +425,7 @@ def test_names_of_hostile_recordings_are_unique():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_reading_that_is_carried_through_a_fork_stays_with_the_parent(tmp_path):
+def test_a_decoding_stays_with_the_parent_after_a_fork(tmp_path):
     """Two readers of one stream would each get a part of it."""
     samples = (0.1 * np.sin(np.arange(16_000 * 20) / 5.0)).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", samples, 16_000, "FLOAT")
@@ -446,7 +446,7 @@ def test_a_reading_that_is_carried_through_a_fork_stays_with_the_parent(tmp_path
     assert np.array_equal(np.concatenate(got, axis=1)[0], samples)
 
 
-def test_no_more_decoders_wait_than_can_be_of_use(tmp_path):
+def test_at_most_twice_as_many_decoders_as_cores_wait_idle(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
     guard.close_idle()
     many = [decode(tmp_path / "a.wav") for _ in range(guard._MOST_IDLE + 3)]
@@ -459,7 +459,7 @@ def test_no_more_decoders_wait_than_can_be_of_use(tmp_path):
 
 @pytest.fixture
 def idle(tmp_path):
-    """A decoder that waits for work, and a recording for it."""
+    """An idle decoder, and a recording for it."""
     soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
     guard.close_idle()
     list(decode(tmp_path / "a.wav"))
@@ -467,7 +467,7 @@ def idle(tmp_path):
     return worker, tmp_path / "a.wav"
 
 
-def test_the_waiting_for_one_recording_is_not_charged_to_the_next(idle):
+def test_waiting_counts_for_one_recording_only(idle):
     worker, path = idle
     worker._waited = 1e9
     list(decode(path))
@@ -487,13 +487,13 @@ def test_a_decoder_gains_no_rights_and_outlives_ctrl_c(idle):
 OPENED = HEADER.pack(b"open", 16_000, 1, 1, 0)
 
 
-def block(talkers: int, size: int, value: float = 0.1) -> bytes:
-    samples = np.full((talkers, min(size, 100)), value, np.float32)
-    return HEADER.pack(b"blok", talkers, size, 0, 0) + samples.tobytes()
+def block(channels: int, size: int, value: float = 0.1) -> bytes:
+    samples = np.full((channels, min(size, 100)), value, np.float32)
+    return HEADER.pack(b"blok", channels, size, 0, 0) + samples.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("message", "code"),
     [
         (OPENED + block(1, 100, np.nan), "not-finite"),
         (OPENED + block(1, 100, np.inf), "not-finite"),
@@ -506,14 +506,14 @@ def block(talkers: int, size: int, value: float = 0.1) -> bytes:
         (OPENED, "decoder-crashed"),
     ],
 )
-def test_a_decoder_that_was_taken_over_is_not_believed(idle, said, code):
+def test_impossible_messages_of_a_decoder_end_it(idle, message, code):
     worker, _ = idle
     guard._idle.clear()
     worker._opened = None
     worker._socket.close()
     worker._socket, theirs = socket.socketpair()
     with theirs:
-        theirs.sendall(said)
+        theirs.sendall(message)
     with pytest.raises(RefusedError) as caught:
         list(iter(worker.receive, None))
     assert caught.value.code == code

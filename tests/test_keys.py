@@ -1,4 +1,4 @@
-"""Keys: what follows from them, and what does not show."""
+"""Keys: derived values, and secrecy."""
 
 import os
 import pickle
@@ -23,7 +23,7 @@ def test_different_parts_give_different_bytes(one: list[object], other: list[obj
     assert (KEY.derive("x", *one) == KEY.derive("x", *other)) == same  # type: ignore[arg-type]
 
 
-def test_purposes_are_apart() -> None:
+def test_purposes_give_independent_streams() -> None:
     assert KEY.derive("voice", "a") != KEY.derive("dither", "a")
     assert KEY.pseudonym("voice", "a") != KEY.derive("voice", "a")[:16].hex()
     voice, dither = KEY.rng("voice", 1).random(1_000), KEY.rng("dither", 1).random(1_000)
@@ -35,8 +35,8 @@ def test_same_key_same_stream() -> None:
     assert KEY.rng("voice", b"r", 3).random() != Key.fresh().rng("voice", b"r", 3).random()
 
 
-def test_every_bit_of_a_seed_counts_but_one() -> None:
-    """The generator's increment is odd, so its highest bit has no place."""
+def test_all_bits_of_a_seed_but_one_change_the_stream() -> None:
+    """The generator's increment is odd, and drops the highest bit."""
     seed = bytes(range(100, 132))
     flipped = [(int.from_bytes(seed) ^ 1 << bit).to_bytes(32) for bit in range(256)]
     states = [stream(one).bit_generator.state["state"] for one in (seed, *flipped)]
@@ -51,13 +51,13 @@ def test_a_seed_of_another_size_is_refused(size: int) -> None:
         stream(bytes(size))
 
 
-def test_fresh_is_fresh() -> None:
+def test_fresh_keys_names_and_streams_differ() -> None:
     assert fresh_rng().random() != fresh_rng().random()
     assert len({fresh_name() for _ in range(100)}) == 100
     assert Key.fresh() != Key.fresh()
 
 
-def test_nothing_shows() -> None:
+def test_the_repr_of_a_key_shows_nothing() -> None:
     digits = bytes(range(32)).hex()
     assert digits[:8] not in repr(KEY)
     assert digits[:8] not in str([KEY])

@@ -1,4 +1,4 @@
-"""What processes leave behind: no worker, no traceback at Ctrl-C, no core, and no path in an error."""
+"""Processes leave no worker, no traceback at Ctrl-C, no core dump, and no path in an error."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def test_workers_do_not_outlive_a_killed_run() -> None:
         workers = [int(word) for word in run.stdout.readline().split()]
         assert len(workers) == 2
         deadline = time.monotonic() + 20
-        for pid in workers:  # each has begun, and watches its parent by a thread
+        for pid in workers:  # each has started its thread that watches the parent
             while len(list(Path(f"/proc/{pid}/task").iterdir())) < 2 and time.monotonic() < deadline:
                 time.sleep(0.05)
         os.kill(run.pid, signal.SIGKILL)
@@ -56,10 +56,10 @@ def test_workers_do_not_outlive_a_killed_run() -> None:
         assert not any(map(running, workers))
 
 
-def test_an_interrupted_run_says_one_line(recordings: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_prints_one_line(recordings: Path, tmp_path: Path) -> None:
     folder = tmp_path / "canary-folder"
     folder.mkdir()
-    for number in range(24):  # enough to be at it for a while; a worker still finishes the three it has
+    for number in range(24):  # enough for a while; a worker still finishes its three
         (folder / f"{number}.mp3").write_bytes((recordings / "reading.mp3").read_bytes())
     code = (
         "import signal, sys; from deident.cli import main\n"
@@ -77,9 +77,9 @@ def test_an_interrupted_run_says_one_line(recordings: Path, tmp_path: Path) -> N
 
 
 @linux_only
-def test_there_is_no_core() -> None:
+def test_core_dumps_are_disabled() -> None:
     code = (
-        "import resource\nfrom deident.process import leave_no_core\nleave_no_core()\n"
+        "import resource\nfrom deident.process import disable_core_dumps\ndisable_core_dumps()\n"
         "print(resource.getrlimit(resource.RLIMIT_CORE))\n"
         "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )
@@ -96,12 +96,12 @@ def test_there_is_no_core() -> None:
      ["run", "x", "--s=a canary it is"]],
     ids=" ".join,
 )  # fmt: skip
-def test_errors_of_use_do_not_repeat_what_was_typed(
+def test_usage_errors_do_not_quote_arguments(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deident.cli import main
 
-    monkeypatch.setattr("deident.cli.leave_no_core", lambda: None)  # not for the process that tests
+    monkeypatch.setattr("deident.cli.disable_core_dumps", lambda: None)  # not for the process that tests
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -117,11 +117,11 @@ def test_errors_of_use_do_not_repeat_what_was_typed(
      ["preview", "x", "--disguises", "psola:canary=1"], ["preview", "x", "--disguises", "psola:semitones=canary"]],
     ids=" ".join,
 )  # fmt: skip
-def test_nor_do_wrong_settings(
+def test_errors_about_settings_do_not_quote_them(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deident.cli import main
 
-    monkeypatch.setattr("deident.cli.leave_no_core", lambda: None)
+    monkeypatch.setattr("deident.cli.disable_core_dumps", lambda: None)
     assert main(arguments) == 2
     assert "canary" not in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Numeric libraries are held at one thread while something is made, and only then."""
+"""BLAS is limited to one thread while snippets are made, and only then."""
 
 import threading
 from collections.abc import Generator
@@ -16,7 +16,7 @@ from tests.voices import speech
 
 
 def threads() -> set[int]:
-    """Of numpy's library; others that were loaded meanwhile do nothing here."""
+    """The thread counts of numpy's BLAS; other libraries may be loaded by other tests."""
     return {library["num_threads"] for library in threadpool_info() if "numpy" in library["filepath"]}
 
 
@@ -59,7 +59,7 @@ def test_other_threads_leave_the_limit_alone() -> None:
         assert threads() == {2}
 
 
-def test_a_disguise_and_a_recording_are_made_so() -> None:
+def test_disguises_and_recordings_use_one_thread() -> None:
     found = []
 
     class Asks(Sine):

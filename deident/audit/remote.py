@@ -9,7 +9,7 @@ from deident.audit.manifest import Row, read_rows
 from deident.audit.promise import AuditError
 from deident.audit.store import MANIFEST, PRIVATE, SNIPPET_NAME, AuditReport, StoreAudit
 from deident.errors import StoreError
-from deident.uris import Folder
+from deident.uris import UriFolder
 
 
 class RemoteAudit(StoreAudit):
@@ -17,7 +17,7 @@ class RemoteAudit(StoreAudit):
 
     def of_uri(self, uri: str) -> AuditReport:
         try:
-            self._folder = Folder(uri)
+            self._folder = UriFolder(uri)
             self._sizes = self._folder.sizes()
             self._everything()
         except StoreError as error:

@@ -12,7 +12,7 @@ import sys
 
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, KeyMaterialError, SettingError, StoreError
-from deident.process import hold_standard_streams, leave_no_core
+from deident.process import disable_core_dumps, reserve_standard_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
-    leave_no_core()
-    hold_standard_streams()
+    disable_core_dumps()
+    reserve_standard_streams()
     codecs.register_error("deident", _unencodable)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="deident")

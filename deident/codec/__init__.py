@@ -1,4 +1,4 @@
-"""Recordings in, clean bytes out.
+"""Decode recordings, and encode snippets as clean bytes.
 
     with decode("call.wav", channels="split") as decoding:
         for block in decoding:  # (channels, n) float32 at 16 kHz
@@ -7,14 +7,14 @@
 
 | module | holds |
 |---|---|
-| `decoding` | `decode`, `Decoding`, `read`: what callers use |
-| `sources` | from a path, an open file or a stream to a descriptor |
+| `decoding` | `decode`, `Decoding`, `read`: the functions that callers use |
+| `sources` | open a path, file or stream as a descriptor |
 | `containers` | the allow-list of magic bytes |
-| `guard`, `confine`, `limits` | the child processes, what they give up, and their bounds |
-| `worker` | the decoding itself, in the child |
-| `readers`, `avreader` | one reader an engine |
-| `layout`, `pcm`, `flac`, `mp3`, `ogg` | where the sound of a container is, and where it really ends |
-| `mixing` | channels mixed, split or picked, any rate to 16 kHz |
+| `guard`, `confine`, `limits` | the child processes, the rights they give up, and their limits |
+| `worker` | the decoding in the child process |
+| `readers`, `avreader` | one reader per decoding library |
+| `layout`, `pcm`, `flac`, `mp3`, `ogg` | the position and the true end of the samples in a container |
+| `mixing` | mix, split or pick channels, and resample to 16 kHz |
 | `problems` | every code of a refused or partial recording |
 | `write` | canonical WAV and FLAC |"""
 

@@ -1,4 +1,4 @@
-"""What a decoder's process gives up, as far as the system offers it."""
+"""Take rights away from a decoder's process, as far as the system can."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ import socket
 import sys
 import threading
 
-from deident.process import leave_no_core
+from deident.process import disable_core_dumps
 
 _statm: int | None = None
 
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def for_good(link: socket.socket) -> None:
-    """No new descriptors but one recording's, no written byte, no core, no privileges; and no life without
-    the process at the other end of the link."""
+def confine_process(link: socket.socket) -> None:
+    """Allow one more descriptor, no written byte, no core dump and no new privileges; end with the parent."""
     global _statm
     with contextlib.suppress(
         OSError
-    ):  # Linux has it; looked at before every recording, when it is too late to open
+    ):  # Linux; read before every recording, when nothing can be opened any more
         _statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the link
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and closes the link
     spare = os.dup(link.fileno())
     os.close(spare)
-    leave_no_core()
+    disable_core_dumps()
     for limit, value in (("NOFILE", spare + 1), ("FSIZE", 0)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{limit}"), (value, value))
@@ -40,8 +39,8 @@ def for_good(link: socket.socket) -> None:
     threading.Thread(target=_die_with, args=(link.fileno(),), daemon=True).start()
 
 
-def for_now(memory_bytes: int, cpu_seconds: float) -> None:
-    """The budget of one recording, on top of what this process already has and has used."""
+def limit_recording(memory_bytes: int, cpu_seconds: float) -> None:
+    """Limit memory and processor time for one recording, on top of what this process already uses."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     used = resource.getrusage(resource.RUSAGE_SELF)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + cpu_seconds) + 1, most))
@@ -52,14 +51,14 @@ def for_now(memory_bytes: int, cpu_seconds: float) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space in use; 0 where the system does not tell."""
+    """Return the address space in use in bytes, 0 where the system does not tell."""
     if _statm is None:
         return 0
     return int(os.pread(_statm, 64, 0).split()[0]) * resource.getpagesize()
 
 
 def _die_with(descriptor: int) -> None:
-    """Ends the process when the other end of its link is gone, whatever a decoder is busy with."""
+    """End the process when the other end of its link is closed, even while a decoder is busy."""
     hung_up = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
     poll = select.poll()
     poll.register(descriptor, hung_up)

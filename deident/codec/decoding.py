@@ -29,36 +29,51 @@ Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
 Events = Iterator[Opened | Samples | Ended]
 _ARRAY_BLOCK_SECONDS = 2
 _HEAD = 3 * RATE  # samples
-_HEARD = np.float32(1e-3)  # full scale = 1; what a coder makes of silence lies below it
+_AUDIBLE = np.float32(1e-3)  # full scale = 1; coding noise in silence lies below it
 _PROBES = 16
 _PROBE_BYTES = 4_096
 
 
-class Found(NamedTuple):
-    """What a file is taken for, and `Decoding.file_sha256`."""
+class Recognised(NamedTuple):
+    """The container of a file, and its digest."""
 
     container: Container
-    file: str
+    file_sha256: str
 
 
 class Decoding:
-    """A recording being decoded: a context manager, and an iterator, once, of blocks (channels, n) float32 at
-    16 kHz, about a second or two long, each the caller's own.
+    """A recording that is being decoded, as `decode` returns it: a context manager, and an iterator of blocks.
 
-    channels : rows of a block. source_rate, source_channels, container : what the recording is.
-    file_sha256 : a digest of the bytes, or "".
-    After the last block: partial, None or why the end is missing; source_seconds, what was decoded; head_sha256,
-    a digest of the first three seconds that are not silence, the same when the recording grows or is repaired, or "".
-    Iterating raises `RecordingError` when the recording turns out to be unusable, and at its end under
-    `strict` when it is partial."""
+    It can be iterated once. A block is (channels, samples) float32 at 16 kHz, full scale ±1, a second or two long,
+    and belongs to the caller. Iterating raises `RecordingError` when the recording turns out to be unusable, and
+    under `strict` at the end of a partial one.
 
-    def __init__(self, events: Events, container: str, strict: bool, file: str = "") -> None:
+    Attributes
+    ----------
+    channels : int
+        Rows of a block.
+    container : str
+        The container, such as "wav", or "samples" for an array.
+    source_rate, source_channels : int
+        The recording's own sample rate in Hz, and its channels.
+    file_sha256 : str
+        Digest of the file, "" for an array.
+    partial : str or None
+        After the last block: the code of why the end is missing.
+    source_seconds : float
+        After the last block: decoded seconds.
+    head_sha256 : str
+        After the last block: digest of the first three seconds that are not silence. It stays the same when the
+        recording grows or is repaired. "" for a shorter recording.
+    """
+
+    def __init__(self, events: Events, container: str, strict: bool, file_sha256: str = "") -> None:
         self._events = events
         self._strict = strict
-        self._start = hashlib.sha256()
-        self._missing = _HEAD
+        self._head_hash = hashlib.sha256()
+        self._head_missing = _HEAD
         self.container = container
-        self.file_sha256 = file
+        self.file_sha256 = file_sha256
         self.partial: str | None = None
         self.source_seconds = 0.0
         try:
@@ -74,25 +89,25 @@ class Decoding:
                 if isinstance(event, Ended):
                     self._finish(event)
                 elif not isinstance(event, Opened):
-                    if self._missing:
-                        self._hear(event)
+                    if self._head_missing:
+                        self._hash_head(event)
                     yield event
         except RefusedError as refused:
             raise refused.error() from None
 
-    def _hear(self, block: Samples) -> None:
-        if self._missing == _HEAD:
-            is_heard = (np.abs(block) > _HEARD).any(axis=0)
-            if not is_heard.any():
+    def _hash_head(self, block: Samples) -> None:
+        if self._head_missing == _HEAD:
+            audible = (np.abs(block) > _AUDIBLE).any(axis=0)
+            if not audible.any():
                 return
-            block = block[:, int(np.argmax(is_heard)) :]
-        part = block[:, : self._missing]
-        self._start.update(part.T.tobytes())  # sample by sample, so that the sizes of blocks do not tell
-        self._missing -= part.shape[1]
+            block = block[:, int(np.argmax(audible)) :]
+        part = block[:, : self._head_missing]
+        self._head_hash.update(part.T.tobytes())  # sample by sample, whatever the sizes of blocks
+        self._head_missing -= part.shape[1]
 
     @property
     def head_sha256(self) -> str:
-        return "" if self._missing else self._start.hexdigest()
+        return "" if self._head_missing else self._head_hash.hexdigest()
 
     def _finish(self, end: Ended) -> None:
         self.source_seconds = end.microseconds / 1e6
@@ -101,7 +116,7 @@ class Decoding:
             raise RefusedError(end.ending)
 
     def close(self) -> None:
-        """Stop decoding; a second time does nothing."""
+        """Stop decoding; a second call does nothing."""
         close = getattr(self._events, "close", None)
         if close:
             close()
@@ -127,13 +142,41 @@ def decode(
     nonfinite: Literal["refuse", "zero"] = "refuse",
     strict: bool = False,
 ) -> Decoding:
-    """Open a recording; iterate over the result for its sound.
+    """Open a recording for decoding. Files are decoded in a confined child process.
 
-    source : a path, an open binary file (from its position on), `Audio`, or `(samples, rate)`.
-    channels : "mix", "split" (every channel on its own) or the number of one channel, from 0.
-    nonfinite : what to do about NaN and infinities. strict : refuse a recording whose end is missing.
-    Files are decoded in a child process within `limits`; see `codec.guard`.
-    Raises `RecordingError` with a code of `codec.problems`, `SettingError` for impossible settings."""
+    Parameters
+    ----------
+    source : path, binary file, Audio, or (samples, rate)
+        A file is read from its current position. Samples are (samples,) or (channels, samples).
+    channels : "mix", "split" or int
+        Average the channels, keep each as a row, or take one by its number from 0.
+    limits : Limits, optional
+        Limits on memory, time and output.
+    follow_links : bool
+        Open a path that is a symbolic link.
+    nonfinite : "refuse" or "zero"
+        Treatment of NaN, infinities and absurdly large samples.
+    strict : bool
+        Refuse a recording whose end is missing.
+
+    Returns
+    -------
+    Decoding
+
+    Raises
+    ------
+    RecordingError
+        When the recording cannot be used; its `code` is one of `codec.problems`.
+    SettingError
+        For impossible settings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with decode((np.zeros(8_000, np.float32), 8_000)) as decoding:
+    ...     sum(block.shape[1] for block in decoding)
+    16000
+    """
     return _decode(source, channels, limits or Limits(), follow_links, nonfinite, strict, RATE)
 
 
@@ -165,8 +208,8 @@ def _decode(
         first = next(events)
     except RefusedError as refused:
         raise refused.error() from None
-    assert isinstance(first, Found)
-    return Decoding(events, first.container.name, strict, first.file)  # type: ignore[arg-type]  # it was the first event
+    assert isinstance(first, Recognised)
+    return Decoding(events, first.container.name, strict, first.file_sha256)  # type: ignore[arg-type]  # the rest
 
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
@@ -199,14 +242,14 @@ def _from_file(
     follow_links: bool,
     zero_nonfinite: bool,
     out_rate: int,
-) -> Iterator[Found | Opened | Samples | Ended]:
+) -> Iterator[Recognised | Opened | Samples | Ended]:
     with descriptor_of(source, follow_links=follow_links, spool_bytes=limits.spool_bytes) as (
         descriptor,
         start,
     ):
         content = Bytes(descriptor, start)
         container = recognise(content)
-        yield Found(container, _file(content))
+        yield Recognised(container, _file_sha256(content))
         job = Job(
             container=container.name,
             engine=container.engine,
@@ -233,8 +276,8 @@ def _from_file(
             yield from decode_guarded(descriptor, dataclasses.replace(job, engine="av"), limits)
 
 
-def _file(content: Bytes) -> str:
-    """Of its size and of pieces of it, from its first to its last: two files that have these in common are one."""
+def _file_sha256(content: Bytes) -> str:
+    """Hash the size and sixteen evenly spaced pieces of a file."""
     last = max(0, content.size - _PROBE_BYTES)
     probes = (content.at(last * number // (_PROBES - 1), _PROBE_BYTES) for number in range(_PROBES))
     return hashlib.sha256(b"".join((content.size.to_bytes(8, "big"), *probes))).hexdigest()
@@ -247,10 +290,34 @@ def _has_av() -> bool:
 def read(
     source: Source, *, channels: Channels = "mix", rate: int | None = RATE, strict: bool = False
 ) -> Audio:
-    """A whole recording as one value, for the prompt: `deident.read("call.wav")`.
+    """Read a whole recording into memory.
 
-    rate : 16 kHz, or None for the recording's own. Warns when the recording is partial, unless `strict`
-    refuses it. Raises as `decode`."""
+    Warns when the recording is partial.
+
+    Parameters
+    ----------
+    source, channels, strict
+        As in `decode`.
+    rate : int or None
+        16,000 Hz, or None for the recording's own rate.
+
+    Returns
+    -------
+    Audio
+
+    Raises
+    ------
+    RecordingError
+        When the recording cannot be used.
+    SettingError
+        For impossible settings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> read((np.zeros(8_000, np.float32), 8_000), rate=None)
+    Audio(1 × 1.00 s at 8000 Hz)
+    """
     if rate not in (RATE, None):
         raise SettingError(f"rate must be {RATE} or None, the recording's own")
     with _decode(source, channels, Limits(), True, "refuse", strict, rate or 0) as decoding:

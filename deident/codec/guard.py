@@ -1,7 +1,7 @@
-"""Decoding in a child process: what a broken or hostile file does, it does there.
+"""Decode in a confined child process, so that a broken or hostile file can do harm only there.
 
-Children are started bare (no site packages of their own choosing, no environment, so no key), and kept for
-the next recording: starting one costs two tenths of a second, reusing one under a millisecond."""
+Children are started without an environment, and so without a key, and are kept for the next recording: starting one
+takes two tenths of a second, reusing one under a millisecond."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _BOOT = (
 
 
 def decode_guarded(descriptor: int, job: Job, limits: Limits) -> Iterator[Opened | Samples | Ended]:
-    """What `worker.work` yields, done by a child process. Raises `RefusedError`, also for a child that died,
-    hung or took too much; that child is replaced."""
+    """Yield what `worker.work` yields, from a child process. Raises `RefusedError`, also for a child that died,
+    hung or exceeded a limit; that child is replaced."""
     if not is_available():
         warnings.warn(
             "this platform offers no guarded decoding: recordings are decoded in this process, "
@@ -84,6 +84,7 @@ def decode_guarded(descriptor: int, job: Job, limits: Limits) -> Iterator[Opened
 
 
 def is_available() -> bool:
+    """Tell whether this platform can decode in a child process."""
     return (
         hasattr(socket, "send_fds")
         and os.name == "posix"
@@ -115,14 +116,14 @@ class Worker:
     def start(self, descriptor: int, job: Job, limits: Limits) -> None:
         self.recordings += 1
         if not self._is_ready:
-            self._set_limits(Limits())  # a recording's are for its decoding
+            self._set_limits(Limits())  # a recording's own limits are for its decoding
             self._await_start()
         self._set_limits(limits)
         self._opened = None
         try:
             socket.send_fds(self._socket, [job.to_bytes()], [descriptor])
         except OSError:
-            self._bury()
+            self._raise_death()
 
     def _set_limits(self, limits: Limits) -> None:
         self._limits, self._waited = limits, 0.0
@@ -144,7 +145,7 @@ class Worker:
         self._is_ready = True
 
     def receive(self) -> Opened | Samples | Ended:
-        if os.getpid() != self._owner:  # and one stream of blocks would go to two readers
+        if os.getpid() != self._owner:  # two readers would share one stream of blocks
             raise RefusedError("forked")
         kind, a, b, c, count = self._receive_header()
         if (
@@ -166,7 +167,7 @@ class Worker:
             return Ended(count, CODES[a - 1] if a else None)
         if kind == REFUSED and a < len(CODES):
             raise RefusedError(CODES[a], b, c)
-        self.kill()  # nothing that our own code sends
+        self.kill()  # our own code sends nothing of the kind
         raise RefusedError("decoder-crashed")
 
     def _receive_into(self, view: memoryview) -> None:
@@ -174,13 +175,13 @@ class Worker:
         while view:
             try:
                 got = self._socket.recv_into(view, 0, socket.MSG_WAITALL)
-            except BlockingIOError:  # the time-out that the kernel keeps for us
+            except BlockingIOError:  # the socket's time-out
                 self.kill()
                 raise RefusedError("limit-time") from None
             except OSError:
                 got = 0
             if not got:
-                self._bury()
+                self._raise_death()
             view = view[got:]
         self._waited += time.monotonic() - start
         if self._waited > self._limits.wall_seconds:
@@ -194,11 +195,11 @@ class Worker:
         return kind, a, b, c, count
 
     def is_running(self) -> bool:
-        """Whether the process is there; an idle one may have been killed for want of memory."""
+        """Tell whether the process is running; the system may have killed an idle one for want of memory."""
         return self._process.poll() is None
 
     def cancel(self) -> bool:
-        """Ends the recording in work early; False when the child does not follow."""
+        """End the current recording early; return False when the child does not comply."""
         if os.getpid() != self._owner:
             return False
         try:
@@ -212,8 +213,8 @@ class Worker:
             return self.is_alive
         return False
 
-    def _bury(self) -> NoReturn:
-        """The child is gone: say of what."""
+    def _raise_death(self) -> NoReturn:
+        """Raise the reason for which the child died."""
         self.kill()
         code = self._process.returncode
         raise RefusedError("limit-time" if code == -signal.SIGXCPU else "decoder-crashed")
@@ -228,11 +229,11 @@ class Worker:
             self._process.wait()
 
     def close(self) -> None:
-        """Lets an idle child go."""
+        """End an idle child."""
         self.kill()
 
-    def forget(self) -> None:
-        """In a forked process: this child is the parent's."""
+    def disown(self) -> None:
+        """In a forked process, leave the child to the parent."""
         self._socket.close()
         self._process.returncode = 0
 
@@ -244,7 +245,7 @@ def _spawn(link: int, engine: str) -> subprocess.Popen[bytes]:
         [sys.executable, "-I", "-S", "-c", _BOOT, str(link), engine],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # decoders write about what they find
+        stderr=subprocess.DEVNULL,  # decoders print names and tags of recordings
         pass_fds=[link],
         cwd="/",
         env={
@@ -287,21 +288,21 @@ def _give_back(worker: Worker, reusable: bool) -> None:
 
 
 def close_idle() -> None:
-    """End the children that wait for work; later recordings start new ones."""
+    """End all idle children; later recordings start new ones."""
     with _lock:
         workers, _idle[:] = _idle[:], []
     for worker in workers:
         worker.close()
 
 
-def _forget_in_child() -> None:
+def _disown_in_child() -> None:
     global _lock
     _lock = threading.Lock()
     for worker in _idle:
-        worker.forget()
+        worker.disown()
     _idle.clear()
 
 
 atexit.register(close_idle)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(after_in_child=_disown_in_child)

@@ -1,4 +1,4 @@
-"""What a recording may cost before it is refused."""
+"""Limits on what decoding one recording may cost."""
 
 from __future__ import annotations
 
@@ -10,17 +10,45 @@ from deident.errors import SettingError
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on one recording's decoding. The defaults leave room for a day of sound in any format on a
-    slow machine, and stop what no recording needs.
+    """Limits on decoding one recording. A recording that exceeds one is refused.
 
-    memory_bytes : what the decoder may take on top of what an idle one has.
-    cpu_seconds, cpu_seconds_per_megabyte : the decoder's processor time, a fixed part and one that grows with
-        the size of the file: a small file that keeps a decoder busy for long is an attack, not a recording.
-    stall_seconds : the longest wait for the next block. wall_seconds : all waiting together.
-    max_frames : positions in time, at the source's rate.
-    max_expansion : decoded samples (all channels) a byte of the file, once `expansion_grace` samples are out;
-        digital silence in the best codecs comes to about 5,000.
-    spool_bytes : how much of a source that has no descriptor (a pipe, an archive member) is copied."""
+    The defaults admit a day of audio in any format on a slow machine.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        Memory of the decoder, on top of that of an idle one.
+    cpu_seconds, cpu_seconds_per_megabyte : float
+        Processor time of the decoder: a fixed part, and one that grows with the file. A small file that keeps a
+        decoder busy for long is an attack, not a recording.
+    stall_seconds : float
+        Longest wait for the next block, in seconds.
+    wall_seconds : float
+        Sum of all waiting for the decoder, in seconds.
+    max_frames : int
+        Sampling instants at the recording's own rate.
+    max_channels : int
+        At most 64.
+    min_rate, max_rate : int
+        Sample rates in Hz, within 4,000 to 384,000.
+    max_expansion : int
+        Decoded samples (of all channels) per byte of the file, checked after `expansion_grace` samples. Digital
+        silence in the best codecs comes to about 5,000.
+    expansion_grace : int
+        Samples before `max_expansion` applies.
+    spool_bytes : int
+        Bytes that are copied from a source without a descriptor (a pipe, an archive member).
+
+    Raises
+    ------
+    SettingError
+        For a limit outside its range.
+
+    Examples
+    --------
+    >>> Limits(cpu_seconds=10.0).cpu_seconds
+    10.0
+    """
 
     memory_bytes: int = 512 << 20
     cpu_seconds: float = 30.0

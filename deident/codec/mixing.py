@@ -1,4 +1,4 @@
-"""From the channels and the rate of a source to channels at 16 kHz."""
+"""Mix, split or pick channels, and resample them to 16 kHz."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from deident.codec.problems import RefusedError
 
 Channels = int | Literal["mix", "split"]
 
-# Float files may be scaled like integers of up to 32 bits; beyond that a value is damage, not sound.
+# Float files may be scaled like integers of up to 32 bits; a larger value is damage.
 LOUDEST = np.float32(2.0**31)
 
 
 class Shaper:
-    """Mixes or picks channels, then resamples in a stream: `push` blocks, then `finish`.
+    """Mixes or picks channels, then resamples, block by block: call `push` for each block, then `finish`.
 
-    Resampling is soxr's HQ: linear phase, the delay compensated."""
+    Resampling is soxr's HQ: linear phase, with its delay compensated."""
 
     def __init__(
         self, rate: int, channels: int, how: Channels, *, zero_nonfinite: bool = False, out_rate: int = RATE
@@ -39,15 +39,15 @@ class Shaper:
             )
 
     def push(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
-        """(n, channels) int16 or float32 in, (out_channels, m) float32 out; m may be 0."""
+        """Turn (n, channels) int16 or float32 into (out_channels, m) float32; m may be 0."""
         return self._resample(self._mix(block), last=False)
 
     def finish(self) -> Samples:
-        """What the resampler still holds, (out_channels, m)."""
+        """Return the resampler's remaining samples, (out_channels, m)."""
         return self._resample(np.zeros((0, self.out_channels), dtype=np.float32), last=True)
 
     def _mix(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
-        """(n, channels) to (n, out_channels)."""
+        """Turn (n, channels) into (n, out_channels)."""
         if isinstance(self._how, int):
             block = block[:, self._how : self._how + 1]
         if block.dtype == np.int16:

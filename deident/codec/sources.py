@@ -92,7 +92,7 @@ def _reopen(descriptor: int) -> int:
 
 def _fetch(uri: str, most: int) -> int:
     try:
-        with remote.opened(uri) as file:
+        with remote.open_uri(uri) as file:
             return _spool(file, most)
     except FileNotFoundError:
         raise RefusedError("missing") from None

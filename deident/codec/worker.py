@@ -1,8 +1,7 @@
-"""The decoding itself, and the child process that does nothing else.
+"""Decoding, and the child process that does nothing else.
 
-The child is started bare: no site, no environment, no path to any recording. It is handed one descriptor
-at a time over a socket, and answers with a format, blocks of float32, and an end or a refusal, as numbers.
-It can open nothing: its limit of descriptors leaves room for the one recording."""
+The child receives one descriptor at a time over a socket, and answers with a format, blocks of float32, and an end
+or a refusal, all as numbers. It knows no path and has no environment."""
 
 from __future__ import annotations
 
@@ -28,15 +27,14 @@ from deident.codec.write import encode_flac, encode_wav
 
 BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
-CANCEL = b"x"  # the one thing said to a child while it works
+CANCEL = b"x"  # the only message to a child while it works
 READY, OPENED, BLOCK, ENDED, REFUSED = b"redy", b"open", b"blok", b"ends", b"refu"
 MAX_JOB_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be done with a recording. out_rate : Hz, 0 for the recording's own. start : where in
-    the file the recording begins."""
+    """A recording to decode. out_rate : Hz, 0 for the recording's own. start : byte of the file where it begins."""
 
     container: str
     engine: str
@@ -73,7 +71,7 @@ class Ended(NamedTuple):
 
 
 def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
-    """Opened, then blocks (channels, n), then Ended. Raises `RefusedError`."""
+    """Decode a recording: yield Opened, then blocks (channels, n), then Ended. Raises `RefusedError`."""
     reader = open_reader(source, job.container, job.engine)
     shaper, opened, previous, seconds = None, None, (0, 0), 0.0
     frames = values = 0
@@ -140,7 +138,7 @@ def main(link: int, engine: str) -> None:
     """Serve recordings from a socket until it closes."""
     sock = socket.socket(fileno=link)
     _warm_up(engine)
-    confine.for_good(sock)
+    confine.confine_process(sock)
     sock.sendall(HEADER.pack(READY, 0, 0, 0, 0))
     while True:
         raw, descriptors, _, _ = socket.recv_fds(sock, MAX_JOB_BYTES, 1)
@@ -155,7 +153,7 @@ def main(link: int, engine: str) -> None:
 
 
 def _serve(sock: socket.socket, descriptor: int, job: Job) -> None:
-    confine.for_now(job.memory_bytes, job.cpu_seconds)
+    confine.limit_recording(job.memory_bytes, job.cpu_seconds)
     try:
         for event in work(Bytes(descriptor, job.start), job):
             if isinstance(event, Opened):
@@ -178,7 +176,7 @@ def _serve(sock: socket.socket, descriptor: int, job: Job) -> None:
         raise
     except OSError:
         _send_refusal(sock, RefusedError("unreadable"))
-    except Exception:  # whatever a decoder's binding throws at a broken file
+    except Exception:  # bindings of decoders raise anything for a broken file
         _send_refusal(sock, RefusedError("undecodable"))
 
 
@@ -195,7 +193,7 @@ def _is_cancelled(sock: socket.socket) -> bool:
 
 
 def _warm_up(engine: str) -> None:
-    """Load by a first recording what is loaded late: afterwards nothing can be opened any more."""
+    """Decode short recordings, so that everything is loaded: later nothing can be opened any more."""
     silence = np.zeros(RATE, dtype=np.int16)
     for encoded, container in ((encode_wav(silence), "wav"), (encode_flac(silence), "flac")):
         with tempfile.TemporaryFile() as file:

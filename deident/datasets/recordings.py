@@ -50,7 +50,7 @@ def expand(
 
 
 def _below(uri: str) -> Iterator[Recording]:
-    found = uris.find(uri)
+    found = uris.find_files(uri)
     if not found:
         yield Recording(uri, size=0)  # reading it will tell that it is missing
     start = len(uri.partition("::")[0])
@@ -68,7 +68,7 @@ def _looked_at(recording: Recording) -> Recording:
     """With the size and version of what a URI leads to."""
     if recording.size is not None or not uris.is_uri(recording.path):
         return recording
-    found = uris.look(recording.path)
+    found = uris.find_file(recording.path)
     return replace(recording, size=found.size if found else 0, version=found.version if found else "")
 
 

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError, StoreError
-from deident.process import be_a_worker
+from deident.process import set_up_worker
 from deident.runs.worker import Chunk, Outcome, Result, process, warm_up
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecuto
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """While processes are started, Ctrl-C waits: the executor would lose count of them. It is held back in them too,
-    until `be_a_worker` ignores it."""
+    until `set_up_worker` ignores it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -275,7 +275,7 @@ _read_seconds: Any = None  # of a worker: its run's `_Meter.seconds`
 def _start(seconds: Any) -> None:
     global _read_seconds
     _read_seconds = seconds
-    be_a_worker()
+    set_up_worker()
     warm_up()
 
 

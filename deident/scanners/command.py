@@ -9,7 +9,7 @@ import sys
 
 from deident.errors import RecordingError
 from deident.scanners import scan
-from deident.uris import is_uri, opened
+from deident.uris import is_uri, open_uri
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _scanned(path: str, name: str, values: bool) -> dict[str, Any]:
     try:
-        with opened(path) if is_uri(path) else contextlib.nullcontext(path) as source:
+        with open_uri(path) if is_uri(path) else contextlib.nullcontext(path) as source:
             findings = scan(source)
     except RecordingError as error:
         return {"file": name, "findings": [], "error": str(error)}

@@ -27,7 +27,7 @@ from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
 from deident.store.log import Log, Record
 from deident.store.remembering import Remembering
 from deident.store.store import MANIFEST, WINDOW
-from deident.uris import FORMAT, LEDGER, PART, PRIVATE, Folder
+from deident.uris import FORMAT, LEDGER, PART, PRIVATE, UriFolder
 
 STAGING = f"{PRIVATE}/staging"
 OWN_KEY = f"{PRIVATE}/key"
@@ -64,7 +64,7 @@ class RemoteStore(Remembering):
         spread: Release | None = None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        self._folder = Folder(uri)
+        self._folder = UriFolder(uri)
         self.staging = self._folder.uri
         self._spread = spread or ReleaseHere()
         self._open: dict[str, list[Entry]] = {}  # chunk records whose snippets are not released yet
@@ -245,7 +245,7 @@ class ReleaseHere:
 
 def release(uri: str, snippets: Sequence[Staged]) -> None:
     """From their spools to files of their own: the same again gives the same."""
-    folder = Folder(uri)
+    folder = UriFolder(uri)
     sounds = folder.get_ranges([(f"{STAGING}/{s.spool}", s.start, s.start + s.size) for s in snippets])
     for snippet, data in zip(snippets, sounds, strict=True):
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
@@ -259,7 +259,7 @@ class RemoteSpool:
 
     def __init__(self, uri: str) -> None:
         self.name = ""
-        self._folder = Folder(uri)
+        self._folder = UriFolder(uri)
         self._hash = hashlib.sha256()
         self._at = 0
         self._file = tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY)  # noqa: SIM115
