@@ -1,4 +1,4 @@
-"""A recording to be read, the tally of what became of it, and who is told meanwhile."""
+"""A recording to be read, the tally of its outcome, and the observer of its reading."""
 
 from __future__ import annotations
 
@@ -19,13 +19,39 @@ OnRead = Callable[[float], object]  # seconds of audio that were read
 
 @dataclass(frozen=True, repr=False)
 class Recording:
-    """A recording to be read, with what is known of it.
+    """A recording to be read, with all that is known of it.
 
-    path : where it lies.   speaker : who speaks.   segments : where speech is, `Segment(start, stop)` in
-    samples at 16 kHz, None when that is to be found.   labels : carried to its snippets in the manifest.
-    turns : in place of segments, where who says what.   mute : what nobody may hear, in samples at 16 kHz.
-    id : what other files call it, where that is not its file's name.
-    size, version : bytes, and what changes when they do, where `path` is a URI; found by `expand`."""
+    Parameters
+    ----------
+    path : str or path-like
+        A file or URI.
+    speaker : str, optional
+        The person who speaks, where there is only one.
+    segments : tuple of Segment, optional
+        Speech, in samples at 16 kHz. None leaves it to voice activity detection.
+    labels : dict of str to str, optional
+        Labels that its snippets have in the manifest.
+    turns : tuple of Turn, optional
+        Utterances with speakers, text and words, in place of segments.
+    mute : tuple of Segment, optional
+        Ranges to silence on all channels, in samples at 16 kHz.
+    id : str, optional
+        Its name in other files, where that is not its file's name.
+    size : int, optional
+        Bytes; `expand` looks it up where the path is a URI.
+    version : str, optional
+        A tag that changes with the bytes; `expand` looks it up where the path is a URI.
+
+    Raises
+    ------
+    SettingError
+        If a value is of another type, segments come with turns, or a label is called text, words or speaker.
+
+    Examples
+    --------
+    >>> from deident import Recording, Segment
+    >>> Recording("call.wav", speaker="7", segments=(Segment(8_000, 24_000),))
+    Recording(hidden)"""
 
     path: str
     speaker: str | None = None
@@ -56,7 +82,7 @@ class Recording:
 
 @dataclass
 class Tally:
-    """Seconds and counts of what became of a recording. Tallies add up: `total.add(tally)`.
+    """Seconds and counts of a recording's outcome. Tallies add up: `total.add(tally)`.
 
     Attributes
     ----------
@@ -67,9 +93,9 @@ class Tally:
     lengths : dict of str to int
         Released snippets by length, in steps of half a second, under where each step starts.
     dropped_seconds : dict of str to float
-        By the reason.
+        Seconds of speech that were not released, by reason.
     partial : str or None
-        The code of why the recording's end is missing.
+        The code of the fault for which the recording's end is missing.
     content_sha256, head_sha256, file_sha256 : str
         Digests of the decoded audio, of its first three seconds that are not silence, and of the file."""
 
@@ -89,7 +115,7 @@ class Tally:
         self._count(seconds, 1)
 
     def withdraw(self, reason: str, seconds: float) -> None:
-        """Count a snippet no more, for it is dropped after all."""
+        """Take back the count of a snippet that is dropped after all."""
         self._count(seconds, -1)
         self.drop(reason, seconds)
 
@@ -102,9 +128,11 @@ class Tally:
             del self.lengths[step]
 
     def drop(self, reason: str, seconds: float) -> None:
+        """Count seconds of speech that are not released."""
         self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
 
     def add(self, other: Tally) -> None:
+        """Add another tally to this one."""
         self.read_seconds += other.read_seconds
         self.speech_seconds += other.speech_seconds
         self.released_seconds += other.released_seconds
@@ -116,7 +144,7 @@ class Tally:
 
 
 class ListenerError(Exception):
-    """The caller's own function failed, and no recording did."""
+    """The caller's own function failed, not a recording."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__()
@@ -124,16 +152,21 @@ class ListenerError(Exception):
 
 
 class Observer:
-    """Keeps the tally of one recording, and tells a listener how far its reading has come.
+    """Keep the tally of one recording, and report the progress of its reading.
 
-    on_read : called with seconds of audio, about a minute at a time."""
+    Parameters
+    ----------
+    tally : Tally, optional
+        To count into; a new one by default.
+    on_read : callable, optional
+        Called with seconds of audio that were read, about a minute at a time."""
 
     def __init__(self, tally: Tally | None = None, on_read: OnRead | None = None) -> None:
         self.tally = tally or Tally()
         self._on_read = on_read
 
     def read(self, seconds: float) -> None:
-        """So many seconds more were read. Raises `ListenerError` for what the listener raises."""
+        """Report seconds of audio that were read. Raises `ListenerError` for errors of the listener."""
         if self._on_read is None:
             return
         try:

@@ -1,11 +1,15 @@
-"""What every disguise must do, whoever wrote it: CONTRACTS, each a function of a method that asserts."""
+"""Contracts of the seams, as functions that assert: CONTRACTS for every disguise, EXPORTER_CONTRACTS for every
+exporter, whoever wrote it."""
 
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import io
 import pickle
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +17,10 @@ import numpy.typing as npt
 import pytest
 
 from deident.audio import RATE, Audio
+from deident.datasets import Exporter
+from deident.datasets.items import Item
 from deident.disguise import Method
-from deident.errors import RecordingError, SettingError
+from deident.errors import RecordingError, SettingError, StoreError
 from tests.voices import CHILD, MAN, WOMAN, Speaker, speech, vowel
 
 Samples = npt.NDArray[np.floating[Any]]
@@ -182,4 +188,76 @@ CONTRACTS: list[Contract] = [
     cannot_be_changed,
     is_a_plain_callable,
     refuses_what_it_cannot_hear,
+]
+
+
+ExporterContract = Callable[[Exporter, list[Item], Path], None]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def _unpacked(name: str, data: bytes) -> bytes:
+    if name.endswith(".parquet"):
+        import pyarrow.parquet
+
+        return repr(pyarrow.parquet.read_table(io.BytesIO(data)).to_pylist()).encode()
+    return gzip.decompress(data) if name.endswith(".gz") else data
+
+
+def writes_every_snippet(write: Exporter, items: list[Item], place: Path) -> None:
+    assert write(items, place / "out") == len(items)
+    files = _files(place / "out")
+    everything = b"".join(name.encode() + _unpacked(name, data) for name, data in files.items())
+    for item in items:
+        assert item.id.encode() in everything
+        assert str(item.text).split()[0].encode() in everything
+    assert write([], place / "none") == 0
+
+
+def writes_the_same_files_again(write: Exporter, items: list[Item], place: Path) -> None:
+    folders = [place / name / "out" for name in ("one", "two")]
+    with pytest.MonkeyPatch.context() as patch:
+        for folder, found in zip(folders, (items, items[::-1]), strict=True):
+            folder.parent.mkdir()
+            patch.chdir(folder.parent)
+            write(iter(found), Path("out"))
+    assert _files(folders[0]) == _files(folders[1])
+
+
+def writes_neutral_times_and_modes(write: Exporter, items: list[Item], place: Path) -> None:
+    write(items, place / "out")
+    found = [path.stat() for path in (place / "out").rglob("*") if path.is_file()]
+    assert {(stat.st_mtime, stat.st_mode & 0o777) for stat in found} == {(0, 0o600)}
+
+
+def takes_a_new_folder_only(write: Exporter, items: list[Item], place: Path) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "mine").write_text("kept")
+    with pytest.raises(StoreError, match="new or empty"):
+        write(items, place / "out")
+    assert _files(place) == {"out/mine": b"kept"}
+
+
+def passes_no_changed_snippet_on(write: Exporter, items: list[Item], place: Path) -> None:
+    with pytest.raises(StoreError, match="audit"):
+        write([*items[:-1], dataclasses.replace(items[-1], sha256="0" * 64)], place / "out")
+    assert not list(place.iterdir())
+
+
+def takes_snippets_with_sound_alone(write: Exporter, items: list[Item], place: Path) -> None:
+    bare = [dataclasses.replace(item, text=None, speaker=None, words=(), labels={}) for item in items]
+    assert write(bare, place / "out") == len(items)
+    assert all(b"None" not in data and b"null" not in data for data in _files(place / "out").values())
+
+
+EXPORTER_CONTRACTS: list[ExporterContract] = [
+    writes_every_snippet,
+    writes_the_same_files_again,
+    writes_neutral_times_and_modes,
+    takes_a_new_folder_only,
+    passes_no_changed_snippet_on,
+    takes_snippets_with_sound_alone,
 ]

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from deident.audio import RATE, Audio, Segment
-from deident.datasets.annotations import Note, with_words
+from deident.datasets.annotations import Annotation, with_words
 from deident.errors import RecordingError
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify
@@ -70,8 +70,11 @@ def test_a_word_at_an_edge_belongs_to_one_piece() -> None:
 
 def test_words_are_assigned_to_the_turn_of_their_channel() -> None:
     turns = tuple(Turn(seconds(0, 5), channel=channel) for channel in (0, 1))
-    notes = [Note("a", seconds(1, 2), 0, text="mine"), Note("a", seconds(3, 4), 1, text="theirs")]
-    (one,) = with_words([Recording("a.wav", turns=turns)], notes)
+    annotations = [
+        Annotation("a", seconds(1, 2), 0, text="mine"),
+        Annotation("a", seconds(3, 4), 1, text="theirs"),
+    ]
+    (one,) = with_words([Recording("a.wav", turns=turns)], annotations)
     assert [[word.text for word in turn.words] for turn in one.turns] == [["mine"], ["theirs"]]
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ import soundfile
 
 from deident.audio import RATE, Segment
 from deident.cli import main
-from deident.cli.export import FORMATS as NAMED
 from deident.codec import read
-from deident.datasets import FORMATS, Item, export, kaldi, lhotse, nemo, read_items
+from deident.datasets import EXPORTERS, export, exporter_named, kaldi, lhotse, nemo
 from deident.datasets.huggingface import MapBatch
+from deident.datasets.items import Item, read_items
+from deident.datasets.package import package
 from deident.datasets.recordings import read_table
 from deident.errors import SettingError, StoreError
 from deident.evaluation.layouts import read_corpus
@@ -23,6 +25,7 @@ from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import run
 from deident.segmentation.turns import OPEN, Word, covers_turn
+from tests.contracts import EXPORTER_CONTRACTS, ExporterContract
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -148,31 +151,43 @@ def test_the_store_tells_texts_and_pseudonyms_only(store: Path) -> None:
     assert audit_store(store, max_seconds=10).clean
 
 
-@pytest.mark.parametrize("to", [f for f in FORMATS if f != "parquet"])
-def test_what_is_written_is_plain_and_the_same_again(to: str, store: Path, tmp_path: Path) -> None:
-    assert tuple(FORMATS) == NAMED
-    out = tmp_path / "out"
-    made = []
-    for _ in range(2):
-        assert export(read_items(store), to, out) == 4
-        files = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
-        for path in out.rglob("*"):
-            if path.is_file():
-                assert (path.stat().st_mtime, path.stat().st_mode & 0o777) == (0, 0o600)
-        made.append(files)
-        assert not [p for p in tmp_path.iterdir() if p != out]
-        with pytest.raises(StoreError, match="new or empty"):
-            export(read_items(store), to, out)
-        for path in sorted(out.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-    assert made[0] == made[1]
-    everything = b"".join(
-        name.encode() + (gzip.decompress(data) if name.endswith(".gz") else data)
-        for name, data in made[0].items()
-    )
-    assert b"hello there" in everything
-    assert not any(canary.encode() in everything for canary in CANARIES)
-    assert os.fspath(store).encode() not in everything
+@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("contract", EXPORTER_CONTRACTS, ids=lambda contract: contract.__name__)
+def test_exporters_hold_their_contract(
+    contract: ExporterContract, name: str, store: Path, tmp_path: Path
+) -> None:
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+    contract(exporter_named(name), read_items(store), tmp_path)
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_an_export_tells_nothing_of_its_source(name: str, store: Path, tmp_path: Path) -> None:
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+    export(read_items(store), name, tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*.*"):
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert not any(canary.encode() in data for canary in (*CANARIES, os.fspath(store)))
+
+
+def test_an_exporter_of_your_own_is_named_by_its_module(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ("--out", tmp_path / "out")
+    assert deident("export", store, "--to", "tests.test_datasets:count_lines", *out) == 0
+    assert (tmp_path / "out" / "count").read_text() == "4\n"
+    for name in ("csv", "tests.test_datasets:absent", "absent:write"):
+        assert deident("export", store, "--to", name, *out) == 2
+    assert "expected a format of kaldi, lhotse" in capsys.readouterr().err
+
+
+def count_lines(items: Iterable[Item], out: Path) -> int:
+    """Write the number of snippets: an exporter that is no part of the package."""
+    count = len(list(items))
+    with package(out) as folder:
+        folder.put_lines("count", [str(count)])
+    return count
 
 
 def test_round_trips_are_equal(store: Path, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from deident.audio import RATE
-from deident.datasets import Item, export, read_items
+from deident.datasets import export
 from deident.datasets.huggingface import MapBatch
+from deident.datasets.items import Item, read_items
 from deident.policy import Policy
 from tests.methods import Sine
 from tests.test_datasets import folder, spread, store  # noqa: F401  fixtures
@@ -81,10 +82,10 @@ def test_nemo_entries_fit_their_files(items: list[Item], tmp_path: Path) -> None
 @pytest.mark.filterwarnings("ignore")
 def test_datasets_opens_parquet(items: list[Item], tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    from deident.datasets import huggingface
+    from deident.datasets import parquet
 
-    huggingface.write(items, tmp_path / "p", shard=3)
-    huggingface.write(items, tmp_path / "q", shard=3)
+    parquet.write(items, tmp_path / "p", shard=3)
+    parquet.write(items, tmp_path / "q", shard=3)
     files = sorted((tmp_path / "p").iterdir())
     assert [f.name for f in files] == ["data-00000.parquet", "data-00001.parquet"]
     for file in files:

@@ -11,7 +11,7 @@ import soundfile
 
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
-from deident.datasets.annotations import Note, read_notes, with_mutes, with_words
+from deident.datasets.annotations import Annotation, read_annotations, with_mutes, with_words
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
@@ -290,15 +290,16 @@ FILES = {
 def test_json_may_number_its_speakers(tmp_path: Path) -> None:
     row = {"recording": "a", "start": 1, "stop": 2, "speaker": 0, "id": 7, "text": 3}
     (tmp_path / "m.json").write_text(json.dumps([row]))
-    [note] = read_notes(tmp_path / "m.json")
-    assert (note.speaker, note.id, note.text) == ("0", "7", "3")
+    [annotation] = read_annotations(tmp_path / "m.json")
+    assert (annotation.speaker, annotation.id, annotation.text) == ("0", "7", "3")
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_ranges_are_read_from_several_formats(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name])
     a, b, c = with_mutes(
-        [Recording("/x/a.wav"), Recording("/x/b.wav"), Recording("/x/c.wav")], read_notes(tmp_path / name)
+        [Recording("/x/a.wav"), Recording("/x/b.wav"), Recording("/x/c.wav")],
+        read_annotations(tmp_path / name),
     )
     assert a.mute == (seconds(1, 2.5), seconds(4, 5))
     assert b.mute == (seconds(0.25, 1),)
@@ -333,25 +334,25 @@ def bad_files() -> Iterator[tuple[str, str, str]]:
 def test_an_unreadable_range_stops_the_run(name: str, text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingError, match=why):
-        read_notes(tmp_path / name)
+        read_annotations(tmp_path / name)
     with pytest.raises(SettingError, match="read"):
-        read_notes(tmp_path / "missing.json")
+        read_annotations(tmp_path / "missing.json")
 
 
 def test_a_range_without_a_recording_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"canary": [[1, 2]]}')
-    notes = read_notes(tmp_path / "m.json")
+    annotations = read_annotations(tmp_path / "m.json")
     with pytest.raises(SettingError, match=r"1 of the recordings .* not in this run") as error:
-        with_mutes([Recording("/x/other.wav")], notes)
+        with_mutes([Recording("/x/other.wav")], annotations)
     assert "canary" not in str(error.value)
     with pytest.raises(SettingError, match="use their paths"):
-        with_mutes([Recording("/x/canary.wav"), Recording("/y/canary.flac")], notes)
+        with_mutes([Recording("/x/canary.wav"), Recording("/y/canary.flac")], annotations)
     with pytest.raises(SettingError, match="use their paths"):
-        with_mutes([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], notes)
-    found = with_mutes([Recording("/x/other.wav"), Recording("/y/1.flac", id="canary")], notes)
+        with_mutes([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], annotations)
+    found = with_mutes([Recording("/x/other.wav"), Recording("/y/1.flac", id="canary")], annotations)
     assert [bool(r.mute) for r in found] == [False, True]
     with pytest.raises(SettingError, match="--turns"):
-        with_words([Recording("/x/canary.wav", segments=(seconds(0, 1),))], notes)
+        with_words([Recording("/x/canary.wav", segments=(seconds(0, 1),))], annotations)
 
 
 def test_the_command_mutes(
@@ -393,7 +394,7 @@ def noise(length: float) -> np.ndarray:
 
 def test_ranges_of_a_file_are_added_to_those_of_the_recording() -> None:
     known = Recording("a.wav", mute=(seconds(0, 1),))
-    (one,) = with_mutes([known], [Note("a", seconds(2, 3))])
+    (one,) = with_mutes([known], [Annotation("a", seconds(2, 3))])
     assert one.mute == (seconds(0, 1), seconds(2, 3))
 
 

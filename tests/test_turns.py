@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deident.audio import RATE, Audio, Segment
-from deident.datasets.annotations import Note, with_mutes, with_turns, with_words
+from deident.datasets.annotations import Annotation, with_mutes, with_turns, with_words
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify
@@ -204,25 +204,25 @@ def test_muted_words_are_not_in_the_text() -> None:
 
 
 def test_one_recording_needs_no_name() -> None:
-    notes = [Note("b", seconds(1, 2), speaker="x"), Note("b", seconds(3, 4), text="y")]
-    (alone,) = with_turns([Recording("/x/a.wav")], notes)
+    annotations = [Annotation("b", seconds(1, 2), speaker="x"), Annotation("b", seconds(3, 4), text="y")]
+    (alone,) = with_turns([Recording("/x/a.wav")], annotations)
     assert [(t.speaker, t.text) for t in alone.turns] == [("x", None), (None, "y")]
     with pytest.raises(SettingError, match="not in this run"):
-        with_turns([Recording("/x/a.wav"), Recording("/x/c.wav")], notes)
+        with_turns([Recording("/x/a.wav"), Recording("/x/c.wav")], annotations)
     with pytest.raises(SettingError, match="not in this run"):
-        with_mutes([Recording("/x/a.wav")], notes)
-    silent, spoken = with_turns([Recording("/x/a.wav"), Recording("/x/b.wav")], notes)
+        with_mutes([Recording("/x/a.wav")], annotations)
+    silent, spoken = with_turns([Recording("/x/a.wav"), Recording("/x/b.wav")], annotations)
     assert (silent.turns, silent.segments, len(spoken.turns)) == ((), (), 2)
 
 
 def test_words_are_assigned_to_their_turns() -> None:
-    notes = [Note("a", seconds(at, at + 0.4), text=str(at)) for at in (5, 1, 3, 2)]
-    notes += [
-        Note("a", seconds(0.5, 5.5), text="long"),
-        Note("a", seconds(3.2, 3.4), channel=1, text="other"),
+    annotations = [Annotation("a", seconds(at, at + 0.4), text=str(at)) for at in (5, 1, 3, 2)]
+    annotations += [
+        Annotation("a", seconds(0.5, 5.5), text="long"),
+        Annotation("a", seconds(3.2, 3.4), channel=1, text="other"),
     ]
     turns = (Turn(seconds(1, 2.5), channel=0), Turn(seconds(2.9, 9)))
-    (recording,) = with_words([Recording("/x/a.wav", turns=turns)], notes)
+    (recording,) = with_words([Recording("/x/a.wav", turns=turns)], annotations)
     assert [[w.text for w in t.words] for t in recording.turns] == [
         ["long", "1", "2"], ["long", "3", "other", "5"],
     ]  # fmt: skip

@@ -67,11 +67,17 @@ def _option(action: argparse.Action) -> _Option:
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     """Values of options whose parsers cannot name them without loading numpy."""
+    from deident.datasets import EXPORTERS
     from deident.disguise import DISGUISES
     from deident.disguise.presets import PRESETS
 
     methods, presets = tuple(DISGUISES), tuple(PRESETS)
-    known = {"--disguise": methods, "--disguises": presets + methods, "--preset": presets}
+    known = {
+        "--disguise": methods,
+        "--disguises": presets + methods,
+        "--preset": presets,
+        "--to": tuple(EXPORTERS),
+    }
     return next((values for name, values in known.items() if name in names), ())
 
 

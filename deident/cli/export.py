@@ -1,4 +1,4 @@
-"""`deident export`: what a store holds, as the data set that other tools open."""
+"""`deident export`: the snippets of a store as a data set for other tools."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import argparse
 import sys
 
 from deident.cli.keys import add_key_argument, linkage_of
+from deident.datasets import EXPORTERS
 from deident.errors import SettingError, StoreError
-
-FORMATS = ("kaldi", "lhotse", "parquet", "webdataset", "nemo", "label-studio")
 
 EPILOG = """\
 examples:
@@ -22,7 +21,9 @@ The text, words, speakers and labels in it are those that `deident run --carry` 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("store", metavar="STORE", help="the store that `deident run` made")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="the format")
+    parser.add_argument(
+        "--to", required=True, metavar="FORMAT", help=f"{', '.join(EXPORTERS)}, or package.module:NAME"
+    )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="a new folder")
     parser.add_argument(
         "--keep-ids",
@@ -36,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
-    from deident.datasets import export, read_items
-    from deident.datasets.items import with_ids
+    from deident.datasets import export, exporter_named
+    from deident.datasets.items import read_items, with_ids
 
+    exporter_named(args.to)
     check_outside(args.out, args.store)
     items = read_items(args.store)
     if args.keep_ids:
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_kaldi(args: argparse.Namespace) -> None:
-    """Before a run: whether its --to-kaldi can work out."""
+    """Check before a run that its --to-kaldi is possible."""
     from pathlib import Path
 
     from deident.uris import is_uri
@@ -68,12 +70,12 @@ def check_kaldi(args: argparse.Namespace) -> None:
 
 
 def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
-    """After a run: its store as a Kaldi folder. asked : the ids of the utterances that were read."""
+    """Write the store of a run as a Kaldi folder. asked : the ids of the utterances that were read."""
     from pathlib import Path
 
     from deident.cli.progress import counted
-    from deident.datasets import kaldi, read_items
-    from deident.datasets.items import with_ids
+    from deident.datasets import kaldi
+    from deident.datasets.items import read_items, with_ids
 
     items = read_items(args.out)
     lists = {}

@@ -1,10 +1,10 @@
-"""What `deident run` reads: files and folders, tables and data sets, and what other files say of them."""
+"""Options of `deident run` for its inputs: files, folders, tables, data sets, and annotations of them."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 
+from deident.datasets import READERS
 from deident.errors import SettingError
 from deident.segmentation.turns import CARRIED
 
@@ -12,26 +12,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deident.recording import Recording
 
-DATA_SETS = ("kaldi", "lhotse", "nemo")
-
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name inputs."""
     what = parser.add_argument_group("what to read")
-    what.add_argument(
-        "--table", metavar="FILE", help="CSV or TSV with a column path; speaker, text, start, stop if known"
-    )
-    what.add_argument("--kaldi", metavar="DIR", help="a Kaldi data folder, VoicePrivacy's too")
-    what.add_argument(
-        "--lhotse", metavar="PATH", help="a folder of recordings and supervisions, or a file of cuts"
-    )
-    what.add_argument("--nemo", metavar="FILE", help="a NeMo manifest")
+    for name, reader in READERS.items():
+        what.add_argument(f"--{name}", metavar=reader.metavar, help=reader.help)
     what.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
     what.add_argument(
         "--turns", metavar="FILE", help="who speaks where: RTTM, or CSV, TSV or JSON with text too"
     )
     what.add_argument("--words", metavar="FILE", help="which word is where: CTM, or CSV, TSV or JSON")
     what.add_argument(
-        "--mute", metavar="FILE", help="what nobody may hear or read: JSON, CSV, TSV, CTM or RTTM"
+        "--mute",
+        metavar="FILE",
+        help="ranges to silence, and to leave out of texts: JSON, CSV, TSV, CTM or RTTM",
     )
     what.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
     what.add_argument("--strict", action="store_true", help="refuse a recording whose end is missing")
@@ -48,7 +43,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_outside(place: str, store: str) -> None:
-    """Raise `SettingError` when what is to be made would lie in the store that it is made from."""
+    """Raise `SettingError` when a place to write lies in the store that is read."""
     from deident.store.proof import is_inside
 
     if is_inside(place, store):
@@ -56,27 +51,25 @@ def check_outside(place: str, store: str) -> None:
 
 
 def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """What --carry names: of text, words and speaker, and labels."""
+    """Split --carry into text, words and speaker, and labels."""
     names = [name for name in (args.carry or "").split(",") if name]
     return [n for n in names if n in CARRIED], [n for n in names if n not in CARRIED]
 
 
 def recordings_of(args: argparse.Namespace) -> list[Recording]:
-    """The recordings that the options name, with all that is known of them."""
-    from deident.datasets.annotations import read_notes, with_mutes, with_turns, with_words
-    from deident.datasets.recordings import expand, read_table, with_segments
+    """Read the recordings that the options name, with their annotations."""
+    from deident.datasets.annotations import read_annotations, with_mutes, with_turns, with_words
+    from deident.datasets.recordings import expand, with_segments
 
     labels = carried_of(args)[1]
-    if labels and not any(getattr(args, name) for name in ("table", *DATA_SETS)):
+    if labels and not any(getattr(args, name) for name in READERS):
         raise SettingError("--carry names columns of a --table or data set")
     if args.segments and args.turns:
         raise SettingError("--turns say where speech is, too: give either those or --segments")
     found = list(expand(args.recordings))
-    if args.table:
-        found += read_table(args.table, labels)
-    for name in DATA_SETS:
+    for name, reader in READERS.items():
         if getattr(args, name):
-            found += importlib.import_module(f"deident.datasets.{name}").read(getattr(args, name), labels)
+            found += reader(getattr(args, name), labels)
     if not found:
         came = "; got folders without any sound file" if args.recordings else ""
         came = "; got a table without rows" if args.table else came
@@ -86,7 +79,7 @@ def recordings_of(args: argparse.Namespace) -> list[Recording]:
     for name, attach in (("turns", with_turns), ("words", with_words), ("mute", with_mutes)):
         if getattr(args, name):
             try:
-                found = attach(found, read_notes(getattr(args, name)))
+                found = attach(found, read_annotations(getattr(args, name)))
             except SettingError as error:
                 raise SettingError(f"--{name}: {error}") from None
     return found

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from deident.cli.progress import counted
-    from deident.datasets.annotations import read_notes, with_mutes
+    from deident.datasets.annotations import read_annotations, with_mutes
     from deident.datasets.recordings import with_segments
     from deident.pages.page import check_place, write_page
     from deident.pages.preview import Part, preview
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if args.segments:
         [recording] = with_segments([recording], args.segments)
     if args.mute:
-        [recording] = with_mutes([recording], read_notes(args.mute))
+        [recording] = with_mutes([recording], read_annotations(args.mute))
     title = f"Preview of {os.path.basename(args.recording)}" if args.show_paths else "Preview of a recording"
     made = preview(
         recording.path,

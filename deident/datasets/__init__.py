@@ -1,35 +1,162 @@
-"""Data sets in the formats of the trade: thin readers that give recordings, thin writers of what a store holds.
+"""Data sets in the formats of other tools: readers that give recordings, exporters of what a store holds.
 
-Each writer is a function (items, out); none needs the package whose format it writes, but for Parquet. What
-is written has no source's name, order or time, and is the same for the same store."""
+No exporter needs the package whose format it writes, but for Parquet. The files name no source, order or time, and
+are the same for the same store."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from deident.datasets.items import Item, read_items
-from deident.errors import SettingError
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+    from typing import Any
 
-FORMATS = {
-    "kaldi": "deident.datasets.kaldi",
-    "lhotse": "deident.datasets.lhotse",
-    "parquet": "deident.datasets.huggingface",
-    "webdataset": "deident.datasets.webdataset",
-    "nemo": "deident.datasets.nemo",
-    "label-studio": "deident.datasets.label_studio",
+    from deident.datasets.items import Item
+    from deident.recording import Recording
+
+
+class Exporter(Protocol):
+    """A writer of data sets: an entry of `EXPORTERS`, or your own as `package.module:NAME`.
+
+    `tests.contracts.EXPORTER_CONTRACTS` holds what every exporter must pass."""
+
+    def __call__(self, items: Iterable[Item], out: Path, /) -> int:
+        """Write snippets as a data set.
+
+        Parameters
+        ----------
+        items : iterable of Item
+            Snippets, as `deident.datasets.items.read_items` gives them, in any order.
+        out : Path
+            The place of the data set: not there yet, or an empty folder. `deident.datasets.package.package` makes it
+            whole or not at all.
+
+        Returns
+        -------
+        int
+            The number of snippets written.
+
+        Raises
+        ------
+        StoreError
+            If something is at that place, or a snippet is not what the manifest says."""
+
+
+class Reader(NamedTuple):
+    """A reader of data sets: an entry of `READERS`, and an option of `deident run` under the same name.
+
+    Attributes
+    ----------
+    read : str
+        `package.module:NAME` of a function (path, labels to carry) that returns a list of `Recording`.
+    metavar, help : str
+        For the option."""
+
+    read: str
+    metavar: str
+    help: str
+
+    def __call__(self, path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
+        """Read a data set.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file or folder.
+        carry : sequence of str
+            Names of columns or fields that go into the manifest as labels.
+
+        Returns
+        -------
+        list of Recording
+
+        Raises
+        ------
+        SettingError
+            If a line is not understood, or nothing supplies a label to carry."""
+        found: list[Recording] = _imported(self.read)(path, carry)
+        return found
+
+
+READERS = {
+    "table": Reader(
+        "deident.datasets.recordings:read_table",
+        "FILE",
+        "CSV or TSV with a column path; speaker, text, start, stop if known",
+    ),
+    "kaldi": Reader("deident.datasets.kaldi:read", "DIR", "a Kaldi data folder, VoicePrivacy's too"),
+    "lhotse": Reader(
+        "deident.datasets.lhotse:read", "PATH", "a folder of recordings and supervisions, or a file of cuts"
+    ),
+    "nemo": Reader("deident.datasets.nemo:read", "FILE", "a NeMo manifest"),
 }
 
-__all__ = ["FORMATS", "Item", "export", "read_items"]
+EXPORTERS = {
+    "kaldi": "deident.datasets.kaldi:write",
+    "lhotse": "deident.datasets.lhotse:write",
+    "parquet": "deident.datasets.parquet:write",
+    "webdataset": "deident.datasets.webdataset:write",
+    "nemo": "deident.datasets.nemo:write",
+    "label-studio": "deident.datasets.label_studio:write",
+}
 
 
-def export(items: Iterable[Item], to: str, out: str | Path) -> int:
-    """Write snippets of a store to a new folder in one of `FORMATS`; returns how many.
+def exporter_named(name: str) -> Exporter:
+    """Find an exporter by its name.
 
-    Raises `SettingError` for another format, `StoreError` when the folder is there already, or a snippet is
-    not what the manifest says."""
-    if to not in FORMATS:
-        raise SettingError(f"expected a format of {', '.join(FORMATS)}")
-    write: Callable[[Iterable[Item], Path], int] = importlib.import_module(FORMATS[to]).write
-    return write(items, Path(out))
+    Parameters
+    ----------
+    name : str
+        One of `EXPORTERS`, or `package.module:NAME`.
+
+    Returns
+    -------
+    Exporter
+
+    Raises
+    ------
+    SettingError
+        If there is none of that name."""
+    from deident.errors import SettingError
+
+    if name not in EXPORTERS and ":" not in name:
+        raise SettingError(f"expected a format of {', '.join(EXPORTERS)}, or package.module:NAME")
+    found: Exporter = _imported(EXPORTERS.get(name, name))
+    return found
+
+
+def export(items: Iterable[Item], to: str, out: str | os.PathLike[str]) -> int:
+    """Write snippets of a store as a data set.
+
+    Parameters
+    ----------
+    items : iterable of Item
+        Snippets, as `deident.datasets.items.read_items` gives them.
+    to : str
+        The name of an exporter, see `exporter_named`.
+    out : str or path-like
+        A new folder.
+
+    Returns
+    -------
+    int
+        The number of snippets written.
+
+    Raises
+    ------
+    SettingError
+        If there is no exporter of that name.
+    StoreError
+        If something is at that place, or a snippet is not what the manifest says."""
+    from pathlib import Path
+
+    return exporter_named(to)(items, Path(out))
+
+
+def _imported(name: str) -> Any:
+    from deident.disguise.naming import object_named
+
+    return object_named(name)

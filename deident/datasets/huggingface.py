@@ -1,94 +1,47 @@
-"""Hugging Face datasets: Parquet that opens with an Audio column, and a function for `Dataset.map`.
-
-https://huggingface.co/docs/datasets/audio_dataset"""
+"""De-identification as a function for `Dataset.map` of Hugging Face's `datasets`."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from deident.datasets.items import Item
-from deident.datasets.package import package
-from deident.errors import ExtraMissingError, SettingError
+from deident.errors import SettingError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.segmentation.turns import WHOLE, Turn
 
-SHARD = 2_000  # snippets
-ROWS = 100  # a row group: what a reader has in memory at a time
-
-
-def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
-    """data-00000.parquet and on, sorted by id: audio (bytes and path), id, seconds, and text, speaker and
-    labels where any snippet has them. Raises `ExtraMissingError` without pyarrow."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ExtraMissingError.of("interop", "Parquet") from None
-    found = sorted(items, key=lambda item: item.id)
-    schema = _schema(pyarrow, found)
-    with package(out) as folder:
-        for first in range(0, len(found), shard):
-            name = f"data-{first // shard:05}.parquet"
-            with pyarrow.parquet.ParquetWriter(folder.path(name), schema) as writer:
-                for at in range(first, min(first + shard, len(found)), ROWS):
-                    rows = [_row(item, schema.names) for item in found[at : min(at + ROWS, first + shard)]]
-                    writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-            folder.finish(name)
-    return len(found)
-
-
-def _schema(pyarrow: Any, items: Sequence[Item]) -> Any:
-    columns = {"id": "string", "seconds": "float64"}
-    columns |= {
-        name: "string" for name in ("text", "speaker") if any(getattr(i, name) is not None for i in items)
-    }
-    for name in sorted({name for item in items for name in item.labels} - {*columns, "audio"}):
-        columns[name] = _type([item.labels[name] for item in items if name in item.labels])
-    audio = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    fields = [("audio", audio), *((name, pyarrow.type_for_alias(kind)) for name, kind in columns.items())]
-    features = {
-        "audio": {"sampling_rate": items[0].rate if items else None, "_type": "Audio"},
-        **{name: {"dtype": kind, "_type": "Value"} for name, kind in columns.items()},
-    }
-    return pyarrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
-
-
-def _type(values: Sequence[object]) -> str:
-    kinds = {type(value) for value in values}
-    if kinds == {bool}:
-        return "bool"
-    if kinds == {int}:
-        return "int64"
-    return "float64" if kinds and kinds <= {int, float} else "string"
-
-
-def _row(item: Item, names: Sequence[str]) -> dict[str, object]:
-    row: dict[str, object] = {
-        **item.labels,
-        "audio": {"bytes": item.read(), "path": f"{item.id}.{item.suffix}"},
-        "id": item.id,
-        "seconds": item.seconds,
-        "text": item.text,
-        "speaker": item.speaker,
-    }
-    return {name: row.get(name) for name in names}
-
 
 @dataclass(frozen=True)
 class MapBatch:
-    """For `dataset.map(MapBatch(), batched=True, remove_columns=dataset.column_names)`: rows of recordings to
-    rows of snippets.
+    """Turn rows of recordings into rows of snippets, as a function for `Dataset.map`.
 
-    The audio column becomes {"bytes", "path"}: cast it to `datasets.Audio()`. With "text" in the policy's
-    carry, the column `text` goes with the snippets that hold all of it; with speakers to tell, the column
-    `speaker` as a pseudonym. Other columns are left out: rows would say who belongs together by them.
-    Raises `RecordingError` for a recording that cannot be used."""
+    The audio column becomes {"bytes", "path"}: cast it to `datasets.Audio()`. With "text" in the policy's carry, the
+    column `text` goes with the snippets that hold all of it; where the policy tells speakers, the column `speaker`
+    holds pseudonyms. Other columns are left out, because equal values in them would link the snippets of a recording.
+
+    Parameters
+    ----------
+    policy : Policy, optional
+        The settings of the de-identification.
+    key : Key, optional
+        For pseudonyms and for voices kept by speaker.
+    audio : str, default "audio"
+        The name of the audio column.
+
+    Raises
+    ------
+    SettingError
+        If the column is not there, or is not as `datasets` has it.
+    RecordingError
+        If a recording cannot be used.
+
+    Examples
+    --------
+    >>> from deident.datasets.huggingface import MapBatch
+    >>> def deidentified(dataset):
+    ...     return dataset.map(MapBatch(), batched=True, remove_columns=dataset.column_names)"""
 
     policy: Policy = field(default_factory=Policy)
     key: Key | None = None
@@ -102,7 +55,7 @@ class MapBatch:
             batch[self.audio], batch.get("speaker", nothing), batch.get("text", nothing), strict=True
         )
         rows = [row for audio, speaker, text in columns for row in self._rows(audio, speaker, text)]
-        rows.sort(key=lambda row: str(row[self.audio]["path"]))  # by names that tell nothing
+        rows.sort(key=lambda row: str(row[self.audio]["path"]))  # by names drawn at random
         names = [self.audio, *(["text"] if "text" in self.policy.carry else [])]
         names += ["speaker"] if self.policy.tells_speakers else []
         return {name: [row[name] for row in rows] for name in names}
@@ -122,7 +75,7 @@ class MapBatch:
 
 
 def _source(value: Any) -> Any:
-    """What `deidentify` reads, from an element of an Audio column, decoded or not."""
+    """Turn an element of an Audio column, decoded or not, into a source for `deidentify`."""
     if hasattr(value, "get_all_samples"):  # torchcodec's decoder
         samples = value.get_all_samples()
         return samples.data.numpy(), int(samples.sample_rate)

@@ -1,4 +1,4 @@
-"""What a store holds, snippet by snippet, with what was carried along."""
+"""The snippets of a store, with the text, words, speakers and labels that were carried."""
 
 from __future__ import annotations
 
@@ -20,9 +20,24 @@ Value = str | int | float | bool
 class Item:
     """A snippet in a store.
 
-    id : what data sets call it: its speaker's pseudonym, if there is one, and its name.   name : its file's.
-    rate : Hz.   text, speaker : None when they were not carried.   words : (start, stop, text), in seconds.
-    labels : the rest."""
+    Attributes
+    ----------
+    id : str
+        Its name in data sets: its speaker's pseudonym, if there is one, and the stem of its file.
+    name : str
+        Its file's name.
+    path : Path
+    seconds : float
+    rate : int
+        Hz.
+    sha256 : str
+        Digest of the file, as the manifest has it.
+    text, speaker : str or None
+        None where they were not carried.
+    words : tuple of (float, float, str)
+        Start, stop and text, in seconds.
+    labels : dict of str to value
+        The other labels that were carried."""
 
     id: str
     name: str
@@ -36,7 +51,7 @@ class Item:
     labels: dict[str, Value] = field(default_factory=dict)
 
     def read(self) -> bytes:
-        """The file. Raises `StoreError` unless it is what the manifest says."""
+        """Read the file. Raises `StoreError` unless it is what the manifest says."""
         try:
             data = self.path.read_bytes()
         except OSError as error:
@@ -54,7 +69,22 @@ class Item:
 
 
 def read_items(store: str | os.PathLike[str]) -> list[Item]:
-    """The snippets of a store, sorted by id. Raises `StoreError` when there is no store."""
+    """Read the snippets of a store.
+
+    Parameters
+    ----------
+    store : str or path-like
+        The store's folder.
+
+    Returns
+    -------
+    list of Item
+        Sorted by id.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or its manifest is damaged."""
     from deident.store import folder_of
     from deident.store.store import MANIFEST, is_store
 
@@ -91,10 +121,10 @@ def _item(place: Path, line: str) -> Item:
 
 
 def with_ids(items: Iterable[Item], links: Iterable[Link]) -> list[Item]:
-    """The snippets that are all of an utterance, under its own id and its own speaker's, sorted.
+    """Give back their ids and speakers of the source to snippets that hold a whole utterance.
 
-    Who reads this knows everybody's name. Raises `SettingError` when the linkage has no ids, one is not fit
-    for a file's name, or two snippets have one."""
+    The result names everybody in it. Raises `SettingError` when the linkage has no ids, one is not fit for a file's
+    name, or two snippets have one."""
     known = {
         name: (id, link.speaker)
         for link in links
@@ -125,5 +155,5 @@ def with_ids(items: Iterable[Item], links: Iterable[Link]) -> list[Item]:
 
 
 def one_line(text: str) -> str:
-    """With single spaces, as formats need that have an entry a line."""
+    """Replace white space by single spaces, for formats with an entry a line."""
     return " ".join(text.split())

@@ -20,9 +20,9 @@ LISTS = ("trials", "enrolls")  # VoicePrivacy's; they name utterances and speake
 
 
 def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
-    """The recordings of a data folder, with its utterances as turns.
+    """Read the recordings of a data folder, with its utterances as turns; see `deident.datasets.Reader`.
 
-    carry : "gender" for spk2gender's.   Raises `SettingError` as `read_folder`."""
+    carry : "gender" for that of spk2gender."""
     folder = read_folder(Path(place))
     return gather(
         (
@@ -44,10 +44,20 @@ def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recor
 
 
 def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = None) -> int:
-    """A data folder: wav.scp, utt2spk, spk2utt, utt2dur, and text, spk2gender and ctm where they are known,
-    each sorted in C order; the sound in `wav`. wav.scp has `out` as it was given, as Kaldi's tools expect.
+    """Write a data folder: wav.scp, utt2spk, spk2utt, utt2dur, and text, spk2gender and ctm where they are known.
 
-    Without speakers every utterance is a speaker of its own.   lists : files to add as they are."""
+    Parameters
+    ----------
+    items, out
+        As of `deident.datasets.Exporter`. Paths in wav.scp begin with `out` as it was given, as Kaldi's tools expect.
+    lists : dict of str to bytes, optional
+        Files to add as they are.
+
+    Returns
+    -------
+    int
+        The number of snippets, as utterances: sorted in C order, the sound in `wav`. Without speakers every
+        utterance is a speaker of its own."""
     found = sorted(items, key=lambda item: item.id)
     speakers = {item.id: item.speaker or item.id for item in found}
     spoken: dict[str, list[str]] = {}
@@ -83,14 +93,23 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
 
 
 def read_lists(place: str | os.PathLike[str]) -> dict[str, bytes]:
-    """VoicePrivacy's lists of trials and enrolments in a folder, to write beside kept ids."""
+    """Read VoicePrivacy's lists of trials and enrolments from a folder, to write them beside kept ids."""
     return {path.name: path.read_bytes() for path in sorted(Path(place).iterdir()) if path.name in LISTS}
 
 
 @dataclass(frozen=True, repr=False)
-class Utterance:
-    """start, stop : seconds in its recording; a stop of None is its end.   text : None when there is none.
-    channel : of its recording, from 0; None when that is not said."""
+class KaldiUtterance:
+    """An utterance of a Kaldi data folder.
+
+    Attributes
+    ----------
+    id, recording, speaker, gender : str
+        As the folder has them; a gender of "" where spk2gender does not say.
+    start, stop : float
+        Seconds in its recording; a stop of None is the recording's end.
+    text : str or None
+    channel : int or None
+        Of its recording, from 0."""
 
     id: str
     recording: str
@@ -102,26 +121,38 @@ class Utterance:
     channel: int | None = None
 
     def __repr__(self) -> str:
-        return "Utterance(hidden)"
+        return "KaldiUtterance(hidden)"
 
 
 @dataclass(frozen=True, repr=False)
-class Folder:
-    """recordings : the sound files, by recording.   utterances : in the order of utt2spk."""
+class KaldiFolder:
+    """A Kaldi data folder: its sound files by recording, and its utterances in the order of utt2spk."""
 
     place: Path
     recordings: dict[str, str]
-    utterances: list[Utterance]
+    utterances: list[KaldiUtterance]
 
     def __repr__(self) -> str:
-        return f"Folder({len(self.recordings)} recordings, {len(self.utterances)} utterances)"
+        return f"KaldiFolder({len(self.recordings)} recordings, {len(self.utterances)} utterances)"
 
 
-def read_folder(place: Path) -> Folder:
-    """wav.scp and utt2spk, with segments, text and spk2gender where they are there.
+def read_folder(place: Path) -> KaldiFolder:
+    """Read wav.scp and utt2spk, with segments, text and spk2gender where they are there.
 
-    Paths in wav.scp are relative to where the program runs, as Kaldi takes them, or else to the folder.
-    Raises `SettingError` for commands in wav.scp, and for what is missing or not as Kaldi writes it."""
+    Parameters
+    ----------
+    place : Path
+        The folder. Paths in wav.scp are relative to where the program runs, as Kaldi takes them, or else to the
+        folder.
+
+    Returns
+    -------
+    KaldiFolder
+
+    Raises
+    ------
+    SettingError
+        If wav.scp holds commands, or a file is missing or not as Kaldi writes it."""
     sounds = fields(place / "wav.scp")
     speakers = fields(place / "utt2spk")
     if any(value.endswith("|") or value.startswith("|") for value in sounds.values()):
@@ -132,10 +163,12 @@ def read_folder(place: Path) -> Folder:
     if not sounds or not speakers:
         raise SettingError("a Kaldi data folder has a wav.scp and a utt2spk with something in them")
     recordings = {name: _located(place, value) for name, value in sounds.items()}
-    return Folder(place, recordings, list(_utterances(place, recordings, speakers)))
+    return KaldiFolder(place, recordings, list(_utterances(place, recordings, speakers)))
 
 
-def _utterances(place: Path, recordings: dict[str, str], speakers: dict[str, str]) -> Iterator[Utterance]:
+def _utterances(
+    place: Path, recordings: dict[str, str], speakers: dict[str, str]
+) -> Iterator[KaldiUtterance]:
     segments, texts = fields(place / "segments"), fields(place / "text")
     genders = fields(place / "spk2gender")
     for name, speaker in speakers.items():
@@ -145,11 +178,11 @@ def _utterances(place: Path, recordings: dict[str, str], speakers: dict[str, str
         if recording not in recordings:
             raise SettingError("an utterance is of a recording that wav.scp does not have")
         gender = genders.get(speaker, "").lower()
-        yield Utterance(name, recording, start, stop, speaker, texts.get(name), gender, channel)
+        yield KaldiUtterance(name, recording, start, stop, speaker, texts.get(name), gender, channel)
 
 
 def _place(value: str) -> tuple[str, float, float | None, int | None]:
-    """Recording, start, stop and channel of a line of segments. A stop of -1 is the recording's end."""
+    """Read recording, start, stop and channel of a line of segments. A stop of -1 is the recording's end."""
     try:
         recording, start, stop, *more = value.split()
         channel = int(more[0]) if more else None
@@ -168,7 +201,7 @@ def _located(place: Path, value: str) -> str:
 
 
 def fields(path: Path) -> dict[str, str]:
-    """A Kaldi text file: a name, white space, the rest. Empty when the file is not there."""
+    """Read a Kaldi text file: a name, white space, the rest. Empty when the file is not there."""
     if not path.exists():
         return {}
     try:

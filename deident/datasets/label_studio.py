@@ -1,4 +1,4 @@
-"""Tasks for Label Studio, as the review programme writes them, with what was carried along."""
+"""Tasks for Label Studio, as the review programme writes them, with the labels that were carried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deident.datasets.package import package
 
 
 def write(items: Iterable[Item], out: Path) -> int:
-    """tasks.json, sorted by id, and the sound beside it."""
+    """Write tasks.json, sorted by id, and the sound beside it, as `deident.datasets.Exporter`."""
     found = sorted(items, key=lambda item: item.id)
     facts = []
     for item in found:
@@ -27,9 +27,19 @@ def write(items: Iterable[Item], out: Path) -> int:
 
 
 def tasks(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
-    """Tasks for Label Studio's import (its JSON format); the files are to be served from local storage.
+    """Make tasks for Label Studio's import; the files are to be served from local storage.
 
-    facts : what else each task shows."""
+    Parameters
+    ----------
+    files : sequence of str
+        Names of sound files, a task each.
+    facts : sequence of dict, optional
+        Further values that each task shows.
+
+    Returns
+    -------
+    str
+        A JSON list in the format of Label Studio."""
     known = facts or [{}] * len(files)
     rows = [
         {"data": {**fact, "audio": f"/data/local-files/?d={name}"}}

@@ -24,10 +24,11 @@ CUTS = ("MonoCut", "MultiCut")
 
 
 def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
-    """Recordings from a folder with one file of recordings and one of supervisions, or from a file of cuts.
+    """Read a folder with one file of recordings and one of supervisions, or a file of cuts; see
+    `deident.datasets.Reader`.
 
-    carry : "language", "gender", or names of what is in `custom`.   Sound must lie in single files: commands
-    are never run, addresses never fetched.   Raises `SettingError` for what is not as Lhotse writes it."""
+    carry : "language", "gender", or names of fields of `custom`. The sound must lie in single files: commands are never
+    run, addresses never fetched."""
     path = Path(place)
     try:
         turns = _from_folder(path, carry) if path.is_dir() else _from_cuts(path, carry)
@@ -108,9 +109,9 @@ def _file(recording: Mapping[str, Any], base: Path) -> str:
 
 
 def write(items: Iterable[Item], out: Path) -> int:
-    """recordings.jsonl.gz, supervisions.jsonl.gz and cuts.jsonl.gz, sorted by id; the sound in `audio`.
+    """Write recordings.jsonl.gz, supervisions.jsonl.gz and cuts.jsonl.gz, sorted by id; the sound in `audio`.
 
-    Sources have `out` as it was given."""
+    Sources begin with `out` as it was given. See `deident.datasets.Exporter`."""
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for item in found:

@@ -13,12 +13,12 @@ from deident.errors import SettingError
 
 
 def located(path: str, base: Path) -> str:
-    """A path in a manifest: as it is, or from the manifest's folder where there is nothing otherwise."""
+    """Resolve a path in a manifest: as it is where it exists, else from the manifest's folder."""
     return path if "://" in path or os.path.exists(path) else os.fspath(base / path)
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects in a file of JSON lines, gzipped or not. Raises `SettingError` for anything else."""
+    """Read the objects in a file of JSON lines, gzipped or not. Raises `SettingError` for anything else."""
     try:
         with _opened(path) as file:
             for line in file:

@@ -19,10 +19,9 @@ from deident.segmentation.turns import WHOLE, Turn
 
 
 def read(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
-    """The recordings of a manifest, with its entries as turns.
+    """Read the recordings of a manifest, with its entries as turns; see `deident.datasets.Reader`.
 
-    Entries without an offset are whole files. carry : names of further fields.   Raises `SettingError` for
-    what is not as NeMo writes it."""
+    carry : names of further fields. Entries without an offset are whole files."""
     place = Path(path)
     try:
         return gather(
@@ -47,7 +46,8 @@ def read(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Record
 
 
 def write(items: Iterable[Item], out: Path) -> int:
-    """manifest.json, sorted by id, with paths from its folder; the sound in `audio`."""
+    """Write manifest.json, sorted by id, with paths from its folder; the sound in `audio`. See
+    `deident.datasets.Exporter`."""
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for item in found:

@@ -1,4 +1,4 @@
-"""A folder of files that is there whole or not at all, and says nothing of when or where it was made."""
+"""A folder of files that is there whole or not at all, with neutral times and modes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from deident.store.disk import plain_errors
 
 
 class Package:
-    """Files in a folder under way. Mode 0600 and time 0, like the store's."""
+    """A folder being written, whose files have mode 0600 and time 0, like those of a store."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._disk = Disk()
 
     def put(self, name: str, data: bytes) -> None:
-        """A new file, in a folder below if the name has a slash."""
+        """Write a new file, in a folder below if the name has a slash."""
         path = self._folder / name
         if path.parent != self._folder:
             self._disk.make_folder(path.parent)
@@ -34,14 +34,15 @@ class Package:
             self._disk.close(descriptor)
 
     def put_lines(self, name: str, lines: list[str]) -> None:
+        """Write a new file of lines."""
         self.put(name, "".join(f"{line}\n" for line in lines).encode())
 
     def path(self, name: str) -> Path:
-        """Where to write a file that others make; `finish` it then."""
+        """Return the path for a file that another library writes; `finish` it then."""
         return self._folder / name
 
     def finish(self, name: str) -> None:
-        """Mode and time of a file that others made."""
+        """Set mode and time of a file that another library wrote."""
         with plain_errors("finishing a file"):
             os.chmod(self._folder / name, 0o600)
             os.utime(self._folder / name, ns=(0, 0))
@@ -49,8 +50,21 @@ class Package:
 
 @contextmanager
 def package(out: Path) -> Iterator[Package]:
-    """A new folder at `out`: written beside it, renamed when all is there. Raises `StoreError` when something
-    is at that place."""
+    """Make a folder at `out`: write it beside, and rename it when all is there.
+
+    Parameters
+    ----------
+    out : Path
+        Not there yet, or an empty folder.
+
+    Yields
+    ------
+    Package
+
+    Raises
+    ------
+    StoreError
+        If something is at that place."""
     with plain_errors("making the data set's folder"):
         if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
             raise StoreError("there is something at the data set's place: expected a new or empty folder")

@@ -1,4 +1,4 @@
-"""What to read: recordings, who speaks in them, and where, from what the user points at."""
+"""Recordings from files, folders, URIs and tables, with their speakers and segments."""
 
 from __future__ import annotations
 
@@ -24,9 +24,22 @@ SUFFIXES = frozenset(f"{_SOUNDFILE} {_AV}".split())
 def expand(
     paths: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
 ) -> Iterator[Recording]:
-    """Recordings from files and folders, or URIs of such, one or several. Of a folder, the files below it with
-    a sound file's suffix, sorted; links, hidden files and stores in it are passed over. A named file is taken whatever
-    its suffix."""
+    """Find the recordings in files and folders.
+
+    Parameters
+    ----------
+    paths : path, URI or Recording, or an iterable of such
+        Of a folder, the files below it with a sound file's suffix are taken, sorted; links, hidden files and stores in
+        it are passed over. A named file is taken whatever its suffix.
+
+    Yields
+    ------
+    Recording
+
+    Raises
+    ------
+    SettingError
+        If a value is of another type."""
     if isinstance(paths, str | os.PathLike | Recording):
         paths = [paths]  # text is an iterable too: of letters, and "/" is a folder
     if not isinstance(paths, Iterable):
@@ -65,7 +78,7 @@ def _below(uri: str) -> Iterator[Recording]:
 
 
 def _looked_at(recording: Recording) -> Recording:
-    """With the size and version of what a URI leads to."""
+    """Add the size and version of the file at a URI."""
     if recording.size is not None or not uris.is_uri(recording.path):
         return recording
     found = uris.find_file(recording.path)
@@ -164,12 +177,24 @@ def segment_from(start: float) -> Segment:
 
 
 def with_segments(recordings: Sequence[Recording], path: str | os.PathLike[str]) -> list[Recording]:
-    """The recordings, each with its segments from a file: RTTM, Kaldi `segments`, or a CSV or TSV with the
-    columns recording, start, stop (seconds).
+    """Give recordings their segments from a file.
 
-    A recording is known there by its file name or its stem; where the file speaks of one recording and there
-    is one, the name does not matter. One that is not in the file is taken to hold no speech.
-    Raises `SettingError` when none is."""
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    path : str or path-like
+        RTTM, Kaldi `segments`, or a CSV or TSV with the columns recording, start, stop (seconds). A recording is named
+        there by its file name or stem; where the file names one recording, and there is one, the name does not matter.
+        A recording that is not in the file is taken to hold no speech.
+
+    Returns
+    -------
+    list of Recording
+
+    Raises
+    ------
+    SettingError
+        If a line is not understood, or none of the recordings is in the file."""
     segments = read_segments(path)
     if len(recordings) == len(segments) == 1:
         return [replace(recordings[0], segments=tuple(next(iter(segments.values()))))]

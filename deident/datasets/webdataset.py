@@ -17,9 +17,19 @@ SHARD = 5_000  # snippets; about a gigabyte
 
 
 def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
-    """shard-000000.tar and on, sorted by id: the sound as .wav or .flac, the text as .txt, the rest as .json.
+    """Write shard-000000.tar and on, sorted by id, with owner and times 0 throughout.
 
-    Owner and times are 0 throughout."""
+    Parameters
+    ----------
+    items, out
+        As of `deident.datasets.Exporter`.
+    shard : int, default 5000
+        Snippets in a file: each as .wav or .flac, with its text as .txt and the rest as .json.
+
+    Returns
+    -------
+    int
+        The number of snippets."""
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for first in range(0, len(found), shard):
