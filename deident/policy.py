@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from deident.disguise import DISGUISES, Chain, Method
 from deident.disguise.base import Foreign, Scope, as_method
+from deident.disguise.naming import build, check_names, disguise_named
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.segmentation.cutting import CuttingSettings
@@ -120,15 +120,15 @@ class Policy:
         for table, kind in (("vad", VadSettings), ("cutting", CuttingSettings), ("mute", MuteSettings)):
             if lost := settings.keys() & {f.name for f in dataclasses.fields(kind)} - set(names):
                 raise SettingError(f"policy has no setting {min(lost)}; it belongs to [{table}]")
-        _known("policy", settings, [*names, "preset"])
+        check_names("policy", settings, [*names, "preset"])
         if "disguise" in settings:
-            settings["disguise"] = _disguise_from(settings["disguise"])
+            settings["disguise"] = disguise_named(settings["disguise"], presets=False)
         if "vad" in settings:
-            settings["vad"] = _build(VadSettings, settings["vad"], "vad")
+            settings["vad"] = build(VadSettings, settings["vad"], "vad")
         if "cutting" in settings:
-            settings["cutting"] = _build(CuttingSettings, settings["cutting"], "cutting")
+            settings["cutting"] = build(CuttingSettings, settings["cutting"], "cutting")
         if "mute" in settings:
-            settings["mute"] = _build(MuteSettings, settings["mute"], "mute")
+            settings["mute"] = build(MuteSettings, settings["mute"], "mute")
         if isinstance(settings.get("carry"), list):
             settings["carry"] = tuple(settings["carry"])
         return cls.preset(preset, **settings)
@@ -179,23 +179,6 @@ class Policy:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _disguise_from(value: Any) -> Method[Any]:
-    if isinstance(value, str):
-        return _method_named(value, {})
-    if isinstance(value, Mapping) and isinstance(value.get("method"), str):
-        return _method_named(value["method"], {k: v for k, v in value.items() if k != "method"})
-    if isinstance(value, list | tuple) and value:
-        return Chain(tuple(_disguise_from(part) for part in value))
-    raise SettingError('expected disguise as a name, a table with "method", or a list of those')
-
-
-def _method_named(name: str, settings: Mapping[str, Any]) -> Method[Any]:
-    if name not in DISGUISES:
-        raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}")
-    disguise: Method[Any] = _build(DISGUISES[name], settings, f"disguise {name}")
-    return disguise
-
-
 def _disguise_to(disguise: object) -> Any:
     if isinstance(disguise, Chain):
         return [_disguise_to(method) for method in disguise.methods]
@@ -205,27 +188,6 @@ def _disguise_to(disguise: object) -> Any:
     if isinstance(disguise, Method) and type(disguise) in names and dataclasses.is_dataclass(disguise):
         return {"method": names[type(disguise)], **dataclasses.asdict(disguise)}
     return {"method": type(disguise).__qualname__, "settings": repr(disguise)}
-
-
-def _build(kind: type[Any], settings: Mapping[str, Any], where: str) -> Any:
-    if not isinstance(settings, Mapping):
-        raise SettingError(f"expected {where} as a table of settings")
-    _known(where, settings, [f.name for f in dataclasses.fields(kind)])
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    try:
-        return kind(**values)
-    except SettingError as error:
-        raise SettingError(f"{where}: {error}") from None
-    except TypeError:
-        raise SettingError(f"a setting of {where} has the wrong type; see docs/settings.md") from None
-
-
-def _known(where: str, settings: Mapping[str, Any], names: list[str]) -> None:
-    for name in settings:
-        if name not in names:
-            near = difflib.get_close_matches(str(name), names, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(names)}"
-            raise SettingError(f"{where} has no setting {_shown(name)}{hint}")
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

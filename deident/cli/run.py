@@ -12,7 +12,6 @@ from deident.errors import SettingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from deident.runs.run import Summary
@@ -25,7 +24,7 @@ examples:
   deident run calls/ --out store --mute names.json --words words.ctm --carry text
   deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
   deident run calls/ --out store --report run.html
-  deident run calls/ --out store --disguise psola:semitones=2..4,mine:Robot
+  deident run calls/ --out store --disguise psola:semitones=2..4+mine:Robot
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
   deident run s3://bucket/calls --out s3://bucket/store --dask tls://scheduler:8786
 
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options given here override it")
     how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
     how.add_argument(
-        "--disguise", metavar="METHOD,...", help="a method as `evaluate` takes it, or several to chain"
+        "--disguise", metavar="METHOD+...", help="a method as `evaluate` takes it; `a+b` is a chain"
     )
     how.add_argument(
         "--scope",
@@ -152,7 +151,9 @@ def policy_of(args: argparse.Namespace) -> Any:
     policy = Policy.from_toml(args.policy) if args.policy else Policy.preset(args.preset or "review")
     changes: dict[str, Any] = {}
     if args.disguise:
-        changes["disguise"] = _disguise(args.disguise.replace("+", ",").split(","))
+        from deident.disguise.naming import disguise_named
+
+        changes["disguise"] = disguise_named(args.disguise, presets=False)
     if args.channels:
         changes["channels"] = int(args.channels) if args.channels.isdecimal() else args.channels
     for option, setting in (("scope", "scope"), ("format", "container"), ("max_per_recording",) * 2):
@@ -180,20 +181,6 @@ def policy_of(args: argparse.Namespace) -> Any:
     if lengths:
         changes["cutting"] = dataclasses.replace(policy.cutting, **lengths)
     return dataclasses.replace(policy, **changes)
-
-
-def _disguise(names: Sequence[str]) -> Any:
-    from deident.disguise import DISGUISES, Chain
-    from deident.disguise.naming import disguise_named
-    from deident.disguise.presets import PRESETS
-
-    for name in names:
-        if name in PRESETS:
-            raise SettingError(f"{name} is a preset (a method with a scope): give it as --preset {name}")
-        if ":" not in name and name not in DISGUISES:
-            raise SettingError(f"expected a disguise of {', '.join(DISGUISES)}, or package.module:NAME")
-    methods = tuple(disguise_named(name) for name in names)
-    return methods[0] if len(methods) == 1 else Chain(methods)
 
 
 def _print(

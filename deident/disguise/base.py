@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,75 +22,119 @@ Scope = Literal["snippet", "recording", "speaker"]
 
 
 class Disguise(Protocol[V]):
-    """A method of disguise: anything with these two functions. `Method` has defaults for all else.
+    """The protocol of a disguise: any object with these two functions.
 
-    A voice decides how a speaker sounds. Noise is drawn in `apply`, anew for every snippet: the same noise in two
-    snippets would link them, sample by sample, whatever is said in them."""
+    A voice decides how a speaker sounds. Noise is drawn in `apply`, anew for every snippet: two snippets with the same
+    noise could be linked sample by sample, whatever is said in them. `Method` adds the traits that a run asks for."""
 
     def draw(self, rng: np.random.Generator) -> V:
-        """Draw a voice. Everything that one voice shares comes from this generator."""
+        """Draw a voice.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            The only source of randomness: the same state gives the same voice.
+
+        Returns
+        -------
+        object
+            All that the snippets in this voice share. It can be pickled, and its repr shows no drawn number.
+        """
 
     def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
-        """Say the same in a voice.
+        """Disguise one snippet.
 
         Parameters
         ----------
         audio : Audio
             One channel at 16 kHz.
         voice : object
-            One that `draw` gave.
+            From `draw`.
         rng : numpy.random.Generator
             For noise, and whatever else no two snippets may share.
 
         Returns
         -------
         Audio
-            One channel at 16 kHz; of another length where the method changes timing. The same for the same audio,
-            voice and state of the generator."""
+            One channel at 16 kHz, at most `stretch` times as long as the input. The same for the same audio, voice and
+            state of the generator.
+        """
 
 
 class Method(Generic[V]):
     """The base of all disguises: a frozen dataclass of settings that is also a plain callable.
 
+    A subclass defines `draw` and `apply`, and overrides the traits that differ from the defaults, as class attributes,
+    fields or properties.
+
     Attributes
     ----------
     stretch : float
-        How many times as long as the input the output can be, at most. A run cuts snippets shorter by it.
+        Upper bound of the output's length over the input's, default 1. A run cuts snippets shorter by it.
     keeps_time : bool
-        What is said stays where it was, so that word times hold.
+        Every word stays at its time, so that word times remain valid. Default False.
     replaces_quiet : bool
-        The method replaces what lies between words. Where it does not, a run does so afterwards.
+        The method replaces the background between words. A run replaces it itself after a method that does not.
+        Default False.
     needs_fades : bool
-        Audio that begins or ends abruptly has to be faded first.
+        The input has to be faded in and out where it begins or ends abruptly. Default False.
     scope : "snippet", "recording" or "speaker"
-        How long one voice is kept when the disguise is evaluated."""
+        How long one voice is kept when the disguise is evaluated. Default "snippet".
 
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Louder(Method[float]):
+    ...     keeps_time = True
+    ...     most: float = 2.0
+    ...     def draw(self, rng):
+    ...         return float(rng.uniform(1.0, self.most))
+    ...     def apply(self, audio, voice, rng):
+    ...         return Audio(audio.mono * np.float32(voice), audio.rate)
+    >>> Louder()(np.full(800, 0.1), 16_000).shape
+    (800,)
+    """
+
+    stretch: float = 1.0
     keeps_time: bool = False
     replaces_quiet: bool = False
     needs_fades: ClassVar[bool] = False
     scope: Scope = "snippet"
 
-    @property
-    def stretch(self) -> float:
-        return 1.0
-
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
-        # An `apply_all` that is inherited would pass an `apply` of its own by.
+        # An inherited `apply_all` would bypass the subclass's own `apply`.
         if "apply" in vars(cls) and "apply_all" not in vars(cls):
             cls.apply_all = Method.apply_all  # type: ignore[method-assign]  # of the class, before it is used
 
     def draw(self, rng: np.random.Generator) -> V:
+        """Draw a voice; see `Disguise.draw`."""
         raise NotImplementedError
 
     def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
+        """Disguise one snippet; see `Disguise.apply`."""
         raise NotImplementedError
 
     def apply_all(
         self, audios: Sequence[Audio], voices: Sequence[V], rngs: Sequence[np.random.Generator]
     ) -> list[Audio]:
-        """`apply` for each audio, its voice and its generator. A method that processes short ones faster together does
-        so here, with the same samples but for rounding."""
+        """Disguise several snippets, each in its voice.
+
+        A method overrides this when it is faster on short snippets together. The samples are those of `apply`, but for
+        rounding.
+
+        Parameters
+        ----------
+        audios : sequence of Audio
+        voices : sequence of object
+        rngs : sequence of numpy.random.Generator
+            One of each for every snippet.
+
+        Returns
+        -------
+        list of Audio
+        """
         return [self.apply(*one) for one in zip(audios, voices, rngs, strict=True)]
 
     def __call__(self, samples: npt.NDArray[Any], sample_rate: int) -> npt.NDArray[np.float32]:
@@ -106,8 +150,8 @@ class Method(Generic[V]):
         Returns
         -------
         (samples,) or (channels, samples) float32
-            At the same rate. A method that shortens pauses may leave channels of different lengths: zeros follow the
-            shorter ones. Where the method `needs_fades`, the first and last 10 ms are faded.
+            At the same rate. Where a method shortens pauses by different amounts, zeros follow the shorter channels.
+            Where the method `needs_fades`, the first and last 10 ms are faded.
         """
         audio = Audio(samples, sample_rate)
         voice = self.draw(fresh_rng())
@@ -133,13 +177,16 @@ class Method(Generic[V]):
         out: npt.NDArray[np.float32] = soxr.resample(changed, RATE, rate)
         if changed.size != len(inside):
             return out
-        out = out[: row.size]  # what two roundings of the length took or gave
+        out = out[: row.size]  # resampling twice rounds the length twice
         return np.concatenate((out, np.zeros(row.size - out.size, dtype=np.float32)))
+
+
+_TRAITS = ("stretch", "keeps_time", "replaces_quiet", "needs_fades", "scope")
 
 
 @dataclass(frozen=True, repr=False)
 class Foreign(Method[V]):
-    """Somebody's own disguise, with the traits that it declares and the defaults for all others."""
+    """A disguise that is no `Method`, with the traits that it declares and the defaults for all others."""
 
     inner: Disguise[V]
 
@@ -148,45 +195,50 @@ class Foreign(Method[V]):
             if hasattr(self.inner, name):
                 object.__setattr__(self, name, getattr(self.inner, name))
 
-    @property
-    def stretch(self) -> float:
-        return float(getattr(self.inner, "stretch", 1.0))
-
     def draw(self, rng: np.random.Generator) -> V:
         return self.inner.draw(rng)
 
     def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
         return self.inner.apply(audio, voice, rng)
 
+    def apply_all(
+        self, audios: Sequence[Audio], voices: Sequence[V], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
+        together = getattr(self.inner, "apply_all", None) or super().apply_all
+        return cast(list[Audio], together(audios, voices, rngs))
+
     def __repr__(self) -> str:
         return repr(self.inner)
 
 
-_TRAITS = ("keeps_time", "replaces_quiet", "needs_fades", "scope")
-
-
 @dataclass(frozen=True)
-class Scoped(Method[V]):
-    """A disguise with the scope of its voices: how long one is kept."""
+class Scoped(Foreign[V]):
+    """A disguise, and how long one of its voices is kept."""
 
-    disguise: Method[V]
     scope: Scope = "speaker"
 
-    @property
-    def stretch(self) -> float:
-        return self.disguise.stretch
-
-    def draw(self, rng: np.random.Generator) -> V:
-        return self.disguise.draw(rng)
-
-    def apply(self, audio: Audio, voice: V, rng: np.random.Generator) -> Audio:
-        return self.disguise.apply(audio, voice, rng)
+    def __post_init__(self) -> None:
+        scope = self.scope
+        super().__post_init__()
+        object.__setattr__(self, "scope", scope)
 
 
 def as_method(value: object) -> Method[Any]:
-    """A disguise with all its traits: as it is, or somebody's own wrapped.
+    """Give a disguise all traits: a `Method` as it is, any other object wrapped in `Foreign`.
 
-    Raises `SettingError` unless value can draw a voice and apply it to audio with a generator."""
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    SettingError
+        Unless value has `draw` and an `apply` that takes audio, a voice and a generator.
+    """
     if isinstance(value, Method):
         return value
     if isinstance(value, type) or not (callable(getattr(value, "draw", None)) and hasattr(value, "apply")):
@@ -203,10 +255,12 @@ def as_method(value: object) -> Method[Any]:
 def apply_all(
     method: Method[V], audios: Sequence[Audio], voices: Sequence[V], rngs: Sequence[np.random.Generator]
 ) -> list[Audio]:
-    """Each audio in its voice. Raises `SettingError` when the method loses one."""
+    """Call `method.apply_all`. Raises `SettingError` unless as many snippets come back as went in."""
     changed = method.apply_all(audios, voices, rngs)
     if len(changed) != len(audios):
-        raise SettingError(f"expected of apply_all {len(audios)} audios, as it got; got {len(changed)}")
+        raise SettingError(
+            f"expected {len(audios)} audios from apply_all, one for each given; got {len(changed)}"
+        )
     return changed
 
 
@@ -221,6 +275,6 @@ def ordered(name: str, bounds: tuple[float, float], low: float, high: float) -> 
 
 
 def bounded(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """(samples,) float32, divided by its peak where that passes full scale: nothing is clipped."""
+    """Divide (samples,) by the peak where that exceeds full scale, so that nothing is clipped."""
     peak = max(float(np.max(samples, initial=0.0)), -float(np.min(samples, initial=0.0)))
     return (samples / peak if peak > 1.0 else samples).astype(np.float32, copy=False)

@@ -18,7 +18,25 @@ from deident.errors import SettingError
 class Chain(Method[tuple[Any, ...]]):
     """Apply methods one after another; a voice of the chain is a voice of each.
 
-    Two weak methods do not make a strong one: measure a chain like any other method."""
+    Two weak methods do not make a strong one: measure a chain like any other method.
+
+    Parameters
+    ----------
+    methods : tuple of Method
+        In the order of their use. The chain keeps time if all do; it replaces what is quiet, or needs fades, if any
+        does; their stretches multiply.
+
+    Raises
+    ------
+    SettingError
+        Without a method, or with anything that is none.
+
+    Examples
+    --------
+    >>> from deident.disguise import DISGUISES
+    >>> Chain((DISGUISES["psola"](), DISGUISES["mcadams"]())).keeps_time
+    True
+    """
 
     methods: tuple[Method[Any], ...]
 
@@ -28,23 +46,14 @@ class Chain(Method[tuple[Any, ...]]):
         if not self.methods:
             raise SettingError("a chain needs at least one method")
         object.__setattr__(self, "methods", tuple(as_method(method) for method in self.methods))
-
-    @property
-    def stretch(self) -> float:
-        """How much longer than its input the output can be."""
-        return math.prod(method.stretch for method in self.methods)
-
-    @property
-    def replaces_quiet(self) -> bool:  # type: ignore[override]  # a constant of other methods
-        return any(method.replaces_quiet for method in self.methods)
-
-    @property
-    def needs_fades(self) -> bool:  # type: ignore[override]  # a constant of other methods
-        return any(method.needs_fades for method in self.methods)
-
-    @property
-    def keeps_time(self) -> bool:  # type: ignore[override]  # a constant of other methods
-        return all(method.keeps_time for method in self.methods)
+        traits = {
+            "stretch": math.prod(method.stretch for method in self.methods),
+            "keeps_time": all(method.keeps_time for method in self.methods),
+            "replaces_quiet": any(method.replaces_quiet for method in self.methods),
+            "needs_fades": any(method.needs_fades for method in self.methods),
+        }
+        for name, value in traits.items():
+            object.__setattr__(self, name, value)
 
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return tuple(method.draw(rng) for method in self.methods)

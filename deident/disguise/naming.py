@@ -1,9 +1,12 @@
-"""Disguises and attackers by what a person types."""
+"""Disguises by name: as typed on a command line, or as plain values of a policy file."""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
+import difflib
 import importlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deident.disguise import DISGUISES, Chain
@@ -12,39 +15,71 @@ from deident.disguise.presets import PRESETS
 from deident.errors import SettingError
 
 
-def disguise_named(text: str) -> Method[Any]:
-    """The disguise that a word means.
+def disguise_named(value: object, *, presets: bool = True) -> Method[Any]:
+    """Build the disguise that a name or a table of settings describes.
 
-    A preset (`review`), a method (`mcadams`), a method with settings (`mcadams:alpha=0.6..0.8:...`, a range
-    as lower..upper), several in a row (`psola+mcadams`), or your own (`package.module:NAME`, an object with
-    `draw` and `apply`). Raises `SettingError` for anything else."""
+    Parameters
+    ----------
+    value : str, mapping or list
+        A preset (`review`), a method (`mcadams`), a method with settings (`mcadams:alpha=0.6..0.8`, a range as
+        lower..upper), several in a row (`psola+mcadams`), or an object of your own (`package.module:NAME`).
+        A mapping has the name at "method", and the settings beside it. A list is a chain.
+    presets : bool
+        Accept the name of a preset, and give its disguise the preset's scope.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    SettingError
+        For anything else.
+
+    Examples
+    --------
+    >>> disguise_named("mcadams:alpha=0.6..0.8")
+    McAdams(alpha=(0.6, 0.8))
+    >>> disguise_named("psola+mcadams") == disguise_named(["psola", {"method": "mcadams"}])
+    True
+    """
+    if isinstance(value, str):
+        return _parsed(value, presets)
+    if isinstance(value, Mapping) and isinstance(value.get("method"), str):
+        return _method(value["method"], {k: v for k, v in value.items() if k != "method"})
+    if isinstance(value, list | tuple) and value:
+        return Chain(tuple(disguise_named(part, presets=presets) for part in value))
+    raise SettingError('expected disguise as a name, a table with "method", or a list of those')
+
+
+def _parsed(text: str, presets: bool) -> Method[Any]:
     if "+" in text:
-        return Chain(tuple(disguise_named(part) for part in text.split("+")))
+        return Chain(tuple(_parsed(part, presets) for part in text.split("+")))
     if text in PRESETS:
+        if not presets:
+            raise SettingError(f"{text} is a preset (a method with a scope): give it as --preset {text}")
         preset = PRESETS[text]
         return preset.disguise if preset.scope == "snippet" else Scoped(preset.disguise, preset.scope)
     name, *settings = text.split(":")
-    if name in DISGUISES:
-        method: Method[Any] = _with_settings(DISGUISES[name], settings)
-        return method
-    if len(settings) == 1 and "=" not in settings[0]:
-        found = object_named(text)
-        if isinstance(found, type):
-            found = found()
-        return as_method(found)
-    known = ", ".join((*PRESETS, *DISGUISES))
-    raise SettingError(f"expected a disguise of {known}, or package.module:NAME")
+    if name in DISGUISES or len(settings) != 1 or "=" in settings[0]:
+        return _method(name, dict(_setting(setting) for setting in settings), PRESETS if presets else ())
+    found = object_named(text)
+    return as_method(found() if isinstance(found, type) else found)
 
 
-def _with_settings(method: Any, settings: list[str]) -> Any:
-    values = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals or name not in getattr(method, "__dataclass_fields__", {}):
-            fields = ", ".join(getattr(method, "__dataclass_fields__", {}))
-            raise SettingError(f"expected one of the settings {fields}, as name=value")
-        values[name] = _value(text)
-    return method(**values)
+def _method(name: str, settings: Mapping[str, Any], others: Iterable[str] = ()) -> Method[Any]:
+    if name not in DISGUISES:
+        known = ", ".join((*others, *DISGUISES))
+        raise SettingError(f"expected a disguise of {known}, or package.module:NAME")
+    method: Method[Any] = build(DISGUISES[name], settings, f"disguise {name}")
+    return method
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError("expected the settings of a disguise as name=value")
+    return name, _value(value)
 
 
 def _value(text: str) -> Any:
@@ -57,8 +92,31 @@ def _value(text: str) -> Any:
         raise SettingError("expected a number, True, False or lower..upper") from None
 
 
+def build(kind: type[Any], settings: object, where: str) -> Any:
+    """Make a dataclass of a mapping from its fields' names to plain values. Raises `SettingError` for others."""
+    if not isinstance(settings, Mapping):
+        raise SettingError(f"expected {where} as a table of settings")
+    check_names(where, settings, [f.name for f in dataclasses.fields(kind) if f.init])
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    try:
+        return kind(**values)
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from None
+    except TypeError:
+        raise SettingError(f"a setting of {where} has the wrong type; see docs/settings.md") from None
+
+
+def check_names(where: str, settings: Mapping[str, Any], names: list[str]) -> None:
+    """Raise `SettingError` for a name in settings that is not among names."""
+    for name in settings:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(names)}"
+            raise SettingError(f"{where} has no setting {repr(name)[:40]}{hint}")
+
+
 def object_named(text: str) -> Any:
-    """The object at `package.module:NAME`. Raises `SettingError` when it is not there."""
+    """Import the object at `package.module:NAME`. Raises `SettingError` when it is not there."""
     module, colon, name = text.partition(":")
     try:
         found = getattr(importlib.import_module(module), name) if colon else None

@@ -53,10 +53,10 @@ def fingerprint(value: object) -> str:
 
     A `fingerprint` attribute decides where there is one. Otherwise the repr, which must tell every
     setting (a dataclass's does), and the source of the module of its class with what that imports."""
+    if isinstance(value, Scoped):
+        return digest(value.scope, fingerprint(value.inner))
     if isinstance(value, Foreign):
         return fingerprint(value.inner)
-    if isinstance(value, Scoped):
-        return digest(value.scope, fingerprint(value.disguise))
     own = getattr(value, "fingerprint", None)
     if isinstance(own, str):
         return own
