@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.strength import RESULTS, fill, material
-from deident.disguise.vocoder.synthesis import Vocoder
+from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
 from deident.evaluation.command import Progress
 from deident.evaluation.run import Settings, Tools, evaluate

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from deident.disguise.vocoder import Vocoder, analysis
 from deident.disguise.vocoder import normalisation as erase
-from deident.disguise.vocoder.synthesis import CEPSTRUM, TRACKER, Vocoder
+from deident.disguise.vocoder.analysis import CEPSTRUM, TRACKER, Analysis, analyse
 
 SOUNDS, ORDER, ROUNDS = 32, 16, 5
 
@@ -24,10 +25,10 @@ SOUNDS, ORDER, ROUNDS = 32, 16, 5
 def main() -> None:
     recordings = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
     cepstrum = replace(CEPSTRUM, order=ORDER)
-    erase.BANDS = average_bands(recordings, cepstrum)
+    analysis.BANDS = average_bands(recordings, cepstrum)
     settings = Vocoder()
     heard = [
-        erase.analyse(
+        analyse(
             [samples],
             cepstrum,
             TRACKER,
@@ -62,14 +63,14 @@ def average_bands(recordings: list[np.ndarray], cepstrum: erase.MelCepstrum) -> 
     for samples in recordings:
         powers = cepstrum.band_powers(samples)
         total = powers.mean(axis=1)
-        loud = total > np.percentile(total, erase.LOUD) * 10**-1.8
+        loud = total > np.percentile(total, analysis.LOUD) * 10**-1.8
         average = powers[loud].mean(axis=0)
         logs.append(np.log(average / average.mean()))
     bands = np.exp(np.mean(logs, axis=0))
     return (bands / bands.mean()).astype(np.float32)
 
 
-def average_moments(cepstra: list[np.ndarray], heard: list[erase.Analysis]) -> tuple[np.ndarray, np.ndarray]:
+def average_moments(cepstra: list[np.ndarray], heard: list[Analysis]) -> tuple[np.ndarray, np.ndarray]:
     means, squares = [], []
     for rows, speech in zip(cepstra, heard, strict=True):
         voiced = speech.voiced[:, None]
@@ -84,12 +85,12 @@ def average_moments(cepstra: list[np.ndarray], heard: list[erase.Analysis]) -> t
     )
 
 
-def one_moves(cepstra: np.ndarray, speech: erase.Analysis) -> np.ndarray:
+def one_moves(cepstra: np.ndarray, speech: Analysis) -> np.ndarray:
     _, moves = erase.normalise_means(cepstra, speech, 1.0, True)
     return erase.normalise_spread(moves, speech, 1.0)
 
 
-def average_covariance(moves: list[np.ndarray], heard: list[erase.Analysis]) -> np.ndarray:
+def average_covariance(moves: list[np.ndarray], heard: list[Analysis]) -> np.ndarray:
     each = [
         (m * s.loud[:, None]).T @ m / s.loud.sum()
         for m, s in ((erase.normalise_sounds(m, s, 1.0, 0.0), s) for m, s in zip(moves, heard, strict=True))

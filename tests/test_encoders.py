@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio
-from deident.disguise.vocoder.synthesis import CEPSTRUM
+from deident.disguise.vocoder.analysis import CEPSTRUM
 from deident.evaluation import encoders
 from deident.evaluation.copies import Batch, Embedding, Undisguised, gather
 from deident.evaluation.corpus import Held, Utterance

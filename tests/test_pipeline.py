@@ -13,7 +13,7 @@ import pytest
 from deident.audio import RATE, Audio, Segment
 from deident.codec import read
 from deident.disguise import Chain
-from deident.disguise.vocoder.synthesis import Vocoder
+from deident.disguise.vocoder import Vocoder
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key

@@ -13,7 +13,7 @@ import pytest
 from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES, Chain, Method
 from deident.disguise.base import apply_all, as_method
-from deident.disguise.vocoder.synthesis import Vocoder, VocoderVoice
+from deident.disguise.vocoder import Vocoder, VocoderVoice
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Stft

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio
+from deident.disguise.vocoder import Vocoder, VocoderVoice
+from deident.disguise.vocoder.analysis import Analysis
 from deident.disguise.vocoder.normalisation import (
-    Analysis,
     covariance_map,
     normalise_means,
     normalise_sounds,
@@ -17,7 +18,7 @@ from deident.disguise.vocoder.normalisation import (
     rewarp,
     tract_ratio,
 )
-from deident.disguise.vocoder.synthesis import LEVEL, Vocoder, VocoderVoice
+from deident.disguise.vocoder.synthesis import LEVEL
 from deident.disguise.vocoder.tables import CENTRES, COVARIANCE, MEANS, SPREADS
 from deident.dsp.level import rms
 from deident.dsp.mel import MelCepstrum

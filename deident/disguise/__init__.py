@@ -9,7 +9,7 @@ from deident.disguise.chain import Chain
 from deident.disguise.mcadams import McAdams
 from deident.disguise.pitch_shift import PitchShift
 from deident.disguise.psola import Psola
-from deident.disguise.vocoder.synthesis import Vocoder
+from deident.disguise.vocoder import Vocoder
 
 __all__ = ["DISGUISES", "Chain", "Disguise", "Method"]
 

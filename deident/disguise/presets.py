@@ -7,7 +7,7 @@ from typing import Any
 
 from deident.disguise.base import Method, Scope
 from deident.disguise.psola import Psola
-from deident.disguise.vocoder.synthesis import Vocoder
+from deident.disguise.vocoder import Vocoder
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ import scipy.fft
 
 from deident.audio import Floats
 from deident.disguise.vocoder import tables as vocoder_tables
-from deident.disguise.vocoder.synthesis import CEPSTRUM, LEVEL
+from deident.disguise.vocoder.analysis import CEPSTRUM
+from deident.disguise.vocoder.synthesis import LEVEL
 from deident.dsp.stft import frame_view
 from deident.errors import ExtraMissingError
 from deident.evaluation.cache import digest, fingerprint, source_digest

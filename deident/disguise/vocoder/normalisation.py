@@ -1,148 +1,61 @@
-"""The erasing half of the vocoder: from sound to what was said, as every speaker would have said it."""
+"""Normalisation of cepstra: what tells speakers apart is brought to the averages of `tables`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import Doubles, Floats
-from deident.disguise.vocoder.tables import BANDS, CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
+from deident.disguise.vocoder.analysis import Analysis
+from deident.disguise.vocoder.tables import CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
 from deident.dsp.mel import MelCepstrum
-from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
 from deident.dsp.timing import smooth
 
-FEW = 4.0  # frames of evidence at which a snippet's own statistics count as much as the common ones
-LOUD = 95  # percentile of the frames' powers that stands for the level of the speech
-QUIET = 10  # percentile of a band's powers that stands for its noise
-STRIDE = 2  # every second voiced frame tells the vocal tract
-SHAPES = slice(1, 13)  # the cepstra that tell it: without loudness and without detail
+PRIOR_FRAMES = 4.0  # frames at which a snippet's own statistics count as much as the common ones
+STRIDE = 2  # every second voiced frame is enough to estimate the vocal tract from
+SHAPES = slice(1, 13)  # the cepstra it is estimated from: without loudness and without detail
 _LOG_RATIOS = 0.06 * np.arange(-4, 5)
-RATIOS = np.exp(_LOG_RATIOS)  # of vocal tracts, that are tried
+RATIOS = np.exp(_LOG_RATIOS)  # of vocal tracts that are tried
 TRACT_SPREAD = 0.12  # standard deviation of a speaker's vocal tract, in nepers
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """What the analysis found, frame by frame of the transform, in snippets that are done together.
-
-    joined : whose the frames are.   cepstra : (frames, order) of the log envelope.   loud : (frames,) 0 to 1,
-    what statistics are taken of.   spoken : (frames,) 0 to 1, what is heard.   voiced : (frames,) 0 to 1.
-    octaves : (frames,) the pitch over its median, 0 where unvoiced.   level : (snippets,) mean square of the
-    loud frames, full scale 1."""
-
-    joined: Ragged
-    cepstra: Floats
-    loud: Floats
-    spoken: Floats
-    voiced: Floats
-    octaves: Floats
-    level: Floats
-
-    @cached_property
-    def evidence(self) -> Floats:
-        """(snippets,) how many loud frames there are."""
-        return self.joined.segment_sum(self.loud)
-
-
-def analyse(
-    snippets: Sequence[Floats],
-    cepstrum: MelCepstrum,
-    tracker: PitchTracker,
-    *,
-    floor_db: float,
-    noise: float,
-    gate_db: float,
-) -> Analysis:
-    """Envelope, voicing and presence of speech in each frame of (samples,) snippets, of a common long-term
-    spectrum.
-
-    floor_db : what is further below a band's average is not told apart.   noise : how many times the noise of
-    a band is taken off it.   gate_db : a frame further below the loud ones is no speech."""
-    stft = cepstrum.stft
-    joined = stft.ragged([len(samples) for samples in snippets])
-    powers = cepstrum.powers_of_padded(stft.concatenate(snippets, joined), joined.frames)
-    total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
-    level: Floats = np.array([_ranked(total[own], LOUD) for own in joined.slices]) + np.float32(1e-12)
-    level_db = np.float32(10.0) * np.log10(total / joined.spread(level) + np.float32(1e-6))
-    loud, spoken, audible = _above(level_db, (-18.0, -gate_db, -24.0), (1.5, 2.2, 1.7))
-    if noise:
-        quiet = np.array([_ranked(powers[own].T, QUIET) for own in joined.slices])
-        powers -= joined.spread(np.float32(noise) * quiet)
-        np.maximum(powers, np.float32(0.0), out=powers)
-    average = joined.segment_product(loud[None], powers)[:, 0] / (
-        joined.segment_sum(loud)[:, None] + np.float32(1e-3)
-    )
-    powers *= joined.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
-    powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
-    np.log(powers, out=powers)
-    strength, octaves = _pitch(snippets, cepstrum, tracker, joined)
-    (voiced,) = _above(strength, (0.5,), (0.07,))
-    voiced *= audible
-    # Power per mean square: size / 2 by Parseval, three times that as mel bands dwell where speech is strong.
-    energy = np.float32(1.5 * stft.size)
-    return Analysis(joined, powers @ cepstrum.analysis, loud, spoken, voiced, octaves, level / energy)
-
-
-def _pitch(
-    snippets: Sequence[Floats], cepstrum: MelCepstrum, tracker: PitchTracker, joined: Ragged
-) -> tuple[Floats, Floats]:
-    """How periodic each frame is, and its pitch over the median of its snippet, in octaves."""
-    stft = cepstrum.stft
-    pitches = tracker.track_all(snippets)
-    tracked = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
-    centres = (joined.local_index + 1) * stft.hop - stft.size // 2
-    at = np.maximum((centres + tracker.hop // 2) // tracker.hop, 0) + joined.spread(tracked.starts)
-    np.minimum(at, joined.spread(tracked.stops - 1), out=at)
-    middle = np.array([pitch.median_hz or 1.0 for pitch in pitches], dtype=np.float32)
-    octaves = np.zeros(joined.frames, dtype=np.float32)
-    f0_hz = np.concatenate([pitch.f0_hz for pitch in pitches])[at]
-    np.log2(f0_hz / joined.spread(middle), out=octaves, where=f0_hz > 0.0)
-    strength = np.concatenate([pitch.strength for pitch in pitches])[at]
-    return smooth(strength, 0.5, joined), octaves.clip(-0.6, 0.6, out=octaves)
-
-
 def tract_ratio(speech: Analysis, cepstrum: MelCepstrum) -> Doubles:
-    """(snippets,) how far the formants lie above those of the average speaker: the likeliest ratio under the
-    sounds of average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
-    strong = speech.voiced * speech.loud > 0.25
-    heard = [np.flatnonzero(strong[own])[::STRIDE] + own.start for own in speech.joined.slices]
-    told = [index for index, frames in enumerate(heard) if len(frames) >= 3]
-    ratios = np.ones(len(heard))
-    if told:
-        joined = Ragged(tuple(len(heard[index]) for index in told))
-        frames = np.concatenate([heard[index] for index in told])
-        ratios[told] = _likeliest(_evidence(speech.cepstra[frames], joined, cepstrum))
+    """Estimate (snippets,) ratios of the formants to those of the average speaker: the likeliest under the mixture of
+    average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
+    strong = speech.voiced * speech.weight > 0.25
+    chosen = [np.flatnonzero(strong[own])[::STRIDE] + own.start for own in speech.ragged.slices]
+    enough = [index for index, frames in enumerate(chosen) if len(frames) >= 3]
+    ratios = np.ones(len(chosen))
+    if enough:
+        ragged = Ragged(tuple(len(chosen[index]) for index in enough))
+        frames = np.concatenate([chosen[index] for index in enough])
+        ratios[enough] = _likeliest(_log_likelihoods(speech.cepstra[frames], ragged, cepstrum))
     return ratios
 
 
-def _evidence(cepstra: Floats, joined: Ragged, cepstrum: MelCepstrum) -> Doubles:
-    """(snippets, ratios) the log likelihood of each ratio, of voiced frames."""
+def _log_likelihoods(cepstra: Floats, ragged: Ragged, cepstrum: MelCepstrum) -> Doubles:
+    """Compute (snippets, ratios) log likelihoods of each ratio from voiced frames."""
     shapes = slice(SHAPES.start, min(SHAPES.stop, cepstrum.order))
     moved = cepstra @ _rewarps(cepstrum, shapes)
-    count = np.array(joined.counts, dtype=np.float32)[:, None]
+    count = np.array(ragged.counts, dtype=np.float32)[:, None]
     ones = np.ones((1, len(moved)), dtype=np.float32)
-    moved -= joined.spread(joined.segment_product(ones, moved)[:, 0] / count)
-    found = joined.segment_product(ones, np.square(moved))[:, 0]
-    found += np.float32(FEW) * np.tile(SPREADS[0, shapes] ** 2, len(RATIOS))
-    moved *= joined.spread(np.sqrt((count + np.float32(FEW)) / found))
-    worth = _log_sounds(moved.reshape(len(moved) * len(RATIOS), -1), shapes.start)
-    peak = worth.max(axis=0)
-    worth -= peak
-    np.exp(worth, out=worth)
-    peak += np.log(worth.sum(axis=0))
-    evidence = (
-        joined.segment_product(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5
-    )  # frames are not independent
+    moved -= ragged.spread(ragged.products(ones, moved)[:, 0] / count)
+    found = ragged.products(ones, np.square(moved))[:, 0]
+    found += np.float32(PRIOR_FRAMES) * np.tile(SPREADS[0, shapes] ** 2, len(RATIOS))
+    moved *= ragged.spread(np.sqrt((count + np.float32(PRIOR_FRAMES)) / found))
+    likelihood = _log_sounds(moved.reshape(len(moved) * len(RATIOS), -1), shapes.start)
+    peak = likelihood.max(axis=0)
+    likelihood -= peak
+    np.exp(likelihood, out=likelihood)
+    peak += np.log(likelihood.sum(axis=0))
+    evidence = ragged.products(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5  # frames are not independent
     return evidence - _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
 
 
 def _likeliest(evidence: Doubles) -> Doubles:
-    """(snippets,) the inverse of the ratio at which (snippets, ratios) are largest, by a parabola."""
+    """Interpolate by a parabola (snippets,) inverses of the ratios at which (snippets, ratios) are largest."""
     best = np.minimum(np.maximum(evidence.argmax(axis=1), 1), len(RATIOS) - 2)
     at = best + np.arange(0, evidence.size, len(RATIOS))
     below, middle, above = (evidence.take(at + step) for step in (-1, 0, 1))
@@ -153,86 +66,83 @@ def _likeliest(evidence: Doubles) -> Doubles:
 
 
 def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float) -> Floats:
-    """(..., order, order) float32 for (...,) ratios: cepstra @ it = cepstra of the envelope with every formant
-    at `ratio` times."""
-    back: Floats = cepstrum.basis(cepstrum.bands_hz / np.asarray(ratio)[..., None]) @ cepstrum.analysis
-    return back
+    """Build (..., order, order) matrices M for (...,) ratios: cepstra @ M has every formant at ratio times its
+    frequency."""
+    matrices: Floats = cepstrum.basis(cepstrum.bands_hz / np.asarray(ratio)[..., None]) @ cepstrum.analysis
+    return matrices
 
 
 def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: bool) -> tuple[Floats, Floats]:
-    """(frames, order) the common curve that each frame now moves about, and how it moves, in common spreads.
+    """Move the mean of each snippet to the common one.
 
-    amount : 0 to 1, how far the snippet's mean goes to the common one.   classes : voiced and unvoiced frames
-    have means of their own. A snippet's statistics count with a few frames of the common ones, as it may be
-    short."""
-    joined, order = speech.joined, cepstra.shape[1]
+    Returns (frames, order) means about which the frames now move, and their deviations in common standard deviations.
+    amount : 0 to 1.   classes : estimate voiced and unvoiced frames apart. The common statistics count as a few frames
+    of a snippet, which may be short."""
+    ragged, order = speech.ragged, cepstra.shape[1]
     common = MEANS[::-1, :order].copy()
     common[1] -= common[0]
     kinds = np.ones((len(cepstra), 2), dtype=np.float32)  # a mean for all frames, and what voicing adds
     kinds[:, 1] = speech.voiced
-    weights = kinds.T * speech.loud
+    weights = kinds.T * speech.weight
     weights[0] -= weights[1]  # of others, and of voiced ones
-    counts = joined.segment_product(weights, kinds)
-    away = joined.segment_product(weights, cepstra) - counts @ common
+    counts = ragged.products(weights, kinds)
+    offset = ragged.products(weights, cepstra) - counts @ common
     share = counts[:, :, :1]
-    own = np.zeros_like(away)
-    own[:, 0] = away.sum(axis=1) / (speech.evidence[:, None] + np.float32(1e-3))
+    own = np.zeros_like(offset)
+    own[:, 0] = offset.sum(axis=1) / (speech.evidence[:, None] + np.float32(1e-3))
     if classes:
-        away -= share * own[:, :1]
-        away /= share + np.float32(FEW)
-        away[:, 1] -= away[:, 0]
-        own += away
-    moved = cepstra - joined.transform(kinds, common + own)
+        offset -= share * own[:, :1]
+        offset /= share + np.float32(PRIOR_FRAMES)
+        offset[:, 1] -= offset[:, 0]
+        own += offset
+    moved = cepstra - ragged.through(kinds, common + own)
     moved /= SPREADS[0, :order]
     own *= np.float32(1.0 - amount)
-    return joined.transform(kinds, common + own), moved
+    return ragged.through(kinds, common + own), moved
 
 
-def normalise_spread(moves: Floats, speech: Analysis, amount: float) -> Floats:
-    """`moves` with the variance of each cepstrum brought to the common one, by `amount` of 0 to 1."""
-    joined, order = speech.joined, moves.shape[1]
+def normalise_spread(deviations: Floats, speech: Analysis, amount: float) -> Floats:
+    """Scale the variance of each cepstrum to the common one by an amount of 0 to 1."""
+    ragged, order = speech.ragged, deviations.shape[1]
     total = speech.evidence[:, None]
-    share = joined.segment_sum(speech.loud * speech.voiced)[:, None] / (total + np.float32(1e-3))
+    share = ragged.sums(speech.weight * speech.voiced)[:, None] / (total + np.float32(1e-3))
     target = share + (np.float32(1.0) - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
-    found = joined.segment_product(speech.loud[None], np.square(moves))[:, 0]
-    found += np.float32(FEW) * target
-    gain = (target * (total + np.float32(FEW)) / found) ** np.float32(0.5 * amount)
-    scaled: Floats = moves * joined.spread(gain)
+    found = ragged.products(speech.weight[None], np.square(deviations))[:, 0]
+    found += np.float32(PRIOR_FRAMES) * target
+    gain = (target * (total + np.float32(PRIOR_FRAMES)) / found) ** np.float32(0.5 * amount)
+    scaled: Floats = deviations * ragged.spread(gain)
     return scaled
 
 
-def normalise_sounds(moves: Floats, speech: Analysis, amount: float, settle: float) -> Floats:
-    """`moves` with each kind of sound moved to where average speech has it.
+def normalise_sounds(deviations: Floats, speech: Analysis, amount: float, settle: float) -> Floats:
+    """Move each kind of sound towards its mean in average speech.
 
-    amount : 0 to 1, of the way.   settle : 0 to 1, how far each frame then goes to the middle of its sounds.
-    Every frame belongs to the sounds of average speech by its likelihood under a Gaussian mixture, and moves
-    with them: the means of the mixture adapted as by Gauvain & Lee (1994), backwards."""
-    joined = speech.joined
-    share = _log_sounds(moves, 0)
+    amount : 0 to 1.   settle : 0 to 1, how far each frame then deviations to the mean of its sounds.
+    Frames are assigned to the components of a Gaussian mixture by posterior probability; the component means are
+    adapted to the snippet (Gauvain & Lee, 1994), and the adaptation is subtracted."""
+    ragged = speech.ragged
+    share = _log_sounds(deviations, 0)
     share -= share.max(axis=0)
     np.exp(share, out=share)
     share /= share.sum(axis=0)
-    weight = share * speech.loud
-    count: Floats = np.add.reduceat(weight, joined.starts, axis=1).T[:, :, None]
-    centres: Floats = CENTRES[:, : moves.shape[1]]
-    away: Floats = (joined.segment_product(weight, moves) - count * centres) / (count + np.float32(3.0))
-    away *= np.float32((1.0 - settle) * amount)
-    moved = joined.transform(share.T, np.float32(settle) * centres - away)
-    moved += np.float32(1.0 - settle) * moves
+    weight = share * speech.weight
+    count: Floats = np.add.reduceat(weight, ragged.starts, axis=1).T[:, :, None]
+    centres: Floats = CENTRES[:, : deviations.shape[1]]
+    offset: Floats = (ragged.products(weight, deviations) - count * centres) / (count + np.float32(3.0))
+    offset *= np.float32((1.0 - settle) * amount)
+    moved = ragged.through(share.T, np.float32(settle) * centres - offset)
+    moved += np.float32(1.0 - settle) * deviations
     return moved
 
 
-def covariance_map(moves: Floats, speech: Analysis, evidence: float, amount: float) -> Floats:
-    """(snippets, order, order) float32: moves through it have the common covariance, with as little change as
-    can be.
+def covariance_map(deviations: Floats, speech: Analysis, evidence: float, amount: float) -> Floats:
+    """Build (snippets, order, order) matrices that bring the covariance of deviations to the common one.
 
-    evidence : frames at which the snippet's own covariance counts as much as the common one.   amount : 0 to
-    1, of the way.
-    The optimal transport between two Gaussians (Takatsu, 2011): which cepstra rise and fall together is as
-    much the speaker's as the sound's."""
-    order = moves.shape[1]
+    evidence : frames at which the snippet's own covariance counts as much as the common one.   amount : 0 to 1.
+    The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change."""
+    order = deviations.shape[1]
     common = COVARIANCE[:order, :order]
-    found = speech.joined.segment_product((moves * speech.loud[:, None]).T, moves)
+    found = speech.ragged.products((deviations * speech.weight[:, None]).T, deviations)
     frames = speech.evidence[:, None, None]
     found = (found + np.float32(evidence) * common) / (frames + np.float32(evidence))
     root = _common_root(order)
@@ -242,49 +152,26 @@ def covariance_map(moves: Floats, speech: Analysis, evidence: float, amount: flo
 
 
 def contour(speech: Analysis, octaves: Floats) -> Floats:
-    """(frames,) the pitch's way about its median, in octaves, of a common range and without its details.
-
-    octaves : (snippets,) of that range."""
-    joined, weight = speech.joined, speech.voiced
-    slow = smooth(weight * speech.octaves, 3.0, joined) / (smooth(weight, 3.0, joined) + np.float32(0.05))
-    spread = np.sqrt(
-        joined.segment_sum(weight * np.square(slow)) / (joined.segment_sum(weight) + np.float32(1e-3))
-    )
-    slow *= joined.spread(octaves / (spread + np.float32(0.03)))
+    """Smooth the pitch contour and scale it to a standard deviation of (snippets,) octaves about its median."""
+    ragged, weight = speech.ragged, speech.voiced
+    slow = smooth(weight * speech.octaves, 3.0, ragged) / (smooth(weight, 3.0, ragged) + np.float32(0.05))
+    spread = np.sqrt(ragged.sums(weight * np.square(slow)) / (ragged.sums(weight) + np.float32(1e-3)))
+    slow *= ragged.spread(octaves / (spread + np.float32(0.03)))
     return slow
 
 
-def _ranked(values: Floats, percent: int) -> Floats:
-    """(...,) the value that this part of (..., n) values stays below, one of them."""
-    rank = percent * (values.shape[-1] - 1) // 100
-    ranked: Floats = np.partition(values, rank, axis=-1)[..., rank]
-    return ranked
-
-
-def _above(values: Floats, thresholds: tuple[float, ...], softness: tuple[float, ...]) -> Floats:
-    """(thresholds, n) of (n,) values: 0 to 1, a half at the threshold."""
-    slope = np.array(softness, dtype=np.float32)[:, None] * np.float32(2.0)
-    scaled: Floats = (values - np.array(thresholds, dtype=np.float32)[:, None]) / slope
-    np.tanh(scaled, out=scaled)
-    scaled += np.float32(1.0)
-    scaled *= np.float32(0.5)
-    return scaled
-
-
-def _log_sounds(moves: Floats, first: int) -> Floats:
-    """(sounds, frames) the log likelihood of each sound and frame, but for a constant.
-
-    moves : (frames, cepstra) from the `first` on."""
-    of_squares, of_moves, constant = log_weights(first, first + moves.shape[1])
-    worth: Floats = of_squares @ np.square(moves).T
-    worth += of_moves @ moves.T
-    worth += constant
-    return worth
+def _log_sounds(deviations: Floats, first: int) -> Floats:
+    """Compute (sounds, frames) log likelihoods up to a constant, of (frames, cepstra) from number `first` on."""
+    of_squares, of_values, constant = log_weights(first, first + deviations.shape[1])
+    likelihood: Floats = of_squares @ np.square(deviations).T
+    likelihood += of_values @ deviations.T
+    likelihood += constant
+    return likelihood
 
 
 @lru_cache
 def log_weights(first: int, stop: int) -> tuple[Floats, Floats, Floats]:
-    """(sounds, cepstra) of squared moves and of moves, and (sounds, 1) of nothing, in a sound's likelihood."""
+    """Weights of squares and of values, (sounds, cepstra), and constants, (sounds, 1), in the log likelihood."""
     precision = WIDTHS[:, first:stop] ** -2
     centre = CENTRES[:, first:stop]
     constant = np.log(SHARES) - np.log(WIDTHS[:, first:stop]).sum(axis=1)
@@ -298,18 +185,18 @@ def _common_root(order: int) -> Doubles:
 
 
 def _symmetric(matrices: npt.NDArray[np.floating], power: float) -> Doubles:
-    """A power of symmetric positive matrices, (..., n, n)."""
+    """Raise symmetric positive matrices, (..., n, n), to a power."""
     values, vectors = np.linalg.eigh(matrices.astype(np.float64))
     powered = np.maximum(values, 1e-4)[..., None, :] ** power
-    back: Doubles = (vectors * powered) @ vectors.swapaxes(-1, -2)
-    return back
+    raised: Doubles = (vectors * powered) @ vectors.swapaxes(-1, -2)
+    return raised
 
 
 _REWARPS: dict[tuple[MelCepstrum, int], Floats] = {}
 
 
 def _rewarps(cepstrum: MelCepstrum, shapes: slice) -> Floats:
-    """(order, ratios·shapes) float32: the cepstra at every ratio at once."""
+    """Cache (order, ratios·shapes) float32: the matrices of `rewarp` for every ratio side by side."""
     key = (cepstrum, shapes.stop)
     if key not in _REWARPS:
         _REWARPS[key] = np.hstack([rewarp(cepstrum, ratio)[:, shapes] for ratio in RATIOS])
