@@ -12,6 +12,7 @@ BENCHMARKS = {
     "vad": "benchmarks.vad",
     "strength": "benchmarks.strength",
     "ablation": "benchmarks.ablation",
+    "methods": "benchmarks.methods_page",
     "whole": "benchmarks.whole",
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",

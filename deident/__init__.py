@@ -18,6 +18,11 @@ _HOMES = {
     "DISGUISES": "disguise",
     "Chain": "disguise",
     "Disguise": "disguise",
+    "Method": "disguise",
+    "Vocoder": "disguise.vocoder",
+    "Psola": "disguise.psola",
+    "McAdams": "disguise.mcadams",
+    "PitchShift": "disguise.pitch_shift",
     "Policy": "policy",
     "VadSettings": "segmentation.vad",
     "CuttingSettings": "segmentation.cutting",
@@ -48,6 +53,11 @@ if TYPE_CHECKING:
     from deident.disguise import DISGUISES as DISGUISES
     from deident.disguise import Chain as Chain
     from deident.disguise import Disguise as Disguise
+    from deident.disguise import Method as Method
+    from deident.disguise.mcadams import McAdams as McAdams
+    from deident.disguise.pitch_shift import PitchShift as PitchShift
+    from deident.disguise.psola import Psola as Psola
+    from deident.disguise.vocoder import Vocoder as Vocoder
     from deident.errors import DeidentError as DeidentError
     from deident.errors import ExtraMissingError as ExtraMissingError
     from deident.errors import KeyMaterialError as KeyMaterialError

@@ -1,4 +1,4 @@
-"""Methods of disguise by name. Add one: a frozen dataclass with `draw` and `apply`, and an entry here."""
+"""Methods of disguise by name. To add one, write a frozen dataclass with `draw` and `apply`, and an entry here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several methods in a row, as one."""
+"""A chain of methods as one method."""
 
 from __future__ import annotations
 
@@ -56,9 +56,11 @@ class Chain(Method[tuple[Any, ...]]):
             object.__setattr__(self, name, value)
 
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Draw a voice; see `Disguise.draw`."""
         return tuple(method.draw(rng) for method in self.methods)
 
     def apply(self, audio: Audio, voice: tuple[Any, ...], rng: np.random.Generator) -> Audio:
+        """Disguise one snippet; see `Disguise.apply`."""
         for method, part in zip(self.methods, voice, strict=True):
             audio = method.apply(audio, part, rng)
         return audio
@@ -69,6 +71,7 @@ class Chain(Method[tuple[Any, ...]]):
         voices: Sequence[tuple[Any, ...]],
         rngs: Sequence[np.random.Generator],
     ) -> list[Audio]:
+        """Disguise several snippets, method by method."""
         out = list(audios)
         for number, method in enumerate(self.methods):
             out = apply_all(method, out, [voice[number] for voice in voices], rngs)

@@ -1,4 +1,4 @@
-"""What people use today: the whole voice shifted up or down, formants and all."""
+"""A pitch shifter, as voice changers have it: the baseline of what is in use."""
 
 from __future__ import annotations
 
@@ -9,40 +9,52 @@ import numpy as np
 
 from deident.audio import Audio
 from deident.disguise.base import Method, ordered
-from deident.disguise.psola import moved
-from deident.dsp.resample import exact_ratio
+from deident.disguise.psola import move
+from deident.dsp.resample import playable
 
 
 @dataclass(frozen=True)
 class PitchShiftVoice:
-    """What was drawn: by how much every frequency moves."""
+    """The drawn change of all frequencies, in semitones."""
 
     semitones: float = field(repr=False)
 
 
 @dataclass(frozen=True)
 class PitchShift(Method[PitchShiftVoice]):
-    """A pitch shifter: pitch and formants moved together, timing kept.
+    """Move pitch and formants together by a drawn interval; timing stays.
 
-    semitones : the range of the move, drawn up or down; it does not reach the voice as it was.
-    The weakest method here, for comparison: one number undoes it. Speech is stretched with its pitch in
-    place, then played faster. Raises `SettingError` for a range that cannot work."""
+    The weakest method here, for comparison: one number undoes it. The speech is stretched between its pulses, and
+    resampled to its length.
 
-    keeps_time = True  # what is said stays where it was
+    Parameters
+    ----------
+    semitones : (lower, upper), 1 to 12
+        Range of the drawn change of all frequencies, up or down. Default (3, 5).
+
+    Raises
+    ------
+    SettingError
+        For a setting out of its range.
+    """
+
+    keeps_time = True
     semitones: tuple[float, float] = (3.0, 5.0)
 
     def __post_init__(self) -> None:
         ordered("semitones", self.semitones, 1.0, 12.0)
 
     def draw(self, rng: np.random.Generator) -> PitchShiftVoice:
+        """Draw a voice; see `Disguise.draw`."""
         return PitchShiftVoice(float(rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))))
 
     def apply(self, audio: Audio, voice: PitchShiftVoice, rng: np.random.Generator) -> Audio:
+        """Disguise one snippet; see `Disguise.apply`."""
         return PitchShift.apply_all(self, [audio], [voice], [rng])[0]  # a subclass's may call this
 
     def apply_all(
         self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice], rngs: Sequence[np.random.Generator]
     ) -> list[Audio]:
-        """`apply` for each audio and its voice; the pulses of all are found at once."""
-        ratios = [exact_ratio(2.0 ** (voice.semitones / 12.0)) for voice in voices]
-        return moved(audios, ratios, ratios)
+        """Disguise several snippets; their pitch is tracked in one pass."""
+        ratios = [playable(2.0 ** (voice.semitones / 12.0)) for voice in voices]
+        return move(audios, ratios, ratios)

@@ -1,4 +1,4 @@
-"""Presets: a method and how long a voice is kept, by the name of what they are for."""
+"""Presets: methods with a scope, named after their purpose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from deident.disguise.vocoder import Vocoder
 
 @dataclass(frozen=True)
 class Preset:
-    """A disguise and its scope: what keeps one voice."""
+    """A disguise and a scope.
+
+    Attributes
+    ----------
+    disguise : Method
+    scope : "snippet", "recording" or "speaker"
+        How long one voice is kept.
+    """
 
     disguise: Method[Any]
     scope: Scope

@@ -1,4 +1,4 @@
-"""The most natural disguise: another pitch and another vocal tract, the voice's own sound otherwise."""
+"""Pitch and formants moved by pitch-synchronous overlap-add: natural, and weak."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deident.dsp.resample import exact_ratio, resample
 
 @dataclass(frozen=True)
 class PsolaVoice:
-    """What was drawn: by how much the pitch moves, and by which ratio the formants."""
+    """The drawn change of pitch in semitones, and the drawn ratio of the formants."""
 
     semitones: float = field(repr=False)
     formant_ratio: float = field(repr=False)
@@ -24,15 +24,30 @@ class PsolaVoice:
 
 @dataclass(frozen=True)
 class Psola(Method[PsolaVoice]):
-    """Pitch and formants moved, independently of each other; timing, noise and manner stay.
+    """Move pitch and formants independently of each other; timing, noise and manner of speaking stay.
 
-    semitones : the range of the pitch's move, drawn up or down.   formant_ratio : the range of the formants'
-    move, above 1, drawn as it is or inverted. Neither range reaches the voice as it was.
-    It moves a voice and whoever knows the method can move it back: the sound is natural, the protection weak.
-    Speech is joined anew between its pulses, at another pace, and then played faster or slower by the same
-    factor, which moves all formants alike. Raises `SettingError` for ranges that cannot work."""
+    The speech is repitched between its pulses by pitch-synchronous overlap-add, at another rate, and resampled by the
+    same factor, which moves all formants alike. It sounds natural and protects little: whoever knows the method can
+    retrain on its output.
 
-    keeps_time = True  # what is said stays where it was
+    Parameters
+    ----------
+    semitones : (lower, upper), 1 to 12
+        Range of the drawn change of pitch, up or down. Default (2.5, 5).
+    formant_ratio : (lower, upper), 1.05 to 1.5
+        Range of the drawn ratio of the formants, taken as it is or inverted. Default (1.1, 1.22).
+
+    Raises
+    ------
+    SettingError
+        For a setting out of its range.
+
+    References
+    ----------
+    Moulines & Charpentier (1990), Pitch-synchronous waveform processing techniques for text-to-speech synthesis.
+    """
+
+    keeps_time = True
     semitones: tuple[float, float] = (2.5, 5.0)
     formant_ratio: tuple[float, float] = (1.1, 1.22)
 
@@ -41,25 +56,27 @@ class Psola(Method[PsolaVoice]):
         ordered("formant_ratio", self.formant_ratio, 1.05, 1.5)
 
     def draw(self, rng: np.random.Generator) -> PsolaVoice:
+        """Draw a voice; see `Disguise.draw`."""
         semitones = rng.uniform(*self.semitones) * rng.choice((-1.0, 1.0))
         ratio = np.exp(rng.uniform(*np.log(self.formant_ratio)) * rng.choice((-1.0, 1.0)))
         return PsolaVoice(float(semitones), float(ratio))
 
     def apply(self, audio: Audio, voice: PsolaVoice, rng: np.random.Generator) -> Audio:
+        """Disguise one snippet; see `Disguise.apply`."""
         return Psola.apply_all(self, [audio], [voice], [rng])[0]  # a subclass's may call this
 
     def apply_all(
         self, audios: Sequence[Audio], voices: Sequence[PsolaVoice], rngs: Sequence[np.random.Generator]
     ) -> list[Audio]:
-        """`apply` for each audio and its voice; the pulses of all are found at once."""
+        """Disguise several snippets; their pitch is tracked in one pass."""
         steps = [2.0 ** (voice.semitones / 12.0) for voice in voices]
-        return moved(audios, steps, [voice.formant_ratio for voice in voices])
+        return move(audios, steps, [voice.formant_ratio for voice in voices])
 
 
-def moved(
+def move(
     audios: Sequence[Audio], pitch_ratios: Sequence[float], formant_ratios: Sequence[float]
 ) -> list[Audio]:
-    """Each audio with its pitch and its formants at these ratios, as long as it was."""
+    """Move the pitch and the formants of each audio by ratios, at the same length."""
     if not audios:
         return []
     sounds = [at_work_rate(audio) for audio in audios]
