@@ -1,5 +1,4 @@
-"""Contracts of the seams, as functions that assert: CONTRACTS for every disguise, EXPORTER_CONTRACTS for every
-exporter, whoever wrote it."""
+"""The contracts of a disguise: functions of a method that assert what every disguise must do."""
 
 from __future__ import annotations
 
@@ -56,8 +55,7 @@ def survives_anything(method: Method[Any]) -> None:
     for name, samples in HOSTILE.items():
         out = method.apply(Audio(samples, RATE), method.draw(rng), np.random.default_rng(0))
         assert (out.rate, out.channels) == (RATE, 1), name
-        stretch = getattr(method, "stretch", 1.0)  # what the limit of ten seconds reckons with
-        assert min(len(samples), 1) <= len(out) <= stretch * len(samples), name
+        assert min(len(samples), 1) <= len(out) <= method.stretch * len(samples), name
         assert np.isfinite(out.samples).all(), name
         assert np.abs(out.samples).max(initial=0.0) <= 1.0, name
 
@@ -72,8 +70,8 @@ def silence_stays_silent(method: Method[Any]) -> None:
         assert np.abs(out.samples).max() <= 1e-3
 
 
-def speech_is_heard(method: Method[Any]) -> None:
-    for speaker in (MAN, WOMAN, CHILD, Speaker(130.0, jitter=0.02, breath=0.3)):
+def speech_stays_audible(method: Method[Any]) -> None:
+    for talker in (MAN, WOMAN, CHILD, Talker(130.0, jitter=0.02, breath=0.3)):
         out = method.apply(
             Audio(speech(speaker), RATE), method.draw(np.random.default_rng(2)), np.random.default_rng(0)
         )
@@ -88,7 +86,7 @@ def speech_is_changed(method: Method[Any]) -> None:
         ).mono
         count = min(len(out), len(samples))
         likeness = np.corrcoef(out[:count], samples[:count])[0, 1]
-        assert abs(likeness) < 0.7, "the output is all but the input"
+        assert abs(likeness) < 0.7, "the output is nearly the input"
 
 
 def voices_differ(method: Method[Any]) -> None:
@@ -111,8 +109,32 @@ def the_generator_decides_alone(method: Method[Any]) -> None:
     assert pickle.dumps(method.draw(np.random.default_rng(7))) != one
 
 
+def a_kept_voice_keeps_no_noise(method: Method[Any]) -> None:
+    """Two snippets in one voice share no waveform: neither of other words, nor of the same words said again."""
+    samples = {"one": speech(MAN, 3.0, seed=21), "other": speech(WOMAN, 3.0, seed=22)}
+    quiet = {
+        name: 1e-3 * np.random.default_rng(k).standard_normal(3 * RATE) for k, name in enumerate(samples)
+    }
+    for pair in (samples, quiet):
+        voice = method.draw(np.random.default_rng(13))
+        one, other = (
+            method.apply(Audio(own, RATE), voice, np.random.default_rng(seed)).mono
+            for seed, own in enumerate(pair.values())
+        )
+        assert phase_correlation(one, other) < 0.1, "two snippets in one voice share their noise"
+
+
+def phase_correlation(one: Samples, other: Samples) -> float:
+    """Largest correlation at any delay, of phases alone up to 7 kHz: 1 for a waveform and itself."""
+    size, bins = 1 << 17, 7 << 13
+    # Under a window, as the phases of a cut tone's leakage are those of the cut.
+    spectra = [np.fft.rfft(samples * np.hanning(samples.size), size)[:bins] for samples in (one, other)]
+    cross = spectra[0] * np.conj(spectra[1])
+    return float(np.abs(np.fft.irfft(cross / (np.abs(cross) + 1e-12), size)).max()) * size / 2 / bins
+
+
 def nothing_is_read_that_was_not_written(method: Method[Any]) -> None:
-    """What lies in fresh memory is anybody's, and may be no number at all."""
+    """Uninitialised memory may hold samples of other recordings, or no number at all."""
     audio, voice = Audio(speech(seconds=1.3), RATE), method.draw(np.random.default_rng(12))
     expected, empty = method.apply(audio, voice, np.random.default_rng(0)), np.empty
 
@@ -120,7 +142,7 @@ def nothing_is_read_that_was_not_written(method: Method[Any]) -> None:
         array = empty(*args, **kwargs)
         if array.dtype.char in "fFdD":
             word, signal = (np.uint32, 0x7FA0_0000) if array.dtype.char in "fF" else (np.uint64, 0x7FF4 << 48)
-            array.reshape(-1).view(word)[:] = signal  # a NaN that raises the flag of whatever touches it
+            array.reshape(-1).view(word)[:] = signal  # a signalling NaN
         return array
 
     with pytest.MonkeyPatch.context() as patch:
@@ -165,7 +187,7 @@ def is_a_plain_callable(method: Method[Any]) -> None:
     assert method(np.stack((at_48_khz, at_48_khz)), 48_000).shape[0] == 2
 
 
-def refuses_what_it_cannot_hear(method: Method[Any]) -> None:
+def refuses_other_rates_and_several_channels(method: Method[Any]) -> None:
     voice = method.draw(np.random.default_rng(11))
     with pytest.raises(SettingError):
         method.apply(Audio(np.zeros(800), 8_000), voice, np.random.default_rng(0))
@@ -176,18 +198,19 @@ def refuses_what_it_cannot_hear(method: Method[Any]) -> None:
 CONTRACTS: list[Contract] = [
     survives_anything,
     silence_stays_silent,
-    speech_is_heard,
+    speech_stays_audible,
     speech_is_changed,
     voices_differ,
     the_voice_decides_alone,
     the_generator_decides_alone,
+    a_kept_voice_keeps_no_noise,
     nothing_is_read_that_was_not_written,
     input_is_left_alone,
     travels,
     voice_is_secret,
     cannot_be_changed,
     is_a_plain_callable,
-    refuses_what_it_cannot_hear,
+    refuses_other_rates_and_several_channels,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Every disguise keeps every contract; and the contracts notice a disguise that does nothing."""
+"""Every disguise keeps every contract; and the contracts find a disguise that does nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,16 @@ import pytest
 
 from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES, Method
+from deident.disguise.psola import Psola, PsolaVoice
+from deident.disguise.vocoder import Vocoder, VocoderVoice
 from deident.errors import SettingError
-from tests.contracts import CONTRACTS, Contract, speech_is_changed, voice_is_secret
+from tests.contracts import (
+    CONTRACTS,
+    Contract,
+    a_kept_voice_keeps_no_noise,
+    speech_is_changed,
+    voice_is_secret,
+)
 from tests.voices import speech
 
 
@@ -32,10 +40,39 @@ class Nothing(Method[Any]):
         return audio
 
 
-def test_contracts_notice_a_disguise_that_does_nothing() -> None:
+def test_contracts_find_a_disguise_that_does_nothing() -> None:
     for contract in (speech_is_changed, voice_is_secret):
         with pytest.raises(AssertionError):
             contract(Nothing())
+
+
+class KeptExcitation(Vocoder):
+    """Draws the excitation once a voice."""
+
+    def apply(self, audio: Audio, voice: VocoderVoice, rng: np.random.Generator) -> Audio:
+        return super().apply(audio, voice, np.random.default_rng(round(1e6 * voice.f0_hz)))
+
+
+class KeptHiss(Psola):
+    """Adds noise that is drawn once a voice."""
+
+    def apply(self, audio: Audio, voice: PsolaVoice, rng: np.random.Generator) -> Audio:
+        hiss = np.random.default_rng(round(1e6 * voice.formant_ratio)).standard_normal(len(audio))
+        return Audio(np.clip(super().apply(audio, voice, rng).mono + 0.003 * hiss, -1.0, 1.0), RATE)
+
+
+class KeptRoom(Nothing):
+    """Adds the same background to every snippet, whatever the voice."""
+
+    def apply(self, audio: Audio, voice: Any, rng: np.random.Generator) -> Audio:
+        room = np.convolve(np.random.default_rng(1).standard_normal(len(audio)), np.hanning(8), "same")
+        return Audio(np.clip(audio.mono + 0.003 * room, -1.0, 1.0), RATE)
+
+
+@pytest.mark.parametrize("method", [KeptExcitation(), KeptHiss(), KeptRoom()], ids=lambda m: type(m).__name__)
+def test_noise_that_two_snippets_share_is_found(method: Method[Any]) -> None:
+    with pytest.raises(AssertionError, match="share their noise"):
+        a_kept_voice_keeps_no_noise(method)
 
 
 @pytest.mark.parametrize(
