@@ -71,7 +71,7 @@ def silence_stays_silent(method: Method[Any]) -> None:
 
 
 def speech_stays_audible(method: Method[Any]) -> None:
-    for talker in (MAN, WOMAN, CHILD, Talker(130.0, jitter=0.02, breath=0.3)):
+    for speaker in (MAN, WOMAN, CHILD, Speaker(130.0, jitter=0.02, breath=0.3)):
         out = method.apply(
             Audio(speech(speaker), RATE), method.draw(np.random.default_rng(2)), np.random.default_rng(0)
         )

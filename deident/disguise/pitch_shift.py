@@ -10,7 +10,7 @@ import numpy as np
 from deident.audio import Audio
 from deident.disguise.base import Method, ordered
 from deident.disguise.psola import move
-from deident.dsp.resample import playable
+from deident.dsp.resample import exact_ratio
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ class PitchShift(Method[PitchShiftVoice]):
         self, audios: Sequence[Audio], voices: Sequence[PitchShiftVoice], rngs: Sequence[np.random.Generator]
     ) -> list[Audio]:
         """Disguise several snippets; their pitch is tracked in one pass."""
-        ratios = [playable(2.0 ** (voice.semitones / 12.0)) for voice in voices]
+        ratios = [exact_ratio(2.0 ** (voice.semitones / 12.0)) for voice in voices]
         return move(audios, ratios, ratios)

@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from deident.audio import Floats
 from deident.disguise.vocoder.tables import BANDS
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import PitchTracker
 from deident.dsp.ragged import Ragged
-from deident.dsp.stft import Floats, Stft
+from deident.dsp.stft import Stft
 from deident.dsp.timing import smooth
 
 STFT = Stft(512, 256)  # frames every 8 ms cost a fifth more, and bring the recogniser nothing
@@ -55,7 +56,7 @@ class Analysis:
     @cached_property
     def evidence(self) -> Floats:
         """(snippets,) the sum of the weights."""
-        return self.ragged.sums(self.weight)
+        return self.ragged.segment_sum(self.weight)
 
 
 def analyse(
@@ -86,8 +87,8 @@ def analyse(
     Analysis
     """
     stft = cepstrum.stft
-    ragged = stft.joined([len(samples) for samples in snippets])
-    powers = cepstrum.powers_of_padded(stft.lay(snippets, ragged), ragged.frames)
+    ragged = stft.ragged([len(samples) for samples in snippets])
+    powers = cepstrum.powers_of_padded(stft.concatenate(snippets, ragged), ragged.frames)
     total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
     level: Floats = np.array([_percentile(total[own], LOUD) for own in ragged.slices]) + np.float32(1e-12)
     level_db = np.float32(10.0) * np.log10(total / ragged.spread(level) + np.float32(1e-6))
@@ -96,7 +97,9 @@ def analyse(
         quiet = np.array([_percentile(powers[own].T, QUIET) for own in ragged.slices])
         powers -= ragged.spread(np.float32(noise) * quiet)
         np.maximum(powers, np.float32(0.0), out=powers)
-    average = ragged.products(weight[None], powers)[:, 0] / (ragged.sums(weight)[:, None] + np.float32(1e-3))
+    average = ragged.segment_product(weight[None], powers)[:, 0] / (
+        ragged.segment_sum(weight)[:, None] + np.float32(1e-3)
+    )
     powers *= ragged.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
@@ -115,7 +118,7 @@ def _pitch(
     stft = cepstrum.stft
     pitches = tracker.track_all(snippets)
     tracked = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
-    centres = (ragged.local + 1) * stft.hop - stft.size // 2
+    centres = (ragged.local_index + 1) * stft.hop - stft.size // 2
     at = np.maximum((centres + tracker.hop // 2) // tracker.hop, 0) + ragged.spread(tracked.starts)
     np.minimum(at, ragged.spread(tracked.stops - 1), out=at)
     middle = np.array([pitch.median_hz or 1.0 for pitch in pitches], dtype=np.float32)

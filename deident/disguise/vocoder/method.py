@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from deident.audio import RATE, Audio, at_work_rate
+from deident.audio import RATE, Audio, Doubles, Floats, at_work_rate
 from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.analysis import CEPSTRUM, STFT, TRACKER, Analysis, analyse
 from deident.disguise.vocoder.normalisation import (
@@ -30,8 +30,7 @@ from deident.disguise.vocoder.synthesis import (
 )
 from deident.disguise.vocoder.tables import SPREADS
 from deident.dsp.mel import MelCepstrum
-from deident.dsp.stft import Floats
-from deident.dsp.timing import Doubles, clamp_runs, eased, places, rows_at, smooth
+from deident.dsp.timing import interpolate_rows, limit_runs, smooth, smooth_curve, source_positions
 from deident.errors import between
 
 _FRAMES_PER_SECOND = RATE / STFT.hop
@@ -217,7 +216,7 @@ class Vocoder(Method[VocoderVoice]):
             snippets, cepstrum, TRACKER, floor_db=self.floor_db, noise=self.noise, gate_db=self.gate_db
         )
         rate = self._time_warp(speech, voices, np.array([rng.random() for rng in rngs]))
-        most = speech.ragged.sums(rate) * STFT.hop - (STFT.size - STFT.hop)
+        most = speech.ragged.segment_sum(rate) * STFT.hop - (STFT.size - STFT.hop)
         lengths = [max(1, min(len(s), int(m))) for s, m in zip(snippets, most.tolist(), strict=True)]
         parameters = self._parameters(speech, cepstrum, voices, rate, lengths)
         return levelled(
@@ -233,14 +232,14 @@ class Vocoder(Method[VocoderVoice]):
         lengths: list[int],
     ) -> SynthesisParameters:
         """Normalise the speech, and time-warp it to these lengths in samples."""
-        ragged, into, order = speech.ragged, STFT.joined(lengths), self.order
+        ragged, into, order = speech.ragged, STFT.ragged(lengths), self.order
         tracks = np.empty((ragged.frames, order + 4), dtype=np.float32)
         tracks[:, :order] = self._normalised(speech, cepstrum, voices)
         tracks[:, order] = ragged.spread(_drawn(voices, "tilt_db"))
         tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.presence
         tracks[:, -1] = contour(speech, _drawn(voices, "f0_octaves"))
-        tracks = rows_at(tracks, places(rate, ragged, into))
+        tracks = interpolate_rows(tracks, source_positions(rate, ragged, into))
         cepstra = tracks[:, : order + 1]
         voiced, presence, octaves = np.ascontiguousarray(tracks[:, -3:].T)
         cepstra[:, 0] += np.log(presence + np.float32(1e-12))  # the gate, as log power
@@ -251,7 +250,7 @@ class Vocoder(Method[VocoderVoice]):
         ragged, cepstra, spreads = speech.ragged, speech.cepstra, SPREADS[0, : self.order]
         if self.tract_norm:
             ratios = tract_ratio(speech, cepstrum) ** -self.tract_norm
-            cepstra = ragged.through(cepstra, rewarp(cepstrum, ratios))
+            cepstra = ragged.transform(cepstra, rewarp(cepstrum, ratios))
         centre, deviations = normalise_means(cepstra, speech, self.mean, self.classes)
         if self.spread:
             deviations = normalise_spread(deviations, speech, self.spread)
@@ -261,7 +260,7 @@ class Vocoder(Method[VocoderVoice]):
         scale[:, 1:] *= np.float32(self.sharpness)
         if self.covariance:
             matrices = covariance_map(deviations, speech, self.covariance_frames, self.covariance)
-            deviations = ragged.through(deviations, matrices * scale[:, None])
+            deviations = ragged.transform(deviations, matrices * scale[:, None])
         else:
             deviations = deviations * ragged.spread(scale)
         deviations = smooth(deviations, voices[0].smoothing, ragged)
@@ -273,10 +272,10 @@ class Vocoder(Method[VocoderVoice]):
         """Draw (frames,) frames of output per frame of input; their sum is at most the number of frames."""
         ragged = speech.ragged
         timing = np.array([voice.timing for voice in voices])
-        curve = eased(timing, self.timing_seconds * _FRAMES_PER_SECOND, ragged, start)
+        curve = smooth_curve(timing, self.timing_seconds * _FRAMES_PER_SECOND, ragged, start)
         pauses = np.array([voice.pause_seconds for voice in voices]) * _FRAMES_PER_SECOND
-        rate = clamp_runs(np.exp(curve), speech.presence < 0.3, pauses, ragged)
-        rate *= ragged.spread(np.minimum(1.0, np.array(ragged.counts) / ragged.sums(rate)))
+        rate = limit_runs(np.exp(curve), speech.presence < 0.3, pauses, ragged)
+        rate *= ragged.spread(np.minimum(1.0, np.array(ragged.counts) / ragged.segment_sum(rate)))
         return rate
 
 

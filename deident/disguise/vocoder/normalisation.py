@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from deident.audio import Doubles, Floats
 from deident.disguise.vocoder.analysis import Analysis
 from deident.disguise.vocoder.tables import CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
 from deident.dsp.mel import MelCepstrum
@@ -41,8 +42,8 @@ def _log_likelihoods(cepstra: Floats, ragged: Ragged, cepstrum: MelCepstrum) -> 
     moved = cepstra @ _rewarps(cepstrum, shapes)
     count = np.array(ragged.counts, dtype=np.float32)[:, None]
     ones = np.ones((1, len(moved)), dtype=np.float32)
-    moved -= ragged.spread(ragged.products(ones, moved)[:, 0] / count)
-    found = ragged.products(ones, np.square(moved))[:, 0]
+    moved -= ragged.spread(ragged.segment_product(ones, moved)[:, 0] / count)
+    found = ragged.segment_product(ones, np.square(moved))[:, 0]
     found += np.float32(PRIOR_FRAMES) * np.tile(SPREADS[0, shapes] ** 2, len(RATIOS))
     moved *= ragged.spread(np.sqrt((count + np.float32(PRIOR_FRAMES)) / found))
     likelihood = _log_sounds(moved.reshape(len(moved) * len(RATIOS), -1), shapes.start)
@@ -50,7 +51,9 @@ def _log_likelihoods(cepstra: Floats, ragged: Ragged, cepstrum: MelCepstrum) -> 
     likelihood -= peak
     np.exp(likelihood, out=likelihood)
     peak += np.log(likelihood.sum(axis=0))
-    evidence = ragged.products(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5  # frames are not independent
+    evidence = (
+        ragged.segment_product(ones, peak.reshape(len(moved), -1))[:, 0] / 1.5
+    )  # frames are not independent
     return evidence - _LOG_RATIOS**2 / (2.0 * TRACT_SPREAD**2)
 
 
@@ -85,8 +88,8 @@ def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: b
     kinds[:, 1] = speech.voiced
     weights = kinds.T * speech.weight
     weights[0] -= weights[1]  # of others, and of voiced ones
-    counts = ragged.products(weights, kinds)
-    offset = ragged.products(weights, cepstra) - counts @ common
+    counts = ragged.segment_product(weights, kinds)
+    offset = ragged.segment_product(weights, cepstra) - counts @ common
     share = counts[:, :, :1]
     own = np.zeros_like(offset)
     own[:, 0] = offset.sum(axis=1) / (speech.evidence[:, None] + np.float32(1e-3))
@@ -95,19 +98,19 @@ def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: b
         offset /= share + np.float32(PRIOR_FRAMES)
         offset[:, 1] -= offset[:, 0]
         own += offset
-    moved = cepstra - ragged.through(kinds, common + own)
+    moved = cepstra - ragged.transform(kinds, common + own)
     moved /= SPREADS[0, :order]
     own *= np.float32(1.0 - amount)
-    return ragged.through(kinds, common + own), moved
+    return ragged.transform(kinds, common + own), moved
 
 
 def normalise_spread(deviations: Floats, speech: Analysis, amount: float) -> Floats:
     """Scale the variance of each cepstrum to the common one by an amount of 0 to 1."""
     ragged, order = speech.ragged, deviations.shape[1]
     total = speech.evidence[:, None]
-    share = ragged.sums(speech.weight * speech.voiced)[:, None] / (total + np.float32(1e-3))
+    share = ragged.segment_sum(speech.weight * speech.voiced)[:, None] / (total + np.float32(1e-3))
     target = share + (np.float32(1.0) - share) * (SPREADS[1, :order] / SPREADS[0, :order]) ** 2
-    found = ragged.products(speech.weight[None], np.square(deviations))[:, 0]
+    found = ragged.segment_product(speech.weight[None], np.square(deviations))[:, 0]
     found += np.float32(PRIOR_FRAMES) * target
     gain = (target * (total + np.float32(PRIOR_FRAMES)) / found) ** np.float32(0.5 * amount)
     scaled: Floats = deviations * ragged.spread(gain)
@@ -128,9 +131,11 @@ def normalise_sounds(deviations: Floats, speech: Analysis, amount: float, settle
     weight = share * speech.weight
     count: Floats = np.add.reduceat(weight, ragged.starts, axis=1).T[:, :, None]
     centres: Floats = CENTRES[:, : deviations.shape[1]]
-    offset: Floats = (ragged.products(weight, deviations) - count * centres) / (count + np.float32(3.0))
+    offset: Floats = (ragged.segment_product(weight, deviations) - count * centres) / (
+        count + np.float32(3.0)
+    )
     offset *= np.float32((1.0 - settle) * amount)
-    moved = ragged.through(share.T, np.float32(settle) * centres - offset)
+    moved = ragged.transform(share.T, np.float32(settle) * centres - offset)
     moved += np.float32(1.0 - settle) * deviations
     return moved
 
@@ -142,7 +147,7 @@ def covariance_map(deviations: Floats, speech: Analysis, evidence: float, amount
     The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change."""
     order = deviations.shape[1]
     common = COVARIANCE[:order, :order]
-    found = speech.ragged.products((deviations * speech.weight[:, None]).T, deviations)
+    found = speech.ragged.segment_product((deviations * speech.weight[:, None]).T, deviations)
     frames = speech.evidence[:, None, None]
     found = (found + np.float32(evidence) * common) / (frames + np.float32(evidence))
     root = _common_root(order)
@@ -155,7 +160,9 @@ def contour(speech: Analysis, octaves: Floats) -> Floats:
     """Smooth the pitch contour and scale it to a standard deviation of (snippets,) octaves about its median."""
     ragged, weight = speech.ragged, speech.voiced
     slow = smooth(weight * speech.octaves, 3.0, ragged) / (smooth(weight, 3.0, ragged) + np.float32(0.05))
-    spread = np.sqrt(ragged.sums(weight * np.square(slow)) / (ragged.sums(weight) + np.float32(1e-3)))
+    spread = np.sqrt(
+        ragged.segment_sum(weight * np.square(slow)) / (ragged.segment_sum(weight) + np.float32(1e-3))
+    )
     slow *= ragged.spread(octaves / (spread + np.float32(0.03)))
     return slow
 

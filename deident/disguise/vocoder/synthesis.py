@@ -8,14 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from deident.audio import RATE, Audio
+from deident.audio import RATE, Audio, Complexes, Floats
 from deident.disguise.vocoder.analysis import STFT
 from deident.dsp.excitation import add_pulses, fill_with_noise, pulse_shapes, shape_size
 from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.ragged import Ragged
-from deident.dsp.stft import Complexes, Floats
-from deident.dsp.timing import eased
+from deident.dsp.timing import smooth_curve
 
 LEVEL = 0.06  # root mean square of the speech, full scale 1
 SILENCE = 1e-7  # power of the loud frames, -70 dB: softer input is not amplified
@@ -106,15 +105,15 @@ def levelled(sound: Floats, parameters: SynthesisParameters, level: Floats) -> l
     hop, ragged = STFT.hop, parameters.ragged
     zero_gaps(sound, parameters)
     rows = sound[hop // 2 : -hop // 2].reshape(-1, hop)
-    energy = ragged.sums(parameters.presence * np.einsum("ij,ij->i", rows, rows))
+    energy = ragged.segment_sum(parameters.presence * np.einsum("ij,ij->i", rows, rows))
     ends = ragged.spread(np.array(parameters.lengths))
-    middles = ragged.local * hop
+    middles = ragged.local_index * hop
     samples = np.minimum(middles + hop // 2, ends) - np.minimum(np.maximum(middles - hop // 2, 0), ends)
-    power = energy / (ragged.sums(parameters.presence * samples.astype(np.float32)) + np.float32(1e-3))
+    power = energy / (ragged.segment_sum(parameters.presence * samples.astype(np.float32)) + np.float32(1e-3))
     gain = LEVEL / np.sqrt(power + 1e-12) * np.minimum(1.0, np.sqrt(level / SILENCE))
     # A sample that is not finite makes the power so: without one, `Audio` has nothing to check.
     made = Audio.trusted if np.isfinite(gain * power).all() else Audio
-    firsts = STFT.firsts(ragged)
+    firsts = STFT.offsets(ragged)
     snippets = [sound[first : first + n] for first, n in zip(firsts, parameters.lengths, strict=True)]
     return [made(bend_peaks(own * amount)[None], RATE) for own, amount in zip(snippets, gain, strict=True)]
 
@@ -122,7 +121,7 @@ def levelled(sound: Floats, parameters: SynthesisParameters, level: Floats) -> l
 def zero_gaps(padded: Floats, parameters: SynthesisParameters) -> None:
     """Set the samples between the snippets to zero, in place."""
     end = 0
-    for first, length in zip(STFT.firsts(parameters.ragged), parameters.lengths, strict=True):
+    for first, length in zip(STFT.offsets(parameters.ragged), parameters.lengths, strict=True):
         padded[end:first] = 0.0
         end = first + length
     padded[end:] = 0.0
@@ -157,7 +156,7 @@ def _excitation(
     """Glottal pulses and aspiration noise, (padded,), white but for their balance."""
     hop, ragged = STFT.hop, parameters.ragged
     knots = 0.02 * np.array([rng.standard_normal(DRIFT_KNOTS) for rng in rngs])
-    drift = eased(knots, 20.0, ragged)
+    drift = smooth_curve(knots, 20.0, ragged)
     f0_hz = np.array([voice.f0_hz for voice in voices])
     f0_hz = ragged.spread(f0_hz) * np.exp(np.log(2.0) * parameters.octaves + drift)
     breath = np.array([voice.breath for voice in voices])
