@@ -377,7 +377,7 @@ def ogg_of_flac(flac: bytes) -> bytes:
 
 def without_xing(mp3: bytes) -> bytes:
     """The same frames without the one that tells their number, as streams and old encoders have it."""
-    from deident.codec.containers import mpeg_frame
+    from deident.containers.mpeg import mpeg_frame
 
     assert b"Info" in mp3[:100] or b"Xing" in mp3[:100]
     return mp3[mpeg_frame(mp3[:4]).bytes :]

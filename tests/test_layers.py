@@ -17,6 +17,7 @@ LAYERS = """
     audio  keys  uris
     dsp
     segmentation  disguise
+    containers
     codec  scanners  audit
     recording  policy
     store

@@ -9,7 +9,6 @@
 |---|---|
 | `decoding` | `decode`, `Decoding`, `read`: the functions that callers use |
 | `sources` | open a path, file or stream as a descriptor |
-| `containers` | the allow-list of magic bytes |
 | `guard`, `confine`, `limits` | the child processes, the rights they give up, and their limits |
 | `worker` | the decoding in the child process |
 | `readers`, `avreader` | one reader per decoding library |

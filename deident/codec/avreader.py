@@ -14,34 +14,27 @@ import numpy as np
 
 from deident.codec import ogg
 from deident.codec.files import Bytes, File
-from deident.codec.layout import LAYOUTS
+from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
+from deident.containers import Container, load
 
 av.logging.set_level(None)
 
-# Container: FFmpeg's demuxer. Those of the other engine are here for codecs that libsndfile lacks.
-DEMUXERS = {
-    "mp4": "mov", "matroska": "matroska", "amr": "amr", "asf": "asf", "aac": "aac", "avi": "avi",
-    "flv": "flv", "wavpack": "wv", "ape": "ape", "tta": "tta",
-    "wav": "wav", "w64": "w64", "caf": "caf", "aiff": "aiff", "au": "au", "ogg": "ogg",
-    "sphere": "nistsphere",
-}  # fmt: skip
-_TIMED = {"mp4", "matroska", "asf", "avi"}  # containers whose duration is written, not guessed
 _SLACK_SECONDS = 1.0
 _MAX_BAD_PACKETS = 1000
 _FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
 
 
 class AvReader:
-    def __init__(self, source: Bytes, name: str) -> None:
-        if name not in DEMUXERS:
+    def __init__(self, source: Bytes, container: Container) -> None:
+        if not container.demuxer:
             raise RefusedError("undecodable")
-        self.ending = _ending(source, name)
-        self._name = name
+        self.ending = _ending(source, container)
+        self._is_timed = container.is_timed
         try:
             self._container: Any = av.open(
-                io.BufferedReader(File(source)), format=DEMUXERS[name], metadata_errors="ignore"
+                io.BufferedReader(File(source)), format=container.demuxer, metadata_errors="ignore"
             )
             self._stream = self._container.streams.audio[0]
             self._stream.codec_context.thread_count = 1
@@ -51,11 +44,12 @@ class AvReader:
             raise RefusedError("undecodable") from None
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
-        seconds, bad = 0.0, 0
+        seconds, bad, is_cut = 0.0, 0, False
         packets = self._container.demux(self._stream)
         while bad < _MAX_BAD_PACKETS:
             try:
                 packet = next(packets)
+                is_cut = is_cut or packet.is_corrupt
                 frames = packet.decode()
             except StopIteration:
                 break
@@ -66,28 +60,29 @@ class AvReader:
                 block = _samples(frame)
                 seconds += len(block) / frame.sample_rate
                 yield int(frame.sample_rate), block
-        self.ending = self.ending or self._judge(seconds, bad)
+        self.ending = self.ending or self._judge(seconds, bad, is_cut)
         self._container.close()
 
-    def _judge(self, seconds: float, bad: int) -> str | None:
+    def _judge(self, seconds: float, bad: int, is_cut: bool) -> str | None:
         if not seconds:
             raise RefusedError("undecodable")
         announced = (self._container.duration or 0) / av.time_base
-        if self._name in _TIMED and announced - seconds > _SLACK_SECONDS + 0.01 * announced:
+        if is_cut or (self._is_timed and announced - seconds > _SLACK_SECONDS + 0.01 * announced):
             return "truncated"
         return "damaged" if bad else None
 
 
-def _ending(source: Bytes, name: str) -> str | None:
-    """What our own look at the container says of its end, where we have one."""
-    if name == "ogg":
+def _ending(source: Bytes, container: Container) -> str | None:
+    """Judge the end by our own look at the container, where we have one."""
+    if container.name == "ogg":
         chain = ogg.chain(source)
         return chain.ending or ("extra-data" if len(chain.links) > 1 else None)
-    return LAYOUTS[name](source).ending if name in LAYOUTS else None
+    layout: Layout | None = load(container.layout)(source) if container.layout else None
+    return layout.ending if layout else None
 
 
 def _samples(frame: Any) -> Block:
-    """(n, channels) int16 or float32 of one decoded frame."""
+    """Convert one decoded frame to (n, channels) int16 or float32."""
     values = frame.to_ndarray()
     channels = len(frame.layout.channels)
     values = values.T if frame.format.is_planar else values.reshape(-1, channels)

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE, Audio, Samples, as_array
-from deident.codec.containers import Container, recognise
 from deident.codec.files import Bytes
 from deident.codec.guard import decode_guarded
 from deident.codec.limits import Limits
@@ -23,6 +22,8 @@ from deident.codec.mixing import LOUDEST, Channels, Shaper
 from deident.codec.problems import ENDINGS, RefusedError
 from deident.codec.sources import descriptor_of
 from deident.codec.worker import Ended, Job, Opened
+from deident.containers import Container, recognise
+from deident.containers.tags import front_tags_end
 from deident.errors import RecordingError, SettingError, kind_of
 
 Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
@@ -248,7 +249,10 @@ def _from_file(
         start,
     ):
         content = Bytes(descriptor, start)
-        container = recognise(content)
+        offset = front_tags_end(content)
+        container = recognise(content, offset, content.size)
+        if container is None:
+            raise RefusedError("not-audio" if content.size else "empty")
         yield Recognised(container, _file_sha256(content))
         job = Job(
             container=container.name,
@@ -264,7 +268,7 @@ def _from_file(
             memory_bytes=limits.memory_bytes,
             cpu_seconds=limits.cpu_seconds + limits.cpu_seconds_per_megabyte * content.size / 1e6,
             out_rate=out_rate,
-            start=start + container.start,
+            start=start + offset,
         )
         if container.engine == "av" and not _has_av():
             raise RefusedError("needs-extra")

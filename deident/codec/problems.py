@@ -1,11 +1,17 @@
-"""Why a recording is refused or only partly read: every code, in one table.
+"""Reasons for which a recording is refused or only partly read: every code, in one table.
 
 A decoder's child process sends a code and two numbers, never words: what a broken or hostile decoder says
 must not reach a log. The words are here."""
 
 from __future__ import annotations
 
+from deident.containers import CONTAINERS
 from deident.errors import RecordingError
+
+
+def _titles(engine: str) -> str:
+    return ", ".join(container.title for container in CONTAINERS.values() if container.engine == engine)
+
 
 # RefusedError: nothing, or nothing that can be relied on, was read. {0} and {1} are numbers.
 PROBLEMS: dict[str, str] = {
@@ -16,8 +22,8 @@ PROBLEMS: dict[str, str] = {
     "symlink": "the recording is a symbolic link: pass its target, or allow links (follow_links)",
     "not-binary": "expected a file that is open for reading in binary mode",
     "empty": "the recording holds no samples",
-    "not-audio": "the bytes are not those of any container on the list: WAV, RF64, W64, AIFF, CAF, AU, FLAC, "
-    "MP3, Ogg, SPHERE, and with deident[av] MP4, WebM, AMR, AAC, WMA and others",
+    "not-audio": f"the bytes are not those of any container on the list: {_titles('sound')}; "
+    f"and with deident[av] {_titles('av')}",
     "needs-extra": "this container or codec needs an optional package: pip install 'deident[av]'",
     "undecodable": "the container is known but what is in it cannot be decoded: it is damaged, "
     "or its codec is unknown",

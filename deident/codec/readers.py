@@ -6,7 +6,7 @@ A reader is an iterator of `(rate, block)`, block (n, channels) int16 or float32
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +14,12 @@ import numpy as np
 from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from deident.codec import flac, mp3, ogg, pcm
 from deident.codec.files import Bytes, File
-from deident.codec.layout import LAYOUTS
+from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
+from deident.containers import CONTAINERS, FFMPEG, Container, load
+from deident.containers.flac import INFO_BYTES, stream_info
+from deident.containers.headers import sphere_samples
 
 _BLOCK_SECONDS = 1.4
 _BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are many
@@ -46,10 +49,10 @@ def check_sound(rate: int, channels: int) -> None:
 class LaidOutReader:
     """WAV, AIFF, CAF and AU families: plain samples by ourselves, the rest by libsndfile."""
 
-    def __init__(self, source: Bytes, name: str) -> None:
+    def __init__(self, source: Bytes, container: Container) -> None:
         self._source = source
-        self._name = name
-        self._layout = LAYOUTS[name](source)
+        self._name = container.name
+        self._layout: Layout = load(container.layout)(source)
         self.ending = self._layout.ending
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
@@ -67,7 +70,7 @@ class LaidOutReader:
 
 
 class FlacReader:
-    def __init__(self, source: Bytes, name: str) -> None:
+    def __init__(self, source: Bytes, container: Container) -> None:
         self._links = flac.links(source)
         self.ending: str | None = None
 
@@ -79,10 +82,9 @@ class FlacReader:
 
 
 def flac_ending(link: Bytes, decoder: Decoder) -> str | None:
-    """Compares what came out with what STREAMINFO and the last frame say should have come."""
-    total, got = flac.total_samples(link), decoder.frames
-    last = flac.last_frame(link)
-    whole_end = last.end if last and last.is_whole() else 0
+    """Compare what came out with what STREAMINFO and the last frame say should have come."""
+    total, got = stream_info(link.at(8, INFO_BYTES)).total, decoder.frames
+    whole_end = flac.end_of_frames(link)
     if not total:
         return "truncated" if not whole_end else "damaged" if whole_end > got else None
     if got < total:
@@ -91,7 +93,7 @@ def flac_ending(link: Bytes, decoder: Decoder) -> str | None:
 
 
 class Mp3Reader:
-    def __init__(self, source: Bytes, name: str) -> None:
+    def __init__(self, source: Bytes, container: Container) -> None:
         self._survey = mp3.survey(source)
         self.ending = self._survey.ending
 
@@ -120,7 +122,7 @@ class Mp3Reader:
 
 
 class OggReader:
-    def __init__(self, source: Bytes, name: str) -> None:
+    def __init__(self, source: Bytes, container: Container) -> None:
         self._chain = ogg.chain(source)
         self.ending = self._chain.ending
 
@@ -131,9 +133,7 @@ class OggReader:
             if not voices or voices[0].codec == "speex":
                 raise RefusedError("needs-extra" if voices or streams else "undecodable")
             is_flac = voices[0].codec == "flac"
-            decoder = Decoder(
-                ogg.FlacFile(link, voices[0].serial) if is_flac else File(voices[0] if streams[1:] else link)
-            )
+            decoder = Decoder(File(voices[0] if is_flac or streams[1:] else link))
             yield from decoder
             if decoder.ending and not is_flac:
                 self.ending = self.ending or decoder.ending
@@ -141,11 +141,11 @@ class OggReader:
                 self.ending = self.ending or "extra-data"
 
 
-class PlainReader:
-    """Containers whose header libsndfile reads well enough."""
+class SphereReader:
+    """SPHERE, whose header libsndfile reads well enough."""
 
-    def __init__(self, source: Bytes, name: str) -> None:
-        self._decoder = Decoder(File(source), announced=_sphere_samples(source) if name == "sphere" else 0)
+    def __init__(self, source: Bytes, container: Container) -> None:
+        self._decoder = Decoder(File(source), announced=sphere_samples(source))
         self.ending: str | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
@@ -153,24 +153,8 @@ class PlainReader:
         self.ending = self._decoder.ending
 
 
-def _sphere_samples(source: Bytes) -> int:
-    """`sample_count` of a NIST SPHERE header."""
-    for line in source.at(0, 1024).split(b"\n"):
-        words = line.split()
-        if len(words) == 3 and words[0] == b"sample_count" and words[2].isdigit():
-            return int(words[2][:18])
-    return 0
-
-
-READERS: dict[str, Callable[[Bytes, str], Reader]] = {
-    **dict.fromkeys(LAYOUTS, LaidOutReader),
-    "flac": FlacReader,
-    "mp3": Mp3Reader,
-    "ogg": OggReader,
-    "sphere": PlainReader,
-}
 # libsndfile guesses the format from the content too; it must come to one of ours.
-_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "MP3", "MPEG", "OGG", "NIST"}
+_FORMATS = {name for container in CONTAINERS.values() for name in container.libsndfile.split()}
 _UNSUPPORTED_ENCODING = {4, 64}  # libsndfile's codes: a codec it lacks, a wave format it does not know
 
 
@@ -222,9 +206,7 @@ class Decoder:
 
 
 def open_reader(source: Bytes, name: str, engine: str) -> Reader:
-    """The reader of a container that `containers.recognise` named."""
-    if engine == "av":
-        from deident.codec.avreader import AvReader
-
-        return AvReader(source, name)
-    return READERS[name](source, name)
+    """Open a recording with the reader of its container, or with FFmpeg's libraries (engine "av")."""
+    container = CONTAINERS[name]
+    reader: Reader = load(container.reader if engine == "sound" else FFMPEG)(source, container)
+    return reader

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE
+from deident.containers import flac
+from deident.containers.source import Memory
 from deident.errors import SettingError
 
 Pcm = npt.NDArray[np.int16]
 
 _MAX_SAMPLES = (2**32 - 1 - 36) // 2  # beyond it the sizes in a RIFF header wrap
-_STREAMINFO_BYTES = 34
 _LAST_BLOCK = 0x80
 
 
@@ -48,14 +49,10 @@ def encode_flac(pcm: Pcm) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE, format="FLAC", subtype="PCM_16")
     whole = buffer.getvalue()
-    info = whole[8 : 8 + _STREAMINFO_BYTES]
-    return (
-        b"fLaC"
-        + bytes([_LAST_BLOCK])
-        + _STREAMINFO_BYTES.to_bytes(3, "big")
-        + info
-        + whole[_first_frame(whole) :]
-    )
+    info, *others = flac.metadata_blocks(Memory(whole), len(flac.MARK), len(whole))
+    last = [info, *others][-1]
+    head = flac.MARK + bytes([_LAST_BLOCK]) + flac.INFO_BYTES.to_bytes(3, "big")
+    return head + whole[info.body : info.stop] + whole[last.stop :]
 
 
 ENCODERS: dict[str, Callable[[Pcm], bytes]] = {"wav": encode_wav, "flac": encode_flac}
@@ -67,12 +64,3 @@ def _checked(pcm: Pcm) -> Pcm:
     if not 0 < len(pcm) <= _MAX_SAMPLES:
         raise SettingError(f"expected 1 to {_MAX_SAMPLES} samples; got {len(pcm)}")
     return pcm
-
-
-def _first_frame(flac: bytes) -> int:
-    """Where the metadata blocks of a FLAC stream end (RFC 9639, section 8.1)."""
-    at, last = 4, False
-    while not last:
-        last = bool(flac[at] & _LAST_BLOCK)
-        at += 4 + int.from_bytes(flac[at + 1 : at + 4], "big")
-    return at

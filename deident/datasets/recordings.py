@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from deident import uris
+from deident.containers import SUFFIXES
 from deident.errors import SettingError, kind_of
 from deident.recording import Labels, Recording
 from deident.segment import RATE, Segment
 from deident.segmentation.turns import OPEN, WHOLE, Turn
-
-_SOUNDFILE = "wav wave rf64 w64 bwf flac mp3 ogg oga opus aif aiff aifc caf au snd"
-_AV = "m4a mp4 m4b aac webm mka mkv mov amr 3gp wma"
-SUFFIXES = frozenset(f"{_SOUNDFILE} {_AV}".split())
 
 
 def expand(

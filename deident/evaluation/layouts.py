@@ -12,13 +12,11 @@ from pathlib import Path
 
 from deident import codec
 from deident.audio import RATE, Audio, Segment
+from deident.containers import SUFFIXES
 from deident.datasets import kaldi
 from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus, Utterance
 
-SOUND = frozenset(
-    {".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aiff", ".aif", ".caf", ".au", ".m4a", ".webm"}
-)
 ROLES = {
     "": "", "train": "train", "dev_train": "train", "test_train": "train",
     "trial": "trial", "dev_trial": "trial", "test_trial": "trial", "test": "trial",
@@ -99,7 +97,9 @@ def _folder(place: Path) -> Iterable[Utterance]:
 
 
 def _sounds(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND and path.is_file())
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix[1:].lower() in SUFFIXES and path.is_file()
+    )
 
 
 def _kaldi(place: Path) -> Iterable[Utterance]:

@@ -1,7 +1,7 @@
 """Everything in a recording besides its sound, found without decoding it.
 
-Each container has its module; tags that sit before or behind any container have `tails`. Sizes in a file are
-claims, never trusted; loops are counted; a file is read where it is needed, not whole."""
+`deident.containers` names the module of each container; tags before or behind any container have `tails`. Sizes
+in a file are claims, never trusted; reads are counted; a file is read where it is needed, not whole."""
 
 from __future__ import annotations
 
@@ -12,40 +12,15 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from deident.containers import load, recognise
 from deident.errors import RecordingError
-from deident.scanners.aiff import scan_aiff
-from deident.scanners.caf import scan_caf
 from deident.scanners.finding import Bytes, Finding, Notes, ScanStop
-from deident.scanners.flac import scan_flac
-from deident.scanners.headers import scan_au, scan_sphere
-from deident.scanners.matroska import scan_matroska
-from deident.scanners.mp3 import first_frame, scan_mp3
-from deident.scanners.mp4 import FIRST, scan_mp4
-from deident.scanners.ogg import scan_ogg
 from deident.scanners.reader import Reader
-from deident.scanners.riff import scan_riff, scan_w64
 from deident.scanners.tails import scan_end, scan_front
 
-__all__ = ["SCANNERS", "Finding", "Scanner", "scan"]
+__all__ = ["Finding", "Scanner", "scan"]
 
-Scanner = Callable[[Bytes, int, int, Notes], None]
-
-# By the first bytes of a recording. MPEG frames and MP4 boxes have no such mark: `scanner_of` knows them.
-SCANNERS: dict[bytes, Scanner] = {
-    b"RIFF": scan_riff,
-    b"RIFX": scan_riff,
-    b"RF64": scan_riff,
-    b"BW64": scan_riff,
-    b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00": scan_w64,
-    b"FORM": scan_aiff,
-    b"caff": scan_caf,
-    b".snd": scan_au,
-    b"dns.": scan_au,
-    b"NIST_1A": scan_sphere,
-    b"fLaC": scan_flac,
-    b"OggS": scan_ogg,
-    b"\x1a\x45\xdf\xa3": scan_matroska,
-}
+Scanner = Callable[[Bytes, int, int, Notes], None]  # a recording, from where to where it is scanned
 
 
 def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
@@ -66,25 +41,16 @@ def _findings(reader: Reader) -> list[Finding]:
     try:
         stop = scan_end(reader, 0, reader.size, notes)
         start = scan_front(reader, 0, stop, notes)
-        scanner = scanner_of(reader, start, stop)
-        if scanner is not None:
+        container = recognise(reader, start, stop)
+        if container and container.scanner:
+            scanner: Scanner = load(container.scanner)
             scanner(reader, start, stop, notes)
         else:
-            notes.add("container", reader, start, stop, "a container that is not known: not looked into")
+            what = "a container that is not looked into" if container else "a container that is not known"
+            notes.add("container", reader, start, stop, what)
     except ScanStop as end:
         notes.findings.append(Finding("unscanned", 0, reader.size, f"not scanned to the end: {end.reason}"))
     return notes.findings
-
-
-def scanner_of(source: Bytes, start: int, stop: int) -> Scanner | None:
-    """The scanner for what begins at `start`, or None."""
-    head = source.read(start, min(16, stop - start))
-    for magic, scanner in SCANNERS.items():
-        if head.startswith(magic):
-            return scanner
-    if head[4:8] in FIRST:
-        return scan_mp4
-    return scan_mp3 if first_frame(source, start, stop) is not None else None
 
 
 @contextlib.contextmanager

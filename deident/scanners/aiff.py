@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from deident.scanners.chunks import Chunk, Layout, add_claim, add_filler, walk
+from deident.containers.chunks import RIFX, Chunk
+from deident.containers.source import number
+from deident.scanners.chunks import add_chunk, add_claim, add_filler, add_rest, add_second, walk
 from deident.scanners.finding import Bytes, Notes
 from deident.scanners.id3 import scan_id3
-from deident.scanners.reader import number
 
 CHUNKS = {
     b"NAME": "name", b"AUTH": "author", b"(c) ": "copyright", b"ANNO": "annotation",
@@ -18,41 +19,33 @@ CHUNKS = {
     b"iXML": "iXML: project, scene, take, notes, tracks", b"XMP ": "XMP: creator, tool, dates, history",
     b"CHAN": "channel layout", b"DSDL": "data of a program", b"TIME": "time", b"LGWV": "Logic's settings",
 }  # fmt: skip
-_LAYOUT = Layout("aiff", order="big")
 _FILLERS = (b"FLLR", b"PAD ", b"JUNK", b"FREE")
 _VERSION = bytes.fromhex("a2805140")  # the only one there has been
 
 
 def scan_aiff(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note what an AIFF or AIFF-C file holds besides sound."""
-    head = source.read(start, 12)
-    if head[8:12] not in (b"AIFF", b"AIFC"):
-        notes.add("container", source, start, stop, "an IFF file of another form than AIFF: not looked into")
-        return
+    head = source.at(start, 12)
     end = start + 8 + number(head, 4, 4)
     end = stop if end < start + 12 or number(head, 4, 4) == 0 else min(end, stop)
     seen = set[bytes]()
-    for chunk in walk(source, start + 12, end, _LAYOUT, notes):
+    for chunk in walk(source, start + 12, end, RIFX, "aiff", notes):
         first = chunk.name not in seen
         seen.add(chunk.name)
         if chunk.name == b"COMM" and first:
             _common(source, chunk, notes, compressed=head[8:12] == b"AIFC")
         elif chunk.name == b"SSND" and first:
             _sound(source, chunk, notes)
-        elif chunk.name == b"FVER" and first and source.read(chunk.body, chunk.stop - chunk.body) == _VERSION:
+        elif chunk.name == b"FVER" and first and source.at(chunk.body, chunk.stop - chunk.body) == _VERSION:
             continue
         elif chunk.name in (b"ID3 ", b"id3 "):
             scan_id3(source, chunk.body, chunk.stop, notes)
         elif chunk.name in _FILLERS:
             add_filler(notes, source, chunk, "aiff")
         elif chunk.name in (b"COMM", b"SSND"):
-            notes.add(
-                "aiff.second", source, chunk.start, chunk.stop, "a second chunk where one is meant to be"
-            )
+            add_second(notes, source, chunk, "aiff")
         else:
-            what = CHUNKS.get(chunk.name)
-            kind = f"aiff.{chunk.name.decode('latin-1').strip().lower()}" if what else "aiff.unknown"
-            notes.add(kind, source, chunk.start, chunk.stop, what or "a chunk of unknown kind")
+            add_chunk(notes, source, chunk, "aiff", CHUNKS)
     notes.add("aiff.trailing", source, end, stop, "bytes after the end")
 
 
@@ -60,15 +53,15 @@ def _common(source: Bytes, chunk: Chunk, notes: Notes, compressed: bool) -> None
     fields = chunk.body + 18
     if compressed:
         fields += 4
-        length = number(source.read(fields, 1), 0, 1)
+        length = number(source.at(fields, 1), 0, 1)
         stop = min(chunk.stop, fields + 1 + length)
         notes.add("aiff.compression", source, fields + 1, stop, "name of the compression")
         fields = stop + (1 + length) % 2
-    notes.add("aiff.comm", source, fields, chunk.stop, "bytes after the fields of a chunk")
+    add_rest(notes, source, chunk, "aiff.comm", fields - chunk.body)
 
 
 def _sound(source: Bytes, chunk: Chunk, notes: Notes) -> None:
     add_claim(notes, source, chunk, "aiff")
-    offset = number(source.read(chunk.body, 4), 0, 4)
+    offset = number(source.at(chunk.body, 4), 0, 4)
     stop = min(chunk.stop, chunk.body + 8 + offset)
     notes.add("aiff.offset", source, chunk.body + 8, stop, "bytes before the sound")

@@ -1,83 +1,49 @@
-"""Chunks: a name, a size and that many bytes, of which RIFF, RF64, W64, AIFF and CAF are made."""
+"""Chunks and what is noted of them whatever their family."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
 
+from deident.containers.chunks import Chunk, ChunkFormat, chunks
 from deident.scanners.finding import Bytes, Notes
-from deident.scanners.reader import is_zero, number
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one family writes its chunks. counts_header : the size includes name and size themselves."""
-
-    family: str
-    name_bytes: int = 4
-    size_bytes: int = 4
-    order: str = "little"
-    align: int = 2
-    counts_header: bool = False
-
-    @property
-    def header(self) -> int:
-        return self.name_bytes + self.size_bytes
-
-
-class Chunk(NamedTuple):
-    """start, body, stop : where the header starts, the header ends and the body ends.   whole : the body is
-    all there.   claimed : the size that its header says."""
-
-    name: bytes
-    start: int
-    body: int
-    stop: int
-    whole: bool
-    claimed: int
+from deident.scanners.reader import is_zero
 
 
 def walk(
     source: Bytes,
     start: int,
     stop: int,
-    layout: Layout,
+    form: ChunkFormat,
+    family: str,
     notes: Notes,
     sizes: Mapping[bytes, int] | None = None,
 ) -> Iterator[Chunk]:
-    """The chunks in a range. Padding that is not zero, and bytes that are no chunk, are noted.
+    """Walk over the chunks in a range. Padding that is not zero, and bytes that are no chunk, are noted.
 
     sizes : by name, the size of a chunk whose own says 0xFFFFFFFF."""
-    while stop - start >= layout.header:
-        source.step()
-        head = source.read(start, layout.header)
-        name, claimed = (
-            head[: layout.name_bytes],
-            number(head, layout.name_bytes, layout.size_bytes, layout.order),
-        )
-        size = (sizes or {}).get(name, claimed) if claimed == 0xFFFFFFFF else claimed
-        body = start + layout.header
-        if layout.counts_header:
-            size -= layout.header
-        if size < 0:
-            break
-        end = body + size
-        yield Chunk(name, start, body, min(end, stop), end <= stop, claimed)
-        if end >= stop:
-            return
-        start = padded_end(source, end, stop, layout, notes)
-    notes.add(f"{layout.family}.gap", source, start, stop, "bytes that are no chunk")
+    for chunk in chunks(source, start, stop, form, sizes):
+        yield chunk
+        start = chunk.after
+        if not is_zero(source, chunk.stop, min(stop, start)):
+            notes.add(f"{family}.padding", source, chunk.stop, start, "padding that is not zero")
+    notes.add(f"{family}.gap", source, start, stop, "bytes that are no chunk")
 
 
-def padded_end(source: Bytes, end: int, stop: int, layout: Layout, notes: Notes) -> int:
-    """Where the next chunk starts."""
-    padded = min(stop, end + -end % layout.align)
-    if padded > end and not is_zero(source, end, padded):
-        if layout.align == 2 and source.read(end, 4).isascii() and source.read(end, 4).strip().isalnum():
-            return end  # a writer that forgot the padding
-        notes.add(f"{layout.family}.padding", source, end, padded, "padding that is not zero")
-    return padded
+def add_chunk(notes: Notes, source: Bytes, chunk: Chunk, family: str, known: Mapping[bytes, str]) -> None:
+    """Note a chunk that sound does not need. known : meanings by name."""
+    what = known.get(chunk.name)
+    kind = f"{family}.{chunk.name.decode('latin-1').strip().lower()}" if what else f"{family}.unknown"
+    notes.add(kind, source, chunk.start, chunk.stop, what or "a chunk of unknown kind")
+
+
+def add_second(notes: Notes, source: Bytes, chunk: Chunk, family: str) -> None:
+    """Note a chunk of a kind that there is one of."""
+    notes.add(f"{family}.second", source, chunk.start, chunk.stop, "a second chunk where one is meant to be")
+
+
+def add_rest(notes: Notes, source: Bytes, chunk: Chunk, kind: str, known: int) -> None:
+    """Note what follows the `known` bytes of fields in a chunk."""
+    notes.add(kind, source, chunk.body + known, chunk.stop, "bytes after the fields of a chunk")
 
 
 def add_filler(notes: Notes, source: Bytes, chunk: Chunk, family: str) -> None:
@@ -89,6 +55,6 @@ def add_filler(notes: Notes, source: Bytes, chunk: Chunk, family: str) -> None:
 
 def add_claim(notes: Notes, source: Bytes, chunk: Chunk, family: str) -> None:
     """Note sound that claims more bytes than there are: what stands at its end would be taken for sound."""
-    if not chunk.whole:
+    if not chunk.is_whole:
         what = "a sound chunk that claims more bytes than there are: its end cannot be told from sound"
         notes.add(f"{family}.size", source, chunk.start, chunk.body, what)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deident.containers.source import number
 from deident.scanners.finding import Bytes, Notes
-from deident.scanners.reader import number
 
 KEYS = {
     "title", "version", "album", "tracknumber", "artist", "performer", "copyright", "license", "organization",
@@ -15,15 +15,14 @@ _PICTURES = {"metadata_block_picture", "coverart"}
 
 def scan_comments(source: Bytes, start: int, stop: int, notes: Notes, family: str) -> int:
     """Note the vendor and every comment of the block that starts here; where it ends."""
-    vendor = min(stop, start + 4 + number(source.read(start, 4), 0, 4, "little"))
+    vendor = min(stop, start + 4 + number(source.at(start, 4), 0, 4, "little"))
     notes.add(f"{family}.vendor", source, start + 4, vendor, "the encoder's name and version")
-    count, place = number(source.read(vendor, 4), 0, 4, "little"), vendor + 4
+    count, place = number(source.at(vendor, 4), 0, 4, "little"), vendor + 4
     while count and stop - place >= 4:
-        source.step()
-        end = place + 4 + number(source.read(place, 4), 0, 4, "little")
+        end = place + 4 + number(source.at(place, 4), 0, 4, "little")
         if end > stop:
             break
-        key = source.read(place + 4, min(64, end - place - 4)).split(b"=")[0].decode("latin-1").lower()
+        key = source.at(place + 4, min(64, end - place - 4)).split(b"=")[0].decode("latin-1").lower()
         what = f"comment: {key}" if key in KEYS else "comment of another name"
         if key in _PICTURES:
             what = "a picture, in a comment"

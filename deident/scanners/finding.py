@@ -1,9 +1,11 @@
-"""What a scan finds, and where it writes it down."""
+"""Findings of a scan."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from deident.containers.source import Source
 
 VALUE_BYTES = 4096  # of a value are kept: enough to recognise it by
 MOST_FINDINGS = 10_000
@@ -32,17 +34,11 @@ class ScanStop(Exception):  # noqa: N818  # it ends a scan; nothing is wrong wit
         self.reason = reason
 
 
-class Bytes(Protocol):
-    """Bytes that can be read anywhere: a file's, or those of a packet that lies in pieces in a file."""
-
-    def read(self, start: int, size: int) -> bytes:
-        """At most `size` bytes, fewer at the end."""
+class Bytes(Source, Protocol):
+    """Bytes that tell where in the file they lie."""
 
     def place(self, position: int) -> int:
-        """Where in the file the byte at `position` is."""
-
-    def step(self) -> None:
-        """Count a turn of a loop, so that no file can make a scan endless."""
+        """Give the position in the file of the byte at `position`."""
 
 
 class Notes:
@@ -61,5 +57,5 @@ class Notes:
         where = source.place(start)
         size = min(self.size, source.place(stop - 1) + 1) - where
         self.findings.append(
-            Finding(kind, where, size, what, source.read(start, min(VALUE_BYTES, stop - start)))
+            Finding(kind, where, size, what, source.at(start, min(VALUE_BYTES, stop - start)))
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from deident.containers.source import number
 from deident.scanners.finding import Bytes, Notes
-from deident.scanners.reader import is_zero, number
+from deident.scanners.reader import is_zero
 
 _AU_HEADER = 24
 
 
 def scan_au(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note the annotation of an AU file, and what follows its sound."""
-    head = source.read(start, _AU_HEADER)
+    head = source.at(start, _AU_HEADER)
     order = "big" if head[:4] == b".snd" else "little"
     sound, size = number(head, 4, 4, order), number(head, 8, 4, order)
     begin = min(stop, max(start + _AU_HEADER, start + sound))
@@ -29,6 +30,6 @@ def scan_au(source: Bytes, start: int, stop: int, notes: Notes) -> None:
 
 def scan_sphere(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note the header of a NIST SPHERE file, whose fields name speakers and sessions."""
-    head = source.read(start, 16)
+    head = source.at(start, 16)
     size = int(head[8:16]) if head[8:16].strip().isdigit() else 1024
     notes.add("sphere.header", source, start, min(stop, start + max(16, size)), "header of named fields")

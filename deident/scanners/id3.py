@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from deident.containers.source import number
+from deident.containers.tags import ID3, id3_size, synchsafe
 from deident.scanners.finding import Bytes, Notes
-from deident.scanners.reader import Pieces, is_zero, number
+from deident.scanners.reader import Pieces, is_zero
 
 UNSYNC_BYTES = 1 << 18  # of a tag written with unsynchronisation are taken apart; a larger one is noted whole
-HEADER = 10
 
 # The names of the most common frames; version 2.2 has three letters.
 FRAMES = {
@@ -38,29 +39,18 @@ FRAMES = {
 }  # fmt: skip
 
 
-def id3_size(head: bytes) -> int:
-    """All bytes of the ID3v2 tag that starts so, or 0 if none does."""
-    if len(head) < HEADER or head[:3] != b"ID3" or 0xFF in head[3:5] or max(head[6:10]) > 0x7F:
-        return 0
-    return HEADER + _synchsafe(head, 6) + (HEADER if head[3] >= 4 and head[5] & 0x10 else 0)
-
-
-def _synchsafe(data: bytes, start: int) -> int:
-    return sum((byte & 0x7F) << 7 * (3 - k) for k, byte in enumerate(data[start : start + 4]))
-
-
 def scan_id3(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note every frame of the ID3v2 tag at `start`, and what else lies before `stop`."""
-    head = source.read(start, HEADER)
+    head = source.at(start, ID3)
     size = id3_size(head)
     if not size:
         notes.add("id3v2.broken", source, start, stop, "a chunk for an ID3 tag that holds something else")
         return
     version, flags = head[3], head[5]
-    notes.add("id3v2", source, start, min(stop, start + HEADER), "an ID3v2 tag")
+    notes.add("id3v2", source, start, min(stop, start + ID3), "an ID3v2 tag")
     notes.add("id3v2.trailing", source, start + size, stop, "bytes after the tag")
-    end = min(stop, start + HEADER + _synchsafe(head, 6))
-    body = start + HEADER
+    end = min(stop, start + ID3 + synchsafe(head, 6))
+    body = start + ID3
     if flags & 0x80 and version < 4:
         if end - body > UNSYNC_BYTES:
             notes.add("id3v2.frames", source, body, end, "frames that were not taken apart")
@@ -71,8 +61,8 @@ def scan_id3(source: Bytes, start: int, stop: int, notes: Notes) -> None:
         notes.add("id3v2.unknown", source, body, end, "a tag of unknown version")
         return
     if flags & 0x40 and version >= 3:
-        extended = source.read(body, 4)
-        length = _synchsafe(extended, 0) if version == 4 else number(extended, 0, 4) + 4
+        extended = source.at(body, 4)
+        length = synchsafe(extended, 0) if version == 4 else number(extended, 0, 4) + 4
         after = min(end, body + max(4, length))
         notes.add("id3v2.extended", source, body, after, "an extended header")
         body = after
@@ -80,11 +70,10 @@ def scan_id3(source: Bytes, start: int, stop: int, notes: Notes) -> None:
 
 
 def _resynchronised(source: Bytes, start: int, stop: int) -> Pieces:
-    """The bytes without the zeros that were put after 0xFF."""
-    data = source.read(start, stop - start)
+    """Leave out the zeros that were put after 0xFF."""
+    data = source.at(start, stop - start)
     pieces, begin, place = [], 0, data.find(b"\xff\x00")
     while place >= 0:
-        source.step()
         pieces.append((start + begin, place + 1 - begin))
         begin = place + 2
         place = data.find(b"\xff\x00", begin)
@@ -96,8 +85,7 @@ def _frames(source: Bytes, start: int, stop: int, version: int, notes: Notes) ->
     letters = 3 if version == 2 else 4
     header = 6 if version == 2 else 10
     while stop - start >= header:
-        source.step()
-        head = source.read(start, header)
+        head = source.at(start, header)
         name = head[:letters].decode("latin-1").rstrip()
         if not (name.isascii() and name.isalnum() and name.upper() == name):
             break
@@ -118,7 +106,7 @@ def _frame_size(source: Bytes, head: bytes, start: int, stop: int, version: int)
     plain = number(head, 4, 4)
     if version == 3:
         return plain
-    safe = _synchsafe(head, 4)
+    safe = synchsafe(head, 4)
     # A well-known writer put plain sizes into version 2.4: believe whichever leads to a frame or to the end.
     after_safe, after_plain = start + 10 + safe, start + 10 + plain
     if (
@@ -131,5 +119,5 @@ def _frame_size(source: Bytes, head: bytes, start: int, stop: int, version: int)
 
 
 def _starts_frame(source: Bytes, place: int, stop: int) -> bool:
-    name = source.read(place, 4)
+    name = source.at(place, 4)
     return place == stop or (place < stop and (name == bytes(4) or (name.isalnum() and name.isupper())))

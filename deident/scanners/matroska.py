@@ -39,7 +39,6 @@ def scan_matroska(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     while work:
         place, end = work.pop()
         while place < end:
-            source.step()
             if len(work) > MOST_OPEN:
                 raise ScanStop(f"more than {MOST_OPEN} pieces inside pieces")
             name, header = _number(source, place, keep=True)
@@ -67,7 +66,7 @@ def _element(source: Bytes, name: int, start: int, body: int, stop: int, notes: 
 
 def _number(source: Bytes, place: int, keep: bool) -> tuple[int, int]:
     """A number of variable length and its bytes, or (0, 0).   keep : with the marker of its length."""
-    data = source.read(place, 8)
+    data = source.at(place, 8)
     if not data or not data[0]:
         return 0, 0
     length = 9 - data[0].bit_length()

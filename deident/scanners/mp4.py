@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from deident.containers.source import number
 from deident.scanners.finding import MOST_OPEN, Bytes, Notes, ScanStop
-from deident.scanners.reader import is_zero, number
+from deident.scanners.reader import is_zero
 
-FIRST = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot", b"uuid"}
 _INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"mfra"}
 _TAGS = {b"udta", b"meta", b"ilst"}
 # What a player needs to find and decode the sound. Anything else is noted.
@@ -33,10 +33,9 @@ def scan_mp4(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     while work:
         place, end, inside = work.pop()
         while place < end:
-            source.step()
             if len(work) > MOST_OPEN:
                 raise ScanStop(f"more than {MOST_OPEN} pieces inside pieces")
-            head = source.read(place, 16)
+            head = source.at(place, 16)
             header, size = 8, number(head, 0, 4)
             if size == 1:
                 header, size = 16, number(head, 8, 8)
@@ -60,7 +59,7 @@ def _box(
         return [(body, stop, name)]
     elif name in _TAGS:
         notes.add(f"mp4.{name.decode()}", source, start, body, "a box of tags")
-        full = name == b"meta" and number(source.read(body, 4), 0, 4) == 0
+        full = name == b"meta" and number(source.at(body, 4), 0, 4) == 0
         return [(min(stop, body + 4) if full else body, stop, name)]
     elif name in _TIMES:
         _times(source, name, body, stop, notes)
@@ -72,7 +71,7 @@ def _box(
     elif name == b"hdlr":
         _handler(source, body, stop, inside, notes)
     elif name == b"dref":
-        if number(source.read(body, 8), 4, 4) != 1 or stop - body > 20:
+        if number(source.at(body, 8), 4, 4) != 1 or stop - body > 20:
             notes.add("mp4.dref", source, start, stop, "where the sound is: another file")
     elif name == b"stsd":
         _descriptions(source, body, stop, notes)
@@ -83,14 +82,14 @@ def _box(
 
 
 def _times(source: Bytes, name: bytes, body: int, stop: int, notes: Notes) -> None:
-    wide = 16 if source.read(body, 1) == b"\1" else 8
+    wide = 16 if source.at(body, 1) == b"\1" else 8
     if not is_zero(source, body + 4, min(stop, body + 4 + wide)):
         what = f"when {_TIMES[name]} was made and changed"
         notes.add(f"mp4.{name.decode()}", source, body + 4, min(stop, body + 4 + wide), what)
 
 
 def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -> None:
-    head = source.read(body, 24)
+    head = source.at(body, 24)
     if inside == b"mdia" and head[8:12] not in (b"soun", b""):
         notes.add("mp4.track", source, body, stop, "a track that is no sound")
     elif not is_zero(source, body + 24, stop):
@@ -101,7 +100,7 @@ def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -
 
 def _descriptions(source: Bytes, body: int, stop: int, notes: Notes) -> None:
     """A sample description may be followed by text that no decoder reads."""
-    head = source.read(body, 16)
+    head = source.at(body, 16)
     size = number(head, 8, 4)
     if number(head, 4, 4) != 1 or body + 8 + size < stop:
         notes.add(

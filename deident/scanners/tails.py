@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from deident.containers.source import number
+from deident.containers.tags import APE, LYRICS_BEGIN, Tag, end_tags, front_tags
 from deident.scanners.finding import Bytes, Notes
-from deident.scanners.id3 import HEADER, id3_size, scan_id3
-from deident.scanners.reader import number
-
-ID3V1, ID3V1_MORE, APE = 128, 227, 32  # bytes
-LYRICS_V1 = 5_100  # bytes, at most
-_LYRICS_BEGIN = b"LYRICSBEGIN"
+from deident.scanners.id3 import scan_id3
 
 APE_ITEMS = {
     "title", "subtitle", "artist", "album", "debut album", "publisher", "conductor", "track", "composer",
@@ -23,90 +20,47 @@ _LYRICS_FIELDS = {
 }  # fmt: skip
 
 
+_PLAIN = {
+    "id3v1": "an ID3v1 tag: title, artist, album, year, comment, genre",
+    "id3v1.more": "a longer ID3v1 tag: title, artist, album, times",
+    "lyrics3": "lyrics, in a Lyrics3 tag of version 1", "ape.broken": "an APE tag of impossible size",
+}  # fmt: skip
+
+
 def scan_front(source: Bytes, start: int, stop: int, notes: Notes) -> int:
-    """Note the tags in front; where they end."""
-    while start < stop:
-        source.step()
-        head = source.read(start, APE)
-        if size := id3_size(head):
-            end = min(stop, start + size)
-            scan_id3(source, start, end, notes)
-        elif head[:8] == b"APETAGEX" and number(head, 20, 4, "little") & 1 << 29:
-            end = min(stop, start + APE + number(head, 12, 4, "little"))
-            _ape(source, start, end, notes)
-        else:
-            break
-        start = end
+    """Note the tags in front. Returns where they end."""
+    for tag in front_tags(source, start, stop):
+        _tag(source, tag, notes)
+        start = tag.stop
     return start
 
 
 def scan_end(source: Bytes, start: int, stop: int, notes: Notes) -> int:
-    """Note the tags at the end; where they begin."""
-    while start < stop:
-        source.step()
-        begin = _last_tag(source, start, stop, notes)
-        if begin >= stop:
-            break
-        stop = begin
+    """Note the tags at the end. Returns where they begin."""
+    for tag in end_tags(source, start, stop):
+        _tag(source, tag, notes)
+        stop = tag.start
     return stop
 
 
-def _last_tag(source: Bytes, start: int, stop: int, notes: Notes) -> int:
-    """Note the tag that ends at `stop`, if one does; where it begins."""
-    for size, mark, kind, what in (
-        (ID3V1, b"TAG", "id3v1", "an ID3v1 tag: title, artist, album, year, comment, genre"),
-        (ID3V1_MORE, b"TAG+", "id3v1.more", "a longer ID3v1 tag: title, artist, album, times"),
-    ):
-        place = stop - size
-        if place >= start and source.read(place, len(mark)) == mark:
-            notes.add(kind, source, place, stop, what)
-            return place
-    if stop - start >= APE and source.read(stop - APE, 8) == b"APETAGEX":
-        return _ape_at_end(source, start, stop, notes)
-    if source.read(stop - 9, 9) == b"LYRICS200" and source.read(stop - 15, 6).isdigit():
-        place = stop - 15 - int(source.read(stop - 15, 6))
-        if place >= start and source.read(place, 11) == _LYRICS_BEGIN:
-            _lyrics(source, place, stop, notes)
-            return place
-    if source.read(stop - 9, 9) == b"LYRICSEND":
-        first = max(start, stop - LYRICS_V1 - 20)
-        found = source.read(first, stop - first).rfind(_LYRICS_BEGIN)
-        if found >= 0:
-            notes.add("lyrics3", source, first + found, stop, "lyrics, in a Lyrics3 tag of version 1")
-            return first + found
-    if source.read(stop - HEADER, 3) == b"3DI":
-        size = id3_size(b"ID3" + source.read(stop - HEADER + 3, 7))
-        if size and stop - size >= start and source.read(stop - size, 3) == b"ID3":
-            scan_id3(source, stop - size, stop, notes)
-            return stop - size
-    return stop
-
-
-def _ape_at_end(source: Bytes, start: int, stop: int, notes: Notes) -> int:
-    footer = source.read(stop - APE, APE)
-    size = number(footer, 12, 4, "little")
-    place = stop - size
-    if size < APE or place < start:
-        notes.add("ape.broken", source, stop - APE, stop, "an APE tag of impossible size")
-        return stop - APE
-    if place - APE >= start and source.read(place - APE, 8) == b"APETAGEX":
-        place -= APE
-    _ape(source, place, stop, notes)
-    return place
+def _tag(source: Bytes, tag: Tag, notes: Notes) -> None:
+    if tag.kind in _PLAIN:
+        notes.add(tag.kind, source, tag.start, tag.stop, _PLAIN[tag.kind])
+    else:
+        _SCANNERS[tag.kind](source, tag.start, tag.stop, notes)
 
 
 def _ape(source: Bytes, start: int, stop: int, notes: Notes) -> None:
-    """The items of an APE tag of version 1 or 2, with or without its header and footer."""
+    """Note the items of an APE tag of version 1 or 2, with or without its header and footer."""
     first, last = start, stop
-    if source.read(first, 8) == b"APETAGEX":
+    if source.at(first, 8) == b"APETAGEX":
         first += APE
-    if last - first >= APE and source.read(last - APE, 8) == b"APETAGEX":
+    if last - first >= APE and source.at(last - APE, 8) == b"APETAGEX":
         last -= APE
     notes.add("ape", source, start, first, "an APE tag")
     notes.add("ape", source, last, stop, "an APE tag")
     while last - first >= 9:
-        source.step()
-        head = source.read(first, 8 + 256)
+        head = source.at(first, 8 + 256)
         name = head[8 : head.find(b"\0", 8)] if b"\0" in head[8:] else b""
         end = first + 8 + len(name) + 1 + number(head, 0, 4, "little")
         if not name or end > last:
@@ -119,12 +73,11 @@ def _ape(source: Bytes, start: int, stop: int, notes: Notes) -> None:
 
 
 def _lyrics(source: Bytes, start: int, stop: int, notes: Notes) -> None:
-    """The fields of a Lyrics3 tag of version 2."""
-    notes.add("lyrics3v2", source, start, start + len(_LYRICS_BEGIN), "a Lyrics3 tag of version 2")
-    place, last = start + len(_LYRICS_BEGIN), stop - 15
+    """Note the fields of a Lyrics3 tag of version 2."""
+    notes.add("lyrics3v2", source, start, start + len(LYRICS_BEGIN), "a Lyrics3 tag of version 2")
+    place, last = start + len(LYRICS_BEGIN), stop - 15
     while last - place >= 8:
-        source.step()
-        head = source.read(place, 8)
+        head = source.at(place, 8)
         if not head[3:].isdigit():
             break
         end = place + 8 + int(head[3:])
@@ -135,3 +88,6 @@ def _lyrics(source: Bytes, start: int, stop: int, notes: Notes) -> None:
         )
         place = end
     notes.add("lyrics3v2.gap", source, place, last, "bytes in a Lyrics3 tag that are no field")
+
+
+_SCANNERS = {"id3v2": scan_id3, "ape": _ape, "lyrics3v2": _lyrics}

@@ -1,0 +1,170 @@
+"""FLAC's metadata blocks and frame headers (RFC 9639)."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from deident.containers.source import Source, number
+
+MARK = b"fLaC"
+STREAM_STARTS = tuple(MARK + bytes([last, 0, 0, 34]) for last in (0x00, 0x80))
+STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(7)
+INFO_BYTES = 34
+_WINDOW = 1 << 18  # bytes in which a frame is looked for at once
+_CANDIDATES = 3
+
+
+class MetadataBlock(NamedTuple):
+    kind: int
+    start: int
+    body: int
+    stop: int
+
+
+def metadata_blocks(source: Source, start: int, stop: int) -> Iterator[MetadataBlock]:
+    """Walk over the metadata blocks that begin at `start`; the last one may be cut (section 8.1)."""
+    is_last = False
+    while not is_last and stop - start >= 4:
+        head = source.at(start, 4)
+        is_last = bool(head[0] & 0x80)
+        end = min(stop, start + 4 + number(head, 1, 3))
+        yield MetadataBlock(head[0] & 0x7F, start, start + 4, end)
+        start = end
+
+
+class StreamInfo(NamedTuple):
+    """block : most samples of a frame. total : samples of the stream, 0 if unknown."""
+
+    block: int
+    rate: int
+    channels: int
+    bits: int
+    total: int
+
+
+def stream_info(body: bytes) -> StreamInfo:
+    """Read the 34 bytes of a STREAMINFO block (section 8.2)."""
+    packed = number(body, 10, 8)
+    return StreamInfo(
+        number(body, 2, 2),
+        packed >> 44,
+        (packed >> 41 & 7) + 1,
+        (packed >> 36 & 31) + 1,
+        packed & (1 << 36) - 1,
+    )
+
+
+class FrameHeader(NamedTuple):
+    """bytes : of the header. number : of the frame, or of its first sample where `is_variable`. samples : of it."""
+
+    bytes: int
+    number: int
+    samples: int
+    is_variable: bool
+
+    def end(self, block: int) -> int:
+        """Count the samples of the stream up to the end of this frame. block : samples of the frames before it."""
+        return (self.number if self.is_variable else self.number * block) + self.samples
+
+
+def frame_header(head: bytes) -> FrameHeader | None:
+    """Read the frame header that starts so, by its checksum, or None (section 9.1)."""
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
+        return None
+    size_code, rate_code = head[2] >> 4, head[2] & 0x0F
+    value, used = _coded_number(head[4:11])
+    if not used or rate_code == 0x0F or not size_code:
+        return None
+    at = 4 + used
+    extra = {6: 1, 7: 2}.get(size_code, 0)
+    if extra:
+        samples = number(head, at, extra) + 1
+    elif size_code < 6:
+        samples = 192 if size_code == 1 else 576 << (size_code - 2)
+    else:
+        samples = 256 << (size_code - 8)
+    at += extra + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    if at >= len(head) or crc8(head[: at + 1]):
+        return None
+    return FrameHeader(at + 1, value, samples, bool(head[1] & 1))
+
+
+def _coded_number(raw: bytes) -> tuple[int, int]:
+    """(value, bytes used) of a number coded like UTF-8; (0, 0) when malformed."""
+    if raw[0] < 0x80:
+        return raw[0], 1
+    length = 8 - (raw[0] ^ 0xFF).bit_length()
+    tail = raw[1:length]
+    if not 2 <= length <= 7 or len(tail) != length - 1 or any(byte >> 6 != 2 for byte in tail):
+        return 0, 0
+    value = raw[0] & (0x7F >> length)
+    for byte in tail:
+        value = value << 6 | byte & 0x3F
+    return value, length
+
+
+class LastFrame(NamedTuple):
+    """start, stop : positions; the two are one where it is cut short. header : its own."""
+
+    start: int
+    stop: int
+    header: FrameHeader
+
+
+def last_frame(source: Source, start: int, stop: int) -> LastFrame | None:
+    """Find the last frame before `stop`. Bytes within a frame may look like a header: of the last few, one is
+    preferred whose checksum reaches to `stop`."""
+    headers = itertools.islice(_headers_from_end(source, start, stop), _CANDIDATES)
+    frames = [LastFrame(at, _frame_end(source, at, stop), header) for at, header in headers]
+    return next((frame for frame in frames if frame.stop == stop), frames[0] if frames else None)
+
+
+def _headers_from_end(source: Source, start: int, stop: int) -> Iterator[tuple[int, FrameHeader]]:
+    last = stop
+    while last > start:
+        first = max(start, last - _WINDOW)
+        data = source.at(first, min(stop, last + 16) - first)
+        found = data.rfind(b"\xff", 0, last - first)
+        while found >= 0:
+            if header := frame_header(data[found : found + 16]):
+                yield first + found, header
+            found = data.rfind(b"\xff", 0, found)
+        last = first
+
+
+def _frame_end(source: Source, start: int, stop: int) -> int:
+    """Find where the frame that starts here ends, by its checksum: at `stop`, or else where it first holds. If
+    it ends nowhere, it is none, or is cut short: `start`."""
+    crc, at, ends = 0, start, 0
+    table = _table(16, 0x8005)
+    while at < stop and at - start < 4 * _WINDOW:
+        data = source.at(at, min(_WINDOW, stop - at))
+        for index, byte in enumerate(data):
+            crc = (crc & 0xFF) << 8 ^ table[crc >> 8 ^ byte]
+            if not crc and not ends and at + index > start + 8:
+                ends = at + index + 1
+        at += max(1, len(data))
+    return stop if at >= stop and not crc else ends or start
+
+
+def crc8(data: bytes) -> int:
+    """Zero when the last byte is the checksum of those before it."""
+    table, crc = _table(8, 0x07), 0
+    for byte in data:
+        crc = table[crc ^ byte]
+    return crc
+
+
+@functools.cache
+def _table(bits: int, polynomial: int) -> list[int]:
+    top, mask = 1 << (bits - 1), (1 << bits) - 1
+    table = []
+    for byte in range(256):
+        entry = byte << (bits - 8)
+        for _ in range(8):
+            entry = (entry << 1 ^ polynomial if entry & top else entry << 1) & mask
+        table.append(entry)
+    return table
