@@ -339,7 +339,7 @@ def test_links_of_an_ogg_chain_are_all_decoded():
     assert np.corrcoef(found[0, :16_000], first[:, 0])[0, 1] > 0.9
 
 
-def test_a_later_link_without_the_talkers_of_the_first_is_said():
+def test_a_later_link_without_the_channels_of_the_first_is_reported():
     content = encoded(speech(1.0), 16_000, "OGG", "VORBIS") + encoded(
         speech(1.0, 16_000, 1), 16_000, "OGG", "VORBIS"
     )

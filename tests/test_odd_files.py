@@ -20,7 +20,7 @@ ODD = b"odd"
 TAG = id3(parts.frame(b"TPE1", b"\0somebody"))
 
 
-def heard(data: bytes) -> tuple[int, str | None]:
+def length_and_ending(data: bytes) -> tuple[int, str | None]:
     """(samples, ending) of a file."""
     with decode(io.BytesIO(data)) as decoding:
         return sum(block.shape[1] for block in decoding), decoding.partial
@@ -50,7 +50,7 @@ def unpadded(name: bytes, order: str) -> bytes:
     ],
 )
 def test_sound_is_found_behind_what_should_not_be_there(data: bytes) -> None:
-    assert heard(data) == (voice().size, None)
+    assert length_and_ending(data) == (voice().size, None)
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
@@ -59,16 +59,16 @@ def test_a_skeleton_beside_a_stream_is_no_loss(subtype: str) -> None:
     second = clean.index(b"OggS", 4)
     skeleton = page([b"fishead\0" + bytes(56)], 77, 0, 2), page([b"fisbone\0" + bytes(44)], 77, 1, 4)
     with_skeleton = skeleton[0] + clean[:second] + skeleton[1] + clean[second:]
-    assert heard(with_skeleton) == heard(clean)
-    assert heard(TAG + clean) == heard(clean)
+    assert length_and_ending(with_skeleton) == length_and_ending(clean)
+    assert length_and_ending(TAG + clean) == length_and_ending(clean)
 
 
 def test_a_second_microphone_in_an_ogg_is_told() -> None:
     one, other = (parts.sound(samples, "OGG", "VORBIS") for samples in (voice(), voice()[::-1].copy()))
     a, b = one.index(b"OggS", 4), other.index(b"OggS", 4)
     assert one[14:18] != other[14:18]
-    samples, ending = heard(one[:a] + other[:b] + one[a:] + other[b:])
-    assert samples == heard(one)[0]
+    samples, ending = length_and_ending(one[:a] + other[:b] + one[a:] + other[b:])
+    assert samples == length_and_ending(one)[0]
     assert ending == "extra-data"
 
 
@@ -103,11 +103,11 @@ def test_every_cut_of_a_small_file_is_one_state() -> None:
     whole = parts.wave(np.tile(voice()[:200], 2), chunk(b"LIST", b"INFO" + chunk(b"IART", b"a\0")))
     for stop in range(len(whole)):
         try:
-            samples, _ = heard(whole[:stop])
+            samples, _ = length_and_ending(whole[:stop])
         except RecordingError:
             continue
         assert samples <= 400
-    assert heard(encode_wav(voice()))[0] == voice().size
+    assert length_and_ending(encode_wav(voice()))[0] == voice().size
 
 
 def encoded(seconds: float, seed: int = 1, rate: int = 16_000, **kind: str) -> bytes:
@@ -127,19 +127,19 @@ def pages(ogg: bytes) -> list[int]:
 def test_a_page_that_is_missing_is_told() -> None:
     ogg = encoded(10.0, **OGG)
     at = pages(ogg)
-    assert heard(ogg[: at[3]] + ogg[at[4] :])[1] == "damaged"
+    assert length_and_ending(ogg[: at[3]] + ogg[at[4] :])[1] == "damaged"
 
 
 def test_the_missing_end_of_a_first_recording_is_told() -> None:
     """Also where another, which is whole, comes behind it."""
     ogg, flac = encoded(6.0, **OGG), encoded(3.0, **FLAC)
-    assert heard(ogg[: pages(ogg)[-1]] + encoded(6.0, 2, **OGG))[1] == "truncated"
-    assert heard(flac[: len(flac) // 2] + encoded(3.0, 2, **FLAC))[1] is not None
+    assert length_and_ending(ogg[: pages(ogg)[-1]] + encoded(6.0, 2, **OGG))[1] == "truncated"
+    assert length_and_ending(flac[: len(flac) // 2] + encoded(3.0, 2, **FLAC))[1] is not None
 
 
 def test_the_end_of_each_of_several_is_kept_where_they_differ_in_rate() -> None:
     both = encoded(1.5, rate=8_000, **OGG) + encoded(1.5, 2, rate=22_050, **OGG)
-    assert heard(both)[0] == pytest.approx(48_000, abs=8)
+    assert length_and_ending(both)[0] == pytest.approx(48_000, abs=8)
 
 
 def test_sound_behind_an_offset_in_an_aiff_is_found() -> None:

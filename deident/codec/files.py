@@ -1,10 +1,12 @@
-"""Bytes of an open descriptor, by position: the one way everything here looks at a file."""
+"""Bytes of an open descriptor, read by position."""
 
 from __future__ import annotations
 
 import io
 import os
-from typing import Any, Protocol
+from typing import Any
+
+from deident.containers.source import Source
 
 
 class Bytes:
@@ -16,7 +18,7 @@ class Bytes:
         self.size = (os.fstat(descriptor).st_size if stop is None else stop) - start
 
     def at(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes from `offset`; fewer at the end, none beyond it."""
+        """Read up to `count` bytes from `offset`; fewer at the end, none beyond it."""
         count = min(count, self.size - offset)
         if offset < 0 or count <= 0:
             return b""
@@ -37,21 +39,13 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
 _TAG = 128  # at a pretended end, decoders look for an ID3v1 tag and must find room for one
 
 
-class Readable(Protocol):
-    """What a `File` is made of."""
-
-    size: int
-
-    def at(self, offset: int, count: int) -> bytes: ...
-
-
 class File(io.RawIOBase):
-    """`Bytes` as a file object for a decoder, with some bytes replaced and a length of one's choice.
+    """`Bytes` as a file object for a decoder, with some bytes replaced and a length to be chosen.
 
-    patches : offset to the bytes that are seen there: sizes that a recorder never filled in.
-    length : what the end is said to be, where a decoder derives a wrong duration from the true one."""
+    patches : bytes by the offset at which they stand in for the true ones: sizes that a recorder never filled in.
+    length : pretended size, where a decoder derives a wrong duration from the true one."""
 
-    def __init__(self, source: Readable, patches: dict[int, bytes] | None = None, length: int = 0) -> None:
+    def __init__(self, source: Source, patches: dict[int, bytes] | None = None, length: int = 0) -> None:
         self._source = source
         self._patches = patches or {}
         self._length = length or source.size

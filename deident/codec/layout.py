@@ -1,4 +1,4 @@
-"""Where the samples are in WAV, RF64, W64, AIFF, CAF and AU, found without believing a size.
+"""Ranges of samples in WAV, RF64, W64, AIFF, CAF and AU, found without believing a size.
 
 A size in a header is a claim: streaming recorders leave 0 or all ones, a crash leaves an old one, 32 bits
 wrap at 4 GB, and a cut file holds less. Each claim is held against the bytes that are there."""
@@ -20,11 +20,21 @@ _SENTINEL_SLACK = 4096  # recorders write "as much as fits" minus a header
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where and how samples are stored.
+    """Range and encoding of the samples in a file.
 
-    rate : Hz. encoding : a name of `pcm.DECODERS`, "" when libsndfile has to decode. start, stop : the bytes
-    that are samples. ending : the code of what is wrong with the end, if anything. patches : the header bytes
-    to replace before libsndfile sees them."""
+    Parameters
+    ----------
+    rate : int
+        Hz.
+    channels : int
+    encoding : str
+        A name of `pcm.DECODERS`; empty when libsndfile has to decode.
+    start, stop : int
+        The bytes that are samples.
+    ending : str or None
+        The code of what is wrong with the end, if anything.
+    patches : dict of int to bytes
+        Bytes of the header to replace, by position, before libsndfile sees them."""
 
     rate: int
     channels: int
@@ -51,12 +61,12 @@ def _is_clean(source: Bytes, at: int, form: ChunkFormat) -> bool:
 
 
 def _is_unfilled(claim: int) -> bool:
-    """A 32-bit size that means "not known when the header was written"."""
+    """Tell a 32-bit size that means "not known when the header was written"."""
     return claim == 0 or any(abs(claim - full) <= _SENTINEL_SLACK for full in (2**31, 2**32 - 1))
 
 
 def _extent(source: Bytes, start: int, claim: int, form: ChunkFormat) -> tuple[int, str | None]:
-    """(where the samples stop, what is wrong with the end) for a claimed size."""
+    """Find (end of the samples, code of what is wrong with it) for a claimed size."""
     present = max(0, source.size - start)
     if claim == 0 and source.size > start and _is_clean(source, start, form):
         return start, None
@@ -75,7 +85,7 @@ def _extent(source: Bytes, start: int, claim: int, form: ChunkFormat) -> tuple[i
 
 
 def _pcm(width: int, order: str, kind: str = "i") -> str:
-    """The encoding of linear samples `width` bytes wide; "" when there is none."""
+    """Name the encoding of linear samples `width` bytes wide; "" when there is none."""
     if width == 1:
         return "i1"
     known = (2, 3, 4) if kind == "i" else (4, 8)
@@ -118,7 +128,7 @@ def w64(source: Bytes) -> Layout:
 
 
 def _wave(source: Bytes, chunk: Chunk, order: str) -> tuple[int, int, str]:
-    """(rate, channels, encoding) of a `fmt ` chunk."""
+    """Read (rate, channels, encoding) of a `fmt ` chunk."""
     body = source.at(chunk.body, min(chunk.end - chunk.body, 40))
     if len(body) < 14:
         raise RefusedError("undecodable")

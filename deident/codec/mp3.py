@@ -1,4 +1,4 @@
-"""Where the MPEG frames of an MP3 are, and what its header claims of them.
+"""The MPEG frames of an MP3, and the claims of its header about them.
 
 libsndfile ends where mpg123 guesses the end to be: from the first frame's bit rate, or from a Xing header
 that may claim anything. Showing it the frames alone, without that header, makes it read all there is."""

@@ -60,7 +60,7 @@ class Stream:
         self.codec = codec
         self.size = 0
         self._link = link
-        self._pieces: list[tuple[int, int]] = []  # where a piece begins in the stream, and in the link
+        self._pieces: list[tuple[int, int]] = []  # start of a piece in the stream, and in the link
 
     def add(self, page: Page) -> None:
         start = page.start
@@ -87,7 +87,7 @@ class Stream:
 
 
 def streams(link: Bytes) -> list[Stream]:
-    """List what runs side by side in a link: one stream as a rule; a skeleton, a film or a second microphone beside
+    """List the streams side by side in a link: one as a rule; a skeleton, a film or a second microphone beside
     it now and then."""
     found: dict[int, Stream] = {}
     for page in pages(link, 0, link.size):

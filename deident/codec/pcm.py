@@ -18,7 +18,7 @@ Raw = npt.NDArray[np.uint8]
 
 
 def blocks(source: Bytes, layout: Layout, frames: int) -> Iterator[Block]:
-    """(n, channels) int16 or float32 blocks of up to `frames` positions; a cut last one is left out."""
+    """Read (n, channels) int16 or float32 blocks of up to `frames` positions; a cut last one is left out."""
     width, decoder = DECODERS[layout.encoding]
     step = width * layout.channels
     at = layout.start
@@ -47,7 +47,7 @@ def _to_float32(samples: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 
 
 def _three_bytes(order: str) -> Callable[[Raw], Block]:
-    """24 bits as the upper three bytes of 32: the sign comes right by itself."""
+    """Put 24 bits into the upper three bytes of 32: the sign comes right by itself."""
 
     def decode(raw: Raw) -> Block:
         wide = np.zeros((len(raw) // 3, 4), dtype=np.uint8)
@@ -66,14 +66,14 @@ def _signed(raw: Raw) -> Block:
 
 
 def _ulaw_table() -> npt.NDArray[np.int16]:
-    """ITU-T G.711, mu-law, at 16 bits."""
+    """Tabulate mu-law (ITU-T G.711) at 16 bits."""
     code = ~np.arange(256, dtype=np.int32) & 0xFF
     size = ((((code & 0x0F) << 3) + 0x84) << (code >> 4 & 7)) - 0x84
     return np.where(code & 0x80, -size, size).astype(np.int16)
 
 
 def _alaw_table() -> npt.NDArray[np.int16]:
-    """ITU-T G.711, A-law, at 16 bits."""
+    """Tabulate A-law (ITU-T G.711) at 16 bits."""
     code = np.arange(256, dtype=np.int32) ^ 0x55
     step = code >> 4 & 7
     size = np.where(

@@ -54,7 +54,7 @@ CODES = (*PROBLEMS, *ENDINGS)
 
 
 class RefusedError(Exception):
-    """A problem on its way from where it is found to where it becomes a `RecordingError`."""
+    """A code and its numbers, until they become a `RecordingError`."""
 
     def __init__(self, code: str, a: int = 0, b: int = 0) -> None:
         super().__init__(code)

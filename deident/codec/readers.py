@@ -1,7 +1,4 @@
-"""From an open file to blocks of samples: one reader an engine, all yielding the same.
-
-A reader is an iterator of `(rate, block)`, block (n, channels) int16 or float32; when it is exhausted, its
-`ending` is the code of what is wrong with the end, or None."""
+"""Readers: from an open file to blocks of samples."""
 
 from __future__ import annotations
 
@@ -30,9 +27,29 @@ _MP3_PADDING = 4096  # samples; an encoder pads by up to two frames
 
 
 class Reader(Protocol):
+    """A recording being decoded: an iterable, once, of blocks.
+
+    Attributes
+    ----------
+    ending : str or None
+        After the last block, the code of what is wrong with the end (a key of `problems.ENDINGS`), or None."""
+
     ending: str | None
 
-    def __iter__(self) -> Iterator[tuple[int, Block]]: ...
+    def __iter__(self) -> Iterator[tuple[int, Block]]:
+        """Decode block by block.
+
+        Yields
+        ------
+        rate : int
+            Hz. It may change from one block to the next.
+        block : (n, channels) int16 or float32
+            Of up to a second or two. float32 has 1 as full scale.
+
+        Raises
+        ------
+        RefusedError
+            For a recording of which nothing can be relied on."""
 
 
 def block_frames(rate: int, channels: int) -> int:
@@ -195,7 +212,7 @@ class Decoder:
                 self.ending = "truncated"
 
     def _read(self, file: Any, frames: int) -> tuple[Any, bool]:
-        """(block, whether the decoder gave up in it). libsndfile loses count when it fails, so the block is
+        """Read (block, has the decoder given up in it). libsndfile loses count when it fails, so the block is
         filled with NaN first: what is no longer NaN was decoded."""
         block = np.full((frames, file.channels), np.nan, dtype=np.float32)
         try:

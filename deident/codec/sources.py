@@ -1,4 +1,4 @@
-"""From what the caller has (a path, an open file, a stream of bytes) to a descriptor of a regular file."""
+"""Descriptors of regular files, opened from a path, an open file or a stream of bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IN_MEMORY = 64 << 20  # beyond it a copied source goes to an unnamed file on di
 def descriptor_of(
     source: str | os.PathLike[str] | BinaryIO, *, follow_links: bool, spool_bytes: int
 ) -> Iterator[tuple[int, int]]:
-    """(descriptor, where the recording starts in it), closed on leaving. Raises `RefusedError`."""
+    """Open a source as (descriptor, position of the recording in it), closed on leaving. Raises `RefusedError`."""
     if isinstance(source, str) and remote.is_uri(source := remote.local_path(source)):
         descriptor, start = _fetch(source, spool_bytes), 0
     elif isinstance(source, str | bytes | os.PathLike):
@@ -69,7 +69,7 @@ def _check_kind(mode: int) -> None:
 
 
 def _own_descriptor(file: BinaryIO) -> int | None:
-    """The descriptor whose bytes are the file object's own. Others (gzip, zip members) have a `fileno` too,
+    """Get the descriptor whose bytes are the file object's own. Others (gzip, zip members) have a `fileno` too,
     but of what they decompress."""
     inner: Any = getattr(file, "file", file)  # what tempfile wraps
     raw = getattr(inner, "raw", inner)
@@ -83,7 +83,7 @@ def _own_descriptor(file: BinaryIO) -> int | None:
 
 
 def _reopen(descriptor: int) -> int:
-    """Read-only and with a position of its own where the system can do that, else a duplicate."""
+    """Open it again, read-only and with a position of its own where the system can do that, else duplicate it."""
     try:
         return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -98,12 +98,12 @@ def _fetch(uri: str, most: int) -> int:
         raise RefusedError("missing") from None
     except (RefusedError, DeidentError):
         raise
-    except Exception:  # each kind of place has errors of its own, and they tell of it
+    except Exception:  # each kind of storage has errors of its own, which name the URI
         raise RefusedError("unreadable") from None
 
 
 def _spool(file: BinaryIO, most: int) -> int:
-    """A copy of what can still be read: in memory while it is small, then in a file without a name."""
+    """Copy what can still be read: into memory while it is small, then into a file without a name."""
     copy = os.memfd_create("recording", os.MFD_CLOEXEC) if hasattr(os, "memfd_create") else _unnamed()
     size, on_disk = 0, not hasattr(os, "memfd_create")
     try:

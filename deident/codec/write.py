@@ -1,4 +1,4 @@
-"""The bytes that leave: canonical WAV and FLAC, and nothing in them besides sound.
+"""Canonical WAV and FLAC, with nothing in them besides sound.
 
 Both are functions of the samples alone: no time, no vendor, no serial number, no comment. libsndfile would
 put the time into a float WAV, a vendor string into FLAC and random serials into Ogg."""
@@ -24,10 +24,30 @@ _LAST_BLOCK = 0x80
 
 
 def encode_wav(pcm: Pcm) -> bytes:
-    """The samples behind 44 header bytes: `RIFF`, `fmt ` of 16, `data`; PCM 16, 16 kHz, mono.
+    """Write samples as WAV: 44 header bytes (`RIFF`, `fmt ` of 16, `data`), PCM of 16 bits, 16 kHz, mono.
 
-    pcm : (samples,) int16. Raises `SettingError` for anything else.
-    Multimedia Programming Interface and Data Specifications 1.0 (1991)."""
+    Parameters
+    ----------
+    pcm : (samples,) int16
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    SettingError
+        For samples of another shape or type, none, or more than a WAV can hold.
+
+    References
+    ----------
+    Multimedia Programming Interface and Data Specifications 1.0 (1991).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> len(encode_wav(np.zeros(100, dtype=np.int16)))
+    244"""
     samples = _checked(pcm)
     size = 2 * len(samples)
     header = struct.pack(
@@ -40,9 +60,24 @@ def encode_wav(pcm: Pcm) -> bytes:
 
 
 def encode_flac(pcm: Pcm) -> bytes:
-    """The samples as `fLaC`, one STREAMINFO that is marked the last block, and frames.
+    """Write samples as FLAC: `fLaC`, one STREAMINFO that is marked the last block, and frames.
 
-    pcm : (samples,) int16. Raises `SettingError` for anything else. RFC 9639."""
+    Parameters
+    ----------
+    pcm : (samples,) int16
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    SettingError
+        For samples of another shape or type, or none.
+
+    References
+    ----------
+    RFC 9639."""
     import soundfile
 
     samples = _checked(pcm)

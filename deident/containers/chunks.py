@@ -32,8 +32,9 @@ W64 = ChunkFormat(name_bytes=16, size_bytes=8, align=8, counts_header=True)
 
 
 class Chunk(NamedTuple):
-    """start, body : positions of its header and of what follows it. stop : end of its body, at most that of the
-    range. end : the same as its header claims it. claimed : the size in its header. after : start of the next."""
+    """A chunk. start, body : positions of its header and of what follows it. stop : end of its body, at most that
+    of the range. end : the same as its header claims it. claimed : the size in its header. after : start of the
+    next."""
 
     name: bytes
     start: int

@@ -36,7 +36,7 @@ def metadata_blocks(source: Source, start: int, stop: int) -> Iterator[MetadataB
 
 
 class StreamInfo(NamedTuple):
-    """block : most samples of a frame. total : samples of the stream, 0 if unknown."""
+    """STREAMINFO. block : most samples of a frame. total : samples of the stream, 0 if unknown."""
 
     block: int
     rate: int
@@ -58,7 +58,8 @@ def stream_info(body: bytes) -> StreamInfo:
 
 
 class FrameHeader(NamedTuple):
-    """bytes : of the header. number : of the frame, or of its first sample where `is_variable`. samples : of it."""
+    """Header of a frame. bytes : its size. number : of the frame, or of its first sample where `is_variable`.
+    samples : of the frame."""
 
     bytes: int
     number: int
@@ -93,7 +94,7 @@ def frame_header(head: bytes) -> FrameHeader | None:
 
 
 def _coded_number(raw: bytes) -> tuple[int, int]:
-    """(value, bytes used) of a number coded like UTF-8; (0, 0) when malformed."""
+    """Read (value, bytes used) of a number coded like UTF-8; (0, 0) when malformed."""
     if raw[0] < 0x80:
         return raw[0], 1
     length = 8 - (raw[0] ^ 0xFF).bit_length()
@@ -107,7 +108,7 @@ def _coded_number(raw: bytes) -> tuple[int, int]:
 
 
 class LastFrame(NamedTuple):
-    """start, stop : positions; the two are one where it is cut short. header : its own."""
+    """A frame near the end. start, stop : positions, equal where it is cut short."""
 
     start: int
     stop: int
@@ -151,7 +152,7 @@ def _frame_end(source: Source, start: int, stop: int) -> int:
 
 
 def crc8(data: bytes) -> int:
-    """Zero when the last byte is the checksum of those before it."""
+    """Compute a checksum, which is zero when the last byte is that of those before it."""
     table, crc = _table(8, 0x07), 0
     for byte in data:
         crc = table[crc ^ byte]

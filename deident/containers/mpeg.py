@@ -25,7 +25,7 @@ _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 
 
 
 class MpegFrame(NamedTuple):
-    """side_info : bytes between the header and a Xing tag. kind : version and layer, and the rate."""
+    """Header of a frame. side_info : bytes between it and a Xing tag. kind : version and layer, and the rate."""
 
     bytes: int
     samples: int

@@ -15,7 +15,7 @@ CODECS = {b"\x01vorbis": "vorbis", b"OpusHead": "opus", b"\x7fFLAC": "flac", b"S
 
 
 class Page(NamedTuple):
-    """stop : where it ends as its table claims; beyond the range when it is cut. table : sizes of its segments."""
+    """A page. stop : its end as its table claims; beyond the range when it is cut. table : sizes of its segments."""
 
     start: int
     body: int

@@ -1,4 +1,4 @@
-"""The table of containers: how each is recognised, read, scanned and named.
+"""Table of containers, with what recognises, reads, scans and names each.
 
 Adding one is a line of `CONTAINERS`, and what that line names: a reader (FFmpeg's needs nothing but the demuxer's
 name) and a scanner."""
@@ -155,7 +155,18 @@ SUFFIXES = frozenset(suffix for container in _TABLE for suffix in container.suff
 
 
 def recognise(source: Source, start: int, stop: int) -> Container | None:
-    """Find the container of the recording between two positions, by its bytes."""
+    """Find the container of a recording by its bytes.
+
+    Parameters
+    ----------
+    source : Source
+    start, stop : int
+        Positions between which the recording lies: behind the tags in front (`tags.front_tags_end`).
+
+    Returns
+    -------
+    Container or None
+    """
     return next((each for each in CONTAINERS.values() if each.recognises(source, start, stop)), None)
 
 

@@ -25,7 +25,7 @@ def synchsafe(data: bytes, start: int) -> int:
 
 
 def id3_size(head: bytes) -> int:
-    """All bytes of the ID3v2 tag that starts so, or 0 if none does."""
+    """Count the bytes of the ID3v2 tag that starts so, or 0 if none does."""
     if len(head) < ID3 or head[:3] != b"ID3" or 0xFF in head[3:5] or max(head[6:10]) > 0x7F:
         return 0
     return ID3 + synchsafe(head, 6) + (ID3 if head[3] >= 4 and head[5] & 0x10 else 0)

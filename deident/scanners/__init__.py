@@ -26,10 +26,27 @@ Scanner = Callable[[Bytes, int, int, Notes], None]  # a recording, from where to
 def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
     """List what a recording holds besides sound.
 
-    source : a path, the bytes of a recording, or a seekable binary file, whose position is left as it was.
-    Returns findings in the order of their places in the file. A container that is not known is a finding,
-    and so is what was left unscanned because there was too much of it.
-    Raises `RecordingError` only for what cannot be read: no file, a folder, a pipe, a failing disk."""
+    Parameters
+    ----------
+    source : path, bytes or seekable binary file
+        A file's position is left as it was.
+
+    Returns
+    -------
+    list of Finding
+        In the order of their positions in the file. A container that is not known is a finding, and so is
+        what was left unscanned because there was too much of it.
+
+    Raises
+    ------
+    RecordingError
+        Only for what cannot be read: no file, a folder, a pipe, a failing disk.
+
+    Examples
+    --------
+    >>> import deident
+    >>> [finding.kind for finding in deident.scan(b"RIFF\\0\\0\\0\\0WAVE" + b"note\\x02\\0\\0\\0hi")]
+    ['riff.note']"""
     with _opened(source) as file:
         return sorted(_findings(Reader(file)), key=lambda finding: finding.where)
 
@@ -72,7 +89,7 @@ def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[Binar
 
 
 def _descriptor(path: str | os.PathLike[str]) -> int:
-    """Of a regular file. Opening a pipe must not wait for its writer."""
+    """Open a regular file. Opening a pipe must not wait for its writer."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""`deident scan`: what recordings hold besides sound."""
+"""`deident scan`: list what recordings hold besides sound."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _text(answer: dict[str, Any]) -> str:
 
 
 def printable(value: bytes) -> str:
-    """The readable characters of a value; a dot for runs of others, which could give orders to a terminal."""
+    """Keep the readable characters of a value; a dot for runs of others, which could give orders to a terminal."""
     text = value.decode("utf-8", "replace").replace("\0", "")
     shown = "".join(c if c.isprintable() and c != "\N{REPLACEMENT CHARACTER}" else "\n" for c in text)
     return " · ".join(part for part in shown.split("\n") if part)

@@ -14,7 +14,7 @@ _PICTURES = {"metadata_block_picture", "coverart"}
 
 
 def scan_comments(source: Bytes, start: int, stop: int, notes: Notes, family: str) -> int:
-    """Note the vendor and every comment of the block that starts here; where it ends."""
+    """Note the vendor and every comment of the block that starts here. Returns where it ends."""
     vendor = min(stop, start + 4 + number(source.at(start, 4), 0, 4, "little"))
     notes.add(f"{family}.vendor", source, start + 4, vendor, "the encoder's name and version")
     count, place = number(source.at(vendor, 4), 0, 4, "little"), vendor + 4

@@ -16,8 +16,18 @@ MOST_OPEN = 100_000  # ranges that a scan may put off: each takes memory
 class Finding:
     """Something in a recording that is not its sound.
 
-    kind : a short, stable word, such as "riff.bext".   where : bytes before it.   size : its bytes.
-    what : what it is, in words that hold nothing of it.   value : its first bytes, kept out of repr."""
+    Parameters
+    ----------
+    kind : str
+        A short, stable word, such as "riff.bext".
+    where : int
+        Bytes before it in the file.
+    size : int
+        Bytes of it.
+    what : str
+        Description, in words that hold nothing of it.
+    value : bytes
+        Its first bytes, kept out of repr."""
 
     kind: str
     where: int
@@ -27,7 +37,7 @@ class Finding:
 
 
 class ScanStop(Exception):  # noqa: N818  # it ends a scan; nothing is wrong with the library or the call
-    """The scan has done as much work as a recording is worth; `reason` is said in a finding."""
+    """End of a scan that has done as much work as a recording is worth; `reason` goes into a finding."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -35,21 +45,34 @@ class ScanStop(Exception):  # noqa: N818  # it ends a scan; nothing is wrong wit
 
 
 class Bytes(Source, Protocol):
-    """Bytes that tell where in the file they lie."""
+    """A `Source` that knows its positions in the file."""
 
     def place(self, position: int) -> int:
         """Give the position in the file of the byte at `position`."""
 
 
 class Notes:
-    """The findings so far, in a recording of `size` bytes."""
+    """Findings so far, in a recording of `size` bytes."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.findings: list[Finding] = []
 
     def add(self, kind: str, source: Bytes, start: int, stop: int, what: str) -> None:
-        """Note the bytes from `start` to before `stop`, as far as there are any."""
+        """Note the bytes from `start` to before `stop`, as far as there are any.
+
+        Parameters
+        ----------
+        kind, what : str
+            As `Finding` has them.
+        source : Bytes
+            Bytes in which the two positions count.
+        start, stop : int
+
+        Raises
+        ------
+        ScanStop
+            After too many findings."""
         if stop <= start or source.place(start) >= self.size:
             return
         if len(self.findings) >= MOST_FINDINGS:

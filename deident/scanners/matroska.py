@@ -1,4 +1,4 @@
-"""Matroska and WebM: that tags, names, times and attachments are there. RFC 9559."""
+"""Matroska and WebM: tags, names, times and attachments. RFC 9559."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _element(source: Bytes, name: int, start: int, body: int, stop: int, notes: 
 
 
 def _number(source: Bytes, place: int, keep: bool) -> tuple[int, int]:
-    """A number of variable length and its bytes, or (0, 0).   keep : with the marker of its length."""
+    """Read a number of variable length and its bytes, or (0, 0).   keep : with the marker of its length."""
     data = source.at(place, 8)
     if not data or not data[0]:
         return 0, 0

@@ -1,4 +1,4 @@
-"""MPEG audio: frames, what encoders write of themselves, and what lies between. ISO 11172-3, 13818-3."""
+"""MPEG audio: what encoders write of themselves, and what lies between frames. ISO 11172-3, 13818-3."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def scan_mp3(source: Bytes, start: int, stop: int, notes: Notes) -> None:
 
 
 def _header_frame(source: Bytes, place: int, frame: bytes, notes: Notes, named: set[bytes]) -> None:
-    """The first frame may hold no sound but the counts and the settings of the encoder."""
+    """Note the first frame where it holds no sound but the counts and the settings of the encoder."""
     for name in _ENCODERS[4:]:
         found = frame.find(name, 0, 64)
         if found >= 0:

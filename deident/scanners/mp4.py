@@ -99,7 +99,7 @@ def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -
 
 
 def _descriptions(source: Bytes, body: int, stop: int, notes: Notes) -> None:
-    """A sample description may be followed by text that no decoder reads."""
+    """Note what follows a sample description: text that no decoder reads."""
     head = source.at(body, 16)
     size = number(head, 8, 4)
     if number(head, 4, 4) != 1 or body + 8 + size < stop:
