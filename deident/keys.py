@@ -144,13 +144,17 @@ class Key:
             raise KeyMaterialError(f"the key file cannot be made: {error.strerror}") from None
         try:
             with open(descriptor, "wb") as file:
-                file.write(self._bytes.hex().encode() + b"\n")
+                file.write(self.to_text())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(path)
             raise KeyMaterialError(f"the key file cannot be written: {error.strerror}") from None
+
+    def to_text(self) -> bytes:
+        """Write the key as its file holds it: a line of hexadecimal digits."""
+        return self._bytes.hex().encode() + b"\n"
 
     def derive(self, purpose: str, *parts: str | int | bytes) -> bytes:
         """Derive 32 bytes from the key, a purpose and parts; they reveal nothing about any of these.

@@ -23,7 +23,7 @@ from deident.datasets.label_studio import tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
 from deident.pages.page import data_slot
-from deident.store import Disk, Link, Linkage, Sealed, Store
+from deident.store import Disk, FolderStore, Link, Linkage, Sealed
 from deident.store.disk import plain_errors
 
 PAGE = "review.html"
@@ -127,7 +127,7 @@ def marks(link: Link, key: Key) -> frozenset[str]:
 
 
 def hold_round(
-    store: Store,
+    store: FolderStore,
     linkage: Linkage,
     key: Key,
     programme: Programme,
@@ -187,12 +187,12 @@ def _drawn(link: Link, programme: Programme, key: Key) -> bool:
     return number < programme.share * 2**64
 
 
-def _still_there(link: Link, store: Store) -> Link:
+def _still_there(link: Link, store: FolderStore) -> Link:
     names = tuple(name for name in link.names if (store.path / name).is_file())
     return replace(link, names=names)
 
 
-def _write_batch(store: Store, batch: Batch, round_name: str, place: Path, disk: Disk) -> None:
+def _write_batch(store: FolderStore, batch: Batch, round_name: str, place: Path, disk: Disk) -> None:
     for name, fresh in batch.names:
         with plain_errors("reading a snippet of the store"):
             data = (store.path / name).read_bytes()
@@ -203,7 +203,7 @@ def _write_batch(store: Store, batch: Batch, round_name: str, place: Path, disk:
 
 
 def _write(path: Path, data: bytes, disk: Disk) -> None:
-    disk.write_whole(path, data, path.with_name(path.name + ".part"))
+    disk.replace(path, [data])
 
 
 def page(files: Sequence[str], title: str) -> str:

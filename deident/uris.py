@@ -5,14 +5,11 @@ No error names a location: messages of the packages underneath are replaced by t
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
@@ -23,7 +20,6 @@ FORMAT = f"{PRIVATE}/format.json"  # in a store at a URI only
 LEDGER = "ledger.sqlite"  # in the private folder of a store on disk
 STORE_MARKS = (FORMAT, f"{PRIVATE}/{LEDGER}")
 PART = ".part"
-_COPY_BLOCK = 1 << 20
 _READ_BLOCK = 8 << 20
 # Names that file systems give to a value that changes with the bytes, the most reliable first.
 _VERSIONS = (
@@ -182,7 +178,7 @@ def _file_system(uri: str) -> tuple[Any, str]:
 
 
 class UriFolder:
-    """Named bytes below a URI, as in an object store: written whole, replaced whole, never renamed.
+    """Named bytes below a URI, to be read.
 
     Parameters
     ----------
@@ -201,19 +197,6 @@ class UriFolder:
         self.uri = uri.rstrip("/")
         self._fs, root = _file_system(self.uri)
         self._root = root.rstrip("/")
-        protocols = self._fs.protocol
-        self._is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
-
-    def prepare(self, *folders: str) -> None:
-        """Make folders with mode 0700 where the file system has folders."""
-        if self._is_local:
-            with plain_errors("making a folder of the store"):
-                os.makedirs(os.path.dirname(self._root), exist_ok=True)
-                for folder in ("", *folders):
-                    path = self._at(folder).rstrip("/")
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(path, 0o700)
-                    os.chmod(path, 0o700)
 
     def names(self, folder: str = "") -> list[str]:
         """List the names of everything directly in a folder."""
@@ -255,61 +238,6 @@ class UriFolder:
                 [self._at(name) for name in names], list(starts), list(stops), on_error="raise"
             )
         return [bytes(data) for data in found]
-
-    def put(self, files: Mapping[str, bytes]) -> None:
-        """Write files, each whole or not at all; on a local file system with mode 0600 and time 0."""
-        with plain_errors("writing to the store"):
-            if not self._is_local:
-                self._fs.pipe({self._at(name): data for name, data in files.items()})
-                return
-            for name, data in files.items():
-                self._put_local(name, io.BytesIO(data))
-
-    def put_file(self, name: str, path: str) -> None:
-        """Write the bytes of a local file under a name."""
-        with plain_errors("reading a local file"):
-            file = open(path, "rb")  # noqa: SIM115
-        with file:
-            self.put_open_file(name, file)
-
-    def put_open_file(self, name: str, file: IO[bytes]) -> None:
-        """Write the rest of an open file under a name."""
-        with plain_errors("writing to the store"):
-            if self._is_local:
-                self._put_local(name, file)
-                return
-            with self._fs.open(self._at(name), "wb") as there:
-                shutil.copyfileobj(file, there, _COPY_BLOCK)
-
-    def _put_local(self, name: str, file: IO[bytes]) -> None:
-        beside = self._at(f"{PRIVATE}/{secrets.token_hex(16)}{PART}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with open(os.open(beside, flags, 0o600), "wb") as there:
-            shutil.copyfileobj(file, there, _COPY_BLOCK)
-            there.flush()
-            os.utime(there.fileno(), ns=(0, 0))
-            os.fsync(there.fileno())
-        os.replace(beside, self._at(name))
-
-    def remove_together(self, names: Sequence[str]) -> None:
-        """Remove files in any order, many in one request where the file system can."""
-        if self._is_local:
-            self.remove(names)
-            return
-        with plain_errors("removing from the store"):
-            try:
-                self._fs.rm([self._at(name) for name in names])
-                return
-            except FileNotFoundError:
-                pass  # an earlier run removed some
-        self.remove(names)
-
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove files one after another; missing ones are ignored."""
-        with plain_errors("removing from the store"):
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    self._fs.rm_file(self._at(name))
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"

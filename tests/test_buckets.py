@@ -19,17 +19,17 @@ from deident.cli import main
 from deident.codec import encode_wav, read
 from deident.datasets.items import read_items
 from deident.datasets.recordings import expand, read_table
-from deident.errors import ExtraMissingError, KeyMaterialError, RecordingError, SettingError, StoreError
+from deident.errors import ExtraMissingError, RecordingError, SettingError, StoreError
 from deident.keys import Key, fresh_name
 from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import dry_run, run
 from deident.segmentation.turns import Turn
 from deident.store import Entry, Linkage, Staged, audit_linkage
-from deident.store import remote as remote_module
+from deident.store import bucket as bucket_module
+from deident.store.bucket import BucketSpool, BucketStore
 from deident.store.lease import Lease
-from deident.store.remote import RemoteSpool, RemoteStore
-from deident.uris import UriFolder
+from deident.store.objects import Objects
 from tests.methods import Sine
 
 fsspec = pytest.importorskip("fsspec")
@@ -50,23 +50,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         yield f"memory://{name}"
         fsspec.filesystem("memory").store.clear()
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """A bucket of a server that speaks S3."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
-    s3fs = pytest.importorskip("s3fs")
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            environment.setenv(name, "nobody's")
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem().mkdir("recordings")
-        yield "recordings"
-    server.stop()
 
 
 @pytest.fixture
@@ -211,43 +194,17 @@ def test_erasing_forgets(bucket: str, place: str, tmp_path: Path) -> None:
     assert snippets(place) == after
 
 
-def test_keys_must_match(place: str) -> None:
-    RemoteStore(place, key=KEY).close()
-    with pytest.raises(KeyMaterialError, match="not the key"):
-        RemoteStore(place, key=Key.fresh())
-    with pytest.raises(KeyMaterialError, match="give the same"):
-        RemoteStore(place)
-    RemoteStore(f"{place}/own").close()
-    RemoteStore(f"{place}/own", key=KEY).close()  # its own key goes on serving it
-
-
 def test_a_scheme_alone_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for uri in ("s3://", "memory:///"):
         with pytest.raises(SettingError, match="behind the scheme"):
-            RemoteStore(uri)
+            BucketStore(uri)
     assert not list(tmp_path.iterdir())
-
-
-def test_foreign_places_are_refused(bucket: str) -> None:
-    before = files(bucket)
-    with pytest.raises(StoreError, match="other files"):
-        RemoteStore(bucket)
-    with pytest.raises(StoreError, match="earlier run"):
-        RemoteStore(f"{bucket}/new", create=False)
-    assert files(bucket) == before
-
-
-def test_the_second_run_at_a_time_is_refused(place: str) -> None:
-    with RemoteStore(place), pytest.raises(StoreError, match="another run") as caught:
-        RemoteStore(place)
-    assert caught.value.code == "locked"
-    RemoteStore(place).close()
 
 
 def test_the_lease_of_a_dead_run_ends(place: str) -> None:
     unit = 1.0 if place.startswith("s3") else 0.2  # of seconds: a request takes its time
-    folder = UriFolder(place)
+    folder = Objects(place)
     folder.prepare(".private", Lease.FOLDER)
     folder.put({f"{Lease.FOLDER}/dead": str(time.time() + unit).encode()})
     with pytest.raises(StoreError, match="another run"):
@@ -261,7 +218,7 @@ def test_the_lease_of_a_dead_run_ends(place: str) -> None:
 
 
 def test_a_lost_lease_stops_the_run(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with RemoteStore(place, lease_seconds=0.4) as store:
+    with BucketStore(place, lease_seconds=0.4) as store:
         monkeypatch.setattr(Lease, "_renew", lambda self: None)  # the network is down
         time.sleep(0.8)
         with pytest.raises(StoreError, match="lost its hold"):
@@ -270,7 +227,7 @@ def test_a_lost_lease_stops_the_run(place: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_lease_that_ran_out_is_not_renewed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that slept must not go on beside the run that began meanwhile."""
-    folder = UriFolder(place)
+    folder = Objects(place)
     folder.prepare(".private", Lease.FOLDER)
     lease = Lease(folder, 0.4)
     renew = Lease._renew
@@ -303,10 +260,10 @@ def test_the_audit_of_a_uri_sees_what_is_wrong(bucket: str) -> None:
 
 def test_missing_packages_and_unknown_schemes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError, match="scheme"):
-        UriFolder("nosuchscheme://bucket")
+        Objects("nosuchscheme://bucket")
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(ExtraMissingError, match=r"deident\[dask\]"):
-        UriFolder("s3://bucket")
+        Objects("s3://bucket")
     assert not remote.is_uri("/a/b")
     assert not remote.is_uri("c:/a//b")
 
@@ -315,7 +272,7 @@ class Stopped(BaseException):
     """The program ends here, as by kill -9."""
 
 
-class StoppingFolder(UriFolder):
+class StoppingFolder(Objects):
     """Stops at the n-th change, before or after it; or there and ever after the network is down."""
 
     calls = 0
@@ -354,14 +311,14 @@ class StoppingFolder(UriFolder):
 class NoLease:
     FOLDER = Lease.FOLDER
 
-    def __init__(self, folder: UriFolder, seconds: float) -> None: ...
+    def __init__(self, folder: Objects, seconds: float) -> None: ...
 
     def check(self) -> None: ...
 
     def release(self) -> None: ...
 
 
-def entry(store: RemoteStore, name: str) -> Entry:
+def entry(store: BucketStore, name: str) -> Entry:
     return Entry(
         store.place(name), store.content(name), "released", "policy", store.origin(name, ""), store.file("")
     )
@@ -369,12 +326,12 @@ def entry(store: RemoteStore, name: str) -> Entry:
 
 def small_run(place: str) -> None:
     """Three recordings, as a run does them, the first two released together. Goes on where a run stopped."""
-    with RemoteStore(place, key=KEY) as store:
+    with BucketStore(place, key=KEY) as store:
         try:
             for name in ("a", "b", "c"):
                 if store.entry(store.place(name)) is not None:
                     continue
-                spool = RemoteSpool(store.staging)
+                spool = BucketSpool(store.staging)
                 data = encode_wav(np.full(8_000, ord(name), dtype=np.int16))
                 starts = [spool.append(data) for _ in range(2)]
                 spool.close()
@@ -391,9 +348,9 @@ def small_run(place: str) -> None:
 def test_a_stop_at_any_change_loses_nothing_and_doubles_nothing(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "UriFolder", StoppingFolder)
-    monkeypatch.setattr(remote_module, "Lease", NoLease)
-    monkeypatch.setattr(remote_module, "WINDOW", 2)
+    monkeypatch.setattr(bucket_module, "Objects", StoppingFolder)
+    monkeypatch.setattr(bucket_module, "Lease", NoLease)
+    monkeypatch.setattr(BucketStore, "WINDOW", 2)
     monkeypatch.setattr(StoppingFolder, "how", how)
     base = f"memory://{uuid.uuid4().hex}"
     monkeypatch.setattr(StoppingFolder, "calls", 0)
@@ -423,8 +380,8 @@ def json_lines(place: str) -> list[Any]:
 
 
 def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
-    with RemoteStore(place, key=KEY) as store:
-        spool = RemoteSpool(store.staging)
+    with BucketStore(place, key=KEY) as store:
+        spool = BucketSpool(store.staging)
         data = encode_wav(np.full(8_000, 1, dtype=np.int16))
         staged = [Staged("0" * 32 + ".wav", "", spool.append(data), len(data), 0.5, "0" * 64)]
         spool.close()
@@ -433,13 +390,13 @@ def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
         with pytest.raises(StoreError, match="changed before"):
             store.publish()
     assert not snippets(place)
-    folder = UriFolder(place)
+    folder = Objects(place)
     (name,) = folder.names(".private/log")
     raw = bytearray(folder.get(f".private/log/{name}") or b"")
     raw[-1] ^= 1
     folder.put({f".private/log/{name}": bytes(raw)})
     with pytest.raises(StoreError, match="was changed"):
-        RemoteStore(place, key=KEY)
+        BucketStore(place, key=KEY)
 
 
 def test_what_needs_files_refuses_a_uri_in_plain_words(bucket: str, place: str) -> None:

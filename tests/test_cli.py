@@ -18,7 +18,7 @@ from deident.keys import Key
 from deident.recording import Recording, Tally
 from deident.runs.commit import pseudonym
 from deident.runs.worker import Outcome
-from deident.store import Store
+from deident.store import FolderStore
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., CompletedProcess[str]]
@@ -115,7 +115,7 @@ def test_messages_name_recordings_by_pseudonym_only(deident: Command, tmp_path: 
 def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"na\xefve.wav")
     odd.touch()
-    with Store(tmp_path / "s") as store:
+    with FolderStore(tmp_path / "s") as store:
         id = pseudonym(store.key, str(odd))
     told = process("which", id, odd, "--store", tmp_path / "s", PYTHONIOENCODING="utf-8:strict")
     assert told.stdout == f"{odd}\n"

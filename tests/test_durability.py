@@ -11,7 +11,7 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.runs.run import run
-from deident.store import Disk, Link, Linkage, Store
+from deident.store import Disk, FolderStore, Link, Linkage
 from deident.store.disk import plain_errors
 from deident.store.ledger import Ledger
 from tests.methods import Sine
@@ -83,7 +83,7 @@ def test_a_snippet_is_linked_before_it_counts(
     def full(*_: object, **__: object) -> None:
         raise StoreError("no room", "disk-full")
 
-    monkeypatch.setattr(Store, "commit", full)
+    monkeypatch.setattr(FolderStore, "commit", full)
     with pytest.raises(StoreError):
         run(
             [recordings / "call.wav"], tmp_path / "s", Policy(disguise=Sine()), key=KEY, jobs=1,
@@ -93,7 +93,7 @@ def test_a_snippet_is_linked_before_it_counts(
 
 
 def test_the_ledger_is_written_through_and_wiped(tmp_path: Path) -> None:
-    with Store(tmp_path / "s") as store:
+    with FolderStore(tmp_path / "s") as store:
         database = store._ledger._db
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         assert database.execute("PRAGMA secure_delete").fetchone() == (1,)
@@ -102,7 +102,7 @@ def test_the_ledger_is_written_through_and_wiped(tmp_path: Path) -> None:
 def test_an_empty_folder_that_anybody_could_read_is_closed(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s").chmod(0o755)
-    with Store(tmp_path / "s"):
+    with FolderStore(tmp_path / "s"):
         pass
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o700
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
     from deident.review import Programme, hold_round
-    from deident.store import Store, folder_of
+    from deident.store import FolderStore, folder_of
 
     check_outside(args.out, args.store)
     names = args.reviewers.split(",")
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     opted_out = frozenset(_opted_out(args.opt_out)) if args.opt_out else frozenset()
     linkage, key = linkage_of(args)
-    with Store(folder_of(args.store), key=key, create=False) as store:
+    with FolderStore(folder_of(args.store), key=key, create=False) as store:
         batches = hold_round(
             store,
             linkage,

@@ -85,8 +85,7 @@ def read_items(store: str | os.PathLike[str]) -> list[Item]:
     ------
     StoreError
         If there is no store, or its manifest is damaged."""
-    from deident.store import folder_of
-    from deident.store.store import MANIFEST, is_store
+    from deident.store import MANIFEST, folder_of, is_store
 
     place = folder_of(store)
     try:

@@ -26,12 +26,7 @@ class Package:
         path = self._folder / name
         if path.parent != self._folder:
             self._disk.make_folder(path.parent)
-        descriptor = self._disk.create(path)
-        try:
-            self._disk.write(descriptor, data)
-            self._disk.set_times(descriptor)
-        finally:
-            self._disk.close(descriptor)
+        self._disk.close(self._disk.written(path, [data]))
 
     def put_lines(self, name: str, lines: list[str]) -> None:
         """Write a new file of lines."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
 from deident.errors import SettingError
-from deident.store.disk import PRIVATE_FILE, plain_errors
+from deident.store import Disk
 from deident.uris import STORE_MARKS
 
 SUFFIX = ".html"
@@ -54,19 +52,7 @@ def check_place(path: str | os.PathLike[str]) -> Path:
 
 def write_page(path: Path, text: str) -> None:
     """The page, mode 0600, whole or not at all. Raises `StoreError` when it cannot be written."""
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
-    with plain_errors("writing the page"):
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with open(os.open(beside, flags, PRIVATE_FILE), "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+    Disk().replace(path, [text.encode()])
 
 
 def _resource(name: str) -> str:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from deident.policy import Policy
     from deident.recording import Recording
     from deident.store import Entry, Link, Linkage, Store
-    from deident.store.remote import RemoteStore
 
 RELEASED = ("released", "partial")
 RELEASED_BEFORE = "released-before", "the same sound was released or erased before"
@@ -39,7 +38,7 @@ class Commits:
 
     def __init__(
         self,
-        store: Store | RemoteStore,
+        store: Store,
         recordings: Sequence[Recording],
         policy: Policy,
         *,
@@ -211,7 +210,7 @@ class Commits:
         ]
 
 
-def _place(store: Store | RemoteStore, recording: Recording) -> bytes:
+def _place(store: Store, recording: Recording) -> bytes:
     if recording.size is not None:
         return store.place(location(recording.path), recording.size, recording.version)
     try:

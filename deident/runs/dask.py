@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
 from deident.runs.worker import Chunk, Outcome, Result, process
-from deident.store import WINDOW
-from deident.store.remote import Slices, release
+from deident.store import Store
+from deident.store.bucket import Slices, release
 from deident.uris import location
 
 try:
@@ -236,7 +236,7 @@ def _refused(number: int) -> Outcome:
 
 
 class Releaser:
-    """Releases snippets of a `RemoteStore` by the workers, so that no sound passes through the client."""
+    """Releases snippets of a `BucketStore` by the workers, so that no sound passes through the client."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -244,7 +244,7 @@ class Releaser:
     @property
     def window(self) -> int:
         """Several recordings a thread: releasing waits for the chunks that are under way."""
-        return max(WINDOW, RELEASED_A_THREAD * _threads(self._client))
+        return max(Store.WINDOW, RELEASED_A_THREAD * _threads(self._client))
 
     def __call__(self, uri: str, slices: Slices) -> None:
         with Desk(self._client) as desk:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deident.keys import Key
     from deident.policy import Policy
     from deident.recording import OnRead, Recording
-    from deident.store.remote import Release
+    from deident.store.bucket import Release
 
 
 CHUNK_BYTES = 4 << 20

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deident.recording import Observer, OnRead, Recording
     from deident.segmentation.turns import Turn
     from deident.store import Spool, Staged
-    from deident.store.remote import RemoteSpool
+    from deident.store.bucket import BucketSpool
 
 # released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
 # but the recording's end was missing.   refused: nothing could be used.   skipped: done by an earlier run.
@@ -91,7 +91,7 @@ def _one(
     recording: Recording,
     policy: Policy,
     key: Key | None,
-    spool: Spool | RemoteSpool | None,
+    spool: Spool | BucketSpool | None,
     on_read: OnRead | None,
 ) -> Outcome:
     from deident.codec.problems import ENDINGS
@@ -123,7 +123,7 @@ def _stage(
     recording: Recording,
     policy: Policy,
     key: Key | None,
-    spool: Spool | RemoteSpool,
+    spool: Spool | BucketSpool,
     observer: Observer,
 ) -> None:
     from deident.audit import inspect

@@ -3,15 +3,17 @@
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
 from deident.store.linkage import Link, Linkage, today
+from deident.store.local import FolderStore, is_store, new_spool
 from deident.store.opening import folder_of, open_spool, open_store
 from deident.store.proof import audit_linkage
 from deident.store.sealed import Sealed
-from deident.store.store import WINDOW, Store, is_store, new_spool
+from deident.store.store import MANIFEST, Store
 
 __all__ = [
-    "WINDOW",
+    "MANIFEST",
     "Disk",
     "Entry",
+    "FolderStore",
     "Labels",
     "Link",
     "Linkage",

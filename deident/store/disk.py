@@ -5,8 +5,11 @@ A test replaces this object to stop the program before and after each call, and 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator, Sequence
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from deident.errors import StoreError
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 SYNC_THREADS = 16
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @contextlib.contextmanager
@@ -26,8 +30,6 @@ def plain_errors(doing: str) -> Iterator[None]:
 
 
 def _code(error: OSError) -> str:
-    import errno
-
     return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "store"
 
 
@@ -35,16 +37,20 @@ class Disk:
     """The calls themselves. Files are made new (never opened through a link), mode 0600, and synced."""
 
     def make_folder(self, path: Path) -> None:
+        """Make a folder for its owner only, or close one that is there. Raises `StoreError` for anything else there."""
         with plain_errors("making a folder of the store"):
-            path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=PRIVATE_FOLDER)
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                raise StoreError("expected a folder, or nothing; got a link or file in a folder's place")
             path.chmod(PRIVATE_FOLDER)
 
     def create(self, path: Path) -> int:
-        """A descriptor of a new, empty file."""
+        """Make a new, empty file, and return its descriptor."""
         with plain_errors("making a file in the store"):
-            return os.open(
-                path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE
-            )
+            descriptor = os.open(path, _NEW, PRIVATE_FILE)
+            os.fchmod(descriptor, PRIVATE_FILE)  # whatever the umask is
+            return descriptor
 
     def write(self, descriptor: int, data: bytes) -> None:
         view = memoryview(data)
@@ -89,16 +95,33 @@ class Disk:
             finally:
                 os.close(descriptor)
 
-    def write_whole(self, path: Path, data: bytes, beside: Path) -> None:
-        """`data` at `path`, whole or not at all: written to `beside`, synced, renamed."""
-        descriptor = self.create(beside)
+    def written(self, path: Path, blocks: Iterable[bytes]) -> int:
+        """Make a new file of these bytes, with the time 0; its descriptor, which is not synced yet."""
+        descriptor = self.create(path)
         try:
-            self.write(descriptor, data)
+            for block in blocks:
+                self.write(descriptor, block)
             self.set_times(descriptor)
-            self.sync(descriptor)
-        finally:
+        except BaseException:
             self.close(descriptor)
-        self.rename(beside, path)
+            raise
+        return descriptor
+
+    def replace(self, path: Path, blocks: Iterable[bytes], beside: Path | None = None) -> None:
+        """Put these bytes at `path`, whole or not at all: written beside it, synced, renamed."""
+        beside = beside or path.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            descriptor = self.written(beside, blocks)
+            try:
+                self.sync(descriptor)
+            finally:
+                self.close(descriptor)
+            self.rename(beside, path)
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                self.unlink(beside)
+            raise
+        self.sync_folder(path.parent)
 
 
 class Spool:

@@ -12,7 +12,8 @@ import time
 from typing import ClassVar
 
 from deident.errors import StoreError
-from deident.uris import PRIVATE, UriFolder
+from deident.store.objects import Objects
+from deident.uris import PRIVATE
 
 LEASE_SECONDS = 120.0
 _BEATS = 4  # a lease is renewed so often before it would end
@@ -23,7 +24,7 @@ class Lease:
 
     FOLDER: ClassVar[str] = f"{PRIVATE}/lease"
 
-    def __init__(self, folder: UriFolder, seconds: float) -> None:
+    def __init__(self, folder: Objects, seconds: float) -> None:
         self._folder = folder
         self._seconds = seconds
         self._name = f"{self.FOLDER}/{secrets.token_hex(16)}"

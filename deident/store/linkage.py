@@ -15,8 +15,8 @@ from typing import Any
 
 from deident.keys import Key
 from deident.store.disk import Disk
-from deident.store.remembering import Remembering
 from deident.store.sealed import Sealed
+from deident.store.store import Store
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +57,7 @@ class Linkage:
         """Rewrite the file without some links."""
         self._file.rewrite(lambda record: None if of(_link(record)) else record)
 
-    def forget_unreleased(self, store: Remembering) -> None:
+    def forget_unreleased(self, store: Store) -> None:
         """Drop names that the store never released: a stop came between their record and their commit."""
 
         def kept(record: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _link(record: dict[str, Any]) -> Link:
     return Link(**{**record, **lists})
 
 
-def _released(link: Link, store: Remembering) -> Link:
+def _released(link: Link, store: Store) -> Link:
     there = [at for at, name in enumerate(link.names) if store.has(name)]
     called = link.utterances
     return replace(

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.ledger import Entry, Released, Staged, values
-from deident.uris import PRIVATE, UriFolder
+from deident.store.objects import Objects
+from deident.uris import PRIVATE
 
 _NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
 _FETCHED_TOGETHER = 32
@@ -65,7 +66,7 @@ class Log:
 
     FOLDER: ClassVar[str] = f"{PRIVATE}/log"
 
-    def __init__(self, folder: UriFolder, key: Key) -> None:
+    def __init__(self, folder: Objects, key: Key) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._folder = folder

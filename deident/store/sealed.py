@@ -64,10 +64,7 @@ class Sealed:
             new = [changed for record in old if (changed := change(record)) is not None]
             if new == old:
                 return
-            beside = self._path.with_name(self._path.name + ".part")
-            self._disk.unlink(beside)
-            self._disk.write_whole(self._path, self._magic + b"".join(map(self._sealed, new)), beside)
-            self._disk.sync_folder(self._path.parent)
+            self._disk.replace(self._path, [self._magic, *map(self._sealed, new)])
 
     @contextlib.contextmanager
     def _locked(self, create: int = 0) -> Iterator[int]:

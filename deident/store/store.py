@@ -1,258 +1,184 @@
-"""Stage, commit, publish.
+"""The protocol of a store, wherever it lies, with what every backend has in common.
 
-Workers write finished snippets to spools in the private part. Committing a recording to the ledger is the
-point of no return. Publishing takes everything committed, in shuffled order, and makes a new file for each:
-written beside, synced, renamed. Whatever stops the program in between, the next opening finishes the job:
-publishing again what was committed gives the same files, and what was not committed leaves no trace."""
+`FolderStore` and `BucketStore` are the two backends; `tests/store_contract.py` holds what both must pass."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import os
-import secrets
-from collections.abc import Iterable
-from contextlib import ExitStack
-from itertools import islice
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
 
-from deident.audio import RATE
-from deident.audit import AUDIT_VERSION, AuditError
-from deident.errors import KeyMaterialError, StoreError
+from deident.errors import KeyMaterialError
 from deident.keys import Key
-from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import Entry, Ledger, Staged
-from deident.store.remembering import Remembering
-from deident.uris import FORMAT, LEDGER, PRIVATE
 
 MANIFEST = "manifest.jsonl"
-SYNCED_TOGETHER = 64  # files open at a time
-LINES = 1000  # of the manifest, written at once
-WINDOW = 64  # recordings whose snippets are released together, in one shuffled order
 
 
-class Store(Remembering):
-    """A folder of released snippets, `manifest.jsonl`, and `.private` with what the next run needs.
+class Store(ABC):
+    """Released snippets and a manifest, with a private part that remembers what was done.
 
-    Opening makes it if need be (unless not `create`), takes its lock, and finishes what an earlier run left.
-    A context manager.
-    key : seals what the ledger remembers of sources; without one the store keeps a key of its own in its
-    private part.   Raises `StoreError` when another run is at work in it, `KeyMaterialError` for a wrong key."""
+    A context manager: opening takes the store for one process and finishes what an earlier one left; leaving it
+    gives it back. What must hold of every backend:
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        key: Key | None = None,
-        create: bool = True,
-        disk: Disk | None = None,
-    ) -> None:
-        self.path = Path(path)
-        self._disk = disk or Disk()
-        self._private = self.path / PRIVATE
-        self.staging = self._private / "staging"
-        self.history = self._private / "reviews"  # who heard whom; sealed by the review programme
-        self._waiting = 0
-        self._spools: set[str] = set()
-        self._folders(create)
-        self._lock = self._take_lock()
-        try:
-            self._ledger = Ledger(self._private / LEDGER)
-            self.key = self._ledger_key(key)
-            self.id = self._ledger.store_id()
-            self.recover()
-        except BaseException:
-            self._release_lock()
-            raise
+    - `commit` is the point of no return: a recording is remembered with all its snippets, or not at all.
+    - `publish` releases all that was committed, in an order drawn anew, which tells nothing of the recordings.
+    - A stop at any moment loses no committed snippet, releases none twice and leaves none half-written: the next
+      opening finishes what was committed and sweeps away what was not.
+    - A recording that was released is not released again unless asked for; one that was erased never is.
+    - A released snippet's bytes are those that were audited, or nothing more is released.
+    - Nothing in the private part is a path, a name of a source or a label that the manifest lacks.
 
+    Attributes
+    ----------
+    id : str
+        Tells this store from another under the same key.
+    key : Key
+        Seals what the ledger remembers of sources.
+    staging : Path or str
+        Where workers put finished snippets, for `open_spool`.
+    window : int
+        Recordings whose snippets are released together.
+
+    Raises
+    ------
+    StoreError
+        When another run is at work in the store, or when it cannot be read or written.
+    KeyMaterialError
+        For a wrong or missing key.
+    """
+
+    WINDOW: ClassVar[int] = 64
+    id: str
+    key: Key
+    staging: Path | str
+    _ledger: Ledger
+
+    @abstractmethod
     def close(self) -> None:
-        self._ledger.close()
-        self._release_lock()
+        """Give the store back."""
 
+    @abstractmethod
     def commit(
         self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
     ) -> list[bool]:
-        """See `Ledger.commit`. `spool` holds their snippets. Publishes when the window is full."""
-        rows = list(done)
-        if spool is not None and not (self.staging / spool).exists():
-            raise StoreError(
-                "the workers do not share the store's file system: give the store as a URI", "unshared"
-            )
-        counts = self._ledger.commit(rows, again=again)
-        self._waiting += len(rows)
-        if spool is not None:
-            self._spools.add(spool)
-        if self._waiting >= WINDOW:
-            self.publish()
-        return counts
+        """Remember recordings and their finished snippets, all or nothing; publish when the window is full.
 
+        Parameters
+        ----------
+        done : iterable of (Entry, list of Staged)
+            Recordings, and their snippets.
+        spool : str, optional
+            The name of the closed spool that holds these snippets.
+        again : bool
+            Release recordings that were released before. Erased ones stay out all the same.
+
+        Returns
+        -------
+        list of bool
+            For each, whether it counts. One that was released or erased before does not, and its snippets are
+            forgotten.
+
+        Raises
+        ------
+        StoreError
+            When the spool is not where this process sees it, or the disk is full.
+        """
+
+    @abstractmethod
     def publish(self) -> None:
-        """Release everything committed, in an order that tells nothing."""
-        staged = self._ledger.staged()
-        secrets.SystemRandom().shuffle(staged)
-        spools: dict[str, int] = {}
-        try:
-            for snippet in staged:
-                if snippet.spool not in spools:
-                    with plain_errors("opening what is to be released"):
-                        spools[snippet.spool] = os.open(
-                            self.staging / snippet.spool, os.O_RDONLY | os.O_CLOEXEC
-                        )
-            for at in range(0, len(staged), SYNCED_TOGETHER):
-                self._release(staged[at : at + SYNCED_TOGETHER], spools)
-        finally:
-            for descriptor in spools.values():
-                os.close(descriptor)
-        if staged:
-            self._disk.sync_folder(self.path)
-            self._ledger.mark_released()
-        for name in self._spools.union(spools):
-            self._disk.unlink(self.staging / name)
-        self._spools.clear()
-        self._waiting = 0
+        """Release everything committed, in a random order.
 
-    def write_manifest(self) -> None:
-        """`manifest.jsonl`, one line a snippet, sorted by name, replaced as a whole."""
-        rows = self._ledger.released()
-        size = 0
-        beside = self.staging / "manifest.part"
-        self._disk.unlink(beside)
-        descriptor = self._disk.create(beside)
-        try:
-            while lines := "".join(row.line(RATE, AUDIT_VERSION) for row in islice(rows, LINES)).encode():
-                self._disk.write(descriptor, lines)
-                size += len(lines)
-            self._disk.set_times(descriptor)
-            self._disk.sync(descriptor)
-        finally:
-            self._disk.close(descriptor)
-        self._disk.rename(beside, self.path / MANIFEST)
-        self._disk.sync_folder(self.path)
-        self._ledger.set_manifest(size)
+        Raises
+        ------
+        AuditError
+            When a finished snippet changed since it was committed.
+        """
 
-    def _has_manifest(self) -> bool:
-        """Whether the manifest is as it was last written, and nothing came or went since."""
-        size = self._ledger.manifest()
-        try:
-            info = os.stat(self.path / MANIFEST, follow_symlinks=False)
-        except OSError:
-            return False
-        return size == info.st_size and info.st_mtime_ns == 0
-
+    @abstractmethod
     def recover(self) -> None:
         """Finish what is open: release what was committed, remove what was not. No worker may be at work."""
-        needed = {snippet.spool for snippet in self._ledger.staged()}
-        with plain_errors("looking into the store's private part"):
-            found = [Path(entry.path) for entry in os.scandir(self.staging)]
-        for path in found:
-            if path.name not in needed:
-                self._disk.unlink(path)
-        self.publish()
-        erasing = self._ledger.erasing()
-        for name in erasing:
-            self._disk.unlink(self.path / name)
-        if not self._has_manifest():
-            self.write_manifest()
-        if erasing:
-            self._ledger.mark_erased()
 
+    @abstractmethod
+    def write_manifest(self) -> None:
+        """Replace `manifest.jsonl` as a whole: one line a snippet, sorted by name."""
+
+    @abstractmethod
     def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
-        """Remove snippets for good: from the store, its manifest and its ledger. A stop in between is made up
-        for by the next opening. sources : (place, content) digests, never to be released again."""
-        self._ledger.erase(sources, names)
-        self.recover()
+        """Remove snippets for good: their files, lines and entries. The next opening makes up for a stop in between.
 
-    def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:
-        """Write beside, sync, rename. The syncs wait for the disk together: one after another, they would cost more
-        than all else that a short recording needs."""
-        parts = [self.staging / f"{snippet.name}.part" for snippet in snippets]
-        with ExitStack() as stack:
-            descriptors = []
-            for snippet, part in zip(snippets, parts, strict=True):
-                descriptor = self._write_part(snippet, part, spools[snippet.spool])
-                stack.callback(self._disk.close, descriptor)
-                descriptors.append(descriptor)
-            self._disk.sync_all(descriptors)
-        for snippet, part in zip(snippets, parts, strict=True):
-            self._disk.rename(part, self.path / snippet.name)
+        Parameters
+        ----------
+        sources : iterable of (place, content)
+            Digests of recordings that are never to be released again.
+        names : iterable of str
+            The snippets.
+        """
 
-    def _write_part(self, snippet: Staged, part: Path, spool: int) -> int:
-        """The open descriptor of the whole file."""
-        with plain_errors("reading what is to be released"):
-            data = os.pread(spool, snippet.size, snippet.start)
-        if hashlib.sha256(data).hexdigest() != snippet.sha256:
-            raise AuditError("a finished snippet changed before it was released; nothing more is released")
-        self._disk.unlink(part)
-        descriptor = self._disk.create(part)
-        try:
-            self._disk.write(descriptor, data)
-            self._disk.set_times(descriptor)
-        except BaseException:
-            self._disk.close(descriptor)
-            raise
-        return descriptor
+    def __enter__(self) -> Self:
+        return self
 
-    def _folders(self, create: bool) -> None:
-        with plain_errors("looking at the store"):
-            if not create and not is_store(self.path):
-                raise StoreError("expected a store that an earlier run made; there is none at that place")
-            if (self.path / FORMAT).exists():
-                raise StoreError("this store was made at a URI: give it as file:// and its full path")
-            if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-                raise StoreError("the store must be a folder, and not a link to one")
-            if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):
-                raise StoreError(
-                    "expected an empty or new folder, or a store; got a folder with other files in it"
-                )
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        for folder in (self.path, self._private, self.staging):
-            self._disk.make_folder(folder)
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
-    def _take_lock(self) -> int:
-        with plain_errors("locking the store"):
-            descriptor = os.open(
-                self._private / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            raise StoreError(
-                "another run is at work in this store; wait for it, or choose another", "locked"
-            ) from None
-        return descriptor
+    def place(self, *parts: str | int) -> bytes:
+        """Digest where a source lies, with what tells that it changed, under the key."""
+        return self.key.derive("place", *parts)
 
-    def _release_lock(self) -> None:
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._lock, fcntl.LOCK_UN)  # closing is not enough where a forked worker has it too
-        os.close(self._lock)
+    def content(self, digest: str) -> bytes:
+        """Digest the audio of a source under the key."""
+        return self.key.derive("content", digest)
 
-    def _ledger_key(self, key: Key | None) -> Key:
-        own = self._private / "key"
-        known = self._ledger.meta("key")
-        if known is None and key is None and not own.exists():
-            part = self._private / "key.part"
-            self._disk.unlink(part)
-            Key.fresh().write(part)
-            self._disk.rename(part, own)
-            self._disk.sync_folder(self._private)
-        chosen = Key.read(own) if own.exists() else key
-        if chosen is None:
-            raise KeyMaterialError("this store was made with a key; give the same one with --key-file")
-        ledger = chosen.subkey("ledger")
-        if known is None:
-            self._ledger.set_meta("key", ledger.fingerprint())
-        elif known != ledger.fingerprint():
-            raise KeyMaterialError("this is not the key that the store was made with")
-        return ledger
+    def origin(self, location: str, head: str) -> bytes:
+        """Digest a place and how the audio there begins under the key; 32 random bytes where that is not known."""
+        return self.key.derive("origin", location, head) if head else os.urandom(32)
+
+    def file(self, digest: str) -> bytes:
+        """Digest a file's bytes under the key; 32 random bytes where they are not known."""
+        return self.key.derive("file", digest) if digest else os.urandom(32)
+
+    def versions(self, entry: Entry) -> tuple[set[str], set[str]]:
+        """See `Ledger.versions`."""
+        return self._ledger.versions(entry)
+
+    def entry(self, place: bytes) -> Entry | None:
+        """Return what is remembered of a source, None where it was not done yet."""
+        return self._ledger.entry(place)
+
+    def is_released(self, content: bytes, *, again: bool = False) -> bool:
+        """Tell whether a sound may not be released any more. again : only because it was erased."""
+        return self._ledger.is_released(content, again=again)
+
+    def holds(self, names: Iterable[str]) -> set[str]:
+        """See `Ledger.holds`."""
+        return self._ledger.holds(names)
+
+    def policies(self, entry: Entry) -> set[str]:
+        """See `Ledger.policies`."""
+        return self._ledger.policies(entry)
+
+    def has(self, name: str) -> bool:
+        """Tell whether this is the name of a released snippet."""
+        return self._ledger.has(name)
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of released snippets, sorted."""
+        return (row.name for row in self._ledger.released())
 
 
-def new_spool(folder: Path, disk: Disk | None = None) -> Spool:
-    return Spool(folder, f"{secrets.token_hex(16)}.spool", disk or Disk())
+def ledger_key(own: Key | None, given: Key | None, known: str | None) -> Key:
+    """Derive the ledger's key from the store's own, or else from the one given.
 
-
-def is_store(path: Path) -> bool:
-    """Whether a folder looks like one that `Store` made."""
-    private = path / PRIVATE
-    return private.is_dir() and not private.is_symlink()
+    known : its fingerprint, where the store has one. Raises `KeyMaterialError` for a wrong or missing key."""
+    chosen = own or given
+    if chosen is None:
+        raise KeyMaterialError("this store was made with a key; give the same one with --key-file")
+    ledger = chosen.subkey("ledger")
+    if known not in (None, ledger.fingerprint()):
+        raise KeyMaterialError("this is not the key that the store was made with")
+    return ledger

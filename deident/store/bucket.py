@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,15 +18,15 @@ from typing import Protocol
 
 from deident.audio import RATE
 from deident.audit import AUDIT_VERSION, AuditError
-from deident.errors import KeyMaterialError, StoreError
-from deident.keys import KEY_BYTES, Key
+from deident.errors import StoreError
+from deident.keys import Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
 from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
 from deident.store.log import Log, Record
-from deident.store.remembering import Remembering
-from deident.store.store import MANIFEST, WINDOW
-from deident.uris import FORMAT, LEDGER, PART, PRIVATE, UriFolder
+from deident.store.objects import Objects
+from deident.store.store import MANIFEST, Store, ledger_key
+from deident.uris import FORMAT, LEDGER, PART, PRIVATE
 
 STAGING = f"{PRIVATE}/staging"
 OWN_KEY = f"{PRIVATE}/key"
@@ -39,21 +38,45 @@ Slices = Sequence[Sequence[Staged]]
 
 
 class Release(Protocol):
-    """Releases the snippets of a store, slice by slice, somewhere. window : how many recordings' snippets together;
-    as many as keep all that releases busy, or else workers wait for it."""
+    """Releases the snippets of a store in a bucket, in this process or by the workers of a cluster.
+
+    Attributes
+    ----------
+    window : int
+        Recordings whose snippets are released together: as many as keep all that releases busy, or workers wait.
+    """
 
     @property
     def window(self) -> int: ...
 
-    def __call__(self, uri: str, slices: Slices) -> None: ...
+    def __call__(self, uri: str, slices: Slices) -> None:
+        """Release slices of snippets.
+
+        Parameters
+        ----------
+        uri : str
+            The store's.
+        slices : sequence of sequence of Staged
+            In the order in which they are to be released.
+        """
 
 
-class RemoteStore(Remembering):
-    """What `Store` is for a folder, for a URI of any file system that fsspec knows.
+class BucketStore(Store):
+    """A store at a URI of any file system that fsspec knows.
 
-    key : seals the log; without one the store keeps a key of its own beside it.
-    spread : releases slices of snippets, in this process by default; a cluster lets its workers do it.
-    Raises `StoreError` when another run is at work in it, `KeyMaterialError` for a wrong key."""
+    Parameters
+    ----------
+    uri : str
+        The place, such as ``s3://bucket/store``.
+    key : Key, optional
+        Seals the log; without one the store keeps a key of its own beside it.
+    create : bool
+        Make the store where there is none.
+    spread : Release, optional
+        Releases slices of snippets, in this process by default; a cluster lets its workers do it.
+    lease_seconds : float
+        A run that was killed holds the store for so long.
+    """
 
     def __init__(
         self,
@@ -64,8 +87,8 @@ class RemoteStore(Remembering):
         spread: Release | None = None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        self._folder = UriFolder(uri)
-        self.staging = self._folder.uri
+        self._folder = Objects(uri)
+        self.staging: str = self._folder.uri
         self._spread = spread or ReleaseHere()
         self._open: dict[str, list[Entry]] = {}  # chunk records whose snippets are not released yet
         self._is_compact = True
@@ -92,7 +115,6 @@ class RemoteStore(Remembering):
     def commit(
         self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
     ) -> list[bool]:
-        """See `Ledger.commit`. Releases when the window is full."""
         rows = list(done)
         if spool is not None and not self._folder.has(f"{STAGING}/{spool}"):
             raise StoreError(
@@ -109,7 +131,6 @@ class RemoteStore(Remembering):
         return counts
 
     def publish(self) -> None:
-        """Release everything committed, in an order that tells nothing, and let one record say so."""
         if not self._open:
             return
         staged = self._ledger.staged()
@@ -128,10 +149,7 @@ class RemoteStore(Remembering):
         self._open.clear()
 
     def recover(self) -> None:
-        """Finish what is open: release what was committed, sweep what was not. No worker may be at work.
-
-        After a record that may or may not have been put, that is left to the next opening."""
-        if not self._is_sound:
+        if not self._is_sound:  # a record may or may not have been put: the next opening looks
             return
         self._lease.check()
         self.publish()
@@ -145,14 +163,12 @@ class RemoteStore(Remembering):
         self._ledger.mark_erased()
 
     def write_manifest(self) -> None:
-        """See `Store.write_manifest`."""
-        path = os.path.join(self._scratch.name, MANIFEST)
-        with plain_errors("writing the manifest"), open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(row.line(RATE, AUDIT_VERSION) for row in self._ledger.released())
-        self._folder.put_file(MANIFEST, path)
+        with plain_errors("writing the manifest"), tempfile.TemporaryFile() as file:
+            file.writelines(row.line(RATE, AUDIT_VERSION).encode() for row in self._ledger.released())
+            file.seek(0)
+            self._folder.put_open_file(MANIFEST, file)
 
     def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
-        """See `Store.erase`."""
         record = Record("erase", erased=list(sources), names=list(names))
         self._put(record)
         self._ledger.erase(record.erased, record.names)
@@ -206,37 +222,33 @@ class RemoteStore(Remembering):
         self._folder.prepare(PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER)
 
     def _store_key(self, key: Key | None) -> Key:
-        own, known = self._folder.get(OWN_KEY), self._folder.get(FORMAT)
-        if own is not None:
-            key = Key.from_hex(own.decode("ascii", "replace"))
-        elif known is None and key is None:
-            material = os.urandom(KEY_BYTES)
-            self._folder.put({OWN_KEY: material.hex().encode()})
-            key = Key(material)
-        elif key is None:
-            raise KeyMaterialError("this store was made with a key; give the same one with --key-file")
-        ledger = key.subkey("ledger")
+        raw, known = self._folder.get(OWN_KEY), self._folder.get(FORMAT)
+        own = None if raw is None else Key.from_hex(raw.decode("ascii", "replace"))
+        if own is None and known is None and key is None:
+            own = Key.fresh()
+            self._folder.put({OWN_KEY: own.to_text()})
         if known is None:
+            chosen = ledger_key(own, key, None)
             self.id = secrets.token_hex(16)
-            made = {"version": LEDGER_VERSION, "key": ledger.fingerprint(), "id": self.id}
+            made = {"version": LEDGER_VERSION, "key": chosen.fingerprint(), "id": self.id}
             self._folder.put({FORMAT: json.dumps(made).encode()})
-            return ledger
+            return chosen
         try:
             found = json.loads(known)
-            version, fingerprint, self.id = str(found["version"]), found["key"], str(found["id"])
+            version, fingerprint, self.id = str(found["version"]), str(found["key"]), str(found["id"])
         except (ValueError, KeyError, TypeError):
             raise StoreError("the store's format cannot be read: it is damaged") from None
         if version != LEDGER_VERSION:
             raise StoreError(f"expected a store of version {LEDGER_VERSION}; got version {version[:8]}")
-        if fingerprint != ledger.fingerprint():
-            raise KeyMaterialError("this is not the key that the store was made with")
-        return ledger
+        return ledger_key(own, key, fingerprint)
 
 
 class ReleaseHere:
+    """Releases slices one after another in this process."""
+
     @property
     def window(self) -> int:
-        return WINDOW
+        return Store.WINDOW
 
     def __call__(self, uri: str, slices: Slices) -> None:
         for snippets in slices:
@@ -244,8 +256,8 @@ class ReleaseHere:
 
 
 def release(uri: str, snippets: Sequence[Staged]) -> None:
-    """From their spools to files of their own: the same again gives the same."""
-    folder = UriFolder(uri)
+    """Copy snippets from their spools to files of their own: the same again gives the same."""
+    folder = Objects(uri)
     sounds = folder.get_ranges([(f"{STAGING}/{s.spool}", s.start, s.start + s.size) for s in snippets])
     for snippet, data in zip(snippets, sounds, strict=True):
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
@@ -253,13 +265,13 @@ def release(uri: str, snippets: Sequence[Staged]) -> None:
     folder.put({snippet.name: data for snippet, data in zip(snippets, sounds, strict=True)})
 
 
-class RemoteSpool:
+class BucketSpool:
     """What `Spool` is for a folder: collected in memory, or beyond some size in a file without a name, then put
     as one object that is named by its content. The same chunk with the same voices gives the same object."""
 
     def __init__(self, uri: str) -> None:
         self.name = ""
-        self._folder = UriFolder(uri)
+        self._folder = Objects(uri)
         self._hash = hashlib.sha256()
         self._at = 0
         self._file = tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY)  # noqa: SIM115

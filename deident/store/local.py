@@ -1,0 +1,242 @@
+"""A store in a folder: stage, commit, publish.
+
+Workers write finished snippets to spools in the private part. Committing a recording to the ledger is the
+point of no return. Publishing takes everything committed, in shuffled order, and makes a new file for each:
+written beside, synced, renamed. Whatever stops the program in between, the next opening finishes the job:
+publishing again what was committed gives the same files, and what was not committed leaves no trace."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+from deident.audio import RATE
+from deident.audit import AUDIT_VERSION, AuditError
+from deident.errors import StoreError
+from deident.keys import Key
+from deident.store.disk import Disk, Spool, plain_errors
+from deident.store.ledger import Entry, Ledger, Staged
+from deident.store.store import MANIFEST, Store, ledger_key
+from deident.uris import FORMAT, LEDGER, PRIVATE
+
+SYNCED_TOGETHER = 64  # files open at a time
+LINES = 1000  # of the manifest, written at once
+
+
+class FolderStore(Store):
+    """A store in a folder of this machine's file systems.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder, made if need be. `.private` in it holds what the next run needs.
+    key : Key, optional
+        Seals what the ledger remembers of sources; without one the store keeps a key of its own.
+    create : bool
+        Make the store where there is none.
+    disk : Disk, optional
+        Makes the file-system calls; tests give one that fails.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        key: Key | None = None,
+        create: bool = True,
+        disk: Disk | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._disk = disk or Disk()
+        self._private = self.path / PRIVATE
+        self.staging: Path = self._private / "staging"
+        self.history = self._private / "reviews"  # who heard whom; sealed by the review programme
+        self._waiting = 0
+        self._spools: set[str] = set()
+        self._folders(create)
+        self._lock = self._take_lock()
+        try:
+            self._ledger = Ledger(self._private / LEDGER)
+            self.key = self._ledger_key(key)
+            self.id = self._ledger.store_id()
+            self.recover()
+        except BaseException:
+            self._release_lock()
+            raise
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._release_lock()
+
+    def commit(
+        self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
+    ) -> list[bool]:
+        rows = list(done)
+        if spool is not None and not (self.staging / spool).exists():
+            raise StoreError(
+                "the workers do not share the store's file system: give the store as a URI", "unshared"
+            )
+        counts = self._ledger.commit(rows, again=again)
+        self._waiting += len(rows)
+        if spool is not None:
+            self._spools.add(spool)
+        if self._waiting >= self.WINDOW:
+            self.publish()
+        return counts
+
+    def publish(self) -> None:
+        staged = self._ledger.staged()
+        secrets.SystemRandom().shuffle(staged)
+        spools: dict[str, int] = {}
+        try:
+            for snippet in staged:
+                if snippet.spool not in spools:
+                    with plain_errors("opening what is to be released"):
+                        spools[snippet.spool] = os.open(
+                            self.staging / snippet.spool, os.O_RDONLY | os.O_CLOEXEC
+                        )
+            for at in range(0, len(staged), SYNCED_TOGETHER):
+                self._release(staged[at : at + SYNCED_TOGETHER], spools)
+        finally:
+            for descriptor in spools.values():
+                os.close(descriptor)
+        if staged:
+            self._disk.sync_folder(self.path)
+            self._ledger.mark_released()
+        for name in self._spools.union(spools):
+            self._disk.unlink(self.staging / name)
+        self._spools.clear()
+        self._waiting = 0
+
+    def write_manifest(self) -> None:
+        rows = self._ledger.released()
+        size = 0
+
+        def blocks() -> Iterator[bytes]:
+            nonlocal size
+            while lines := "".join(row.line(RATE, AUDIT_VERSION) for row in islice(rows, LINES)).encode():
+                size += len(lines)
+                yield lines
+
+        self._disk.replace(self.path / MANIFEST, blocks(), self._fresh("manifest.part"))
+        self._ledger.set_manifest(size)
+
+    def _fresh(self, name: str) -> Path:
+        """A path in the staging folder where nothing lies any more."""
+        path = self.staging / name
+        self._disk.unlink(path)
+        return path
+
+    def _has_manifest(self) -> bool:
+        """Tell whether the manifest is as it was last written, and nothing came or went since."""
+        size = self._ledger.manifest()
+        try:
+            info = os.stat(self.path / MANIFEST, follow_symlinks=False)
+        except OSError:
+            return False
+        return size == info.st_size and info.st_mtime_ns == 0
+
+    def recover(self) -> None:
+        needed = {snippet.spool for snippet in self._ledger.staged()}
+        with plain_errors("looking into the store's private part"):
+            found = [Path(entry.path) for entry in os.scandir(self.staging)]
+        for path in found:
+            if path.name not in needed:
+                self._disk.unlink(path)
+        self.publish()
+        erasing = self._ledger.erasing()
+        for name in erasing:
+            self._disk.unlink(self.path / name)
+        if not self._has_manifest():
+            self.write_manifest()
+        if erasing:
+            self._ledger.mark_erased()
+
+    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+        self._ledger.erase(sources, names)
+        self.recover()
+
+    def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:
+        """Write beside, sync, rename. The syncs wait for the disk together: one after another, they would cost more
+        than all else that a short recording needs."""
+        parts = [self._fresh(f"{snippet.name}.part") for snippet in snippets]
+        with ExitStack() as stack:
+            descriptors = []
+            for snippet, part in zip(snippets, parts, strict=True):
+                descriptor = self._write_part(snippet, part, spools[snippet.spool])
+                stack.callback(self._disk.close, descriptor)
+                descriptors.append(descriptor)
+            self._disk.sync_all(descriptors)
+        for snippet, part in zip(snippets, parts, strict=True):
+            self._disk.rename(part, self.path / snippet.name)
+
+    def _write_part(self, snippet: Staged, part: Path, spool: int) -> int:
+        """The open descriptor of the whole file."""
+        with plain_errors("reading what is to be released"):
+            data = os.pread(spool, snippet.size, snippet.start)
+        if hashlib.sha256(data).hexdigest() != snippet.sha256:
+            raise AuditError("a finished snippet changed before it was released; nothing more is released")
+        return self._disk.written(part, [data])
+
+    def _folders(self, create: bool) -> None:
+        with plain_errors("looking at the store"):
+            if not create and not is_store(self.path):
+                raise StoreError("expected a store that an earlier run made; there is none at that place")
+            if (self.path / FORMAT).exists():
+                raise StoreError("this store was made at a URI: give it as file:// and its full path")
+            if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+                raise StoreError("the store must be a folder, and not a link to one")
+            if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):
+                raise StoreError(
+                    "expected an empty or new folder, or a store; got a folder with other files in it"
+                )
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self.path, self._private, self.staging):
+            self._disk.make_folder(folder)
+
+    def _take_lock(self) -> int:
+        with plain_errors("locking the store"):
+            descriptor = os.open(
+                self._private / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise StoreError(
+                "another run is at work in this store; wait for it, or choose another", "locked"
+            ) from None
+        return descriptor
+
+    def _release_lock(self) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # closing is not enough where a forked worker has it too
+        os.close(self._lock)
+
+    def _ledger_key(self, key: Key | None) -> Key:
+        own = self._private / "key"
+        known = self._ledger.meta("key")
+        if known is None and key is None and not own.exists():
+            self._disk.replace(own, [Key.fresh().to_text()], self._fresh("key.part"))
+        chosen = ledger_key(Key.read(own) if own.exists() else None, key, known)
+        if known is None:
+            self._ledger.set_meta("key", chosen.fingerprint())
+        return chosen
+
+
+def new_spool(folder: Path, disk: Disk | None = None) -> Spool:
+    """Make a spool with a random name in a staging folder."""
+    return Spool(folder, f"{secrets.token_hex(16)}.spool", disk or Disk())
+
+
+def is_store(path: Path) -> bool:
+    """Tell whether a folder looks like one that `FolderStore` made."""
+    private = path / PRIVATE
+    return private.is_dir() and not private.is_symlink()
