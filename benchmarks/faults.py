@@ -1,4 +1,4 @@
-"""What a stop at any moment leaves: kill -9 of real runs, of their workers, of erasures and reviews, and full disks.
+"""Stops at any moment, and what they leave: kill -9 of real runs, of their workers, of erasures and reviews, and full disks.
 
 After every stop the same command runs again to its end; then snippets are counted: lost, released twice, half-written,
 and files that should not be there."""
@@ -34,7 +34,7 @@ REVIEWERS = 3
 
 @dataclass
 class Count:
-    """What went wrong in so many stops. `stopped` : those in which the program was really at work."""
+    """Failures in so many stops. `stopped` : those in which the program was really at work."""
 
     stops: int = 0
     stopped: int = 0

@@ -1,4 +1,4 @@
-"""How many changes of a released file the audit catches: python -m benchmarks.mutations [--count 10000]
+"""Changes of a released file that the audit catches: python -m benchmarks.mutations [--count 10000]
 
 Every kind of change that a faulty disk, a careless tool or a hidden message makes: one byte changed,
 inserted, appended, prepended, removed. A byte of a WAV's samples is sound like any other: that one is for the

@@ -1,4 +1,4 @@
-"""What the audit proves: a store and each snippet in it. Every test breaks one promise and sees it named."""
+"""The audit of a store and of each snippet in it. Every test breaks one promise and sees it named."""
 
 import hashlib
 import json

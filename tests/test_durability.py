@@ -1,4 +1,4 @@
-"""What outlives the power: a file is on the disk before it has its name, and its folder after that."""
+"""Durability: a file is on the disk before it has its name, and its folder after that."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What was synced and renamed, and when the ledger was told that all is released."""
+    """Record what was synced and renamed, and when the ledger was told that all is released."""
     told: list[tuple[str, ...]] = []
     sync, rename, mark = os.fsync, os.rename, Ledger.mark_released
 

@@ -109,13 +109,13 @@ def _powers(bits: int) -> npt.NDArray[np.uint16]:
 
 
 def crc16_is_right(bits: npt.NDArray[np.uint8]) -> bool:
-    """Whether a frame with its checksum, as a polynomial, is divisible by the CRC's."""
+    """Tell whether a frame with its checksum, as a polynomial, is divisible by the CRC's."""
     powers = _powers(8 * (SAMPLE_BYTES * max(BLOCKS) + SLACK))[bits.size - 1 :: -1]
     return not np.bitwise_xor.reduce(powers * bits)
 
 
 def common_zeros(samples: Integers) -> int:
-    """How many of the lowest bits are zero in every sample; 0 for silence, as encoders write it."""
+    """Count the lowest bits that are zero in every sample; 0 for silence, as encoders write it."""
     together = int(np.bitwise_or.reduce(samples))
     return (together & -together).bit_length() - 1 if together else 0
 
@@ -229,7 +229,7 @@ class _Walk:
         )
 
     def holds(self, folded: Integers, parameters: Integers, headers: Integers) -> bool:
-        """Whether the bits before `position` are these Rice codes, each after `headers` bits of other things.
+        """Tell whether the bits before `position` are these Rice codes, each after `headers` bits of other things.
 
         A code is as many zero bits as the number's upper part says, a one, and the lower part."""
         lengths = (folded >> parameters) + 1 + parameters

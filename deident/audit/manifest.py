@@ -19,7 +19,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Row(NamedTuple):
-    """What the manifest says of one snippet."""
+    """One snippet's line in the manifest."""
 
     name: str
     seconds: float

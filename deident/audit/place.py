@@ -16,10 +16,21 @@ def audit_store(
 ) -> AuditReport:
     """Prove a store: its files, their bytes, names, modes, times, links and attributes, and its manifest.
 
-    path : a folder, or a URI, where there are only files, bytes, names and the manifest to prove.
-    max_seconds : every snippet must be shorter; without it, shorter than ten minutes.
-    deep : read every byte, prove each snippet and its checksum. Otherwise trust what the first bytes say.
-    Whatever cannot be read is a problem. Raises nothing for anything a store may hold."""
+    Changes nothing, and raises nothing for anything that a store may hold: whatever cannot be read is a problem.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder, or a URI, where there are only files, bytes, names and the manifest to prove.
+    max_seconds : float, optional
+        Every snippet must be shorter; without it, shorter than ten minutes.
+    deep : bool
+        Read every byte, prove each snippet and its checksum. Otherwise trust what the first bytes say.
+
+    Returns
+    -------
+    AuditReport
+    """
     longest = LONGEST_SECONDS if max_seconds is None else max_seconds
     place = local_path(path)
     if is_uri(place):

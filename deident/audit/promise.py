@@ -1,4 +1,4 @@
-"""What is promised of everything released, written down apart from the code that writes it.
+"""The promises about everything released, written down apart from the code that writes it.
 
 Nothing here is taken from the writer: a constant that both shared would be wrong in both."""
 

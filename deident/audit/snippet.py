@@ -12,10 +12,25 @@ WAV_HEADER = 44  # bytes
 def inspect(data: bytes, *, max_seconds: float) -> Inspected:
     """Prove that these bytes are sound, the few bytes every player needs, and nothing else.
 
-    data : a whole snippet, as it will be released.   max_seconds : durations must be strictly shorter.
-    A WAV header follows from the number of samples and is compared byte for byte. The samples of a WAV can
-    be anything: only a checksum, such as the manifest's, tells that one was changed. A FLAC carries its own.
-    Raises `AuditError` that says which promise is broken."""
+    A WAV header follows from the number of samples and is compared byte for byte. The samples of a WAV can be
+    anything: only a checksum, such as the manifest's, tells that one was changed. A FLAC carries its own.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole snippet, as it will be released.
+    max_seconds : float
+        Durations must be strictly shorter.
+
+    Returns
+    -------
+    Inspected
+
+    Raises
+    ------
+    AuditError
+        Says which promise is broken.
+    """
     if data[:4] == b"RIFF":
         samples = wav_samples(data[:WAV_HEADER], len(data))
         found = Inspected("wav", samples, RATE)

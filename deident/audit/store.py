@@ -34,7 +34,17 @@ _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Problem(NamedTuple):
-    """A broken promise. code : a short, stable word.   name : the snippet's, or "" for anything else's."""
+    """A broken promise.
+
+    Attributes
+    ----------
+    code : str
+        A short, stable word.
+    message : str
+        What is wrong, without a name that a person could have chosen.
+    name : str
+        The snippet's; "" for anything else.
+    """
 
     code: str
     message: str
@@ -46,7 +56,17 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What an audit found. files, seconds : of the snippets that hold what they should."""
+    """The findings of an audit.
+
+    Attributes
+    ----------
+    files : int
+        Snippets that hold what they should.
+    seconds : float
+        Their duration in all.
+    problems : tuple of Problem
+        Broken promises; empty for a clean store.
+    """
 
     files: int
     seconds: float

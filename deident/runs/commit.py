@@ -1,4 +1,4 @@
-"""What of a run goes into a store, by what that remembers."""
+"""The commits of a run: which outcomes go into the store, given what it remembers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _UNMUTED = (
 
 
 class Commits:
-    """The recordings of a run and its store: no sound leaves twice unless it is asked for, and none that is muted now
-    was heard before."""
+    """The recordings of a run and its store. No sound is released twice unless that is asked for, nor one that is muted
+    now and was released before unmuted."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class Commits:
             linkage.forget_unreleased(store)
 
     def known(self, number: int) -> Outcome | None:
-        """How a recording ends that is not to be read; None for others."""
+        """Return the outcome of a recording that is not to be read; None for others."""
         from deident.recording import Tally
 
         entry = self._store.entry(self._places[number])
         if entry is None:
             return None
-        if entry.state in RELEASED and self._was_heard(self._recordings[number], {entry.policy}):
+        if entry.state in RELEASED and self._sounds_unmuted(self._recordings[number], {entry.policy}):
             return Outcome(number, "refused", Tally(), *_UNMUTED)
         return Outcome(number, "skipped", Tally()) if self._is_done(entry, number) else None
 
@@ -73,7 +73,7 @@ class Commits:
         store, again = self._store, self._again
         for outcome in outcomes:
             if again and outcome.state in RELEASED:
-                self._refuse_heard(outcome)
+                self._refuse_unmuted(outcome)
             if outcome.snippets:
                 self._refuse_changed(outcome)
         done = [outcome for outcome in outcomes if outcome.state not in ("refused", "skipped")]
@@ -88,7 +88,7 @@ class Commits:
                 outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
         for outcome in outcomes:
             if outcome.code == RELEASED_BEFORE[0]:
-                self._refuse_heard(outcome)
+                self._refuse_unmuted(outcome)
 
     def _entry(self, outcome: Outcome) -> Entry:
         from deident.store import Entry
@@ -109,14 +109,14 @@ class Commits:
         return "-".join(filter(None, (self._fingerprint + self._bounds(recording), self._muted(recording))))
 
     def _bounds(self, recording: Recording) -> str:
-        """Tells whether speech was said to be in the same places: a mistake there is no reason to skip a recording."""
+        """Digest the given segments of speech: a mistake there is no reason to skip a recording."""
         if recording.segments is None and not recording.turns:
             return ""
         turns = [(turn.segment, turn.channel) for turn in recording.turns]
         return "." + self._store.key.pseudonym("bounds", repr(recording.segments), repr(turns))[:16]
 
     def _muted(self, recording: Recording) -> str:
-        """Tells whether the same parts of a recording were muted."""
+        """Digest the muted parts of a recording."""
         if not recording.mute:
             return ""
         return self._store.key.pseudonym("mute", repr(sorted(recording.mute)), self._margin)[:16]
@@ -127,15 +127,15 @@ class Commits:
         # What was released is never released again by accident; what held nothing may hold something for others.
         return entry.state in (*RELEASED, "erased") or entry.policy == self._settings(number)
 
-    def _was_heard(self, recording: Recording, before: set[str]) -> bool:
-        """Whether what is to be muted may be heard in what was released under the settings `before`."""
+    def _sounds_unmuted(self, recording: Recording, before: set[str]) -> bool:
+        """Tell whether what is to be muted may sound in what was released under the settings `before`."""
         mute = self._muted(recording)
         return bool(mute) and any(settings.partition("-")[2] != mute for settings in before)
 
-    def _refuse_heard(self, outcome: Outcome) -> None:
-        """What is in the store from another place, or from this one before it changed, is muted there or not."""
+    def _refuse_unmuted(self, outcome: Outcome) -> None:
+        """Refuse an outcome whose sound is in the store with other parts muted."""
         before = self._store.policies(self._entry(outcome))
-        if self._was_heard(self._recordings[outcome.number], before):
+        if self._sounds_unmuted(self._recordings[outcome.number], before):
             outcome.state, outcome.code, outcome.message = "refused", *_UNMUTED
 
     def _refuse_changed(self, outcome: Outcome) -> None:
@@ -173,7 +173,7 @@ class Commits:
             taken.update(snippet.name for snippet in outcome.snippets)
 
     def _links(self, entries: list[Entry], done: list[Outcome]) -> list[Link]:
-        """What the linkage shall know: each source with speech, and the snippets that will be released of it."""
+        """Make the linkage's records: each source with speech, and the snippets that will be released of it."""
         links: list[Link] = []
         contents = set()
         for entry, outcome in zip(entries, done, strict=True):
@@ -186,7 +186,7 @@ class Commits:
         return links
 
     def _by_speaker(self, entry: Entry, outcome: Outcome, *, released: bool) -> list[Link]:
-        """What a recording's snippets are to be found by: a link for each of its speakers."""
+        """Make a link for each speaker of a recording."""
         from deident.store import Link, today
 
         recording = self._recordings[outcome.number]
@@ -221,5 +221,5 @@ def _place(store: Store, recording: Recording) -> bytes:
 
 
 def pseudonym(key: Key, path: str) -> str:
-    """How messages speak of a recording: 12 hexadecimal digits that only the key leads back from."""
+    """Return the pseudonym of a recording in messages: 12 hexadecimal digits that only the key leads back from."""
     return key.pseudonym("recording", location(path))[:12]

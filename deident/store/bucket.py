@@ -266,8 +266,8 @@ def release(uri: str, snippets: Sequence[Staged]) -> None:
 
 
 class BucketSpool:
-    """What `Spool` is for a folder: collected in memory, or beyond some size in a file without a name, then put
-    as one object that is named by its content. The same chunk with the same voices gives the same object."""
+    """A `Spool` for a bucket: collected in memory, or beyond some size in a file without a name, then put as one
+    object that is named by its content. The same chunk with the same voices gives the same object."""
 
     def __init__(self, uri: str) -> None:
         self.name = ""
@@ -277,7 +277,7 @@ class BucketSpool:
         self._file = tempfile.SpooledTemporaryFile(SPOOL_IN_MEMORY)  # noqa: SIM115
 
     def append(self, data: bytes) -> int:
-        """Where it starts."""
+        """Append bytes; the position where they start."""
         start = self._at
         with plain_errors("writing finished snippets"):
             self._file.write(data)
@@ -286,7 +286,7 @@ class BucketSpool:
         return start
 
     def close(self) -> None:
-        """Put it where it is durable; its name is known from here on."""
+        """Put the spool where it is durable; its name is known from here on."""
         self.name = f"{self._hash.hexdigest()}.spool"
         with self._file:
             self._file.seek(0)

@@ -139,14 +139,14 @@ class Spool:
         self._descriptor = disk.create(self._path)
 
     def append(self, data: bytes) -> int:
-        """Where it starts."""
+        """Append bytes; the position where they start."""
         start = self._at
         self._disk.write(self._descriptor, data)
         self._at += len(data)
         return start
 
     def close(self) -> None:
-        """Make it durable."""
+        """Sync the spool and its folder."""
         try:
             self._disk.sync(self._descriptor)
         finally:
@@ -154,7 +154,7 @@ class Spool:
         self._disk.sync_folder(self._path.parent)
 
     def discard(self) -> None:
-        """Remove it, open or closed."""
+        """Remove the spool, open or closed."""
         self._close()
         self._disk.unlink(self._path)
 

@@ -1,4 +1,4 @@
-"""What has been done: the store's memory, in SQLite. Its commits are the points of no return.
+"""The ledger: what a store remembers, in SQLite. Its commits are the points of no return.
 
 It holds keyed digests, opaque names and counts; nothing of a source that could be read. Tables are ordered
 by their keys, which are random, so that no row number tells what came together."""
@@ -101,7 +101,7 @@ class Entry:
 
 
 def values(row: Staged | Released | Entry) -> tuple[Any, ...]:
-    """In the order of the columns. (`dataclasses.astuple` copies each value deeply: fifty times slower.)"""
+    """Return the values of a row in the order of the columns. (`dataclasses.astuple` copies each value deeply: fifty times slower.)"""
     return tuple(vars(row).values())
 
 
@@ -153,7 +153,7 @@ class Ledger:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def store_id(self) -> str:
-        """32 random hexadecimal digits that tell this store from another under the same key."""
+        """Return 32 random hexadecimal digits that tell this store from another under the same key."""
         if (known := self.meta("id")) is None:
             known = secrets.token_hex(16)
             self.set_meta("id", known)
@@ -164,8 +164,7 @@ class Ledger:
         return None if row is None else Entry(*row)
 
     def policies(self, entry: Entry) -> set[str]:
-        """Under which settings a sound, or another version of it, was released from places whose snippets were not
-        erased since."""
+        """Return the settings under which a sound, or another version of it, was released and not erased since."""
         found = self._db.execute(
             "SELECT policy FROM recordings WHERE (content = ? OR origin = ? OR file = ?)"
             " AND state IN ('released', 'partial')",
@@ -174,12 +173,12 @@ class Ledger:
         return {str(row[0]) for row in found}
 
     def is_released(self, content: bytes, *, again: bool) -> bool:
-        """Whether a sound may not be released: it was before, or (whatever is asked) it was erased."""
+        """Tell whether a sound may not be released: it was before, or (whatever is asked) it was erased."""
         found = self._db.execute("SELECT DISTINCT state FROM recordings WHERE content = ?", (content,))
         return bool({row[0] for row in found} & ({"erased"} if again else {"erased", "released", "partial"}))
 
     def versions(self, entry: Entry) -> tuple[set[str], set[str]]:
-        """How other sounds ended that were made of the same file, and that begin as this does at the same place."""
+        """Return the states of other sounds made of the same file, and of those that begin as this at the same place."""
         same_file, same_start = (
             self._db.execute(
                 f"SELECT DISTINCT state FROM recordings WHERE {column} = ? AND content != ?",  # noqa: S608
@@ -190,7 +189,7 @@ class Ledger:
         return {row[0] for row in same_file}, {row[0] for row in same_start}
 
     def holds(self, names: Iterable[str]) -> set[str]:
-        """Those of the names that snippets here already have, released or on their way."""
+        """Return those of the names that snippets here already have, released or on their way."""
         query = "SELECT name FROM staged WHERE name = ? UNION SELECT name FROM released WHERE name = ?"
         return {name for name in names if self._db.execute(query, (name, name)).fetchone()}
 
@@ -223,7 +222,7 @@ class Ledger:
                 db.execute("DELETE FROM staged WHERE name = ?", (row.name,))
 
     def pieces(self, rows: int) -> Iterator[tuple[list[Entry], list[Released]]]:
-        """All recordings and all released snippets, at most `rows` of each at a time; at least one piece."""
+        """Yield all recordings and released snippets, at most `rows` of each at a time; at least one piece."""
         recordings = self._db.execute("SELECT * FROM recordings ORDER BY place")
         released = self.released()
         while True:
@@ -237,7 +236,7 @@ class Ledger:
         return [Staged(*row) for row in self._db.execute("SELECT * FROM staged")]
 
     def mark_released(self) -> None:
-        """All that was staged is in the store now."""
+        """Record that all that was staged is in the store now."""
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO released SELECT name, seconds, sha256, labels FROM staged")
             db.execute("DELETE FROM staged")
@@ -260,16 +259,16 @@ class Ledger:
         db.execute("DELETE FROM meta WHERE name = 'manifest'")
 
     def set_manifest(self, size: int) -> None:
-        """The manifest says all that the ledger does, in so many bytes."""
+        """Record that the manifest says all that the ledger does, in so many bytes."""
         self.set_meta("manifest", str(size))
 
     def manifest(self) -> int | None:
-        """The manifest's bytes; None when it must be written anew."""
+        """Return the size of the manifest in bytes; None when it must be written anew."""
         size = self.meta("manifest")
         return None if size is None else int(size)
 
     def erasing(self) -> list[str]:
-        """Names whose files are to be removed, if they are there still."""
+        """Return the names whose files are to be removed, if they are there still."""
         return [row[0] for row in self._db.execute("SELECT name FROM erasing")]
 
     def mark_erased(self) -> None:

@@ -1,4 +1,4 @@
-"""Which snippets came from which source: sealed, apart from the store, and only where it was asked for.
+"""The linkage of snippets to their sources: sealed, apart from the store, and only where it was asked for.
 
 Without it nothing points back from a snippet, and so nothing can be erased by its source. A record is written
 and synced before what it speaks of is committed: the file may know of snippets that were never released, and

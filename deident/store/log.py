@@ -21,7 +21,7 @@ _SIZE_BYTES = 8
 
 @dataclass(frozen=True)
 class Record:
-    """What one record says. chunk : these recordings are done, and their snippets staged.   window : the snippets
+    """One record. chunk : these recordings are done, and their snippets staged.   window : the snippets
     of some chunks are released.   piece : all that older records said, in parts.   erase : sources (place,
     content) and names that are to be forgotten.   replaces : names of older records it takes the place of."""
 
@@ -77,7 +77,7 @@ class Log:
         return sorted(self._folder.names(self.FOLDER))
 
     def put(self, record: Record) -> str:
-        """Its name. Once this returns, the record counts."""
+        """Put a record, which counts once this returns; its name."""
         self._number += 1
         name = f"{self._number:012}-{os.urandom(8).hex()}"
         nonce = os.urandom(_NONCE_BYTES)
@@ -86,7 +86,7 @@ class Log:
         return name
 
     def records(self) -> Iterator[tuple[str, Record]]:
-        """All of them, oldest first. Later records get later names."""
+        """Yield all records, oldest first. Later records get later names."""
         from cryptography.exceptions import InvalidTag
 
         names = self.names()

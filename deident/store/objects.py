@@ -25,7 +25,7 @@ class Objects(UriFolder):
         self._disk = Disk() if is_local else None
 
     def prepare(self, *folders: str) -> None:
-        """Where folders are real, make them, for their owner only."""
+        """Make folders for their owner only, on file systems that have folders."""
         if self._disk:
             with plain_errors("making a folder of the store"):
                 Path(self._root).parent.mkdir(parents=True, exist_ok=True)

@@ -49,6 +49,6 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
 
 
 def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bool:
-    """Whether a file would lie in a store, there or not."""
+    """Tell whether a file would lie in a store, there or not."""
     folder = local_path(store)
     return not is_uri(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())
