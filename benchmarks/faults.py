@@ -1,4 +1,4 @@
-"""Stops at any moment, and what they leave: kill -9 of real runs, of their workers, of erasures and reviews, and full disks.
+"""Stops at any moment: kill -9 of real runs, of their workers, of erasures and reviews, and full disks.
 
 After every stop the same command runs again to its end; then snippets are counted: lost, released twice, half-written,
 and files that should not be there."""
@@ -25,6 +25,7 @@ import soundfile
 from deident.audit import audit_store
 from deident.codec import read
 from deident.keys import Key
+from deident.review import MARKER, UNFINISHED
 from deident.store import Linkage, Sealed
 
 ROOT = Path(__file__).parents[1]
@@ -215,7 +216,7 @@ def _names_of(place: Place, file: str) -> list[str]:
 
 
 def killed_reviews(place: Place, stops: int, moments: random.Random) -> Count:
-    """Rounds until everybody has heard all: nobody twice, and no half a round left."""
+    """Make rounds until every snippet is assigned: no subject twice for a reviewer, and no half a round left."""
     place.clear()
     finish(place.run())
     whole = finish(place.review(0))
@@ -225,10 +226,12 @@ def killed_reviews(place: Place, stops: int, moments: random.Random) -> Count:
         count.stops += 1
         count.stopped += kill_at(place.review(number), moments.uniform(0.2, 1.0) * whole)
     finish(place.review(stops + 1))
-    history = Sealed(place.store / ".private" / "reviews", place.key(), "reviews")
-    heard = [(record["reviewer"], mark) for record in history.records() for mark in record["marks"]]
-    count.twice += len(heard) - len(set(heard))
-    count.strays += sum(1 for path in rounds.iterdir() if path.name.startswith("."))
+    history = Sealed(place.store / ".private" / "reviews", place.key(), "rounds")
+    given = [(record["reviewer"], subject) for record in history.records() for subject in record["subjects"]]
+    count.twice += len(given) - len(set(given))
+    count.strays += sum(
+        1 for path in rounds.iterdir() if path.name.startswith(f"{MARKER}.") or path.name == UNFINISHED
+    )
     count.half += sum(
         len(list(folder.glob("*.wav"))) != len(json.loads((folder / "tasks.json").read_text()))
         for folder in rounds.glob("r*/*")

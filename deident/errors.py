@@ -123,11 +123,36 @@ def kind_of(value: object) -> str:
     return f"the class {kind} itself" if isinstance(value, type) else f"a value of type {kind}"
 
 
+DEBUG_HINT = "DEIDENT_DEBUG=1 shows where"
+
+
 def debug_traceback() -> None:
     """Print the traceback of the current exception on stderr if DEIDENT_DEBUG is set. It may name recordings."""
     if os.environ.get("DEIDENT_DEBUG"):
         import sys
         import traceback
 
-        print("deident: DEIDENT_DEBUG is set; what follows may name recordings", file=sys.stderr)  # noqa: T201  # asked for
-        traceback.print_exc()
+        said = "deident: DEIDENT_DEBUG is set; this traceback may name recordings and hold parts of them\n"
+        sys.stderr.write(said + traceback.format_exc())
+        sys.stderr.flush()
+
+
+def require(extra: str, purpose: str, *modules: str) -> None:
+    """Raise `ExtraMissingError` unless all modules of an extra are installed. Loads none of them.
+
+    Parameters
+    ----------
+    extra : str
+        As in `pip install 'deident[extra]'`.
+    purpose : str
+        What needs it, in words.
+    *modules : str
+        Names to import.
+    """
+    import sys
+    from importlib.util import find_spec
+
+    for module in modules:
+        top = module.partition(".")[0]
+        if (sys.modules[top] is None) if top in sys.modules else find_spec(top) is None:
+            raise ExtraMissingError.of(extra, purpose)

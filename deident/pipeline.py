@@ -1,4 +1,4 @@
-"""One recording's whole journey: decode, find speech, cut, disguise, finish."""
+"""The processing of one recording: decode, detect speech, cut, disguise, finish."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deident.errors import RecordingError, SettingError, debug_traceback
 from deident.keys import Key, check_key, fresh_name, fresh_rng
 from deident.policy import Policy
 from deident.process import each_on_one_thread
-from deident.recording import ListenerError, Observer, Recording, Tally
+from deident.recording import CallbackError, Observer, Recording, Tally
 from deident.segmentation.cutting import Reason, cut
 from deident.segmentation.mute import Mute
 from deident.segmentation.streaming import (
@@ -32,17 +32,26 @@ from deident.segmentation.streaming import (
 from deident.segmentation.turns import ChannelTurns, Turn, Word, merge_word_turns, transcript_within
 
 EDGE = RATE // 100  # samples over which a piece begins and ends before its disguise
-TOGETHER = 60 * RATE  # samples that are disguised in one go: about as many as a section has
+TOGETHER = 60 * RATE  # samples that are disguised at once: about as many as a section has
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Snippet:
-    """What may leave: a short piece of sound in another voice.
+    """A short piece of speech in another voice, ready for release.
 
-    name : 32 hexadecimal digits that tell nothing.   pcm : (samples,) int16, mono at 16 kHz.
-    text : what is said in it, None when that is not known.   words : the same word by word, with places in
-    this snippet; none where the disguise moves them.   turn : the one it was cut from, as it was given; it
-    names its speaker, and is not for release."""
+    Attributes
+    ----------
+    name : str
+        32 hexadecimal digits that reveal nothing.
+    pcm : (samples,) int16
+        Mono at 16 kHz.
+    text : str or None
+        The words spoken in it, None where they are not known.
+    words : tuple of Word
+        The same word by word, with times in this snippet; empty where the disguise changes the timing.
+    turn : Turn or None
+        The turn it was cut from, as given. It names the speaker, and is not for release.
+    """
 
     name: str
     pcm: Pcm
@@ -52,19 +61,35 @@ class Snippet:
 
     @property
     def samples(self) -> Samples:
-        """(samples,) float32, full scale ±1."""
+        """The audio as (samples,) float32, full scale ±1."""
         return self.pcm.astype(np.float32) / np.float32(32_768.0)
 
     @property
     def rate(self) -> int:
+        """The sample rate, 16,000 Hz."""
         return RATE
 
     @property
     def seconds(self) -> float:
+        """The length."""
         return self.pcm.size / RATE
 
     def encode(self, container: str = "wav") -> bytes:
-        """The bytes of a canonical file, "wav" or "flac". Raises `SettingError` for another."""
+        """Encode the snippet as a canonical file, with nothing in it besides audio.
+
+        Parameters
+        ----------
+        container : {"wav", "flac"}, optional
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        SettingError
+            For another container.
+        """
         if container not in codec.ENCODERS:
             raise SettingError(f"expected a container of {', '.join(codec.ENCODERS)}")
         return codec.ENCODERS[container](self.pcm)
@@ -74,7 +99,7 @@ class Snippet:
 
 
 class PieceId(NamedTuple):
-    """What the randomness and the name of a piece follow from in a repeatable run.
+    """The identity from which a piece's randomness and name follow in a repeatable run.
 
     channel, number : of the piece in its channel.   audio_sha256 : of all audio up to the end of its section, as
     muted.   start, stop : samples in the recording."""
@@ -100,7 +125,7 @@ class Piece:
 
 
 class Draws:
-    """Voices, noise, dither and names: from the operating system, or from the key where that was asked for."""
+    """Draws voices, noise, dither and names: from the operating system, or from the key where that was asked for."""
 
     def __init__(self, policy: Policy, key: Key | None, recording: Recording) -> None:
         if key is None and (policy.repeatable or policy.scope == "speaker"):
@@ -110,7 +135,7 @@ class Draws:
         known = bool(recording.turns) and all(turn.speaker is not None for turn in recording.turns)
         if policy.scope == "speaker" and recording.speaker is None and not known:
             raise RecordingError(
-                "scope=speaker needs to know who speaks in this recording: say so in a table's column speaker",
+                "scope=speaker needs the speaker of this recording: give it in a table's column speaker",
                 "no-speaker",
             )
         self._policy = policy
@@ -120,7 +145,7 @@ class Draws:
         self._held: dict[str | int, Any] = {}
 
     def voice(self, piece: Piece) -> Any:
-        """The voice of a piece: its own, or that of its channel or speaker."""
+        """Return the voice of a piece: its own, or that of its channel or speaker."""
         draw = self._policy.disguise.draw
         if self._policy.scope == "snippet":
             return draw(self.rng("voice", *piece.id))
@@ -154,7 +179,7 @@ def deidentify(
     tally: Tally | None = None,
     on_read: Callable[[float], object] | None = None,
 ) -> Iterator[Snippet]:
-    """Yield the snippets of one recording, as they come.
+    """Yield the snippets of one recording one by one.
 
     Parameters
     ----------
@@ -167,15 +192,16 @@ def deidentify(
     speaker : str, optional
         Who speaks, where the scope is "speaker".
     segments : sequence of Segment, optional
-        Where speech is, in samples at 16 kHz, if that is known.
+        Segments with speech, in samples at 16 kHz; by default they are detected.
     turns : sequence of Turn, optional
-        In place of segments, where who says what: no snippet is of two turns.
+        In place of segments, who says what and when: no snippet is of two turns.
     mute : sequence of Segment, optional
-        What nobody may hear or read, in samples at 16 kHz. Silenced before anything else, as `policy.mute` says.
+        Ranges to silence before anything else, in samples at 16 kHz; `policy.mute` says how. Words in them are
+        left out.
     tally : Tally, optional
-        Filled with what was found, released and dropped.
+        Filled with seconds and counts.
     on_read : callable, optional
-        Called with the seconds of each part that was read, about a minute.
+        Called with the seconds of audio that were read since, about a minute at a time.
 
     Yields
     ------
@@ -187,7 +213,14 @@ def deidentify(
         When the recording cannot be used, also at its end: when a range to mute lies past it, the snippets before
         must not be used either.
     SettingError, KeyMaterialError
-        When key or speaker are missing, or an argument is of another kind.
+        When key or speaker are missing, or an argument is of the wrong type.
+
+    Examples
+    --------
+    >>> import deident
+    >>> snippets = list(deident.deidentify("examples/recordings/call.wav"))
+    >>> all(0.3 <= snippet.seconds < 10.0 for snippet in snippets)
+    True
     """
     known = Recording(
         "", speaker, None if segments is None else tuple(segments), turns=tuple(turns), mute=tuple(mute)
@@ -196,14 +229,14 @@ def deidentify(
     policy = Policy.given(policy)
     try:
         yield from each_on_one_thread(snippets_of(recording, known, policy, key, observer))
-    except ListenerError as error:
+    except CallbackError as error:
         raise error.cause from None
 
 
 def snippets_of(
     source: Source, recording: Recording, policy: Policy, key: Key | None, observer: Observer
 ) -> Generator[Snippet]:
-    """The snippets of what `source` holds, with what is known of the recording."""
+    """Yield the snippets of the audio in `source`, with the annotations of `recording`."""
     check_key(key)
     draws = Draws(policy, key, recording)
     with closing(_pieces_of(source, recording, policy, draws, observer)) as pieces:
@@ -218,7 +251,7 @@ def snippets_of(
 
 def plan(source: Source, recording: Recording, policy: Policy, key: Key | None, observer: Observer) -> Tally:
     """Tally what `snippets_of` would release, without disguising anything: seconds are those before it."""
-    draws = Draws(policy, key or Key.fresh(), recording)  # nothing is kept that must be found again
+    draws = Draws(policy, key or Key.fresh(), recording)  # no name is kept, so any key will do
     for piece in each_on_one_thread(_pieces_of(source, recording, policy, draws, observer)):
         observer.tally.release(piece.audio.seconds)
     return observer.tally
@@ -227,7 +260,7 @@ def plan(source: Source, recording: Recording, policy: Policy, key: Key | None, 
 def _pieces_of(
     source: Source, recording: Recording, policy: Policy, draws: Draws, observer: Observer
 ) -> Generator[Piece]:
-    """The pieces of a recording that are to be disguised."""
+    """Yield the pieces of a recording that are to be disguised."""
     tally, most = observer.tally, policy.max_per_recording
     with codec.decode(
         source, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
@@ -243,7 +276,7 @@ def _pieces_of(
 
 
 def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Policy) -> list[StreamSegmenter]:
-    """A segmenter for each channel, with the turns of that channel."""
+    """Make a segmenter for each channel, with the turns of that channel."""
     turns, mute = recording.turns, Mute(recording.mute, policy.mute)
     if decoding.channels > 1 and any(turn.channel is None for turn in turns):
         raise RecordingError(
@@ -289,7 +322,7 @@ def _cut(
 def _pieces_in(
     segmenter: StreamSegmenter, section: Section, policy: Policy, tally: Tally, end: int | None
 ) -> Iterator[Piece]:
-    """The pieces of a section. end : of the recording, where the section reaches it."""
+    """Yield the pieces of a section. end : of the recording, where the section reaches it."""
     tally.speech_seconds += sum(len(s) for s in section.segments) / RATE
     for where, audio, dropped in cut_section(segmenter, section, policy):
         if dropped:
@@ -308,7 +341,7 @@ def _pieces_in(
 def cut_section(
     segmenter: StreamSegmenter, section: Section, policy: Policy
 ) -> Iterator[tuple[Segment, Audio, str | None]]:
-    """The pieces of a section: where in the recording, with what sound, and why dropped (None: it is kept)."""
+    """Yield the pieces of a section: segment in the recording, audio, and why it is dropped (None: it is kept)."""
     for found in cut(
         section.audio,
         section.segments,
@@ -329,7 +362,7 @@ def cut_section(
 
 
 def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> Iterator[Piece]:
-    """`most` of the pieces, each as likely as any other (reservoir sampling; Vitter, 1985)."""
+    """Draw `most` of the pieces, each as likely as any other (reservoir sampling; Vitter, 1985)."""
     kept: list[Piece] = []
     for count, piece in enumerate(pieces):
         if count < most:
@@ -344,9 +377,9 @@ def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> I
 
 
 def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
-    """Pieces that follow one another, as many as hold `TOGETHER` samples: in company they cost less.
+    """Group successive pieces of `TOGETHER` samples in all, because a disguise costs less for several at once.
 
-    What came before an error is passed on before it."""
+    Pieces before an error are passed on before it."""
     group: list[Piece] = []
     samples = 0
     try:
@@ -365,7 +398,7 @@ def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
 
 
 def _disguised(pieces: list[Piece], policy: Policy, draws: Draws) -> Iterator[Snippet | Reason]:
-    """Each piece in a drawn voice, finished, or why it is not to leave."""
+    """Yield each piece in a drawn voice, finished, or the reason why it is dropped."""
     audios = [_faded(piece.audio) for piece in pieces]
     with _blamed_on_disguise():
         voices = [draws.voice(piece) for piece in pieces]
@@ -390,16 +423,19 @@ def _disguised(pieces: list[Piece], policy: Policy, draws: Draws) -> Iterator[Sn
 
 @contextmanager
 def _blamed_on_disguise() -> Iterator[None]:
-    """What a disguise of the caller's own gets wrong refuses the recording, and ends no run."""
+    """Turn an error of the caller's own disguise into one that refuses the recording, and ends no run."""
     try:
         yield
     except (SettingError, RecordingError) as error:
+        debug_traceback()
         raise RecordingError(f"the disguise cannot be used: {error}", "disguise") from None
 
 
 def _faded(audio: Audio) -> Audio:
-    """Without the steps of its cuts: they have energy in bands where the recording may have none, and a vocoder would
-    make that as loud as speech."""
+    """Fade both ends of a piece.
+
+    The steps of its cuts have energy in bands where the recording may have none, and a vocoder would make that as loud
+    as speech."""
     return Audio.trusted(fade(audio.mono, EDGE)[np.newaxis], RATE)
 
 
@@ -422,7 +458,7 @@ def _finished(piece: Piece, changed: Samples, policy: Policy, draws: Draws) -> S
 
 
 def disguiser(policy: Policy) -> Callable[[Audio, int], Snippet | Reason]:
-    """A function that disguises a piece of a channel as `deidentify` does, under voices of its own."""
+    """Make a function that disguises a piece of a channel as `deidentify` does, under voices of its own."""
     draws = Draws(policy, None, Recording(""))
 
     def disguise(audio: Audio, channel: int) -> Snippet | Reason:

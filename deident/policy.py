@@ -1,4 +1,4 @@
-"""Policy: everything that is decided before a run, in one value that cannot change during it."""
+"""The policy of a run: all its settings, in one frozen value."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from deident.segmentation.vad import Detector, VadSettings
 
 Channels = int | Literal["mix", "split"]
 POLICY_VERSION = 1
+_TABLES: dict[str, type[Any]] = {"vad": VadSettings, "cutting": CuttingSettings, "mute": MuteSettings}
 
 
 def _default_disguise() -> Method[Any]:
@@ -32,24 +33,54 @@ def _default_disguise() -> Method[Any]:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a run must do. Every recording of it goes the same way.
+    """The settings of a run. All recordings of a run are processed alike.
 
-    disguise : the method, one of `deident.DISGUISES` with its settings, or your own; there is no off switch.
-    scope : what keeps one voice: a "snippet" (default), a "recording", or a "speaker" (needs a key and
-    speakers). Anything above a snippet lets snippets be linked by their voice.
-    channels : "mix" them, "split" them (every channel is a speaker of its own), or a number to take one.
-    vad, cutting : settings of `find_speech` and `cut`.   detector : somebody else's speech detector.
-    max_per_recording : release at most so many snippets of a recording, chosen at random.
-    mute : how the ranges are silenced that a recording comes with.
-    carry : what the manifest shows of each snippet besides labels: its "text", its "words" with their times,
-    a keyed pseudonym of its "speaker" (needs a key; always shown where the scope is "speaker"). All of it may
-    tell who speaks.
-    container : "wav" or "flac".
-    nonfinite : "refuse" recordings with NaN or infinities, or make them "zero".
-    strict : refuse a recording whose end is missing, instead of keeping what was read.
-    repeatable : voices, dither and names follow from the key and the recording's bytes, so that a run can
-    be repeated; needs a key. Otherwise they come from the operating system.
-    Raises `SettingError` for anything out of range."""
+    Parameters
+    ----------
+    disguise : Method, optional
+        One of `deident.DISGUISES` with its settings, or your own; by default that of the preset "review". It cannot be
+        turned off.
+    scope : {"snippet", "recording", "speaker"}, optional
+        How long one voice is kept. Anything above "snippet" lets snippets be linked by their voice; "speaker" needs a
+        key and speakers.
+    channels : {"mix", "split"} or int, optional
+        Mix the channels, cut each on its own, or take one by its number, 0 to 63.
+    vad : VadSettings, optional
+        Of `find_speech`.
+    cutting : CuttingSettings, optional
+        Of `cut`.
+    detector : callable, optional
+        A voice activity detector in place of `find_speech`: `detector(samples, rate)` returns a mask or pairs of
+        (start, stop) in samples.
+    max_per_recording : int, optional
+        Release at most so many snippets of a recording, chosen at random; by default all.
+    mute : MuteSettings, optional
+        How the ranges are silenced that come with a recording.
+    carry : tuple of str, optional
+        Shown in the manifest besides labels: each snippet's "text", its "words" with their times, a keyed pseudonym of
+        its "speaker" (needs a key; always shown where the scope is "speaker"). All of it may reveal who speaks.
+    container : {"wav", "flac"}, optional
+        Of the snippets.
+    nonfinite : {"refuse", "zero"}, optional
+        Refuse recordings with NaN or infinities, or read these as zero.
+    strict : bool, optional
+        Refuse a recording whose end is missing, instead of keeping what was read.
+    repeatable : bool, optional
+        Derive voices, dither and names from the key and the recording's bytes, so that a run can be repeated; needs a
+        key. Otherwise they come from the operating system.
+
+    Raises
+    ------
+    SettingError
+        When a setting is outside its range.
+
+    Examples
+    --------
+    >>> import deident
+    >>> policy = deident.Policy(channels="split", cutting=deident.CuttingSettings(max_seconds=8.0))
+    >>> policy.scope
+    'snippet'
+    """
 
     disguise: Method[Any] = field(default_factory=_default_disguise)
     scope: Scope = "snippet"
@@ -67,7 +98,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "disguise", as_method(self.disguise))
-        for name, kind in (("vad", VadSettings), ("cutting", CuttingSettings), ("mute", MuteSettings)):
+        for name, kind in _TABLES.items():
             all_of(kind, name, [getattr(self, name)], f"deident.{kind.__name__}(...)")
         if self.detector is not None and not callable(self.detector):
             raise SettingError(f"expected detector as a callable; got {kind_of(self.detector)}")
@@ -96,7 +127,7 @@ class Policy:
 
     @classmethod
     def given(cls, policy: Policy | None) -> Policy:
-        """The policy that a caller gave, or the default. Raises `SettingError` for something else."""
+        """Return the policy that a caller gave, or the default. Raises `SettingError` for something else."""
         if policy is not None and not isinstance(policy, cls):
             raise SettingError(
                 f"expected a deident.Policy, such as Policy.preset('review'); got {kind_of(policy)}"
@@ -105,7 +136,24 @@ class Policy:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Policy:
-        """A policy by the name of a preset: its disguise and scope, and your changes."""
+        """Make a policy from a preset.
+
+        Parameters
+        ----------
+        name : {"review", "natural", "training"}
+            Decides disguise and scope.
+        **changes
+            Settings of `Policy`.
+
+        Returns
+        -------
+        Policy
+
+        Raises
+        ------
+        SettingError
+            For another name, or a setting outside its range.
+        """
         if not isinstance(name, str) or name not in PRESETS:
             raise SettingError(f"expected a preset of {', '.join(PRESETS)}")
         preset = PRESETS[name]
@@ -113,29 +161,56 @@ class Policy:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> Policy:
-        """A policy from nested plain values, as TOML or JSON give them. Unknown names are errors."""
+        """Make a policy from nested plain values, as TOML or JSON give them.
+
+        Parameters
+        ----------
+        settings : mapping of str to values
+            See docs/settings.md; all may be left out.
+
+        Returns
+        -------
+        Policy
+
+        Raises
+        ------
+        SettingError
+            For an unknown name, or a setting outside its range.
+        """
         settings = dict(settings)
         preset = settings.pop("preset", "review")
         names = [f.name for f in dataclasses.fields(cls) if f.name != "detector"]
-        for table, kind in (("vad", VadSettings), ("cutting", CuttingSettings), ("mute", MuteSettings)):
+        for table, kind in _TABLES.items():
             if lost := settings.keys() & {f.name for f in dataclasses.fields(kind)} - set(names):
                 raise SettingError(f"policy has no setting {min(lost)}; it belongs to [{table}]")
         check_names("policy", settings, [*names, "preset"])
         if "disguise" in settings:
             settings["disguise"] = disguise_named(settings["disguise"], presets=False)
-        if "vad" in settings:
-            settings["vad"] = build(VadSettings, settings["vad"], "vad")
-        if "cutting" in settings:
-            settings["cutting"] = build(CuttingSettings, settings["cutting"], "cutting")
-        if "mute" in settings:
-            settings["mute"] = build(MuteSettings, settings["mute"], "mute")
+        for table, kind in _TABLES.items():
+            if table in settings:
+                settings[table] = build(kind, settings[table], table)
         if isinstance(settings.get("carry"), list):
             settings["carry"] = tuple(settings["carry"])
         return cls.preset(preset, **settings)
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Policy:
-        """A policy from a TOML file (see docs/settings.md)."""
+        """Read a policy from a TOML file.
+
+        Parameters
+        ----------
+        path : path-like
+            See docs/settings.md.
+
+        Returns
+        -------
+        Policy
+
+        Raises
+        ------
+        SettingError
+            When the file cannot be read, is not TOML, or `from_mapping` refuses its values.
+        """
         try:
             with open(path, "rb") as file:
                 return cls.from_mapping(tomllib.load(file))
@@ -145,36 +220,39 @@ class Policy:
             raise SettingError(f"the policy file is not TOML: {error}") from None
 
     def to_mapping(self) -> dict[str, Any]:
-        """The same as plain nested values; a detector or a disguise of your own by its type's name only."""
+        """Return the settings as nested plain values, the reverse of `from_mapping`.
+
+        Returns
+        -------
+        dict
+            A detector or a disguise of your own is there by the name of its type.
+        """
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("disguise", "vad", "cutting", "mute", "detector")
+            if f.name not in ("disguise", "detector", *_TABLES)
         }
+        tables = {name: dataclasses.asdict(getattr(self, name)) for name in _TABLES}
+        named = getattr(self.detector, "__qualname__", type(self.detector).__name__)
         return {
             "disguise": _disguise_to(self.disguise),
             **plain,
-            "vad": dataclasses.asdict(self.vad),
-            "cutting": dataclasses.asdict(self.cutting),
-            "mute": dataclasses.asdict(self.mute),
-            **(
-                {"detector": getattr(self.detector, "__qualname__", type(self.detector).__name__)}
-                if self.detector
-                else {}
-            ),
+            **tables,
+            **({"detector": named} if self.detector else {}),
         }
 
     @property
     def needs_key(self) -> bool:
+        """True when a run with this policy needs a key."""
         return self.repeatable or self.tells_speakers
 
     @property
     def tells_speakers(self) -> bool:
-        """Whether the manifest shows which snippets are of one speaker."""
+        """True when the manifest shows which snippets are of one speaker."""
         return self.scope == "speaker" or "speaker" in self.carry
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ when any setting differs."""
+        """Return 16 hexadecimal digits that differ when any setting differs."""
         text = json.dumps([POLICY_VERSION, self.to_mapping()], sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

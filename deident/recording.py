@@ -81,8 +81,8 @@ class Recording:
 
 
 @dataclass
-class Tally:
-    """Seconds and counts of a recording's outcome. Tallies add up: `total.add(tally)`.
+class Totals:
+    """Seconds and counts of one recording or of many.
 
     Attributes
     ----------
@@ -93,11 +93,8 @@ class Tally:
     lengths : dict of str to int
         Released snippets by length, in steps of half a second, under where each step starts.
     dropped_seconds : dict of str to float
-        Seconds of speech that were not released, by reason.
-    partial : str or None
-        The code of the fault for which the recording's end is missing.
-    content_sha256, head_sha256, file_sha256 : str
-        Digests of the decoded audio, of its first three seconds that are not silence, and of the file."""
+        By the reason.
+    """
 
     read_seconds: float = 0.0
     speech_seconds: float = 0.0
@@ -105,6 +102,40 @@ class Tally:
     snippets: int = 0
     lengths: dict[str, int] = field(default_factory=dict)
     dropped_seconds: dict[str, float] = field(default_factory=dict)
+
+    def include(self, other: Totals) -> None:
+        """Add the seconds and counts of another to these."""
+        self.read_seconds += other.read_seconds
+        self.speech_seconds += other.speech_seconds
+        self.released_seconds += other.released_seconds
+        self.snippets += other.snippets
+        for step, count in other.lengths.items():
+            self.lengths[step] = self.lengths.get(step, 0) + count
+        for reason, seconds in other.dropped_seconds.items():
+            self.drop(reason, seconds)
+
+    def drop(self, reason: str, seconds: float) -> None:
+        """Count speech that is dropped."""
+        self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
+
+
+@dataclass
+class Tally(Totals):
+    """Seconds and counts of one recording.
+
+    Attributes
+    ----------
+    partial : str or None
+        The code of the reason why the recording's end is missing.
+    content_sha256, head_sha256, file_sha256 : str
+        Digests of the decoded audio, of its first three seconds that are not silence, and of the file.
+
+    Notes
+    -----
+    It has the attributes of `Totals` too: `read_seconds`, `speech_seconds`, `released_seconds`, `snippets`, `lengths`
+    and `dropped_seconds`.
+    """
+
     partial: str | None = None
     content_sha256: str = ""
     head_sha256: str = ""
@@ -115,9 +146,13 @@ class Tally:
         self._count(seconds, 1)
 
     def withdraw(self, reason: str, seconds: float) -> None:
-        """Take back the count of a snippet that is dropped after all."""
+        """Count a snippet as dropped after all."""
         self._count(seconds, -1)
         self.drop(reason, seconds)
+
+    def withdraw_all(self) -> None:
+        """Count no snippet: the recording is refused or skipped after all."""
+        self.snippets, self.released_seconds, self.lengths = 0, 0.0, {}
 
     def _count(self, seconds: float, by: int) -> None:
         step = f"{seconds // LENGTH_STEP * LENGTH_STEP:g}"
@@ -127,24 +162,9 @@ class Tally:
         if not self.lengths[step]:
             del self.lengths[step]
 
-    def drop(self, reason: str, seconds: float) -> None:
-        """Count seconds of speech that are not released."""
-        self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
 
-    def add(self, other: Tally) -> None:
-        """Add another tally to this one."""
-        self.read_seconds += other.read_seconds
-        self.speech_seconds += other.speech_seconds
-        self.released_seconds += other.released_seconds
-        self.snippets += other.snippets
-        for step, count in other.lengths.items():
-            self.lengths[step] = self.lengths.get(step, 0) + count
-        for reason, seconds in other.dropped_seconds.items():
-            self.drop(reason, seconds)
-
-
-class ListenerError(Exception):
-    """The caller's own function failed, not a recording."""
+class CallbackError(Exception):
+    """A function of the caller's failed; the recording did not."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__()
@@ -152,24 +172,25 @@ class ListenerError(Exception):
 
 
 class Observer:
-    """Keep the tally of one recording, and report the progress of its reading.
+    """Keeps the tally of one recording, and reports progress to a callback.
 
     Parameters
     ----------
     tally : Tally, optional
-        To count into; a new one by default.
+        By default a new one.
     on_read : callable, optional
-        Called with seconds of audio that were read, about a minute at a time."""
+        Called with seconds of audio that were read, about a minute at a time.
+    """
 
     def __init__(self, tally: Tally | None = None, on_read: OnRead | None = None) -> None:
         self.tally = tally or Tally()
         self._on_read = on_read
 
     def read(self, seconds: float) -> None:
-        """Report seconds of audio that were read. Raises `ListenerError` for errors of the listener."""
+        """Report that more seconds were read. Raises `CallbackError` when the callback fails."""
         if self._on_read is None:
             return
         try:
             self._on_read(seconds)
         except Exception as error:
-            raise ListenerError(error) from None
+            raise CallbackError(error) from None

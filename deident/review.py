@@ -1,190 +1,361 @@
-"""A review programme: who hears which snippets, dealt so that nobody can put a conversation together.
+"""Rounds of review: snippets are assigned to reviewers so that nobody can put a conversation together.
 
-What is promised: only a share of the recordings (or speakers, where they are known) is drawn, by the key and
-the round, so that other people are drawn each time; nobody who opted out; no reviewer ever hears two snippets
-of one recording or of one speaker, in this round or an earlier one; every batch is shuffled and has names of
-its own."""
+Only a share of the recordings (or speakers, where they are known) is drawn, by the key and the round: each round draws
+others. Recordings of people who opted out take no part. No reviewer gets two snippets of one recording, or of one
+speaker where speakers are known, in one round or in several. Each reviewer's files are shuffled under new names."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
+import stat
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 
 from deident.datasets.label_studio import tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
-from deident.pages.page import data_slot
+from deident.pages.review import page
 from deident.store import Disk, FolderStore, Link, Linkage, Sealed
-from deident.store.disk import plain_errors
+from deident.store.disk import PRIVATE_FILE, PRIVATE_FOLDER, plain_errors
 
-PAGE = "review.html"
 LOG = "review-log.jsonl"
-UNFINISHED = ".part"
+MARKER, FORMAT = ".deident-rounds", b"deident rounds 1\n"
+UNFINISHED = ".deident-unfinished"
+_NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
-class Programme:
+class RoundSettings:
     """Settings of a round.
 
-    reviewers : their names, as the log shall show them.   per_reviewer : snippets each, at most.
-    max_per_recording : snippets of one recording in the whole round.   share : of the recordings (speakers,
-    where known) that take part, 0 to 1.   round : its name; another name draws other people.
-    Raises `SettingError` outside the ranges."""
+    Parameters
+    ----------
+    reviewers : tuple of str
+        Names, as the log shows them.
+    per_reviewer : int, optional
+        Snippets for each, at most.
+    max_per_recording : int, optional
+        Snippets of one recording in the whole round.
+    share : float, optional
+        Of the recordings (speakers, where known) that take part, above 0 and up to 1.
+    name : str, optional
+        By default today's date. Another name draws others.
+
+    Raises
+    ------
+    SettingError
+        When a setting is outside its range.
+    """
 
     reviewers: tuple[str, ...]
     per_reviewer: int = 50
     max_per_recording: int = 1
     share: float = 1.0
-    round: str = field(default_factory=lambda: time.strftime("%Y-%m-%d", time.gmtime()))
+    name: str = field(default_factory=lambda: today_text())
 
     def __post_init__(self) -> None:
         if not self.reviewers or len(set(self.reviewers)) != len(self.reviewers):
             raise SettingError("expected at least one reviewer, each once")
-        for name in self.reviewers:
-            if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+        for what, name in (("round", self.name), *(("reviewer", name) for name in self.reviewers)):
+            if not _NAME.fullmatch(name):
                 raise SettingError(
-                    "a reviewer's name is made of letters, digits, hyphens, dots and underscores"
+                    f"expected the name of a {what} of letters, digits, hyphens, dots and underscores, 100 at most"
                 )
         if self.per_reviewer < 1 or self.max_per_recording < 1:
             raise SettingError("expected at least one snippet a reviewer and a recording")
-        if "/" in self.round or self.round in ("", ".", ".."):
-            raise SettingError("the round's name is a folder's: no slashes")
         if not 0.0 < self.share <= 1.0:
             raise SettingError(f"expected a share above 0 and up to 1; got {self.share:g}")
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one reviewer gets: the names in the store, and the fresh names in the batch."""
+class Assignment:
+    """One reviewer's part of a round.
+
+    Attributes
+    ----------
+    reviewer : str
+    files : tuple of (str, str)
+        Pairs of a snippet's name in the store and its new name in the round.
+    """
 
     reviewer: str
-    names: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...]
 
 
-def deal(
+@dataclass(frozen=True, order=True)
+class Copy:
+    """A copy of a snippet that a reviewer got. `file` lies in the folder (or tar) `round/reviewer`."""
+
+    round: str
+    reviewer: str
+    file: str
+    day: str
+
+
+def assign(
     links: Iterable[Link],
-    programme: Programme,
+    settings: RoundSettings,
     key: Key,
     *,
     opted_out: frozenset[str] = frozenset(),
-    heard: Iterable[tuple[str, str]] = (),
-) -> list[Batch]:
-    """Batches for a round.
+    earlier: Iterable[tuple[str, str]] = (),
+) -> list[Assignment]:
+    """Assign snippets to the reviewers of a round.
 
-    opted_out : paths, speakers or pseudonyms whose recordings take no part, wherever else the same sound
-    lies.   heard : (reviewer, mark) of earlier rounds, where marks are what `marks` says of a link."""
+    Parameters
+    ----------
+    links : iterable of Link
+        The recordings and their snippets.
+    settings : RoundSettings
+    key : Key
+    opted_out : frozenset of str, optional
+        Paths, speakers or pseudonyms whose recordings take no part, nor other copies of the same audio.
+    earlier : iterable of (str, str), optional
+        Reviewers and subjects (see `subjects`) of earlier rounds.
+
+    Returns
+    -------
+    list of Assignment
+    """
     links = list(links)
-    secrets.SystemRandom().shuffle(links)  # of those who spoke in a recording, not always the first is heard
-    seen = set(heard)
-    without = {link.content for link in links if {link.path, link.speaker, link.recording} & opted_out}
+    secrets.SystemRandom().shuffle(links)  # so that a recording's snippet is not always of its first speaker
+    seen = set(earlier)
+    excluded = {link.content for link in links if {link.path, link.speaker, link.recording} & opted_out}
     pool: list[tuple[str, frozenset[str]]] = []
-    known: set[str] = set()  # a record that a stop left may stand there twice
+    known: set[str] = set()  # a stopped run may leave a record twice
     taken: Counter[str] = Counter()
     for link in links:
-        if link.content in without or not _drawn(link, programme, key):
+        if link.content in excluded or not _drawn(link, settings, key):
             continue
         names = sorted(set(link.names) - known)
         known.update(names)
         secrets.SystemRandom().shuffle(names)
-        names = names[: programme.max_per_recording - taken[link.content]]
+        names = names[: settings.max_per_recording - taken[link.content]]
         taken[link.content] += len(names)
-        pool += [(name, marks(link, key)) for name in names]
+        pool += [(name, subjects(link, key)) for name in names]
     secrets.SystemRandom().shuffle(pool)
-    hands: dict[str, list[str]] = {reviewer: [] for reviewer in programme.reviewers}
-    for name, whose in pool:
+    parts: dict[str, list[str]] = {reviewer: [] for reviewer in settings.reviewers}
+    for name, owners in pool:
         free = [
             reviewer
-            for reviewer, hand in hands.items()
-            if len(hand) < programme.per_reviewer and not any((reviewer, mark) in seen for mark in whose)
+            for reviewer, part in parts.items()
+            if len(part) < settings.per_reviewer and not any((reviewer, owner) in seen for owner in owners)
         ]
         if not free:
             continue
-        reviewer = min(free, key=lambda r: len(hands[r]))
-        hands[reviewer].append(name)
-        seen.update((reviewer, mark) for mark in whose)
+        reviewer = min(free, key=lambda r: len(parts[r]))
+        parts[reviewer].append(name)
+        seen.update((reviewer, owner) for owner in owners)
     return [
-        Batch(reviewer, tuple((name, f"{secrets.token_hex(16)}{Path(name).suffix}") for name in hand))
-        for reviewer, hand in hands.items()
+        Assignment(reviewer, tuple((name, f"{secrets.token_hex(16)}{Path(name).suffix}") for name in part))
+        for reviewer, part in parts.items()
     ]
 
 
-def marks(link: Link, key: Key) -> frozenset[str]:
-    """What one reviewer must not hear twice: a recording, by its sound and by its place, and a speaker where
-    one is known. Keyed, so that the history of a programme names nobody, erased or not."""
+def subjects(link: Link, key: Key) -> frozenset[str]:
+    """Return keyed pseudonyms of a recording, by its audio and its path, and of its speaker where one is known.
+
+    No reviewer gets two snippets with a subject in common."""
     found = [("content", link.content), ("recording", link.recording)]
     if link.speaker is not None:
         found.append(("speaker", link.speaker))
-    return frozenset(key.pseudonym("heard", *mark) for mark in found)
+    return frozenset(key.pseudonym("subject", *subject) for subject in found)
 
 
-def hold_round(
+def make_round(
     store: FolderStore,
     linkage: Linkage,
     key: Key,
-    programme: Programme,
+    settings: RoundSettings,
     out: Path,
     *,
     opted_out: frozenset[str] = frozenset(),
     pack: bool = False,
-) -> list[Batch]:
-    """Deal and write a round: a folder (or, with `pack`, a tar) a reviewer in `out`, and the log beside them.
+) -> list[Assignment]:
+    """Assign and write a round: a folder (or, with `pack`, a tar) for each reviewer, and a log beside them.
 
-    Who heard whom is remembered under the key in the store's private part, before anything can be heard. A
-    round appears whole or not at all: one that was stopped is swept away by the next, and what it would have
-    let somebody hear counts as heard. Raises `StoreError` when `out` holds this round already."""
+    Every assignment is recorded under the key in the store's private part before a file is written. A round appears
+    whole or not at all: the next one removes what a stopped one left, whose assignments count.
+
+    Parameters
+    ----------
+    store : Store
+    linkage : Linkage
+        Of the runs that made the store.
+    key : Key
+    settings : RoundSettings
+    out : Path
+        A folder of rounds; new, empty, or made by this function.
+    opted_out : frozenset of str, optional
+        As `assign` takes it.
+    pack : bool, optional
+
+    Returns
+    -------
+    list of Assignment
+
+    Raises
+    ------
+    StoreError
+        When `out` holds anything else, or this round already.
+    """
     disk = Disk()
-    folder = out / programme.round
-    with plain_errors("making the round's folder"):
-        out.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            raise StoreError("this round was held already; name another with --round")
-        for left in out.glob(f".*{UNFINISHED}"):
-            shutil.rmtree(left)
-    history = Sealed(store.history, key, "reviews")
-    heard = [(str(record["reviewer"]), str(mark)) for record in history.records() for mark in record["marks"]]
-    links = [link for link in linkage.links() if link.store == store.id]
-    whose = {name: sorted(marks(link, key)) for link in links for name in link.names}
-    batches = deal(
-        [_still_there(link, store) for link in links], programme, key, opted_out=opted_out, heard=heard
+    with _rounds_folder(out, disk):
+        if os.path.lexists(out / settings.name):
+            raise StoreError("this round was made already; name another with --round")
+        history = _history(store, key)
+        records = list(history.records())
+        earlier = [(str(record["reviewer"]), str(s)) for record in records for s in record["subjects"]]
+        links = [link for link in linkage.links() if link.store == store.id]
+        owners = {name: sorted(subjects(link, key)) for link in links for name in link.names}
+        parts = assign(
+            [_still_there(link, store) for link in links], settings, key, opted_out=opted_out, earlier=earlier
+        )
+        history.add(
+            [
+                {
+                    "round": settings.name,
+                    "day": today_text(),
+                    "reviewer": part.reviewer,
+                    "snippet": _snippet_id(key, name),
+                    "file": file,
+                    "subjects": owners[name],
+                }
+                for part in parts
+                for name, file in part.files
+            ]
+        )
+        _write_round(store, parts, settings.name, out, pack=pack, disk=disk)
+    return parts
+
+
+def copies(store: FolderStore, key: Key, names: Iterable[str] | None = None) -> list[Copy]:
+    """List the copies in all rounds of snippets that are not in the store any more, and must be withdrawn.
+
+    Parameters
+    ----------
+    store : Store
+    key : Key
+    names : iterable of str, optional
+        List the copies of these snippets instead, as before an erasure.
+
+    Returns
+    -------
+    list of Copy
+        Sorted by round and reviewer. Files of a round that was stopped are among them; they never left.
+    """
+    if names is None:
+        present = {_snippet_id(key, path.name) for path in store.path.iterdir()}
+        records = [r for r in _history(store, key).records() if r["snippet"] not in present]
+    else:
+        wanted = {_snippet_id(key, name) for name in names}
+        records = [r for r in _history(store, key).records() if r["snippet"] in wanted]
+    return sorted(Copy(r["round"], r["reviewer"], r["file"], r["day"]) for r in records)
+
+
+def today_text() -> str:
+    """Return today's date (UTC), YYYY-MM-DD."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def _history(store: FolderStore, key: Key) -> Sealed:
+    """Open the sealed list of all assignments: what went to whom, and when."""
+    return Sealed(store.history, key, "rounds")
+
+
+def _snippet_id(key: Key, name: str) -> str:
+    """Return a pseudonym of a snippet: the history outlives erasures, and must not tell what was erased."""
+    return key.pseudonym("review-snippet", name)
+
+
+@contextlib.contextmanager
+def _rounds_folder(out: Path, disk: Disk) -> Iterator[None]:
+    """Hold a folder of rounds, made or marked if need be, and remove the round that a stop left in it.
+
+    Raises `StoreError`, and changes nothing, for a folder with other contents, without the marker, or in use."""
+    other = StoreError(
+        "expected as --out a new or empty folder, or one that `deident review` made; this holds something else"
     )
-    history.add([{"reviewer": b.reviewer, "marks": whose[name]} for b in batches for name, _ in b.names])
-    unfinished = out / f".{programme.round}{UNFINISHED}"
+    with plain_errors("opening the folder of rounds"):
+        with contextlib.suppress(FileExistsError):
+            out.mkdir(mode=PRIVATE_FOLDER, parents=True)
+        if not stat.S_ISDIR(out.lstat().st_mode):
+            raise other
+        marker = out / MARKER
+        if not os.path.lexists(marker):
+            found = list(out.iterdir())
+            if not all(path.name.startswith(f"{MARKER}.") and path.is_file() for path in found):
+                raise other
+            for path in found:  # an unfinished marker
+                path.unlink()
+            out.chmod(PRIVATE_FOLDER)
+            disk.replace(marker, [FORMAT], out / f"{MARKER}.{secrets.token_hex(8)}")
+        if not stat.S_ISREG(marker.lstat().st_mode):
+            raise other
+        descriptor = os.open(marker, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if os.read(descriptor, len(FORMAT) + 1) != FORMAT:
+            raise StoreError(
+                "the folder of --out has rounds of another version of deident; give another folder"
+            )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError("another round is being written to that folder; try again later") from None
+        left = out / UNFINISHED
+        if os.path.lexists(left):
+            if not stat.S_ISDIR(left.lstat().st_mode):
+                raise other
+            with plain_errors("removing a stopped round"):
+                shutil.rmtree(left)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_round(
+    store: FolderStore, parts: Sequence[Assignment], name: str, out: Path, *, pack: bool, disk: Disk
+) -> None:
+    unfinished = out / UNFINISHED
     disk.make_folder(unfinished)
-    for batch in batches:
-        place = unfinished / batch.reviewer
-        disk.make_folder(place)
-        _write_batch(store, batch, programme.round, place, disk)
+    for part in parts:
+        folder = unfinished / part.reviewer
+        disk.make_folder(folder)
+        _write_part(store, part, name, folder, disk)
         if pack:
-            _pack(place, disk)
-    disk.rename(unfinished, folder)
+            _pack(folder, disk)
+    disk.rename(unfinished, out / name)
     disk.sync_folder(out)
-    day = time.strftime("%Y-%m-%d", time.gmtime())
-    with plain_errors("writing the programme's log"), open(out / LOG, "a", encoding="utf-8") as log:
-        for batch in batches:
-            row = {
-                "day": day,
-                "round": programme.round,
-                "reviewer": batch.reviewer,
-                "snippets": len(batch.names),
-            }
-            log.write(json.dumps(row) + "\n")
-    return batches
+    rows = (
+        {"day": today_text(), "round": name, "reviewer": part.reviewer, "snippets": len(part.files)}
+        for part in parts
+    )
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    with plain_errors("writing the log of rounds"):
+        descriptor = os.open(out / LOG, flags, PRIVATE_FILE)
+        try:
+            os.fchmod(descriptor, PRIVATE_FILE)
+            disk.write(descriptor, "".join(json.dumps(row) + "\n" for row in rows).encode())
+            disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def _drawn(link: Link, programme: Programme, key: Key) -> bool:
-    """By the key and the round, not by chance of the run: drawing again until somebody comes up is in vain."""
-    whose = f"speaker {link.speaker}" if link.speaker is not None else f"recording {link.content}"
-    number = int.from_bytes(key.derive("draw", programme.round, whose)[:8], "big")
-    return number < programme.share * 2**64
+def _drawn(link: Link, settings: RoundSettings, key: Key) -> bool:
+    """Draw by the key and the round, not by chance: repeating a round until somebody comes up is in vain."""
+    owner = f"speaker {link.speaker}" if link.speaker is not None else f"recording {link.content}"
+    number = int.from_bytes(key.derive("draw", settings.name, owner)[:8], "big")
+    return number < settings.share * 2**64
 
 
 def _still_there(link: Link, store: FolderStore) -> Link:
@@ -192,28 +363,22 @@ def _still_there(link: Link, store: FolderStore) -> Link:
     return replace(link, names=names)
 
 
-def _write_batch(store: FolderStore, batch: Batch, round_name: str, place: Path, disk: Disk) -> None:
-    for name, fresh in batch.names:
+def _write_part(store: FolderStore, part: Assignment, round_name: str, folder: Path, disk: Disk) -> None:
+    for name, file in part.files:
         with plain_errors("reading a snippet of the store"):
             data = (store.path / name).read_bytes()
-        _write(place / fresh, data, disk)
-    files = [fresh for _, fresh in batch.names]
-    _write(place / "index.html", page(files, f"{round_name} {batch.reviewer}").encode(), disk)
-    _write(place / "tasks.json", tasks(files).encode(), disk)
+        _write(folder / file, data, disk)
+    files = [file for _, file in part.files]
+    _write(folder / "index.html", page(files, f"{round_name} {part.reviewer}").encode(), disk)
+    _write(folder / "tasks.json", tasks(files).encode(), disk)
 
 
 def _write(path: Path, data: bytes, disk: Disk) -> None:
     disk.replace(path, [data])
 
 
-def page(files: Sequence[str], title: str) -> str:
-    """A page that plays the files beside it and saves what is said of them as JSON; needs no network."""
-    text = resources.files("deident.pages").joinpath(PAGE).read_text(encoding="utf-8")
-    return text.replace("{{DATA}}", data_slot({"title": title, "files": list(files)}))
-
-
 def _pack(folder: Path, disk: Disk) -> None:
-    """Turn a folder into a tar that tells nothing of where, when or by whom it was made."""
+    """Replace a folder by a tar without times, owners or paths of this machine."""
     import io
 
     made = io.BytesIO()

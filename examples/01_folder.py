@@ -1,4 +1,4 @@
-"""Pipelines, 1: a folder of recordings to a store, and the proof of what is in it.
+"""Pipelines, 1: a folder of recordings to a store, and an audit of it.
 
 python examples/01_folder.py [STORE]"""
 

@@ -18,11 +18,11 @@ def main() -> None:
         print(
             f"{snippet.seconds:5.2f} s  {snippet.samples.dtype}  {len(snippet.encode('flac')):6} bytes of FLAC"
         )
-    print(f"of {tally.speech_seconds:.1f} s of speech, {tally.released_seconds:.1f} s may leave")
+    print(f"of {tally.speech_seconds:.1f} s of speech, {tally.released_seconds:.1f} s released")
 
-    # Where speech is known already, say so: in samples at 16 kHz.
-    turns = [deident.Segment(16_000, 64_000), deident.Segment(96_000, 120_000)]
-    print([round(s.seconds, 2) for s in deident.deidentify((samples, rate), segments=turns)])
+    # If the segments with speech are known, give them, in samples at 16 kHz.
+    segments = [deident.Segment(16_000, 64_000), deident.Segment(96_000, 120_000)]
+    print([round(s.seconds, 2) for s in deident.deidentify((samples, rate), segments=segments)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pipelines, 3: your own pool of workers, your own progress, and what to do about recordings that fail.
+"""Pipelines, 3: your own pool of workers, your own progress, and recordings that fail.
 
 Any `concurrent.futures.Executor` will do.
 

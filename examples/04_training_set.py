@@ -1,7 +1,7 @@
 """Training sets, 1: one new voice a speaker, and labels that travel with the snippets.
 
 A shared voice lets the snippets of a speaker be linked, as training may need. The key keeps it the same from
-run to run; whoever has the key can tell which voice is whose, so keep it as safe as the recordings.
+run to run; whoever has the key can link voices to speakers, so keep it as safe as the recordings.
 
     python examples/04_training_set.py [FOLDER]"""
 

@@ -14,7 +14,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 
 
 class Snippets:
-    """What torch calls a map-style data set: give it to a `torch.utils.data.DataLoader` as it is."""
+    """A map-style data set for `torch.utils.data.DataLoader`."""
 
     def __init__(self, recording: Path, disguise: deident.Disguise) -> None:
         audio = deident.read(recording)
@@ -34,7 +34,7 @@ def main() -> None:
     print(f"{len(snippets)} pieces; the first has shape {snippets[0].shape}")
     print(f"another voice at every call: {not np.array_equal(snippets[0], snippets[0])}")
 
-    choosing = np.random.default_rng()  # a disguise has no probability: choosing is the caller's
+    choosing = np.random.default_rng()  # a disguise has no probability: the caller chooses
     batch = [snippets[i] if choosing.random() < 0.5 else snippets.pieces[i] for i in range(len(snippets))]
     print(f"a batch of {len(batch)}, each disguised with probability 0.5")
 

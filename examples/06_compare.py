@@ -1,7 +1,7 @@
 """Comparing disguises, 1: attack two methods, and read the figures.
 
-On invented voices and with a few speakers, so that it takes seconds: these numbers say nothing about people.
-`deident evaluate YOUR_SPEECH --out report/` is the real thing. Needs `pip install 'deident[evaluate]'`.
+It takes seconds, on a few synthetic voices: these numbers say nothing about people.
+For those, run `deident evaluate YOUR_SPEECH --out report/`. Needs `pip install 'deident[evaluate]'`.
 
     python examples/06_compare.py"""
 
@@ -18,7 +18,7 @@ def main() -> None:
         tools=Tools(),  # attacks by statistics alone
     )
     for name, verdict in report.verdicts.items():
-        attack = verdict.headline  # the strongest; 50 % is chance: nothing was learned
+        attack = verdict.headline  # the strongest; 50 % is chance
         eer, low, high = (100 * rate for rate in (attack.eer, attack.low, attack.high))
         print(f"{name:12} equal error rate {eer:4.1f} % ({low:.0f} to {high:.0f}) by {verdict.strongest}")
 

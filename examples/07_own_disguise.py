@@ -1,7 +1,7 @@
 """Comparing disguises, 2: write one.
 
-Settings draw a voice; the voice and the sound alone say what comes out. Nothing else is needed for `run`,
-`preview` and `evaluate` to take it. This one is a toy: it moves the spectrum up and protects nobody.
+A method draws a voice from its settings, and applies the voice to audio. `run`, `preview` and `evaluate` need no
+more. This one is a toy: it moves the spectrum and protects nobody.
 
     python examples/07_own_disguise.py"""
 
@@ -18,12 +18,12 @@ RECORDINGS = Path(__file__).parent / "recordings"
 
 @dataclass(frozen=True)
 class RingVoice:
-    hz: float = field(repr=False)  # what was drawn stays out of logs
+    hz: float = field(repr=False)  # keeps the drawn value out of logs
 
 
 @dataclass(frozen=True)
 class Ring(Method[RingVoice]):
-    """Ring modulation: every frequency is moved up and down by the drawn one."""
+    """Ring modulation: moves every frequency up and down by the drawn one."""
 
     hz: tuple[float, float] = (20.0, 60.0)
 

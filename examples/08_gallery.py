@@ -1,6 +1,6 @@
-"""Gallery: a page for each recording, with every method to see and hear beside the original.
+"""Gallery: a page for each recording, with every method beside the original.
 
-The originals may be in these pages because their voices are a synthesiser's. Open them in any browser.
+The originals may be in these pages because their voices are synthetic. Open them in any browser.
 
     python examples/08_gallery.py [FOLDER]"""
 
@@ -25,9 +25,9 @@ def main(folder: str = "gallery") -> None:
             part=Part(snippets=4),
             title=f"Every method on {name}",
         )
-        place = Path(folder, name).with_suffix(".html")
-        write_page(place, made.html)
-        print(f"{place}: {made.snippets} snippets, {len(made.html) / 1e6:.1f} MB")
+        page = Path(folder, name).with_suffix(".html")
+        write_page(page, made.html)
+        print(f"{page}: {made.snippets} snippets, {len(made.html) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
-from deident.cli import COMMANDS
+from deident.cli import COMMANDS, parser_of
 from deident.cli import progress as progress_module
+from deident.cli.policy import policy_of
+from deident.cli.preview import _disguises
+from deident.disguise import Chain, Method
+from deident.disguise.mcadams import McAdams
+from deident.disguise.psola import Psola
+from deident.disguise.vocoder.synthesis import Vocoder
 from deident.keys import Key
+from deident.policy import Policy
 from deident.recording import Recording, Tally
 from deident.runs.commit import pseudonym
 from deident.runs.worker import Outcome
@@ -112,7 +120,7 @@ def test_messages_name_recordings_by_pseudonym_only(deident: Command, tmp_path: 
     assert data["fine"] is False
 
 
-def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
+def test_a_path_of_any_bytes_is_printed(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"na\xefve.wav")
     odd.touch()
     with FolderStore(tmp_path / "s") as store:
@@ -136,6 +144,9 @@ def test_a_path_of_any_bytes_is_told(tmp_path: Path) -> None:
             "expected semitones as (lower, upper)",
         ),
         (["run", "x.wav", "--out", "s", "--disguise", "mine:Robot"], "package.module:NAME"),
+        (["run", "x.wav", "--out", "s", "--disguise", "psola,mcadams"], "a+b applies two in turn"),
+        (["run", "x.wav", "--out", "s", "--disguise", "psola+review"], "give it as --preset review"),
+        (["run", "x.wav", "--out", "s", "--disguise", "psola+none"], "expected a disguise of"),
         (["run", "x.wav", "--keyfile", "key"], "did you mean --key-file?"),
         (["run", "x.wav", "--bogus"], "not understood: --bogus\n"),
         (["run", ".", "--out", "s"], "got folders without any sound file"),
@@ -185,7 +196,7 @@ def test_a_key_comes_from_file_or_environment(
     assert "not the key" in wrong.stderr
 
 
-def test_demo_makes_something_to_hear(deident: Command, tmp_path: Path) -> None:
+def test_demo_makes_a_clean_store(deident: Command, tmp_path: Path) -> None:
     result = deident("demo", "--out", tmp_path / "demo")
     assert result.returncode == 0, result.stderr
     assert str(tmp_path / "demo") in result.stdout
@@ -225,7 +236,7 @@ def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: p
     progress.finish()
     shown = screen.getvalue()
     assert "canary" not in shown
-    assert "5/10 recordings, 5:00 of sound" in shown or "6/10 recordings, 6:00 of sound" in shown
+    assert "5/10 recordings, 5:00 of audio" in shown or "6/10 recordings, 6:00 of audio" in shown
     assert "left" in shown
     if terminal:
         assert shown.count("\n") == 0
@@ -236,16 +247,16 @@ def test_progress_is_a_bar_or_a_line_now_and_then(terminal: bool, monkeypatch: p
         assert 3 <= shown.count("\n") <= 5
 
 
-def test_a_long_recording_is_seen_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_moves_within_a_long_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 4))
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
     screen = Screen(terminal=True)
     progress = progress_module.Progress(2, stream=screen)
     for _ in range(30):
-        progress.hear(60.0)
-    assert "0/2 recordings, 30:00 of sound" in screen.getvalue()
+        progress.add_read(60.0)
+    assert "0/2 recordings, 30:00 of audio" in screen.getvalue()
     progress(Outcome(0, "released", Tally(read_seconds=1_800.0)), Recording("canary.wav"))
-    assert "1/2 recordings, 30:00 of sound" in screen.getvalue()
+    assert "1/2 recordings, 30:00 of audio" in screen.getvalue()
 
 
 @pytest.mark.parametrize(("columns", "shows"), [(80, "####"), (80, "0:00 left"), (50, "10/10 recordings, ")])
@@ -266,7 +277,7 @@ def test_a_bar_fits_its_terminal(columns: int, shows: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 snippets"), (1, "1 snippet"), (2, "2 snippets")])
-def test_one_is_not_many(count: int, said: str) -> None:
+def test_nouns_agree_with_their_count(count: int, said: str) -> None:
     assert progress_module.counted(count, "snippet") == said
 
 
@@ -302,3 +313,46 @@ def test_a_table_without_rows_and_an_erasure_without_a_match_say_so(
     deident("run", recordings / "reading.mp3", "--out", store, *linked)
     ended = deident("erase", store, "--source", tmp_path / "none.wav", *linked)
     assert (ended.returncode, "nothing in the linkage matches" in ended.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        (["evaluate", "--statistics", "--out", "made"], "matplotlib", "evaluate"),
+        (["export", "nothing-here", "--to", "parquet", "--out", "made"], "pyarrow", "interop"),
+        (["run", "x.wav", "--out", "made", "--dask", "local"], "distributed", "dask"),
+        (["run", "x.wav", "--out", "s3://bucket/made"], "fsspec", "dask"),
+    ],
+)
+def test_a_missing_extra_is_named_before_any_work(
+    command: list[str],
+    package: str,
+    extra: str,
+    deident: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / "x.wav").touch()
+    result = deident(*command)
+    assert result.returncode == 2
+    assert f"pip install 'deident[{extra}]'" in result.stderr
+    assert os.listdir(tmp_path) == ["x.wav"]
+
+
+def test_a_chain_is_two_methods_in_turn(deident: Command) -> None:
+    """`a+b` is a chain on the command line and in a policy file."""
+    parser = parser_of(["run"])
+    args = parser.parse_args(["run", "x.wav", "--disguise", "psola:semitones=2..4+mcadams"])
+    named = policy_of(args).disguise
+    assert named == Chain((Psola(semitones=(2, 4)), McAdams()))
+    assert Policy.from_mapping({"disguise": "psola+mcadams"}).disguise == Chain((Psola(), McAdams()))
+    assert set(disguises_of(["preview", "x.wav", "--disguise", "psola+mcadams,vocoder"])) == {
+        "psola+mcadams",
+        "vocoder",
+    }
+
+
+def disguises_of(words: list[str]) -> dict[str, Method[Any]]:
+    return _disguises(parser_of(["preview"]).parse_args(words), Vocoder())

@@ -41,7 +41,7 @@ def options_of(command: str) -> set[str]:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_completes(scripts: dict[str, str]) -> None:
     asked = {
-        "deident ''": {*COMMANDS, "--help", "--version"},
+        "deident ''": {*(c for c in COMMANDS if " " not in c), "--help", "--version"},
         "deident r": {"run", "review"},
         "deident run --sc": {"--scope"},
         "deident run --scope ''": {"snippet", "recording", "speaker"},
@@ -66,7 +66,7 @@ def test_bash_completes(scripts: dict[str, str]) -> None:
 def test_scripts_are_sound(shell: str, scripts: dict[str, str]) -> None:
     script = scripts[shell]
     for command in COMMANDS:
-        assert command in script
+        assert command in script or all(f"from {word}" in script for word in command.split())
     assert "include-original" in script
     if shell == "fish":
         for line in script.splitlines():

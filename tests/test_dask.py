@@ -20,7 +20,7 @@ from deident.errors import SettingError, StoreError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.recording import Recording
-from deident.runs.local import CHUNK_BYTES, CHUNK_RECORDINGS, _chunks
+from deident.runs.local import BATCH_BYTES, BATCH_RECORDINGS, _batches
 from deident.runs.run import run
 from deident.runs.worker import Outcome
 from tests.methods import Sine
@@ -58,15 +58,15 @@ def client() -> Iterator[Any]:
 
 
 @pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deident.runs.local.CHUNK_RECORDINGS", 1)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deident.runs.local.BATCH_RECORDINGS", 1)
 
 
 def snippets(store: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in store.glob("*.wav")}
 
 
-def test_a_cluster_makes_the_same_store(many: Path, client: Any, small_chunks: None, tmp_path: Path) -> None:
+def test_a_cluster_makes_the_same_store(many: Path, client: Any, small_batches: None, tmp_path: Path) -> None:
     seen: list[Outcome] = []
     here = run([many], tmp_path / "here", POLICY, key=KEY, jobs=1)
     waiting = []
@@ -76,7 +76,7 @@ def test_a_cluster_makes_the_same_store(many: Path, client: Any, small_chunks: N
         waiting.append(len(client.futures))
 
     there = run([many], tmp_path / "there", POLICY, key=KEY, executor=client, progress=look)
-    assert max(waiting) <= 2 * 2  # two chunks a thread, of fourteen
+    assert max(waiting) <= 2 * 2  # two batches a thread, of fourteen
     assert there.states == here.states
     assert there.states["released"] == 12
     assert there.states["refused"] == 1
@@ -89,20 +89,20 @@ def test_a_cluster_makes_the_same_store(many: Path, client: Any, small_chunks: N
 
 
 @pytest.mark.parametrize("workers", [1, 2, 50])
-def test_chunks_keep_all_workers_busy_to_the_end(workers: int) -> None:
+def test_batches_keep_all_workers_busy_to_the_end(workers: int) -> None:
     sizes = [1 << 16] * 300 + [1 << 24] * 3 + [100] * 1_000
     todo = [(number, Recording("s3://a/b", size=size)) for number, size in enumerate(sizes)]
-    chunks = list(_chunks(todo, workers))
-    assert [numbered for chunk in chunks for numbered in chunk] == todo
-    assert len(chunks) >= 3 * workers
-    for chunk in chunks:
-        *most, _ = [sizes[number] for number, _ in chunk]
-        assert len(chunk) <= CHUNK_RECORDINGS
-        assert sum(most) < CHUNK_BYTES
+    batches = list(_batches(todo, workers))
+    assert [numbered for batch in batches for numbered in batch] == todo
+    assert len(batches) >= 3 * workers
+    for batch in batches:
+        *most, _ = [sizes[number] for number, _ in batch]
+        assert len(batch) <= BATCH_RECORDINGS
+        assert sum(most) < BATCH_BYTES
 
 
 def test_nothing_shows_the_key_or_a_path(
-    many: Path, client: Any, small_chunks: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    many: Path, client: Any, small_batches: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All that the scheduler and the workers hold of the tasks, and all they log, while a run goes on."""
     seen: list[bytes] = []
@@ -117,7 +117,7 @@ def test_nothing_shows_the_key_or_a_path(
         with pytest.raises(StoreError):
             run([many], tmp_path / "t", Policy(disguise=_Unpicklable()), executor=client)
     shown = b"\n".join([*seen, caplog.text.encode()])
-    assert b"open_and_do" in shown  # the tasks were there to be seen
+    assert b"run_sealed" in shown  # the tasks were there to be seen
     forms = [MATERIAL, MATERIAL.hex().encode(), base64.b64encode(MATERIAL), base64.b32encode(MATERIAL)]
     for secret in [*forms, *(repr(f).encode() for f in forms), b"canary", str(many).encode()]:
         assert secret not in shown
@@ -174,8 +174,8 @@ def test_only_executors_and_clients_are_taken(many: Path, tmp_path: Path) -> Non
         run([many], tmp_path / "s", POLICY, key=KEY, executor=Future())  # type: ignore[arg-type]
 
 
-def test_a_cluster_reads_and_writes_places_with_a_uri(
-    many: Path, client: Any, small_chunks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_cluster_reads_and_writes_uris(
+    many: Path, client: Any, small_batches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sound goes from the source to a worker to the store; tasks of both kinds are sealed."""
     memory = pytest.importorskip("fsspec").filesystem("memory")
@@ -216,7 +216,7 @@ def test_without_the_package_its_extra_is_named(
     ("options", "message"),
     [(["--dask", "scheduler"], "address"), (["--dask", "tcp://127.0.0.1:1", "--jobs", "2"], "start more")],
 )
-def test_wrong_options_are_told(
+def test_wrong_options_are_errors(
     options: list[str], message: str, many: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", str(many), "--out", str(tmp_path / "s"), *options]) == 2

@@ -59,7 +59,7 @@ def client() -> Iterator[Any]:
 def test_a_worker_killed_in_the_middle_changes_nothing(
     kind: str, many: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deident.runs.local.CHUNK_RECORDINGS", 2)
+    monkeypatch.setattr("deident.runs.local.BATCH_RECORDINGS", 2)
     out = str(tmp_path / "there") if kind == "folder" else f"file://{tmp_path}/there"
     pids = list(client.run(os.getpid).values())
     seen: list[Outcome] = []

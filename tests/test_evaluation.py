@@ -157,6 +157,8 @@ class TestReport:
 
     def test_the_page_fetches_nothing(self, report: Report, tmp_path: Path) -> None:
         write(report, tmp_path)
+        names = ("report.html", "report.json", "scores.npz")
+        assert [(tmp_path / name).stat().st_mode & 0o777 for name in names] == [0o600] * 3
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert page.count("data:image/png;base64,") >= 5
         for word in ("http:", "https:", "<script", "<link", 'src="/'):

@@ -1,4 +1,4 @@
-"""Processes of a run: whoever dies takes little along, and what is sent to them and told by them arrives."""
+"""Processes of a run: one that dies loses little, and tasks, results and progress arrive."""
 
 import multiprocessing
 import signal
@@ -79,7 +79,7 @@ def test_a_worker_killed_between_two_suspects_takes_none_along(many: Path, tmp_p
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_tells_of_sound_while_it_reads(recordings: Path, tmp_path: Path, jobs: int) -> None:
+def test_a_run_reports_audio_while_it_reads(recordings: Path, tmp_path: Path, jobs: int) -> None:
     heard: list[float] = []
     audio = read(recordings / "reading.mp3").mono
     for name in "ab":
@@ -98,7 +98,7 @@ def test_workers_are_started_with_ctrl_c_held_back() -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_what_a_listener_gets_wrong_is_no_recordings_fault(many: Path, tmp_path: Path, jobs: int) -> None:
+def test_an_error_of_a_callback_ends_the_run(many: Path, tmp_path: Path, jobs: int) -> None:
     def reading(seconds: float) -> None:
         raise LookupError("mine")
 
@@ -109,7 +109,7 @@ def test_what_a_listener_gets_wrong_is_no_recordings_fault(many: Path, tmp_path:
         run([tmp_path], tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, on_read=reading)
 
 
-def test_what_cannot_be_sent_to_processes_is_told(many: Path, tmp_path: Path) -> None:
+def test_a_policy_that_cannot_be_pickled_is_an_error(many: Path, tmp_path: Path) -> None:
     policy = Policy(disguise=Sine(), detector=lambda samples, rate: [(0, rate)])
     with pytest.raises(SettingError, match="top of a module"):
         run([many], tmp_path / "s", policy, jobs=2)

@@ -57,7 +57,7 @@ def test_every_snippet_has_a_voice_of_its_own(call: Path) -> None:
 
 
 def test_the_room_between_words_does_not_leave() -> None:
-    """A method that passes sound on has the quiet replaced after it; one that makes it anew is left alone."""
+    """Quiet parts are replaced after a method that passes audio on, not after one that synthesises it."""
     rng, span = np.random.default_rng(7), slice(12_000, 16_000)
     sound = np.zeros(28_000, np.float32)
     for start in (0, 18_000):
@@ -96,7 +96,7 @@ def test_every_snippet_is_as_loud_and_begins_and_ends_in_silence() -> None:
         )
 
 
-def test_scope_keeps_a_voice_a_talker(call: Path) -> None:
+def test_scope_recording_keeps_one_voice_a_channel(call: Path) -> None:
     for channels, talkers in (("mix", 1), ("split", 2)):
         policy = Policy(disguise=Sine(), scope="recording", channels=channels)  # type: ignore[arg-type]
         voices = {round(frequency(s.samples), -1) for s in deidentify(call, policy)}
@@ -107,7 +107,7 @@ def test_scope_keeps_a_voice_a_talker(call: Path) -> None:
 def test_a_voice_that_is_kept_has_new_noise_in_every_snippet(
     call: Path, scope: Literal["recording", "speaker"]
 ) -> None:
-    """The same noise in two snippets would link them, whoever speaks."""
+    """The same noise in two snippets would link them."""
     heard: list[tuple[float, float]] = []
 
     @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def test_scope_speaker_follows_the_key(call: Path, recordings: Path) -> None:
     assert voice(call, "a", Key.fresh()) != one
     with pytest.raises(SettingError, match="keygen"):
         list(deidentify(call, policy, speaker="a"))
-    with pytest.raises(RecordingError, match="who speaks"):
+    with pytest.raises(RecordingError, match="needs the speaker"):
         list(deidentify(call, policy, key=KEY))
 
 
@@ -235,7 +235,7 @@ def test_a_minute_of_pieces_goes_together() -> None:
     assert len({round(frequency(s.samples)) for s in snippets}) == len(LENGTHS)
 
 
-def test_one_that_fails_takes_none_before_it_along() -> None:
+def test_snippets_before_a_failing_one_are_kept() -> None:
     tally = Tally()
     out: list[int] = []
     with pytest.raises(ArithmeticError):
@@ -245,7 +245,7 @@ def test_one_that_fails_takes_none_before_it_along() -> None:
     assert tally.released_seconds == pytest.approx(sum(LENGTHS[:8]) - 8 * 0.05)
 
 
-def test_what_came_before_an_error_is_passed_on_before_it() -> None:
+def test_snippets_before_an_error_come_before_it() -> None:
     tally, past_its_end = Tally(), (Segment(200 * RATE, 201 * RATE),)
     out: list[int] = []
     with pytest.raises(RecordingError):
@@ -272,7 +272,7 @@ def test_sections_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[i
     assert sum(length for length, _, _ in reference) == len(long_audio)
 
 
-def test_chapters_find_what_one_piece_finds(long_audio: Audio) -> None:
+def test_sections_give_the_segments_of_the_whole(long_audio: Audio) -> None:
     made = StreamSegmenter(lambda audio, offset: find_speech(audio), 0, RATE)
     offset = 0
     found = []
@@ -287,8 +287,8 @@ def test_chapters_find_what_one_piece_finds(long_audio: Audio) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 9_600, 30 * RATE])
-def test_endless_sound_is_passed_on(start: int) -> None:
-    """Also by a detector that hears it begin a little later each time."""
+def test_endless_speech_is_cut(start: int) -> None:
+    """Also with a detector that finds its start a little later each time."""
     made = StreamSegmenter(lambda audio, offset: [Segment(min(start, len(audio) - 1), len(audio))], 0, RATE)
     noise = np.random.default_rng(1).standard_normal(600 * RATE).astype(np.float32)
     sections = [c for second in noise.reshape(-1, RATE) for c in made.push(second)]
@@ -299,7 +299,7 @@ def test_endless_sound_is_passed_on(start: int) -> None:
     assert max(len(c.audio) for c in sections) <= 3 * SECTION
 
 
-def test_given_segments_are_used_across_chapters(long_audio: Audio) -> None:
+def test_given_segments_are_used_across_sections(long_audio: Audio) -> None:
     given = [Segment(at, at + 3 * RATE) for at in range(RATE, len(long_audio) - 4 * RATE, 5 * RATE)]
     tally = Tally()
     snippets = list(deidentify(long_audio, SINE, segments=given, tally=tally))
@@ -308,7 +308,7 @@ def test_given_segments_are_used_across_chapters(long_audio: Audio) -> None:
     assert all(s.pcm.size == 3 * RATE for s in snippets)
 
 
-def test_another_finder_is_used(long_audio: Audio) -> None:
+def test_the_callers_detector_is_used(long_audio: Audio) -> None:
     policy = Policy(disguise=Sine(), detector=lambda samples, rate: [(0, 2 * rate)])
     snippets = list(deidentify(Audio(long_audio.mono[: 30 * RATE], RATE), policy))
     assert [s.pcm.size for s in snippets] == [2 * RATE]
@@ -321,7 +321,7 @@ def test_another_finder_is_used(long_audio: Audio) -> None:
         {"speech": 1}, [(0.0, float("inf"))],
     ],
 )  # fmt: skip
-def test_an_odd_answer_of_a_finder_refuses_the_recording(long_audio: Audio, answer: object) -> None:
+def test_a_wrong_answer_of_a_detector_refuses_the_recording(long_audio: Audio, answer: object) -> None:
     def detector(samples: np.ndarray, rate: int) -> object:
         return answer
 
@@ -363,7 +363,7 @@ def test_a_disguise_that_loses_a_snippet_of_several_is_asked_for_each(long_audio
     assert [s.pcm.size for s in snippets] == [len(segment) for segment in given]
 
 
-def test_what_a_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:
+def test_a_snippet_that_its_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:
     cutting, tally = CuttingSettings(min_seconds=1.0), Tally()
     given = [Segment(0, 3 * RATE), Segment(4 * RATE, 4 * RATE + 18_000), Segment(6 * RATE, 8 * RATE)]
     policy = Policy(disguise=Sine(by=0.5), cutting=cutting)
@@ -373,7 +373,7 @@ def test_what_a_disguise_makes_too_short_is_dropped(long_audio: Audio) -> None:
     assert tally.lengths == {"1": 1, "1.5": 1}
 
 
-def test_sound_is_told_of_while_it_is_read(long_audio: Audio) -> None:
+def test_audio_is_reported_while_it_is_read(long_audio: Audio) -> None:
     heard: list[float] = []
     for policy in (SINE, Policy(disguise=Sine(), channels="split")):
         heard.clear()
@@ -385,7 +385,7 @@ def test_sound_is_told_of_while_it_is_read(long_audio: Audio) -> None:
         assert sum(heard) == pytest.approx(long_audio.seconds)
 
 
-def test_the_digest_tells_sound_not_tags(recordings: Path) -> None:
+def test_the_digest_is_of_audio_not_of_tags(recordings: Path) -> None:
     def digest(source: object) -> str:
         tally = Tally()
         list(deidentify(source, SINE, tally=tally))  # type: ignore[arg-type]
@@ -405,7 +405,7 @@ def test_snippets_pickle_and_hide(call: Path) -> None:
     assert snippet.name not in repr(snippet)
 
 
-def test_places_past_the_end_are_another_recordings(call: Path) -> None:
+def test_segments_past_the_end_refuse_the_recording(call: Path) -> None:
     """Milliseconds taken for seconds, say; an end that is a little late is not."""
     late = Segment(1_000 * RATE, 2_000 * RATE)
     for told in ({"segments": [Segment(0, RATE), late]}, {"turns": [Turn(late, text="so")]}):
@@ -415,7 +415,7 @@ def test_places_past_the_end_are_another_recordings(call: Path) -> None:
     assert list(deidentify(call, SINE, segments=[Segment(20 * RATE, 30 * RATE)]))
 
 
-def test_a_segment_some_seconds_past_the_end_is_another_recordings() -> None:
+def test_a_segment_seconds_past_the_end_refuses_the_recording() -> None:
     sound, given = (
         Audio(np.full(10 * RATE, 0.1), RATE),
         [Segment(RATE, 2 * RATE), Segment(15 * RATE, 16 * RATE)],
@@ -425,7 +425,7 @@ def test_a_segment_some_seconds_past_the_end_is_another_recordings() -> None:
     assert caught.value.code == "segment-range"
 
 
-def test_the_next_chapter_hears_what_leads_in() -> None:
+def test_the_next_section_begins_with_the_end_of_the_last() -> None:
     """A detector needs the noise before speech to tell it from speech."""
     under_way = Segment(58 * RATE, 66 * RATE)
 
@@ -444,7 +444,7 @@ def test_a_snippet_is_written_as_wav_or_flac(call: Path) -> None:
         snippet.encode("mp3")
 
 
-def test_no_cut_is_heard_as_speech() -> None:
+def test_no_cut_is_detected_as_speech() -> None:
     """On the telephone there is nothing above 3.4 kHz, but in the step of a cut there is: it was made into a burst."""
     spectrum = np.fft.rfft(speech(seconds=20.0, seed=5))
     spectrum[int(3_400 / 8_000 * len(spectrum)) :] = 0.0

@@ -119,12 +119,12 @@ def test_there_is_no_off_switch() -> None:
         ({"presett": 1}, "preset?"),
     ],
 )
-def test_what_is_in_the_wrong_place_is_said(settings: dict[str, object], said: str) -> None:
+def test_a_setting_in_the_wrong_table_is_an_error(settings: dict[str, object], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         Policy.from_mapping(settings)
 
 
-def test_a_path_in_the_place_of_a_channel_is_not_repeated() -> None:
+def test_a_path_given_as_a_channel_is_not_repeated() -> None:
     with pytest.raises(SettingError) as caught:
         Policy(channels="calls/canary.wav")  # type: ignore[arg-type]
     assert "canary" not in str(caught.value)

@@ -149,7 +149,7 @@ def test_it_shows_what_a_run_would_keep_and_drop(recordings: Path) -> None:
 
 
 def test_what_is_muted_is_as_in_a_run(recordings: Path) -> None:
-    """Silent in the original too; a snippet of nothing else is dropped; a tone is heard where one was asked for."""
+    """Muted ranges are silent in the original too; a snippet of nothing else is dropped; or a tone is there."""
     sound, whole = deident.read(recordings / "call.wav"), data_of(preview(recordings / "call.wav").html)
     first = whole["snippets"][0]
     mute = [deident.Segment(round(first["start"] * 16_000), round(first["stop"] * 16_000))]
@@ -181,8 +181,8 @@ def test_ranges_of_another_recording_make_no_page(recordings: Path) -> None:
         preview(recordings / "call.wav", mute=[deident.Segment(10**6, 10**6 + 16_000)])
 
 
-def test_times_hold_across_chapters() -> None:
-    """A recording of more than a minute is cut in stretches; places still count from its beginning."""
+def test_times_hold_across_sections() -> None:
+    """A recording of more than a minute is cut in sections; times still count from its beginning."""
     rng = np.random.default_rng(1)
     samples = rng.normal(0.0, 1e-4, 170 * 16_000)
     places = [(20.0, 21.0), (100.0, 101.5), (150.0, 152.0)]
@@ -268,7 +268,7 @@ def test_the_command_writes_a_private_page_that_names_nothing(
     monkeypatch.chdir(tmp_path)
     canary = tmp_path / "canary.wav"
     canary.write_bytes((recordings / "call.wav").read_bytes())
-    command = ["preview", str(canary), "--disguises", "psola", "--seconds", "8"]
+    command = ["preview", str(canary), "--disguise", "psola", "--seconds", "8"]
     assert main(command) == 0
     page = tmp_path / "preview.html"
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
@@ -286,15 +286,15 @@ def test_the_command_writes_a_private_page_that_names_nothing(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--out", "call.wav"], "ends in .html"),
+        (["--out", "call.wav"], "ending in .html"),
         (["--out", "nowhere/page.html"], "make it first"),
-        (["--out", "link.html"], "something else"),
+        (["--out", "link.html"], "not a file"),
         (["--seconds", "0"], "seconds to show"),
         (["--start", "-1"], "a start from 0"),
         (["--start", "500"], "ends before"),
         (["--snippets", "0"], "snippets to play"),
-        (["--disguises", "none"], "expected a disguise"),
-        (["--disguises", ",".join(["psola"] * 9)], "at most 8"),
+        (["--disguise", "none"], "expected a disguise"),
+        (["--disguise", ",".join(["psola"] * 9)], "at most 8"),
     ],
 )
 def test_wrong_calls_write_nothing(

@@ -113,8 +113,8 @@ def test_usage_errors_do_not_quote_arguments(
 @pytest.mark.parametrize(
     "arguments",
     [["run", "x", "--dry-run", "--preset", "canary"], ["run", "x", "--dry-run", "--disguise", "canary"],
-     ["preview", "x", "--disguises", "canary"], ["preview", "x", "--disguises", "canary:a"],
-     ["preview", "x", "--disguises", "psola:canary=1"], ["preview", "x", "--disguises", "psola:semitones=canary"]],
+     ["preview", "x", "--disguise", "canary"], ["preview", "x", "--disguises", "canary:a"],
+     ["preview", "x", "--disguise", "psola:canary=1"], ["preview", "x", "--disguises", "psola:semitones=canary"]],
     ids=" ".join,
 )  # fmt: skip
 def test_errors_about_settings_do_not_quote_them(

@@ -1,12 +1,14 @@
-"""The review programme: what nobody may hear, and what everybody gets."""
+"""Rounds of review: assignments, the folder of rounds, and copies to withdraw."""
 
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tarfile
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,12 @@ from deident.audit import inspect
 from deident.cli import main
 from deident.errors import SettingError
 from deident.keys import Key
+from deident.pages.review import page
 from deident.policy import Policy
 from deident.recording import Recording
-from deident.review import Programme, deal, marks, page
+from deident.review import MARKER, UNFINISHED, RoundSettings, assign, copies, subjects
 from deident.runs.run import run
-from deident.store import Disk, Link, Linkage, Sealed
+from deident.store import Disk, Link, Linkage, Sealed, Store
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -38,87 +41,89 @@ def links(recordings: int, snippets: int, speakers: int | None = None) -> list[L
 
 @pytest.mark.parametrize("speakers", [None, 13])
 @pytest.mark.parametrize("most", [1, 3])
-def test_no_reviewer_hears_anybody_twice(speakers: int | None, most: int) -> None:
+def test_no_reviewer_gets_two_snippets_of_one_recording_or_speaker(speakers: int | None, most: int) -> None:
     made = links(60, 5, speakers)
-    whose = {name: marks(link, KEY) for link in made for name in link.names}
-    of = {name: link.path for link in made for name in link.names}
-    programme = Programme(("a", "b", "c"), per_reviewer=20, max_per_recording=most)
-    batches = deal(made, programme, KEY)
-    dealt = [name for batch in batches for name, _ in batch.names]
-    assert len(dealt) == len(set(dealt)) > 30
-    assert max(Counter(of[name] for name in dealt).values()) <= most
-    for batch in batches:
-        assert len(batch.names) <= 20
-        assert max(Counter(mark for name, _ in batch.names for mark in whose[name]).values()) == 1
-    fresh = [new for batch in batches for _, new in batch.names]
+    owners = {name: subjects(link, KEY) for link in made for name in link.names}
+    path_of = {name: link.path for link in made for name in link.names}
+    parts = assign(made, RoundSettings(("a", "b", "c"), per_reviewer=20, max_per_recording=most), KEY)
+    assigned = [name for part in parts for name, _ in part.files]
+    assert len(assigned) == len(set(assigned)) > 30
+    assert max(Counter(path_of[name] for name in assigned).values()) <= most
+    for part in parts:
+        assert len(part.files) <= 20
+        assert max(Counter(owner for name, _ in part.files for owner in owners[name]).values()) == 1
+    fresh = [new for part in parts for _, new in part.files]
     assert len(set(fresh)) == len(fresh)
-    assert not set(fresh) & set(dealt)
+    assert not set(fresh) & set(assigned)
 
 
 def test_earlier_rounds_count() -> None:
     made = links(10, 5)
-    whose = {name: marks(link, KEY) for link in made for name in link.names}
-    programme = Programme(("a",), per_reviewer=6)
-    (first,) = deal(made, programme, KEY)
-    heard = [("a", mark) for name, _ in first.names for mark in whose[name]]
-    (second,) = deal(made, programme, KEY, heard=heard)
-    assert len(first.names) == 6
-    assert len(second.names) == 4
-    assert not {whose[n] for n, _ in first.names} & {whose[n] for n, _ in second.names}
+    owners = {name: subjects(link, KEY) for link in made for name in link.names}
+    settings = RoundSettings(("a",), per_reviewer=6)
+    (first,) = assign(made, settings, KEY)
+    earlier = [("a", owner) for name, _ in first.files for owner in owners[name]]
+    (second,) = assign(made, settings, KEY, earlier=earlier)
+    assert len(first.files) == 6
+    assert len(second.files) == 4
+    assert not {owners[n] for n, _ in first.files} & {owners[n] for n, _ in second.files}
 
 
 def test_a_share_is_drawn_by_key_and_round() -> None:
     made = links(2_000, 1)
 
     def drawn(name: str, key: Key = KEY) -> set[str]:
-        programme = Programme(("a",), per_reviewer=2_000, share=0.1, round=name)
-        return {n for n, _ in deal(made, programme, key)[0].names}
+        settings = RoundSettings(("a",), per_reviewer=2_000, share=0.1, name=name)
+        return {n for n, _ in assign(made, settings, key)[0].files}
 
     one = drawn("one")
     assert 140 < len(one) < 260
-    assert drawn("one") == one  # drawing again brings nobody else
+    assert drawn("one") == one  # repeating the round draws nobody else
     assert len(drawn("two") & one) < 60
     assert drawn("one", Key.fresh()) != one
 
 
-def test_who_opted_out_takes_no_part() -> None:
+def test_people_who_opted_out_take_no_part() -> None:
     made = links(20, 2, speakers=10)
     out = frozenset({"s3", "/calls/4.wav", "id5"})
-    dealt = {n.split("-")[0] for n, _ in deal(made, Programme(("a", "b")), KEY, opted_out=out)[0].names}
-    assert dealt
-    assert not dealt & {"3", "13", "4", "5"}
+    (part, _) = assign(made, RoundSettings(("a", "b")), KEY, opted_out=out)
+    assigned = {n.split("-")[0] for n, _ in part.files}
+    assert assigned
+    assert not assigned & {"3", "13", "4", "5"}
 
 
-def test_whoever_speaks_in_a_recording_may_be_heard() -> None:
-    """A recording has a link for each of its speakers; one snippet of it is of any of them."""
+def test_the_snippet_of_a_recording_is_of_any_of_its_speakers() -> None:
+    """A recording has a link for each of its speakers."""
     (ann,) = links(1, 2, speakers=1)
     both = [ann, replace(ann, speaker="bob", names=("bob.wav",))]
-    dealt = {deal(both, Programme(("a",)), KEY)[0].names[0][0] for _ in range(60)}
-    assert dealt == {"0-0.wav", "0-1.wav", "bob.wav"}
+    assigned = {assign(both, RoundSettings(("a",)), KEY)[0].files[0][0] for _ in range(60)}
+    assert assigned == {"0-0.wav", "0-1.wav", "bob.wav"}
 
 
 def test_one_recording_under_two_records_is_one_recording() -> None:
-    """Released again, with the speaker known only now; and from another place."""
+    """Released again, with the speaker known only now; and from another path."""
     (first,) = links(1, 4)
     again = replace(first, place="ffff", speaker="ann", names=tuple(f"again-{n}.wav" for n in range(4)))
     moved = replace(first, place="eeee", path="/copies/0.wav", recording="other", names=("moved.wav",))
     for most in (1, 3):
-        batches = deal([first, again, moved], Programme(("a", "b", "c"), 9, most), KEY)
-        assert sorted(len(batch.names) for batch in batches) == sorted([1] * most + [0] * (3 - most))
-    twice = deal([first, first], Programme(("a", "b", "c"), 9, 9), KEY)
-    dealt = [name for batch in twice for name, _ in batch.names]
-    assert len(dealt) == len(set(dealt)) == 3
-    assert not deal([first, moved], Programme(("a",)), KEY, opted_out=frozenset({"/copies/0.wav"}))[0].names
+        parts = assign([first, again, moved], RoundSettings(("a", "b", "c"), 9, most), KEY)
+        assert sorted(len(part.files) for part in parts) == sorted([1] * most + [0] * (3 - most))
+    twice = assign([first, first], RoundSettings(("a", "b", "c"), 9, 9), KEY)
+    assigned = [name for part in twice for name, _ in part.files]
+    assert len(assigned) == len(set(assigned)) == 3
+    (part,) = assign([first, moved], RoundSettings(("a",)), KEY, opted_out=frozenset({"/copies/0.wav"}))
+    assert not part.files
 
 
 @pytest.mark.parametrize(
     "bad",
     [{"reviewers": ()}, {"reviewers": ("a", "a")}, {"reviewers": ("../x",)}, {"reviewers": ("a",), "share": 0.0},
-     {"reviewers": ("a",), "per_reviewer": 0}],
+     {"reviewers": ("a",), "per_reviewer": 0}, {"reviewers": ("a",), "name": ".."}, {"reviewers": (".a",)},
+     {"reviewers": ("a",), "name": "a/b"}, {"reviewers": ("a",), "name": ""}, {"reviewers": ("a" * 101,)}],
 )  # fmt: skip
 def test_settings_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(SettingError):
-        Programme(**bad)  # type: ignore[arg-type]
+        RoundSettings(**bad)  # type: ignore[arg-type]
 
 
 def test_the_page_cannot_be_broken_out_of() -> None:
@@ -174,7 +179,7 @@ def test_a_round_on_disk(store: Path, tmp_path: Path) -> None:
     assert b"call" not in everything.replace(b"locally", b"")
     assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 4
     assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 0
-    assert review(tmp_path, "--reviewers", "2", "--round", "r3") == 1  # both have heard all three
+    assert review(tmp_path, "--reviewers", "2", "--round", "r3") == 1  # both have had all three
 
 
 def test_a_tar_tells_nothing_of_its_making(store: Path, tmp_path: Path) -> None:
@@ -201,7 +206,7 @@ def test_an_opt_out_list_may_come_from_a_spreadsheet(store: Path, tmp_path: Path
     assert review(tmp_path, "--reviewers", "ann", "--round", "r2", "--opt-out", str(opted_out)) == 2
 
 
-def test_a_stopped_round_leaves_nothing_and_counts_as_heard(
+def test_a_stopped_round_leaves_nothing_and_counts(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -218,13 +223,13 @@ def test_a_stopped_round_leaves_nothing_and_counts_as_heard(
     assert not (tmp_path / "rounds" / "r1").exists()
     monkeypatch.undo()
     assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
-    assert sorted(p.name for p in (tmp_path / "rounds").iterdir()) == ["r1", "review-log.jsonl"]
-    assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 1  # either round's three have been dealt
+    assert sorted(p.name for p in (tmp_path / "rounds").iterdir()) == [MARKER, "r1", "review-log.jsonl"]
+    assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 1  # the stopped round's three count
 
 
-def test_the_history_names_nobody(store: Path, tmp_path: Path) -> None:
+def test_the_sealed_list_of_rounds_names_nobody(store: Path, tmp_path: Path) -> None:
     assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
-    history = Sealed(store / ".private" / "reviews", Key.read(tmp_path / "key"), "reviews")
+    history = Sealed(store / ".private" / "reviews", Key.read(tmp_path / "key"), "rounds")
     text = json.dumps(list(history.records()))
     assert text.count("reviewer-") == 3
     for link in Linkage(tmp_path / "links", Key.read(tmp_path / "key")).links():
@@ -251,17 +256,156 @@ def test_the_page_works_in_a_browser(store: Path, tmp_path: Path) -> None:
     assert "0 of 3 labelled" in dump
 
 
-def test_several_speakers_of_one_recording_are_not_heard_by_one_reviewer() -> None:
+def test_one_reviewer_gets_one_speaker_of_a_recording() -> None:
     made = [
         Link(f"{r}", f"{r}", f"id{r}", f"/m/{r}.wav", f"s{(r + n) % 7}", (f"{r}-{n}.wav",), 20_000)
         for r in range(20)
         for n in range(3)
     ]
-    (batch,) = deal(made, Programme(("a",), max_per_recording=3), KEY)
-    of = {name: (link.path, link.speaker) for link in made for name in link.names}
-    dealt = [of[name] for name, _ in batch.names]
-    assert len(dealt) > 3
-    assert len({path for path, _ in dealt}) == len({speaker for _, speaker in dealt}) == len(dealt)
-    everyone = deal(made, Programme(tuple("abcdefg"), max_per_recording=2), KEY)
-    counts = Counter(of[name][0] for one in everyone for name, _ in one.names)
+    (part,) = assign(made, RoundSettings(("a",), max_per_recording=3), KEY)
+    owner_of = {name: (link.path, link.speaker) for link in made for name in link.names}
+    assigned = [owner_of[name] for name, _ in part.files]
+    assert len(assigned) > 3
+    assert len({path for path, _ in assigned}) == len({speaker for _, speaker in assigned}) == len(assigned)
+    everyone = assign(made, RoundSettings(tuple("abcdefg"), max_per_recording=2), KEY)
+    counts = Counter(owner_of[name][0] for one in everyone for name, _ in one.files)
     assert max(counts.values()) <= 2
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_mode, b"" if path.is_dir() else os.readlink(path).encode()
+        if path.is_symlink() else path.read_bytes())
+        for path in [folder, *folder.rglob("*")]
+    }  # fmt: skip
+
+
+def part_folder(out: Path) -> None:
+    (out / ".mine.part").mkdir()
+    (out / ".mine.part" / "thesis.txt").write_text("years of work")
+
+
+def other_marker(out: Path) -> None:
+    (out / MARKER).write_text("deident rounds 2\n")
+
+
+def linked_marker(out: Path) -> None:
+    (out.parent / "format").write_bytes(b"deident rounds 1\n")
+    (out / MARKER).symlink_to(out.parent / "format")
+
+
+def linked_unfinished(out: Path) -> None:
+    (out / MARKER).write_bytes(b"deident rounds 1\n")
+    (out.parent / "victim").mkdir()
+    (out.parent / "victim" / "thesis.txt").write_text("years of work")
+    (out / UNFINISHED).symlink_to(out.parent / "victim")
+
+
+def a_log(out: Path) -> None:
+    (out / "review-log.jsonl").write_text("of another tool")
+
+
+@pytest.mark.parametrize("makes", [part_folder, other_marker, linked_marker, linked_unfinished, a_log])
+def test_a_folder_of_others_is_refused_untouched(
+    makes: Callable[[Path], None], store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "rounds"
+    out.mkdir(mode=0o755)
+    makes(out)
+    before = tree(tmp_path)
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 4
+    assert tree(tmp_path) == before
+
+
+def test_the_folder_of_rounds_is_no_link(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "rounds").symlink_to(tmp_path / "elsewhere")
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 4
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_the_log_is_not_written_through_a_link(store: Path, tmp_path: Path) -> None:
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
+    log, victim = tmp_path / "rounds" / "review-log.jsonl", tmp_path / "victim"
+    log.unlink()
+    log.symlink_to(victim)
+    assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 4
+    assert not victim.exists()
+
+
+def test_rounds_are_for_their_owner_alone(store: Path, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
+    finally:
+        os.umask(before)
+    for path in [tmp_path / "rounds", *(tmp_path / "rounds").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path.name
+
+
+def test_an_unfinished_marker_is_no_reason_to_refuse(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / "rounds" / f"{MARKER}.0123").write_bytes(b"dei")
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
+    assert not (tmp_path / "rounds" / f"{MARKER}.0123").exists()
+
+
+def test_an_erasure_names_the_copies_to_withdraw(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert review(tmp_path, "--reviewers", "ann,bob", "--round", "r1") == 0
+    assert review(tmp_path, "--reviewers", "ann,bob", "--round", "r2", "--tar") == 0
+    key = Key.read(tmp_path / "key")
+    sealed = ["--linkage", str(tmp_path / "links"), "--key-file", str(tmp_path / "key")]
+    with Store(store, key=key) as opened:
+        links = list(Linkage(tmp_path / "links", key).links())
+        content = {name: (store / name).read_bytes() for link in links for name in link.names}
+        assert copies(opened, key) == []
+    (call,) = [link for link in links if link.path.endswith("call.wav")]
+    erased = {content[name] for name in call.names}
+    capsys.readouterr()
+    command = [
+        "erase",
+        str(store),
+        *sealed,
+        "--source",
+        call.path,
+        "--receipt",
+        str(tmp_path / "receipt.json"),
+    ]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    with Store(store, key=key) as opened:
+        found = copies(opened, key)
+    assert sorted((copy.round, copy.reviewer) for copy in found) in (
+        [("r1", "ann"), ("r2", "bob")],
+        [("r1", "bob"), ("r2", "ann")],
+    )
+    for copy in found:
+        assert f"{copy.round}/{copy.reviewer}/{copy.file}" in said
+        if copy.round == "r1":
+            assert (tmp_path / "rounds" / "r1" / copy.reviewer / copy.file).read_bytes() in erased
+        else:
+            with tarfile.open(tmp_path / "rounds" / "r2" / f"{copy.reviewer}.tar") as archive:
+                member = archive.extractfile(f"{copy.reviewer}/{copy.file}")
+                assert member is not None
+                assert member.read() in erased
+    receipt = json.loads((tmp_path / "receipt.json").read_text())
+    assert receipt["withdraw"] == [asdict(copy) for copy in found]
+    assert receipt["snippets"] == len(call.names)
+    assert stat.S_IMODE((tmp_path / "receipt.json").stat().st_mode) == 0o600
+    assert "call" not in (tmp_path / "receipt.json").read_text()
+    for reviewer in ("ann", "bob"):
+        command = [
+            "review",
+            "withdraw",
+            str(store),
+            "--key-file",
+            str(tmp_path / "key"),
+            "--reviewer",
+            reviewer,
+        ]
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split("/")[1] for line in lines] == [reviewer]
+    assert main(["erase", str(store), *sealed, "--speaker", "nobody"]) == 1

@@ -1,9 +1,10 @@
-"""Many recordings: one state each, whatever the number of workers and whoever dies."""
+"""Runs of many recordings: one state each, whatever the number of workers, and when workers die."""
 
 import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -11,17 +12,20 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from deident.audio import Segment
+from deident.audio import Audio, Segment
 from deident.audit import AuditError, audit_store
 from deident.codec import ENCODERS, read
-from deident.errors import SettingError
+from deident.errors import RecordingError, SettingError
 from deident.keys import Key
+from deident.pipeline import deidentify
 from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import dry_run, run
@@ -115,6 +119,78 @@ def test_an_unforeseen_failure_leaks_nothing(many: Path, tmp_path: Path) -> None
     assert snippets(tmp_path / "s") == {}
 
 
+class WrongSetting(Sine):
+    """Fails with an error of this library's, as a disguise of one's own may."""
+
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+        raise SettingError("canary-setting")
+
+
+def failing_detector(samples: np.ndarray, rate: int) -> list[Segment]:
+    raise ZeroDivisionError("canary-detector")
+
+
+def odd_detector(samples: np.ndarray, rate: int) -> int:
+    return rate
+
+
+OWN_PARTS = {
+    "disguise": (Policy(disguise=Failing()), "ZeroDivisionError: secret-canary"),
+    "disguise-setting": (Policy(disguise=WrongSetting()), "SettingError: canary-setting"),
+    "detector": (Policy(disguise=Sine(), detector=failing_detector), "ZeroDivisionError: canary-detector"),
+    "detector-answer": (
+        Policy(disguise=Sine(), detector=odd_detector),
+        "SettingError: expected of a speech detector",
+    ),
+}
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("part", "how"),
+    [
+        *((part, "here") for part in OWN_PARTS),
+        *(("disguise", how) for how in ("processes", "threads", "dask")),
+    ],
+)
+def test_the_traceback_of_ones_own_part_is_shown_when_debugging(
+    part: str, how: str, debug: bool, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if debug:
+        monkeypatch.setenv("DEIDENT_DEBUG", "1")
+    else:
+        monkeypatch.delenv("DEIDENT_DEBUG", raising=False)
+    policy, shown = OWN_PARTS[part]
+    recordings = [many / "r00.wav", many / "r01.wav"]
+    with ExitStack() as stack:
+        executor: Any = None
+        if how == "threads":
+            executor = stack.enter_context(ThreadPoolExecutor(1))
+        if how == "dask":
+            distributed = pytest.importorskip("distributed")
+            executor = stack.enter_context(
+                distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
+            )
+        jobs = 2 if how == "processes" else 1
+        summary = run(recordings, tmp_path / "s", policy, jobs=jobs, executor=executor)
+    said = capfd.readouterr().err
+    assert summary.states["refused"] == 2
+    assert bool(re.search(shown, said)) is debug
+    assert ("may name recordings" in said) is debug
+    assert ("Traceback" in said) is debug
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_callable_shows_the_traceback_of_ones_own_disguise(
+    debug: bool, many: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEIDENT_DEBUG", "1" if debug else "")
+    with pytest.raises(RecordingError, match="the disguise cannot be used"):
+        list(deidentify(many / "r00.wav", Policy(disguise=WrongSetting())))
+    assert ("in apply" in capfd.readouterr().err) is debug
+
+
 def test_the_second_run_skips_and_the_third_goes_on(many: Path, tmp_path: Path) -> None:
     folder, out, policy = tmp_path / "in", tmp_path / "s", Policy(disguise=Sine())
     folder.mkdir()
@@ -132,7 +208,7 @@ def test_the_second_run_skips_and_the_third_goes_on(many: Path, tmp_path: Path) 
     assert snippets(out).items() > before.items()
 
 
-def test_the_same_sound_elsewhere_is_not_released_again(many: Path, tmp_path: Path) -> None:
+def test_the_same_audio_at_another_path_is_not_released_again(many: Path, tmp_path: Path) -> None:
     out, policy = tmp_path / "s", Policy(disguise=Sine())
     shutil.copy(many / "r00.wav", tmp_path / "copy.wav")
     soundfile.write(tmp_path / "retagged.flac", soundfile.read(many / "r00.wav", dtype="int16")[0], 16_000)
@@ -154,7 +230,7 @@ def test_a_later_run_that_drops_all_forgets_no_release(many: Path, tmp_path: Pat
     assert run([many / "r00.wav"], out, policy, jobs=1).states["skipped"] == 1
 
 
-def test_a_mistake_in_the_segments_is_made_up_for(many: Path, tmp_path: Path) -> None:
+def test_corrected_segments_are_read_again(many: Path, tmp_path: Path) -> None:
     states = []
     for segments in ((), (Segment(0, 48_000),), ()):
         recording = Recording(str(many / "r00.wav"), segments=segments)
@@ -163,7 +239,7 @@ def test_a_mistake_in_the_segments_is_made_up_for(many: Path, tmp_path: Path) ->
     assert states == ["no-speech", "released", "skipped"]
 
 
-def test_a_label_that_is_no_text_refuses_its_recording_alone(many: Path, tmp_path: Path) -> None:
+def test_a_label_that_is_not_text_refuses_its_recording_alone(many: Path, tmp_path: Path) -> None:
     bad = Recording(str(many / "r00.wav"), labels={"said": json.loads('"\\ud83d"')})
     summary = run([bad, many / "r01.wav"], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
     assert (summary.states["released"], summary.codes) == (1, {"text": 1})
@@ -225,7 +301,7 @@ def test_a_dry_run_ends_as_the_run_will(many: Path, tmp_path: Path, jobs: int) -
     assert ends[0] == ends[1]
 
 
-def test_speech_that_its_disguise_made_too_short_is_not_called_none(many: Path, tmp_path: Path) -> None:
+def test_a_recording_whose_snippets_become_too_short_is_dropped(many: Path, tmp_path: Path) -> None:
     summary = run([many / "r00.wav"], tmp_path / "s", Policy(disguise=Sine(by=0.01)), jobs=1)
     assert (summary.states["dropped"], list(summary.dropped_seconds)) == (1, ["shortened"])
 
@@ -275,7 +351,7 @@ def kill_with_its_workers(many: Path, out: Path) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_what_the_audit_does_not_pass_is_not_released(
+def test_a_snippet_that_fails_the_audit_is_not_released(
     recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that goes wrong by one byte stops the run, and nothing leaves."""
@@ -330,7 +406,7 @@ def test_recordings_that_begin_alike_release_nothing_twice(tmp_path: Path) -> No
     assert fourth[1].codes == {"released-before": 1}
 
 
-def test_a_script_that_runs_itself_again_is_told_so(recordings: Path, tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_is_an_error(recordings: Path, tmp_path: Path) -> None:
     """Its workers read it before they work: nothing is refused, released or held for that."""
     script = tmp_path / "script.py"
     script.write_text("import sys, deident\ndeident.run([sys.argv[1]], sys.argv[2], jobs=2)\n")
@@ -338,5 +414,5 @@ def test_a_script_that_runs_itself_again_is_told_so(recordings: Path, tmp_path: 
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("deident.errors.SettingError: worker processes could not")
-    assert "a worker of this run came upon the run itself" in ended.stderr
+    assert "a worker of this run started the run again" in ended.stderr
     assert not snippets(tmp_path / "s")

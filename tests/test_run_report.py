@@ -130,5 +130,5 @@ def test_a_dry_run_has_no_report(
         main(["run", str(recordings), "--out", str(tmp_path / "s"), "--report", str(tmp_path / "run.txt")])
         == 2
     )
-    assert "ends in .html" in capsys.readouterr().err
+    assert "ending in .html" in capsys.readouterr().err
     assert not os.listdir(tmp_path)

@@ -47,7 +47,7 @@ def test_what_is_far_below_the_loudest_is_speech_within_the_range() -> None:
     assert max(s.stop for s in far) > 6 * RATE > max(s.stop for s in near)
 
 
-def test_a_finder_may_write_into_what_it_is_given() -> None:
+def test_a_detector_may_change_its_argument() -> None:
     def detector(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
         samples *= 2
         return [(0, rate)]

@@ -1,4 +1,4 @@
-"""The obvious wrong calls: each is told what was expected and what came, and shows nothing of the input."""
+"""The obvious wrong calls: each error says what was expected and what came, and shows nothing of the input."""
 
 import operator
 from collections.abc import Callable, Iterator
@@ -101,7 +101,7 @@ WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
 
 
 @pytest.mark.parametrize(("call", "kind", "said"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
-def test_a_wrong_call_is_told(call: Callable[[], Any], kind: type[DeidentError], said: str) -> None:
+def test_a_wrong_call_is_an_error(call: Callable[[], Any], kind: type[DeidentError], said: str) -> None:
     with pytest.raises(kind, match=said):
         call()
 
@@ -127,14 +127,14 @@ def test_run_checks_before_it_makes_a_store(
     assert not any(tmp_path.iterdir())
 
 
-def test_arguments_of_run_in_the_wrong_order_are_told(tmp_path: Path) -> None:
+def test_arguments_of_run_in_the_wrong_order_are_an_error(tmp_path: Path) -> None:
     for out in (["call.wav"], None):
         with pytest.raises(SettingError, match="expected out as a path"):
             deident.run(str(tmp_path / "store"), out)  # type: ignore[arg-type]
     assert not any(tmp_path.iterdir())
 
 
-def test_whole_numbers_of_numpy_are_places() -> None:
+def test_numpy_integers_are_positions() -> None:
     assert len(Segment(np.int64(1), np.int32(3))) == 2  # type: ignore[arg-type]
     assert Audio(X, np.float64(16_000)).rate == 16_000  # type: ignore[arg-type]
 

@@ -11,7 +11,15 @@ import re
 import sys
 
 from deident import __version__
-from deident.errors import DeidentError, ExtraMissingError, KeyMaterialError, SettingError, StoreError
+from deident.errors import (
+    DEBUG_HINT,
+    DeidentError,
+    ExtraMissingError,
+    KeyMaterialError,
+    SettingError,
+    StoreError,
+    debug_traceback,
+)
 from deident.process import disable_core_dumps, reserve_standard_streams
 
 TYPE_CHECKING = False
@@ -21,31 +29,35 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("deident.cli.run", "de-identify recordings into a store"),
-    "preview": ("deident.cli.preview", "make a page of one recording, to see and hear what a run would do"),
+    "preview": (
+        "deident.cli.preview",
+        "make a page that shows and plays what a run would do with one recording",
+    ),
     "demo": ("deident.cli.demo", "try `run` on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
-    "audit": ("deident.cli.audit", "prove that a store holds what it promises, and nothing else"),
-    "evaluate": ("deident.evaluation.command", "attack disguises, and say what they protect and cost"),
-    "review": ("deident.cli.review", "deal out snippets to the people who listen"),
+    "audit": ("deident.cli.audit", "prove that a store keeps every promise"),
+    "evaluate": ("deident.evaluation.command", "attack disguises, and measure what they protect and cost"),
+    "review": ("deident.cli.review", "distribute snippets to reviewers"),
+    "review withdraw": ("deident.cli.withdraw", "list the files of a round that reviewers must delete"),
     "export": ("deident.cli.export", "write a store as a data set for Kaldi, Lhotse, datasets and others"),
-    "erase": ("deident.cli.erase", "remove what came from a recording or a speaker"),
+    "erase": ("deident.cli.erase", "remove the snippets of a recording or a speaker"),
     "keygen": ("deident.cli.keygen", "make a key"),
-    "which": ("deident.cli.which", "find the recording that a message spoke of"),
+    "which": ("deident.cli.which", "find the recording that a message names by its pseudonym"),
     "completion": ("deident.cli.completion", "let your shell complete commands and options"),
 }
 
 EXAMPLES = """\
 examples:
-  deident demo                                     hear what it does
+  deident demo                                     try it
   deident run calls/ --out store                   every recording in a folder and below
   deident run call.wav --out store --channels split --format flac
   deident run meetings/ --out store --dry-run      what would come out
-  deident preview call.wav                         see and hear it beforehand
-  deident scan interview.mp3                       what it would give away
+  deident preview call.wav                         a page to look at beforehand
+  deident scan interview.mp3                       list its metadata
   deident audit store                              prove the result
 
 exit codes: 0 done, 1 some recordings or checks were not fine, 2 wrong settings or key, or an extra to install,
-            3 an evaluation that must not be trusted, 4 the store could not be written, 130 interrupted"""
+            3 an evaluation must not be trusted, 4 the store could not be written, 130 interrupted"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     codecs.register_error("deident", _unencodable)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="deident")
+    if " ".join(arguments[:2]) in COMMANDS:  # a command of two words
+        arguments[:2] = [" ".join(arguments[:2])]
     parser = parser_of([a for a in arguments if not a.startswith("-")][:1])
     args = parser.parse_args(arguments)
     if args.command is None:
@@ -78,14 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        # A traceback shows lines and values of files: it is for who debugs, not for a log.
-        if os.environ.get("DEIDENT_DEBUG"):
-            raise
-        return _fail(f"failed unexpectedly ({type(error).__name__}); DEIDENT_DEBUG=1 shows where", 1)
+        debug_traceback()
+        return _fail(f"failed unexpectedly ({type(error).__name__}); {DEBUG_HINT}", 1)
 
 
 def _unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Printed in spite of the terminal's encoding: bytes of a path as they are, other characters by their numbers."""
+    """Encode for a terminal of any encoding: bytes of a path as they are, other characters by their numbers."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
@@ -93,7 +105,7 @@ def _unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose errors do not repeat what was typed: it may be a path, and errors end up in logs."""
+    """A parser whose errors do not repeat what was typed: it may be a path, and errors end up in logs."""
 
     def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]  # one way of four
         found, rest = self.parse_known_args(args)
@@ -105,7 +117,7 @@ class _Parser(argparse.ArgumentParser):
         return found
 
     def _nearest(self, found: argparse.Namespace, options: Sequence[str]) -> str:
-        """Which of the command's options the first that is not understood may have meant."""
+        """Suggest an option of the command for the first that is not understood."""
         import difflib
 
         commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
@@ -122,7 +134,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser_of(chosen: Collection[str]) -> argparse.ArgumentParser:
-    """The parser of the command line. Only the chosen commands know their arguments: loading all takes time."""
+    """Make the parser of the command line. Only the chosen commands get their arguments: loading all takes time."""
     parser = _Parser(
         prog="deident",
         description="De-identify speech recordings: short, disguised, clean snippets for people to listen to.",

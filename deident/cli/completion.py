@@ -1,4 +1,4 @@
-"""`deident completion`: what a shell needs to complete commands and options, made from the parsers themselves."""
+"""`deident completion`: shell completion of commands and options, made from the parsers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Command:
     name: str
     help: str
     options: tuple[_Option, ...]
-    operands: tuple[str, ...]  # what may stand without an option; none: files
+    operands: tuple[str, ...]  # words that may stand without an option; none: files
 
 
 def _commands() -> Iterator[_Command]:
@@ -66,18 +66,13 @@ def _option(action: argparse.Action) -> _Option:
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Values of options whose parsers cannot name them without loading numpy."""
+    """Return the values of options whose parsers cannot list them without loading numpy."""
     from deident.datasets import EXPORTERS
     from deident.disguise import DISGUISES
     from deident.disguise.presets import PRESETS
 
     methods, presets = tuple(DISGUISES), tuple(PRESETS)
-    known = {
-        "--disguise": methods,
-        "--disguises": presets + methods,
-        "--preset": presets,
-        "--to": tuple(EXPORTERS),
-    }
+    known = {"--disguise": presets + methods, "--preset": presets, "--to": tuple(EXPORTERS)}
     return next((values for name, values in known.items() if name in names), ())
 
 
@@ -97,16 +92,20 @@ def _bash(commands: list[_Command]) -> str:
         if option.takes_value and not option.values
     )
     options = "".join(
-        f'            {command.name}) words="{" ".join(_names(command))}"; '
+        f'            "{command.name}") words="{" ".join(_names(command))}"; '
         f'[[ $current == -* ]] || words="{" ".join(command.operands)}" ;;\n'
         for command in commands
     )
+    pairs = " | ".join(f'"{command.name}"' for command in commands if " " in command.name)
     return f"""\
-# What is completed by no word here is completed by file names.
+# Where no word fits, file names complete.
 _deident() {{
     local current="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" words=""
+    case "$command ${{COMP_WORDS[2]}}" in
+        {pairs}) (( COMP_CWORD > 2 )) && command="$command ${{COMP_WORDS[2]}}" ;;
+    esac
     if (( COMP_CWORD == 1 )); then
-        words="{" ".join(command.name for command in commands)} --help --version"
+        words="{" ".join(command.name for command in commands if " " not in command.name)} --help --version"
     else case "$command ${{COMP_WORDS[COMP_CWORD-1]}}" in
 {values}        {free}) ;;
         *) case "$command" in
@@ -119,9 +118,14 @@ complete -o default -F _deident deident
 
 
 def _zsh(commands: list[_Command]) -> str:
-    described = "\n".join(f"        {_quoted(f'{command.name}:{command.help}')}" for command in commands)
+    described = "\n".join(
+        f"        {_quoted(f'{command.name}:{command.help}')}"
+        for command in commands
+        if " " not in command.name
+    )
+    pairs = " | ".join(f'"{command.name}"' for command in commands if " " in command.name)
     cases = "\n".join(
-        f"    {command.name}) _arguments {' '.join(_zsh_specs(command))} ;;" for command in commands
+        f'    "{command.name}") _arguments {" ".join(_zsh_specs(command))} ;;' for command in commands
     )
     return f"""\
 #compdef deident
@@ -133,6 +137,9 @@ _deident() {{
         _describe command commands
         return
     fi
+    case "$words[2] $words[3]" in
+    {pairs}) (( CURRENT > 3 )) && words[2]="$words[2] $words[3]" words[3]=() && (( CURRENT-- )) ;;
+    esac
     local command=$words[2]
     shift words
     (( CURRENT-- ))
@@ -157,10 +164,11 @@ def _zsh_specs(command: _Command) -> Iterator[str]:
 def _fish(commands: list[_Command]) -> str:
     lines = []
     for command in commands:
-        lines.append(
-            f"complete -c deident -f -n __fish_use_subcommand -a {command.name} -d {_quoted(command.help)}"
-        )
-        here = f"complete -c deident -n '__fish_seen_subcommand_from {command.name}'"
+        first, _, second = command.name.partition(" ")
+        where = f"__fish_seen_subcommand_from {first}" if second else "__fish_use_subcommand"
+        lines.append(f"complete -c deident -f -n '{where}' -a {second or first} -d {_quoted(command.help)}")
+        words = "; and ".join(f"__fish_seen_subcommand_from {word}" for word in command.name.split())
+        here = f"complete -c deident -n '{words}'"
         if command.operands:
             lines.append(f"{here} -f -a '{' '.join(command.operands)}'")
         for option in command.options:

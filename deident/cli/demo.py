@@ -1,4 +1,4 @@
-"""`deident demo`: the main job on a recording that comes with the package."""
+"""`deident demo`: `run` on a recording that comes with the package."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     summary = run_batch([original], store, again=True, jobs=1)
     sys.stdout.write(
         f"{describe(summary)}\n\n"
-        f"before: {original} (a synthesiser's voices, nobody's)\n"
+        f"before: {original} (synthetic voices)\n"
         f"after:  {store}/*.wav, in shuffled order, each in a voice of its own\n"
         f"next:   deident audit {store}\n"
     )

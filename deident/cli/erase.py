@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 
@@ -13,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deident.review import Copy
     from deident.store import Link
 
 EPILOG = """\
@@ -36,13 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--speaker", metavar="ID", help="as the table of the run named them")
     which.add_argument("--older-than", metavar="DAYS", help="released at least so many days ago, such as 30d")
+    parser.add_argument(
+        "--receipt", metavar="FILE", help="write what was erased, and the copies to withdraw, as JSON"
+    )
     add_key_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.progress import counted
-    from deident.store import open_store
+    from pathlib import Path
 
+    from deident.cli.progress import counted
+    from deident.review import copies
+    from deident.store import FolderStore, open_store
+
+    if args.receipt and (os.path.lexists(args.receipt) or not Path(args.receipt).absolute().parent.is_dir()):
+        raise SettingError("expected --receipt as a new file in a folder that exists")
     wanted = _selector(args)
     linkage, key = linkage_of(args)
     with open_store(args.store, key=key, create=False) as store:
@@ -52,16 +62,41 @@ def run(args: argparse.Namespace) -> int:
         if args.older_than is None:
             links |= _elsewhere(known, links)
         names = {name for link in links for name in link.names}
+        given = copies(store, key, names) if isinstance(store, FolderStore) else []
         store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
         linkage.remove(links.__contains__)
     recordings = len({link.place for link in links})
     print(f"erased {counted(len(names), 'snippet')} of {counted(recordings, 'recording')}")
+    for copy in given:
+        print(f"withdraw: {copy.round}/{copy.reviewer}/{copy.file}")
+    if args.receipt:
+        write_receipt(args, len(names), recordings, given)
     if not links:
         print(
             "nothing in the linkage matches: give the recording or speaker as the run was given it",
             file=sys.stderr,
         )
     return 0 if links else 1
+
+
+def write_receipt(args: argparse.Namespace, snippets: int, recordings: int, given: list[Copy]) -> None:
+    import dataclasses
+    import json
+    from pathlib import Path
+
+    from deident.pages.page import write_private
+    from deident.review import today_text
+
+    kinds = {"source": args.source, "speaker": args.speaker, "older-than": args.older_than}
+    receipt = {
+        "kind": next(kind for kind, value in kinds.items() if value is not None),
+        "day": today_text(),
+        "recordings": recordings,
+        "snippets": snippets,
+        "withdraw": [dataclasses.asdict(copy) for copy in given],
+    }
+    text = json.dumps(receipt, indent=1) + "\n"
+    write_private(Path(args.receipt), text.encode())
 
 
 def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:

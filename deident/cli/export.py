@@ -7,7 +7,7 @@ import sys
 
 from deident.cli.keys import add_key_argument, linkage_of
 from deident.datasets import EXPORTERS
-from deident.errors import SettingError, StoreError
+from deident.errors import SettingError, StoreError, require
 
 EPILOG = """\
 examples:
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from deident.datasets.items import read_items, with_ids
 
     exporter_named(args.to)
+    if args.to == "parquet":
+        require("interop", "Parquet", "pyarrow")
     check_outside(args.out, args.store)
     items = read_items(args.store)
     if args.keep_ids:
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_kaldi(args: argparse.Namespace) -> None:
-    """Check before a run that its --to-kaldi is possible."""
+    """Raise, before a run, when its --to-kaldi cannot be written."""
     from pathlib import Path
 
     from deident.uris import is_uri
@@ -66,7 +68,7 @@ def check_kaldi(args: argparse.Namespace) -> None:
     if args.to_kaldi and is_uri(args.out):
         raise SettingError("--to-kaldi writes from a store in a folder: give --out a path, not a URI")
     if args.to_kaldi and Path(args.to_kaldi).is_dir() and any(Path(args.to_kaldi).iterdir()):
-        raise StoreError("there is something at the place of --to-kaldi: expected a new or empty folder")
+        raise StoreError("the folder of --to-kaldi is not empty: expected a new or empty one")
 
 
 def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""The key that a command works with: from a file or from the environment, never from an argument."""
+"""The key of a command: from a file or from the environment, never from an argument."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def key_of(args: argparse.Namespace) -> Key | None:
 
 
 def linkage_of(args: argparse.Namespace) -> tuple[Linkage, Key]:
-    """The linkage that --linkage names, and the key it is sealed under. Raises `SettingError` without either."""
+    """Open the linkage of --linkage, with the key that seals it. Raises `SettingError` without either."""
     from deident.store import Linkage
 
     key = key_of(args)
@@ -42,6 +42,6 @@ def linkage_of(args: argparse.Namespace) -> tuple[Linkage, Key]:
         raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
     if not os.path.exists(args.linkage):
         raise SettingError(
-            "there is no linkage at that place: expected the file that `deident run --linkage FILE` wrote"
+            "the file of --linkage does not exist: expected the file that `deident run --linkage FILE` wrote"
         )
     return Linkage(args.linkage, key), key

@@ -1,4 +1,4 @@
-"""`deident preview`: a page to look at one recording before a run."""
+"""`deident preview`: a page that shows and plays one recording before a run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from deident.cli.policy import add_cutting_arguments, policy_of
 from deident.errors import SettingError
 
 TYPE_CHECKING = False
@@ -13,12 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deident.disguise.base import Method
-    from deident.policy import Policy
 
 EPILOG = """\
 examples:
   deident preview call.wav --channels split
-  deident preview meeting.flac --out meeting.html --disguises vocoder,psola:semitones=2..4,mine:Robot
+  deident preview meeting.flac --out meeting.html --disguise vocoder,psola:semitones=2..4,mine:Robot
   deident preview meeting.flac --start 600 --seconds 120
   deident preview call.wav --include-original            to compare before and after; keep the page safe
 
@@ -31,24 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("recording", metavar="RECORDING", help="a file")
     add("--out", default="preview.html", metavar="FILE", help="the page (default preview.html), mode 0600")
-    add("--disguises", metavar="NAME,...", help="as `evaluate` takes them (default vocoder,psola,mcadams)")
+    add(
+        "--disguise",
+        metavar="METHOD,...",
+        help="methods to compare, as `evaluate` takes them (default vocoder,psola,mcadams)",
+    )
     add("--include-original", action="store_true", help="put the original voice in, to compare with")
     what = parser.add_argument_group("which part")
     what.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds into the recording")
     what.add_argument("--seconds", type=float, default=300.0, metavar="S", help="how much (default 300)")
     what.add_argument("--snippets", type=int, default=20, metavar="N", help="to play, at most (default 20)")
     how = parser.add_argument_group("as a run would do it")
-    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options given here override it")
+    add_cutting_arguments(how)
     how.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
     how.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
-    how.add_argument("--mute", metavar="FILE", help="what nobody may hear: JSON, CSV, TSV, CTM or RTTM")
-    how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
-    how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
-    how.add_argument(
-        "--over-limit",
-        choices=("drop", "split"),
-        help="what to do with speech that has no pause to divide it at (default drop)",
-    )
+    how.add_argument("--mute", metavar="FILE", help="ranges to silence: JSON, CSV, TSV, CTM or RTTM")
     parser.add_argument("--show-paths", action="store_true", help="name the recording in the page")
 
 
@@ -60,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
     from deident.pages.preview import Part, preview
     from deident.recording import Recording
 
-    place = check_place(args.out)
+    path = check_place(args.out)
     part = Part(args.start, args.seconds, args.snippets)
-    policy = _policy(args)
+    policy = policy_of(args)
     recording = Recording(args.recording)
     if args.segments:
         [recording] = with_segments([recording], args.segments)
@@ -79,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         mute=recording.mute,
         title=title,
     )
-    write_page(place, made.html)
+    write_page(path, made.html)
     if args.include_original:
         _say("the page holds the original voice: keep it as safe as the recording")
     else:
@@ -92,23 +89,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _policy(args: argparse.Namespace) -> Policy:
-    """As `run` makes it of the same options, with its defaults for those that are not here."""
-    from deident.cli.run import add_arguments as add_run_arguments
-    from deident.cli.run import policy_of
-
-    parser = argparse.ArgumentParser()
-    add_run_arguments(parser)
-    policy: Policy = policy_of(argparse.Namespace(**{**vars(parser.parse_args([])), **vars(args)}))
-    return policy
-
-
 def _disguises(args: argparse.Namespace, own: Method[Any]) -> dict[str, Method[Any]]:
-    """By the names in the page; the policy's own comes first where a policy was given."""
+    """Name the disguises as the page shows them; a policy file's own comes first."""
     from deident.disguise.naming import disguise_named
     from deident.pages.preview import METHODS
 
-    names = args.disguises.split(",") if args.disguises else METHODS
+    names = args.disguise.split(",") if args.disguise else METHODS
     if len(names) > 8:
         raise SettingError(f"expected at most 8 disguises to compare; got {len(names)}")
     chosen = {name: disguise_named(name) for name in names}

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, a line now and then in a log."""
+"""Progress of a run on stderr: a bar on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from deident.recording import Recording
 from deident.runs.worker import FINE, Outcome
 
 BAR = 24
-WIDE = 100  # columns, where the terminal does not tell
+WIDE = 100  # columns, where the terminal does not say
 LOG_SECONDS = 10.0
 DRAW_SECONDS = 0.1
 
 
 class Progress:
-    """Called with each outcome, and to `hear` of sound that was read. total : recordings to come.
-    show_paths : name them by their paths."""
+    """Shows progress; it is called with each outcome. total : recordings in all.   show_paths : name them by path."""
 
     def __init__(
         self, total: int, *, show_paths: bool = False, quiet: bool = False, stream: TextIO | None = None
@@ -29,27 +28,29 @@ class Progress:
         self._quiet = quiet
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
-        self._started = self._told = time.monotonic()
+        self._started = self._shown = time.monotonic()
         self._done = 0
-        self._sound = self._heard = 0.0  # seconds: of recordings that have ended, and of all so far
+        self._ended_seconds = self._read_seconds = (
+            0.0  # of audio: of recordings that have ended, and of all so far
+        )
         self._width = 0
 
     def __call__(self, outcome: Outcome, recording: Recording) -> None:
         self._done += 1
-        self._sound += outcome.tally.read_seconds
+        self._ended_seconds += outcome.tally.read_seconds
         if outcome.state not in FINE:
             self._problem(outcome, recording)
         self._show_at_times()
 
-    def hear(self, seconds: float) -> None:
-        """Some recording went on by so much."""
-        self._heard += seconds
+    def add_read(self, seconds: float) -> None:
+        """Count audio of a recording that has not ended yet."""
+        self._read_seconds += seconds
         self._show_at_times()
 
     def _show_at_times(self) -> None:
         now = time.monotonic()
-        if now - self._told >= (DRAW_SECONDS if self._terminal else LOG_SECONDS):
-            self._told = now
+        if now - self._shown >= (DRAW_SECONDS if self._terminal else LOG_SECONDS):
+            self._shown = now
             self._show()
 
     def finish(self) -> None:
@@ -73,9 +74,11 @@ class Progress:
         elapsed = time.monotonic() - self._started
         share = self._done / max(1, self._total)
         left = f", {clock(elapsed * (1 - share) / share)} left" if share else ""
-        sound = max(self._sound, self._heard)
-        rate = sound / elapsed if elapsed else 0.0
-        text = f"{self._done}/{self._total} recordings, {clock(sound)} of sound, {rate:.0f} × real time{left}"
+        seconds = max(self._ended_seconds, self._read_seconds)
+        rate = seconds / elapsed if elapsed else 0.0
+        text = (
+            f"{self._done}/{self._total} recordings, {clock(seconds)} of audio, {rate:.0f} × real time{left}"
+        )
         if not self._terminal:
             self._write(f"deident: {text}\n")
             return
@@ -87,7 +90,7 @@ class Progress:
         self._width = len(line)
 
     def _columns(self) -> int:
-        """Of the terminal: a longer line would wrap, and what has wrapped is not overwritten."""
+        """Count the terminal's columns: a longer line would wrap, and a wrapped line is not overwritten."""
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or WIDE
         except OSError:
@@ -99,7 +102,7 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """h:mm:ss, or m:ss under an hour."""
+    """Format seconds as h:mm:ss, or m:ss under an hour."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
@@ -110,5 +113,5 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A path without what would move the cursor."""
+    """Escape characters of a path that would move the cursor."""
     return os.fsencode(text).decode("utf-8", "replace").encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""`deident run --report`: a page on the run, with an audit of its store."""
+"""`deident run --report`: a page about the run, with an audit of its store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_report(args: argparse.Namespace) -> None:
     from deident.store.proof import is_inside
 
     if args.dry_run:
-        raise SettingError("--report tells what a run released; a dry run releases nothing")
+        raise SettingError("--report shows what a run released; a dry run releases nothing")
     check_place(args.report)
     if is_inside(args.report, args.out):
         raise SettingError(
@@ -29,7 +29,7 @@ def check_report(args: argparse.Namespace) -> None:
 
 
 def write_report(args: argparse.Namespace, summary: Summary, policy: Policy) -> bool:
-    """Write the page, if one was asked for; whether its audit found nothing."""
+    """Write the page, if one was asked for; return False when its audit found a problem."""
     if not args.report:
         return True
     from deident.audit.place import audit_store

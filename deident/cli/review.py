@@ -1,4 +1,4 @@
-"""`deident review`: deal snippets to reviewers."""
+"""`deident review`: a round of snippets for reviewers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ examples:
   deident review store --linkage links --key-file key --out rounds --reviewers 5 --per-reviewer 50
   deident review store --linkage links --key-file key --out rounds --reviewers ann,bob --share 0.02 --tar
 
-No reviewer ever gets two snippets of one recording, or of one speaker where speakers are known. That needs the
-linkage of the runs: without it nothing tells which snippets belong together, and the command refuses."""
+No reviewer ever gets two snippets of one recording, or of one speaker where speakers are known. For that the command
+needs the linkage of the runs, which knows the snippets of each recording. `deident review withdraw` lists the files
+that reviewers must delete after an erasure."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("store", metavar="STORE", help="the store that `deident run` made")
     add("--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote")
-    add("--out", required=True, metavar="FOLDER", help="where rounds and the programme's log go")
+    add(
+        "--out",
+        required=True,
+        metavar="FOLDER",
+        help="the folder of all rounds and their log, new or of an earlier round",
+    )
     add("--reviewers", required=True, metavar="N|NAME,...", help="how many, or their names")
     add("--per-reviewer", type=int, default=50, metavar="N", help="snippets each, at most (default 50)")
     add(
@@ -39,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="share of the recordings or speakers to draw, 0 to 1 (default 1)",
     )
-    add("--round", metavar="NAME", help="default: today's date; another round draws other people")
+    add("--round", metavar="NAME", help="default: today's date; each round draws others")
     add("--opt-out", metavar="FILE", help="speakers, paths or pseudonyms that take no part, one a line")
     add("--tar", action="store_true", help="a tar for each reviewer instead of a folder")
     add_key_argument(parser)
@@ -50,35 +56,27 @@ def run(args: argparse.Namespace) -> int:
 
     from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
-    from deident.review import Programme, hold_round
+    from deident.review import RoundSettings, make_round
     from deident.store import FolderStore, folder_of
 
     check_outside(args.out, args.store)
     names = args.reviewers.split(",")
     if args.reviewers.isdecimal():
         names = [f"reviewer-{number + 1}" for number in range(int(args.reviewers))]
-    settings = {"round": args.round} if args.round else {}
-    programme = Programme(
-        tuple(names), args.per_reviewer, args.max_per_recording, args.share, **settings
-    )  # fmt: skip
+    name = {"name": args.round} if args.round else {}
+    settings = RoundSettings(tuple(names), args.per_reviewer, args.max_per_recording, args.share, **name)
     opted_out = frozenset(_opted_out(args.opt_out)) if args.opt_out else frozenset()
     linkage, key = linkage_of(args)
     with FolderStore(folder_of(args.store), key=key, create=False) as store:
-        batches = hold_round(
-            store,
-            linkage,
-            key,
-            programme,
-            Path(args.out),
-            opted_out=opted_out,
-            pack=args.tar,
-        )
-    for batch in batches:
-        print(f"{batch.reviewer}: {counted(len(batch.names), 'snippet')}")
+        parts = make_round(
+            store, linkage, key, settings, Path(args.out), opted_out=opted_out, pack=args.tar
+        )  # fmt: skip
+    for part in parts:
+        print(f"{part.reviewer}: {counted(len(part.files), 'snippet')}")
     print(
         "next: give each reviewer their own part and no other; its index.html plays the snippets and saves notes"
     )
-    return 0 if any(batch.names for batch in batches) else 1
+    return 0 if any(part.files for part in parts) else 1
 
 
 def _opted_out(path: str) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from deident.cli.inputs import add_input_arguments, carried_of, recordings_of
+from deident.cli.inputs import add_input_arguments, recordings_of
 from deident.cli.keys import add_key_argument, key_of
+from deident.cli.policy import add_cutting_arguments, policy_of
 from deident.cli.report import check_report, write_report
-from deident.errors import SettingError
+from deident.errors import SettingError, require
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,22 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="STORE", help="the store: a new folder, or one of an earlier run to go on with")
     add_input_arguments(parser)
     how = parser.add_argument_group("what to make of it")
-    how.add_argument("--policy", metavar="FILE", help="all settings in TOML; options given here override it")
+    add_cutting_arguments(how)
     how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
     how.add_argument(
-        "--disguise", metavar="METHOD+...", help="a method as `evaluate` takes it; `a+b` is a chain"
+        "--disguise",
+        dest="chain",
+        metavar="METHOD[+...]",
+        help="a method as `evaluate` takes it; a+b applies two in turn",
     )
     how.add_argument(
         "--scope",
         choices=("snippet", "recording", "speaker"),
         help="how long one voice is kept",
-    )
-    how.add_argument("--max-seconds", type=float, metavar="S", help="every snippet is shorter (default 10)")
-    how.add_argument("--min-seconds", type=float, metavar="S", help="shorter ones are dropped (default 0.3)")
-    how.add_argument(
-        "--over-limit",
-        choices=("drop", "split"),
-        help="what to do with speech that has no pause to divide it at (default drop)",
     )
     how.add_argument(
         "--max-per-recording", type=int, metavar="N", help="release at most N per recording, chosen at random"
@@ -97,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.out and not args.dry_run:
         raise SettingError("expected --out STORE, a new folder for the result (or --dry-run)")
+    if args.dask:
+        require("dask", "a cluster", "distributed", "cloudpickle")
     check_report(args)
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
@@ -108,25 +107,30 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.dry_run:
             summary = dry_run(
-                recordings, policy, key=key_of(args), jobs=args.jobs, progress=progress, on_read=progress.hear
+                recordings,
+                policy,
+                key=key_of(args),
+                jobs=args.jobs,
+                progress=progress,
+                on_read=progress.add_read,
             )
         else:
             with _executor(args) as executor:
                 summary = run_batch(
                     recordings, args.out, policy, key=key_of(args), jobs=args.jobs, executor=executor,
-                    again=args.again, linkage=args.linkage, progress=progress, on_read=progress.hear,
+                    again=args.again, linkage=args.linkage, progress=progress, on_read=progress.add_read,
                 )  # fmt: skip
     finally:
         progress.finish()
     _print(summary, progress.problems, args, policy.cutting.max_seconds)
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
-    proved = write_report(args, summary, policy)
-    return 0 if summary.fine and proved else 1
+    is_clean = write_report(args, summary, policy)
+    return 0 if summary.fine and is_clean else 1
 
 
 def _executor(args: argparse.Namespace) -> Any:
-    """A context with the cluster of --dask, or with None."""
+    """Return a context with the cluster of --dask, or with None."""
     from contextlib import nullcontext
 
     from deident.runs.local import available_cores
@@ -138,49 +142,6 @@ def _executor(args: argparse.Namespace) -> Any:
     from deident.runs.dask import connected
 
     return connected(args.dask, args.jobs or available_cores())
-
-
-def policy_of(args: argparse.Namespace) -> Any:
-    """The policy of the file and preset, with the options on top."""
-    import dataclasses
-
-    from deident.policy import Policy
-
-    if args.policy and args.preset:
-        raise SettingError("a policy file names its preset itself; drop --preset")
-    policy = Policy.from_toml(args.policy) if args.policy else Policy.preset(args.preset or "review")
-    changes: dict[str, Any] = {}
-    if args.disguise:
-        from deident.disguise.naming import disguise_named
-
-        changes["disguise"] = disguise_named(args.disguise, presets=False)
-    if args.channels:
-        changes["channels"] = int(args.channels) if args.channels.isdecimal() else args.channels
-    for option, setting in (("scope", "scope"), ("format", "container"), ("max_per_recording",) * 2):
-        if getattr(args, option) is not None:
-            changes[setting] = getattr(args, option)
-    if args.strict:
-        changes["strict"] = True
-    if args.zero_nonfinite:
-        changes["nonfinite"] = "zero"
-    if args.repeatable:
-        changes["repeatable"] = True
-    lengths = {
-        name: getattr(args, name)
-        for name in ("max_seconds", "min_seconds", "over_limit")
-        if getattr(args, name) is not None
-    }
-    if args.whole_turns or args.keep_ids:
-        lengths["whole_turns"] = True
-    if args.drop_overlap:
-        lengths["overlap"] = "drop"
-    if carried := carried_of(args)[0]:
-        changes["carry"] = tuple(dict.fromkeys((*policy.carry, *carried)))
-    if args.mute_fill:
-        changes["mute"] = dataclasses.replace(policy.mute, fill=args.mute_fill)
-    if lengths:
-        changes["cutting"] = dataclasses.replace(policy.cutting, **lengths)
-    return dataclasses.replace(policy, **changes)
 
 
 def _print(
@@ -205,7 +166,7 @@ def _print(
 
 
 def describe(summary: Summary, *, dry: bool = False) -> str:
-    """A summary for a person, a few lines."""
+    """Put a summary into a few lines for a person."""
     from deident.cli.progress import clock, counted
 
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items() if count)
@@ -213,7 +174,7 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
         f"{seconds:.1f} s {reason.replace('_', ' ')}"
         for reason, seconds in sorted(summary.dropped_seconds.items())
     )
-    found = f"{clock(summary.read_seconds)} of sound, {summary.speech_seconds:.1f} s of speech found"
+    found = f"{clock(summary.read_seconds)} of audio, {summary.speech_seconds:.1f} s of speech found"
     released = f"{counted(summary.snippets, 'snippet')}, {summary.released_seconds:.1f} s"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))

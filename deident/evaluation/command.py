@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deident.errors import SettingError
+from deident.errors import SettingError, require
 
 if TYPE_CHECKING:
     from deident.evaluation.corpus import Utterance
@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     from deident.evaluation.run import Settings, evaluate
     from deident.evaluation.synthetic import synthetic_corpus
 
+    if args.out:
+        require("evaluate", "the report", "matplotlib")
     names = [name for text in args.disguise or [DEFAULT] for name in text.split(",") if name]
     disguises = {name: disguise_named(name) for name in names}
     before = _earlier(args.compare) if args.compare else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from deident.evaluation import figures
 from deident.evaluation.report import COLUMNS, LEGEND, SYNTHETIC, WITHHELD, Report
+from deident.pages.page import write_private
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1160px; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -29,11 +31,17 @@ p.what { color: #555; margin: .2rem 0 .6rem }
 
 
 def write(report: Report, folder: Path) -> None:
-    """report.json, report.html and scores.npz in this folder."""
+    """Write report.json, report.html and scores.npz to a folder, for their owner alone."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / "scores.npz", **report.scores())  # type: ignore[arg-type]  # as in cache.py
-    (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
-    (folder / "report.html").write_text(page(report), encoding="utf-8")
+    scores = io.BytesIO()
+    np.savez_compressed(scores, **report.scores())  # type: ignore[arg-type]  # as in cache.py
+    files = {
+        "scores.npz": scores.getvalue(),
+        "report.json": report.to_json().encode(),
+        "report.html": page(report).encode(),
+    }
+    for name, data in files.items():
+        write_private(folder / name, data)
 
 
 def page(report: Report) -> str:

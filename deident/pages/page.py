@@ -1,4 +1,4 @@
-"""Pages that open without a network: one look, one strict policy, written whole or not at all."""
+"""Self-contained HTML pages: templates, a strict Content-Security-Policy, and atomic writing."""
 
 from __future__ import annotations
 
@@ -19,30 +19,45 @@ SUFFIX = ".html"
 
 
 def filled(template: str, slots: Mapping[str, str]) -> str:
-    """The page of a template of this package: the common style, its slots, and a Content-Security-Policy.
+    """Fill a template of this package and give it a Content-Security-Policy.
 
-    The policy lets run what the page itself holds, by checksum, and lets nothing be fetched."""
+    The policy allows the scripts and styles of the page itself, by checksum, and allows nothing to be fetched.
+
+    Parameters
+    ----------
+    template : str
+        A file name in this package.
+    slots : mapping of str to str
+        The text for each {{SLOT}}; STYLE is filled with the common style sheet.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     values = {"STYLE": _resource("page.css"), **slots}
     head, rest = _resource(template).split("{{POLICY}}")
-    rest = re.sub(r"\{\{(\w+)\}\}", lambda slot: values[slot[1]], rest)  # once: what is filled in is not read
+    rest = re.sub(
+        r"\{\{(\w+)\}\}", lambda slot: values[slot[1]], rest
+    )  # once: the text that is filled in is not searched
     return head + _policy(rest) + rest
 
 
 def data_slot(data: object) -> str:
-    """Data as JSON to stand in a script element."""
+    """Write data as JSON that is safe inside a script element."""
     # "</" would end the script that the data stands in, and "<!--" begin a comment in it.
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def check_place(path: str | os.PathLike[str]) -> Path:
-    """Raise `SettingError` unless a page may be written there: nothing but a page is ever replaced."""
+    """Raise `SettingError` unless a page may be written to a path: only a page is ever replaced."""
     place = Path(path)
     if place.suffix.lower() != SUFFIX:
-        raise SettingError(f"expected a page's name that ends in {SUFFIX}")
+        raise SettingError(f"expected the name of a page, ending in {SUFFIX}")
     if not place.parent.is_dir():
-        raise SettingError("the folder for the page is not there; make it first")
+        raise SettingError("the folder for the page does not exist; make it first")
     if os.path.lexists(place) and (place.is_symlink() or not place.is_file()):
-        raise SettingError("there is something else in the page's place; name another")
+        raise SettingError("the page would replace something that is not a file; choose another name")
     if any((folder / mark).exists() for folder in place.resolve().parents for mark in STORE_MARKS):
         raise SettingError(
             "the page must lie outside a store, which holds released snippets and nothing else"
@@ -51,8 +66,15 @@ def check_place(path: str | os.PathLike[str]) -> Path:
 
 
 def write_page(path: Path, text: str) -> None:
-    """The page, mode 0600, whole or not at all. Raises `StoreError` when it cannot be written."""
-    Disk().replace(path, [text.encode()])
+    """Write a page with mode 0600, whole or not at all. Raises `StoreError` when it cannot be written."""
+    write_private(path, text.encode())
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file with mode 0600, whole or not at all; a link at the path is replaced, not followed.
+
+    Raises `StoreError` when it cannot be written."""
+    Disk().replace(path, [data])
 
 
 def _resource(name: str) -> str:

@@ -1,6 +1,6 @@
-"""A page to look at one recording before a run: what is found, what is kept and dropped, how disguises sound.
+"""A page that shows one recording before a run: detected speech, kept and dropped pieces, and several disguises.
 
-The page is for whoever prepares a run. It shows when each snippet was said, and several disguises of it."""
+The page is for the person who prepares a run: it shows when each snippet was said."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deident.segmentation.streaming import Section, StreamSegmenter, segment_str
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")
-ENVELOPE = RATE // 20  # samples a peak: 50 ms show where speech is, and not what is said
+ENVELOPE = RATE // 20  # samples a peak: 50 ms show where speech is, and not which words
 MOST_SECONDS = 1_800.0
 MOST_BYTES = 19_000_000  # of sound in a page, so that a browser opens it at once
 _TRACKER = PitchTracker(hop=256)
@@ -37,10 +37,20 @@ _TRACKER = PitchTracker(hop=256)
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of a recording a page shows.
+    """The part of a recording that a page shows.
 
-    start_seconds, seconds : from where, and how much.   snippets : the first so many get players.
-    Raises `SettingError` outside the ranges."""
+    Parameters
+    ----------
+    start_seconds, seconds : float
+        Start and length.
+    snippets : int
+        How many get players, from the first.
+
+    Raises
+    ------
+    SettingError
+        When a value is outside its range.
+    """
 
     start_seconds: float = 0.0
     seconds: float = 300.0
@@ -65,7 +75,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Preview:
-    """A page as `html`, and what it holds: snippets with players, and how many more were found."""
+    """A page.
+
+    Attributes
+    ----------
+    html : str
+        The page itself.
+    snippets : int
+        With players.
+    without_player : int
+        More that were kept.
+    """
 
     html: str = field(repr=False)
     snippets: int
@@ -73,8 +93,8 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A piece of speech where it was said. `audio` is None where it is dropped, for that reason."""
+class _Piece:
+    """A piece of speech and its position. `audio` is None where it is dropped, for that reason."""
 
     segment: Segment
     channel: int
@@ -82,14 +102,14 @@ class _Place:
     audio: Audio | None
 
 
-class _Heard:
-    """What was heard of the part: levels, speech and pieces. Sound is kept of pieces alone."""
+class _PartContents:
+    """Levels, detected speech and pieces of the part. Audio is kept of pieces alone."""
 
     def __init__(self, part: Part, segmenters: int) -> None:
         self.part = part
         self.levels: list[list[Samples]] = [[] for _ in range(segmenters)]
         self.speech: list[tuple[int, Segment]] = []
-        self.places: list[_Place] = []
+        self.pieces: list[_Piece] = []
         self.ends = [0] * segmenters
         self.partial: str | None = None
 
@@ -108,12 +128,12 @@ class _Heard:
         self.speech += [(channel, s) for s in here if s.stop > self.part.start and s.start < self.part.stop]
         for where, audio, dropped in cut_section(segmenter, section, policy):
             if self.part.start <= where.start < self.part.stop:
-                self.places.append(_Place(where, channel, dropped, None if dropped else audio))
+                self.pieces.append(_Piece(where, channel, dropped, None if dropped else audio))
         inside = section.audio.mono[max(0, self.part.start - start) : max(0, self.part.stop - start)]
         self.levels[channel].append(np.array(inside))
 
     def envelopes(self) -> list[bytes]:
-        """The peak of each 50 ms of each channel, a byte each; roots, so that what is soft can be seen."""
+        """Return the peak of each 50 ms of each channel as bytes; square roots, so that soft speech can be seen."""
         peaks = [_peaks(np.concatenate(pieces)) for pieces in self.levels]
         loudest = max([float(p.max(initial=0.0)) for p in peaks]) or 1.0
         return [np.rint(255.0 * np.sqrt(p / loudest)).astype(np.uint8).tobytes() for p in peaks]
@@ -130,21 +150,44 @@ def preview(
     mute: Sequence[Segment] = (),
     title: str = "Preview of a recording",
 ) -> Preview:
-    """One self-contained page of a recording: its speech, its snippets, and these in several disguises.
+    """Make a self-contained page of a recording: its speech, its snippets, and these in several disguises.
 
-    recording : a path, an open binary file, `Audio`, or (samples, rate).   policy : how it is cut.
-    disguises : by the names to show.   include_original : put in each snippet as it was, to compare with.
-    Without it the page holds of the original the peak level of each 50 ms and the places of speech, no sound,
-    no spectrum and no pitch.   part : what of a long recording.   mute : what nobody may
-    hear, the original neither.   title : shown in the page as it is.
-    Raises `RecordingError` when the recording cannot be used, `SettingError` for settings."""
+    Parameters
+    ----------
+    recording : path, binary file, Audio, or (samples, rate)
+        As `deidentify` takes it.
+    policy : Policy, optional
+        Decides how it is cut; by default the preset "review".
+    disguises : mapping of str to Method, optional
+        By the names to show; by default `METHODS`.
+    include_original : bool, optional
+        Also play each snippet as it was. Without it, the page holds of the original the peak level of each 50 ms and
+        the positions of speech; no audio, no spectrum and no pitch.
+    part : Part, optional
+        Of a long recording.
+    segments, mute : sequences of Segment, optional
+        As `deidentify` takes them; muted ranges are silent in the original too.
+    title : str, optional
+        Shown in the page.
+
+    Returns
+    -------
+    Preview
+
+    Raises
+    ------
+    RecordingError
+        When the recording cannot be used.
+    SettingError
+        When a setting is outside its range, or the recording ends before the part.
+    """
     policy = Policy.given(policy)
     part = part or Part()
     disguises = {name: disguise_named(name) for name in METHODS} if disguises is None else disguises
-    heard = _listen(recording, policy, part, segments, mute)
-    if heard.stop <= part.start:
+    contents = _read_part(recording, policy, part, segments, mute)
+    if contents.stop <= part.start:
         raise SettingError("the recording ends before the part to show: start earlier")
-    kept = [place for place in heard.places if place.audio is not None]
+    kept = [piece for piece in contents.pieces if piece.audio is not None]
     shown = []
     size = 0
     for snippet in _snippets(kept[: part.snippets], policy, disguises, include_original):
@@ -156,15 +199,15 @@ def preview(
         "title": title,
         "original": include_original,
         "start": part.start / RATE,
-        "stop": heard.stop / RATE,
-        "goesOn": heard.goes_on,
-        "partial": heard.partial is not None,
+        "stop": contents.stop / RATE,
+        "goesOn": contents.goes_on,
+        "partial": contents.partial is not None,
         "envelopeStep": ENVELOPE / RATE,
-        "envelopes": [_text(envelope) for envelope in heard.envelopes()],
-        "speech": [{"channel": channel, **_times(s)} for channel, s in heard.speech],
+        "envelopes": [_text(envelope) for envelope in contents.envelopes()],
+        "speech": [{"channel": channel, **_times(s)} for channel, s in contents.speech],
         "drops": [
             {"channel": p.channel, "reason": p.dropped, **_times(p.segment)}
-            for p in heard.places
+            for p in contents.pieces
             if p.dropped
         ],
         "unplayed": [{"channel": p.channel, **_times(p.segment)} for p in kept[len(shown) :]],
@@ -177,55 +220,55 @@ def preview(
     return Preview(filled(PAGE, {"DATA": data_slot(data)}), len(shown), len(kept) - len(shown))
 
 
-def _listen(
+def _read_part(
     recording: Source,
     policy: Policy,
     part: Part,
     segments: Sequence[Segment] | None,
     mute: Sequence[Segment],
-) -> _Heard:
-    """From the recording's beginning, as a run does, to the part's end."""
+) -> _PartContents:
+    """Read a recording as a run does, from its beginning to the part's end."""
     with codec.decode(
         recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
     ) as decoding:
-        heard = _Heard(part, decoding.channels)
+        contents = _PartContents(part, decoding.channels)
         segmenters = segmenters_for(
             decoding,
             Recording("", segments=None if segments is None else tuple(segments), mute=tuple(mute)),
             policy,
         )
         for segmenter, section in segment_stream(decoding, segmenters):
-            heard.add(segmenter, section, policy)
-            if min(heard.ends) >= part.stop:
+            contents.add(segmenter, section, policy)
+            if min(contents.ends) >= part.stop:
                 break
         else:
             if not decoding.partial:
                 for segmenter in segmenters:
                     segmenter.mute.check(segmenter.end)
-        heard.partial = decoding.partial
-    heard.places.sort(key=lambda place: (place.segment, place.channel))
-    return heard
+        contents.partial = decoding.partial
+    contents.pieces.sort(key=lambda piece: (piece.segment, piece.channel))
+    return contents
 
 
 def _snippets(
-    places: Sequence[_Place], policy: Policy, disguises: Mapping[str, Method[Any]], include_original: bool
+    pieces: Sequence[_Piece], policy: Policy, disguises: Mapping[str, Method[Any]], include_original: bool
 ) -> Iterator[dict[str, Any]]:
-    """Each place in every disguise, as the page's data."""
-    scope: Scope = "snippet" if policy.scope == "snippet" else "recording"  # who speaks is not known here
+    """Yield each piece in every disguise, as the page's data."""
+    scope: Scope = "snippet" if policy.scope == "snippet" else "recording"  # the speaker is unknown here
     disguisers = {
         name: disguiser(replace(policy, disguise=disguise, scope=scope, repeatable=False))
         for name, disguise in disguises.items()
     }
-    for place in places:
-        assert place.audio is not None
-        voices = [_original(place.audio)] if include_original else []
+    for piece in pieces:
+        assert piece.audio is not None
+        voices = [_original(piece.audio)] if include_original else []
         for name, revoice in disguisers.items():
             with one_thread():
-                changed = revoice(place.audio, place.channel)
+                changed = revoice(piece.audio, piece.channel)
             voices.append(
                 {"name": name, "dropped": changed} if isinstance(changed, str) else _voice(name, changed)
             )
-        yield {"channel": place.channel, **_times(place.segment), "voices": voices}
+        yield {"channel": piece.channel, **_times(piece.segment), "voices": voices}
 
 
 def _original(audio: Audio) -> dict[str, Any]:

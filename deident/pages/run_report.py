@@ -1,4 +1,4 @@
-"""A run's summary as a page: states, lengths, drops, speed and the audit. It names no recording."""
+"""A page about a run: states, lengths, drops, speed and the audit. It names no recording."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MOST_BARS = 24
 WIDTH, HEIGHT, FOOT, HEAD = 720, 200, 20, 16
 MEANINGS = {
     "released": "all of its speech that is under the limit was released",
-    "partial": "the recording's end was missing; what was there was released",
+    "partial": "the recording's end was missing; the rest was released",
     "dropped": "speech was found, and all of it was dropped",
     "no-speech": "no speech was found",
-    "refused": "nothing of it could be used",
+    "refused": "it could not be used",
     "skipped": "done by an earlier run",
 }
 REASONS = {
@@ -32,7 +32,20 @@ MOST_PROBLEMS = 20
 
 
 def page(summary: Summary, policy: Policy, audit: AuditReport) -> str:
-    """The whole page; no script, nothing fetched, and nothing in it that a recording or a path is named by."""
+    """Make the page of a run.
+
+    Parameters
+    ----------
+    summary : Summary
+    policy : Policy
+    audit : AuditReport
+        Of the run's store.
+
+    Returns
+    -------
+    str
+        HTML without a script, a name of a recording, or a path.
+    """
     return filled(
         PAGE,
         {
@@ -71,7 +84,7 @@ def _states(summary: Summary) -> str:
 
 
 def _histogram(lengths: Mapping[str, int], limit: float) -> str:
-    """Snippets by length, as bars of a picture that scales with the page."""
+    """Draw snippets by length, as an SVG that scales with the page."""
     if not lengths:
         return '<p class="soft">No snippet was released.</p>'
     last = max([limit, *(float(start) + LENGTH_STEP for start in lengths)])
@@ -115,14 +128,14 @@ def _drops(summary: Summary) -> str:
         (REASONS.get(reason, reason), _hours(seconds), f"{100 * seconds / speech:.1f} %")
         for reason, seconds in sorted(summary.dropped_seconds.items(), key=lambda drop: -drop[1])
     ]
-    return _table(("why", "sound", "of the speech found"), rows, numbers={1, 2})
+    return _table(("reason", "audio", "of the speech found"), rows, numbers={1, 2})
 
 
 def _audit(audit: AuditReport, limit: float) -> str:
     proved = f"{audit.files:,} snippets in the store, {_hours(audit.seconds)}, each under {limit:g} s"
     if audit.clean:
         return (
-            f'<p><b class="good">Every promise holds.</b> {escape(proved)}: nothing there besides sound.</p>'
+            f'<p><b class="good">Every promise holds.</b> {escape(proved)}: nothing there besides audio.</p>'
         )
     problems = [(problem.code, str(problem)) for problem in audit.problems[:MOST_PROBLEMS]]
     more = len(audit.problems) - len(problems)

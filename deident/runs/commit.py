@@ -16,25 +16,41 @@ if TYPE_CHECKING:
     from deident.store import Entry, Link, Linkage, Store
 
 RELEASED = ("released", "partial")
-RELEASED_BEFORE = "released-before", "the same sound was released or erased before"
+RELEASED_BEFORE = "skipped", "released-before", "the same audio was released or erased before"
 _CHANGED = (
+    "refused",
     "changed",
-    "another version of it was released from this place: its sound would be released a second time; run with --again,"
+    "another version of it was released from this path: its audio would be released a second time; run with --again,"
     " or begin a new store; a new recording needs a new name",
 )
 _ERASED = (
+    "refused",
     "changed",
-    "another version of it was released from this place, and erased: it stays out; a new recording needs a new name",
+    "another version of it was released from this path, and erased: it stays out; a new recording needs a new name",
 )
 _UNMUTED = (
+    "refused",
     "mute-changed",
     "released before with other parts muted: begin a new store, or erase here what came from it",
 )
 
 
 class Commits:
-    """The recordings of a run and its store. No sound is released twice unless that is asked for, nor one that is muted
-    now and was released before unmuted."""
+    """Commits the outcomes of a run to its store.
+
+    No audio is released twice unless that is asked for, and no recording whose muted parts were released before.
+
+    Parameters
+    ----------
+    store : Store
+    recordings : sequence of Recording
+        All of the run, in the order of their numbers.
+    policy : Policy
+    again : bool
+        Release again what was released before, but not what was erased.
+    linkage : Linkage or None
+        Where to write which snippets came from which recording.
+    """
 
     def __init__(
         self,
@@ -51,25 +67,28 @@ class Commits:
         self._linkage = linkage
         self._fingerprint = policy.fingerprint()  # once: it is a digest of everything
         self._margin = repr(policy.mute.margin_seconds)
-        # Before anything is read: what changes meanwhile is another recording, for the next run.
+        # Before anything is read: a file that changes meanwhile is another recording, for the next run.
         self._places = [_place(store, recording) for recording in recordings]
         if linkage is not None:
             linkage.forget_unreleased(store)
 
     def known(self, number: int) -> Outcome | None:
-        """Return the outcome of a recording that is not to be read; None for others."""
+        """Return the outcome of a recording that is not to be read again; None for others."""
         from deident.recording import Tally
 
         entry = self._store.entry(self._places[number])
         if entry is None:
             return None
-        if entry.state in RELEASED and self._sounds_unmuted(self._recordings[number], {entry.policy}):
-            return Outcome(number, "refused", Tally(), *_UNMUTED)
+        if entry.state in RELEASED and self._released_unmuted(self._recordings[number], {entry.policy}):
+            outcome = Outcome(number, "refused", Tally())
+            outcome.withhold(*_UNMUTED)
+            return outcome
         return Outcome(number, "skipped", Tally()) if self._is_done(entry, number) else None
 
     def add(self, outcomes: list[Outcome], spool: str | None) -> None:
-        """Remember outcomes, and release their snippets, which are in `spool`: the point of no return. Outcomes of what
-        may not be released are changed to say so."""
+        """Commit outcomes, and release their snippets, which are in `spool`: the point of no return.
+
+        Outcomes of recordings that may not be released are changed to say so."""
         store, again = self._store, self._again
         for outcome in outcomes:
             if again and outcome.state in RELEASED:
@@ -78,16 +97,16 @@ class Commits:
                 self._refuse_changed(outcome)
         done = [outcome for outcome in outcomes if outcome.state not in ("refused", "skipped")]
         if not again:
-            self._drop_held(done)
+            self._drop_taken(done)
         entries = [self._entry(outcome) for outcome in done]
         if self._linkage is not None:
             self._linkage.add(self._links(entries, done))
         rows = ((entry, outcome.snippets) for entry, outcome in zip(entries, done, strict=True))
         for outcome, counted in zip(done, store.commit(rows, spool=spool, again=again), strict=True):
             if not counted:
-                outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+                outcome.withhold(*RELEASED_BEFORE)
         for outcome in outcomes:
-            if outcome.code == RELEASED_BEFORE[0]:
+            if outcome.code == RELEASED_BEFORE[1]:
                 self._refuse_unmuted(outcome)
 
     def _entry(self, outcome: Outcome) -> Entry:
@@ -109,7 +128,7 @@ class Commits:
         return "-".join(filter(None, (self._fingerprint + self._bounds(recording), self._muted(recording))))
 
     def _bounds(self, recording: Recording) -> str:
-        """Digest the given segments of speech: a mistake there is no reason to skip a recording."""
+        """Digest the given segments and turns: a recording is read again when a mistake in them was corrected."""
         if recording.segments is None and not recording.turns:
             return ""
         turns = [(turn.segment, turn.channel) for turn in recording.turns]
@@ -124,42 +143,43 @@ class Commits:
     def _is_done(self, entry: Entry, number: int) -> bool:
         if self._again:
             return entry.state == "erased"
-        # What was released is never released again by accident; what held nothing may hold something for others.
+        # Nothing is released again by accident; a recording without speech may have some under other settings.
         return entry.state in (*RELEASED, "erased") or entry.policy == self._settings(number)
 
-    def _sounds_unmuted(self, recording: Recording, before: set[str]) -> bool:
-        """Tell whether what is to be muted may sound in what was released under the settings `before`."""
+    def _released_unmuted(self, recording: Recording, before: set[str]) -> bool:
+        """Tell whether a release under the settings `before` may contain what is to be muted now."""
         mute = self._muted(recording)
         return bool(mute) and any(settings.partition("-")[2] != mute for settings in before)
 
     def _refuse_unmuted(self, outcome: Outcome) -> None:
-        """Refuse an outcome whose sound is in the store with other parts muted."""
+        """Refuse a recording whose audio was released with other parts muted, from this path or another."""
         before = self._store.policies(self._entry(outcome))
-        if self._sounds_unmuted(self._recordings[outcome.number], before):
-            outcome.state, outcome.code, outcome.message = "refused", *_UNMUTED
+        if self._released_unmuted(self._recordings[outcome.number], before):
+            outcome.withhold(*_UNMUTED)
 
     def _refuse_changed(self, outcome: Outcome) -> None:
         entry = self._entry(outcome)
         if self._store.is_released(entry.content, again=self._again):
-            return  # the commit says so
+            return  # `commit` leaves it out
         same_file, same_start = self._store.versions(entry)
         if "erased" in same_file | same_start:
-            outcome.state, outcome.code, outcome.message = "refused", *_ERASED
+            outcome.withhold(*_ERASED)
         elif not self._again and same_file.intersection(RELEASED):
-            outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+            outcome.withhold(*RELEASED_BEFORE)
         elif not self._again and same_start.intersection(RELEASED):
-            outcome.state, outcome.code, outcome.message = "refused", *_CHANGED
+            outcome.withhold(*_CHANGED)
 
-    def _drop_held(self, outcomes: list[Outcome]) -> None:
-        """Leave out snippets whose names are taken: in a repeatable run, those of a sound with which another recording
-        begins too. They are in the store, and are not made to say something else now."""
+    def _drop_taken(self, outcomes: list[Outcome]) -> None:
+        """Leave out snippets whose names are taken.
+
+        In a repeatable run, two recordings that begin alike give the same names; a released snippet never changes."""
         store = self._store
         taken = store.holds(snippet.name for outcome in outcomes for snippet in outcome.snippets)
         whole = set()
         for outcome in outcomes:
             content = store.content(outcome.tally.content_sha256)
             if content in whole or store.is_released(content):
-                continue  # the commit leaves it out as a whole
+                continue  # `commit` leaves it out as a whole
             whole.add(content)
             kept = []
             for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
@@ -168,12 +188,12 @@ class Commits:
                 else:
                     kept.append((snippet, turn))
             if outcome.snippets and not kept:
-                outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+                outcome.withhold(*RELEASED_BEFORE)
             outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
             taken.update(snippet.name for snippet in outcome.snippets)
 
     def _links(self, entries: list[Entry], done: list[Outcome]) -> list[Link]:
-        """Make the linkage's records: each source with speech, and the snippets that will be released of it."""
+        """Make the linkage's records: each recording with speech, and its snippets that will be released."""
         links: list[Link] = []
         contents = set()
         for entry, outcome in zip(entries, done, strict=True):
@@ -186,14 +206,14 @@ class Commits:
         return links
 
     def _by_speaker(self, entry: Entry, outcome: Outcome, *, released: bool) -> list[Link]:
-        """Make a link for each speaker of a recording."""
+        """Make a link for each speaker of a recording, with the snippets of that speaker."""
         from deident.store import Link, today
 
         recording = self._recordings[outcome.number]
-        whose: dict[str | None, list[tuple[str, str]]] = {}
+        by_speaker: dict[str | None, list[tuple[str, str]]] = {}
         for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
             speaker = (turn and turn.speaker) or recording.speaker
-            whose.setdefault(speaker, []).append((snippet.name, turn.id if turn else ""))
+            by_speaker.setdefault(speaker, []).append((snippet.name, turn.id if turn else ""))
         return [
             Link(
                 place=entry.place.hex(),
@@ -206,7 +226,7 @@ class Commits:
                 store=self._store.id,
                 utterances=tuple(id for _, id in own) if released and any(id for _, id in own) else (),
             )
-            for speaker, own in whose.items()
+            for speaker, own in by_speaker.items()
         ]
 
 
@@ -215,11 +235,11 @@ def _place(store: Store, recording: Recording) -> bytes:
         return store.place(location(recording.path), recording.size, recording.version)
     try:
         info = os.stat(recording.path)
-    except (OSError, ValueError):  # no file can have such a name
+    except (OSError, ValueError):  # ValueError: no file can have such a name
         return store.place(location(recording.path))
     return store.place(location(recording.path), info.st_size, info.st_mtime_ns)
 
 
 def pseudonym(key: Key, path: str) -> str:
-    """Return the pseudonym of a recording in messages: 12 hexadecimal digits that only the key leads back from."""
+    """Return the 12 hexadecimal digits that stand for a recording in messages; only the key leads back from them."""
     return key.pseudonym("recording", location(path))[:12]

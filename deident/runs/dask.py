@@ -1,6 +1,6 @@
 """Batches of recordings over a Dask cluster.
 
-What a task says (paths, speakers, the key) is sealed under a key of the run that workers hold in a plugin: the
+Tasks and their results (paths, speakers, the key) are sealed under a key of the run that workers hold in a plugin: the
 graph, its keys, the dashboard and the logs show a random name and a hidden value. Whoever controls the scheduler
 could still read both; between machines, use TLS."""
 
@@ -16,8 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from deident import __version__
-from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
-from deident.runs.worker import Chunk, Outcome, Result, process
+from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError, debug_traceback
+from deident.runs.worker import Batch, Outcome, Result, process
 from deident.store import Store
 from deident.store.bucket import Slices, release
 from deident.uris import location
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FIRST_WORKER_SECONDS = 60
 CONNECT_SECONDS = 30
 RELEASED_A_THREAD = 4
-RETRIES = 2  # of a chunk whose worker could not write
+RETRIES = 2  # of a batch whose worker could not write
 KEPT_BYTES, MALLOC_BYTES = 1 << 28, 1 << 17  # of freed memory: while we work, and glibc's own
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://.")
@@ -44,18 +44,18 @@ _NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D)
 
 
 @dataclass(frozen=True, repr=False)
-class Letter:
-    """What a task is given: words that only the workers of its run can read."""
+class SealedTask:
+    """A message between client and workers that only those of the same run can read: a task, or its result."""
 
     run: str
     sealed: bytes
 
     def __repr__(self) -> str:
-        return "Letter(sealed)"
+        return "SealedTask(hidden)"
 
 
-class Seal(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
-    """Opens the letters of one run. Lives in every worker while the run lasts."""
+class TaskCipher(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
+    """Seals and opens the messages of one run. Lives in every worker while the run lasts."""
 
     def __init__(self) -> None:
         self.name = f"deident-{os.urandom(8).hex()}"
@@ -67,19 +67,19 @@ class Seal(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     def teardown(self, worker: object) -> None:
         _set_malloc(int(os.environ.get("MALLOC_TRIM_THRESHOLD_", MALLOC_BYTES)), MALLOC_BYTES)
 
-    def close(self, words: object) -> Letter:
+    def seal(self, content: object) -> SealedTask:
         nonce = os.urandom(_NONCE_BYTES)
-        plain = cloudpickle.dumps((__version__, words))
-        return Letter(self.name, nonce + self._cipher().encrypt(nonce, plain, self.name.encode()))
+        plain = cloudpickle.dumps((__version__, content))
+        return SealedTask(self.name, nonce + self._cipher().encrypt(nonce, plain, self.name.encode()))
 
-    def open(self, letter: Letter) -> Any:
-        nonce, sealed = letter.sealed[:_NONCE_BYTES], letter.sealed[_NONCE_BYTES:]
-        version, words = cloudpickle.loads(self._cipher().decrypt(nonce, sealed, letter.run.encode()))
+    def open(self, message: SealedTask) -> Any:
+        nonce, sealed = message.sealed[:_NONCE_BYTES], message.sealed[_NONCE_BYTES:]
+        version, content = cloudpickle.loads(self._cipher().decrypt(nonce, sealed, message.run.encode()))
         if version != __version__:
             raise StoreError(
                 "the workers run another version of deident: install the client's on all of them"
             )
-        return words
+        return content
 
     def _cipher(self) -> Any:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -87,13 +87,14 @@ class Seal(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
         return AESGCM(self._key)
 
     def __repr__(self) -> str:
-        return "Seal(hidden)"
+        return "TaskCipher(hidden)"
 
 
 def _set_malloc(trim_bytes: int, map_bytes: int) -> None:
-    """How much freed memory the C library keeps. Dask makes its workers give back all above 64 kB, which then is
-    faulted in again for every block of sound, and costs a quarter as much again as all our work. Does nothing where the
-    library is not glibc."""
+    """Set how much freed memory glibc keeps; do nothing with another C library.
+
+    Dask makes its workers give back all above 64 kB, which is then faulted in again for every block of audio, and costs
+    a quarter as much again as all our work."""
     import ctypes
 
     with suppress(OSError, AttributeError):
@@ -102,19 +103,19 @@ def _set_malloc(trim_bytes: int, map_bytes: int) -> None:
         mallopt(_M_MMAP_THRESHOLD, map_bytes)
 
 
-class Desk:
-    """Sends sealed tasks to a cluster; none is left behind on leaving."""
+class Cluster:
+    """Sends sealed tasks to a cluster, and cancels on leaving what is under way."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._seal = Seal()
+        self._cipher = TaskCipher()
         self._count = 0
         self._sent: set[Future] = set()
 
     def __enter__(self) -> Self:
         _await_workers(self._client)
         try:
-            self._client.register_plugin(self._seal, self._seal.name)
+            self._client.register_plugin(self._cipher, self._cipher.name)
         except ImportError:
             raise StoreError(
                 "deident is not installed on the scheduler and every worker", "cluster"
@@ -125,17 +126,17 @@ class Desk:
         if self._client.status == "running":
             with suppress(Exception):  # of a cluster that goes away now: what ended the run matters more
                 self._client.cancel(list(self._sent), force=True)
-                self._client.unregister_worker_plugin(self._seal.name)
+                self._client.unregister_worker_plugin(self._cipher.name)
         self._sent.clear()
 
     def threads(self) -> int:
         return _threads(self._client)
 
-    def send(self, do: Callable[..., Any], *words: object, priority: int = 0) -> Future:
+    def send(self, function: Callable[..., Any], *arguments: object, priority: int = 0) -> Future:
         future = self._client.submit(
-            open_and_do,
-            self._seal.close((do, words)),
-            key=f"{self._seal.name}-{self._count}",
+            run_sealed,
+            self._cipher.seal((function, arguments)),
+            key=f"{self._cipher.name}-{self._count}",
             pure=False,
             retries=RETRIES,
             priority=priority,
@@ -148,10 +149,12 @@ class Desk:
         return as_completed(loop=self._client.loop)
 
     def result(self, future: Future) -> Any:
-        """Raises `KilledWorker` for a task that did so again and again, `StoreError` when the cluster is gone."""
+        """Return what a task returned.
+
+        Raises `KilledWorker` when it killed its workers again and again, `StoreError` when the cluster is gone."""
         self._sent.discard(future)
         try:
-            return future.result()
+            return self._cipher.open(future.result())
         except (KilledWorker, DeidentError):
             raise
         except Exception as error:
@@ -160,69 +163,91 @@ class Desk:
             future.release()
 
 
-def open_and_do(letter: Letter) -> Any:
-    """The task: runs in a worker. What fails unforeseen is told by its type, for its text may hold a path."""
+def run_sealed(task: SealedTask) -> SealedTask:
+    """Run a task in a worker. An unforeseen failure is told by its type alone, for its text may hold a path."""
     from threadpoolctl import threadpool_limits
 
     try:
-        do, words = get_worker().plugins[letter.run].open(letter)
+        cipher: TaskCipher = get_worker().plugins[task.run]
+        function, arguments = cipher.open(task)
         with threadpool_limits(1):
-            return do(*words)
+            return cipher.seal(function(*arguments))
     except (DeidentError, MemoryError):
         raise
     except Exception as error:
+        debug_traceback()
         raise StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker") from None
 
 
 def outcomes(
     client: Client,
-    chunks: Callable[[int], Iterable[Chunk]],
+    batches: Callable[[int], Iterable[Batch]],
     policy: Policy,
     key: Key | None,
     staging: str | None,
 ) -> Generator[Result]:
-    """The results as they come. chunks : for so many threads.
+    """Yield the results of recordings as workers finish them.
 
-    A chunk whose worker is lost is done again by another; one that kills its workers is taken apart, and the
+    A batch whose worker is lost is done again by another; one that kills its workers is taken apart, and the
     recording at fault refused.
-    Raises `StoreError` when workers cannot write to the store, or the cluster goes away."""
 
-    def send(chunk: Chunk) -> Future:
-        here = [(number, replace(recording, path=location(recording.path))) for number, recording in chunk]
-        return desk.send(process, here, policy, key, staging)
+    Parameters
+    ----------
+    client : distributed.Client
+    batches : callable
+        Divides the recordings into batches for a number of threads.
+    policy, key, staging
+        As `worker.process` takes them.
 
-    suspects: Chunk = []
-    with Desk(client) as desk:
-        yield from _windowed(desk, send, chunks(desk.threads()), suspects)
+    Yields
+    ------
+    Result
+
+    Raises
+    ------
+    StoreError
+        When workers cannot write to the store, or the cluster goes away.
+    """
+
+    def send(batch: Batch) -> Future:
+        absolute = [
+            (number, replace(recording, path=location(recording.path))) for number, recording in batch
+        ]
+        return cluster.send(process, absolute, policy, key, staging)
+
+    suspects: Batch = []
+    with Cluster(client) as cluster:
+        yield from _windowed(cluster, send, batches(cluster.threads()), suspects)
         for numbered in suspects:  # one at a time, so that a death has one cause
             try:
-                result: Result = desk.result(send([numbered]))
+                result: Result = cluster.result(send([numbered]))
             except KilledWorker:
                 result = [_refused(numbered[0])], None
             yield result
 
 
 def _windowed(
-    desk: Desk, send: Callable[[Chunk], Future], chunks: Iterable[Chunk], suspects: Chunk
+    cluster: Cluster, send: Callable[[Batch], Future], batches: Iterable[Batch], suspects: Batch
 ) -> Iterator[Result]:
-    """With two chunks a thread in the scheduler, however many there are. `suspects` gets those that were under way
-    when workers died."""
-    source, completed = iter(chunks), desk.as_completed()
-    pending: dict[Future, Chunk] = {}
+    """Yield results with two batches a thread in the scheduler, however many there are.
+
+    `suspects` gets the recordings that were under way when workers died."""
+    source, completed = iter(batches), cluster.as_completed()
+    pending: dict[Future, Batch] = {}
     while True:
-        window = max(4, 2 * desk.threads())
-        for chunk in islice(source, max(0, window - len(pending))):
-            future = send(chunk)
-            pending[future] = chunk
+        window = max(4, 2 * cluster.threads())
+        for batch in islice(source, max(0, window - len(pending))):
+            future = send(batch)
+            pending[future] = batch
             completed.add(future)
         if not pending:
             return
         future = next(completed)
-        chunk = pending.pop(future)
+        batch = pending.pop(future)
         try:
-            result: Result = desk.result(future)
+            result: Result = cluster.result(future)
         except KilledWorker:
-            suspects += chunk
+            suspects += batch
         else:
             yield result
 
@@ -236,27 +261,27 @@ def _refused(number: int) -> Outcome:
 
 
 class Releaser:
-    """Releases snippets of a `BucketStore` by the workers, so that no sound passes through the client."""
+    """Releases snippets of a `BucketStore` by the workers, so that no audio passes through the client."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     @property
     def window(self) -> int:
-        """Several recordings a thread: releasing waits for the chunks that are under way."""
+        """Recordings released together, several a thread: releasing waits for the batches under way."""
         return max(Store.WINDOW, RELEASED_A_THREAD * _threads(self._client))
 
     def __call__(self, uri: str, slices: Slices) -> None:
-        with Desk(self._client) as desk:
-            for future in [desk.send(release, uri, list(snippets), priority=1) for snippets in slices]:
+        with Cluster(self._client) as cluster:
+            for future in [cluster.send(release, uri, list(snippets), priority=1) for snippets in slices]:
                 try:
-                    desk.result(future)
+                    cluster.result(future)
                 except KilledWorker:
                     raise StoreError("workers died releasing snippets", "worker-died") from None
 
 
 def _threads(client: Client) -> int:
-    """Of all workers now: clusters grow and shrink."""
+    """Count the threads of all workers now: clusters grow and shrink."""
     return int(sum(client.nthreads().values()))
 
 
@@ -279,15 +304,15 @@ def _gone(how: str) -> StoreError:
 
 @contextmanager
 def connected(address: str, jobs: int) -> Iterator[Client]:
-    """A client of the cluster whose scheduler is at an address, or for "local" of one made here for as long: `jobs`
-    processes of one thread each, that talk to each other under TLS, for other users of this machine could listen.
+    """Connect to the scheduler at an address, or for "local" to a cluster that is made here for as long.
 
-    Raises `SettingError` for what is not an address, `StoreError` where no scheduler answers."""
+    A local cluster has `jobs` processes of one thread each. They talk under TLS, for other users of this machine could
+    listen. Raises `SettingError` for what is not an address, `StoreError` where no scheduler answers."""
     if address != "local" and not _ADDRESS.match(address):
         raise SettingError("expected --dask local, or a scheduler's address such as tls://scheduler:8786")
     with ExitStack() as stack:
         if address == "local":
-            place: Any = stack.enter_context(
+            scheduler: Any = stack.enter_context(
                 LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
@@ -298,9 +323,9 @@ def connected(address: str, jobs: int) -> Iterator[Client]:
                 )
             )
         else:
-            place = address
+            scheduler = address
         try:
-            client = stack.enter_context(Client(place, timeout=CONNECT_SECONDS))
+            client = stack.enter_context(Client(scheduler, timeout=CONNECT_SECONDS))
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"no scheduler answers at that address ({type(error).__name__})", "cluster"

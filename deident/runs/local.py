@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError, StoreError
 from deident.process import set_up_worker
-from deident.runs.worker import Chunk, Outcome, Result, process, warm_up
+from deident.runs.worker import Batch, Outcome, Result, process, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from deident.store.bucket import Release
 
 
-CHUNK_BYTES = 4 << 20
-CHUNK_RECORDINGS = 32
-CHUNKS_A_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
-LISTEN_SECONDS = 0.2
+BATCH_BYTES = 4 << 20
+BATCH_RECORDINGS = 32
+BATCHES_PER_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
+POLL_SECONDS = 0.2
 _GUARD = 'in a script, call deident.run below `if __name__ == "__main__":`'
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def outcomes(
-    todo: Chunk,
+    todo: Batch,
     policy: Policy,
     key: Key | None,
     staging: str | None,
@@ -44,24 +44,47 @@ def outcomes(
     executor: Executor | Client | None,
     on_read: OnRead | None = None,
 ) -> Generator[Result]:
-    """Every recording's outcome, in any order: see `process`. on_read : told of sound that was read, unless the
-    processes are somebody else's."""
+    """Yield the results of recordings in any order.
+
+    Parameters
+    ----------
+    todo : list of (int, Recording)
+    policy, key, staging
+        As `worker.process` takes them.
+    jobs : int, optional
+        Processes; by default one a core.
+    executor : concurrent.futures.Executor or distributed.Client, optional
+        Takes the place of local processes.
+    on_read : callable, optional
+        Called with seconds of audio that were read; not where an executor is given.
+
+    Yields
+    ------
+    Result
+
+    Raises
+    ------
+    SettingError
+        When the policy cannot be sent to other processes, or these cannot start.
+    StoreError
+        When a worker cannot write.
+    """
     if executor is not None and not isinstance(executor, Executor):
         from deident.runs.dask import outcomes as clustered
 
-        return clustered(executor, partial(_chunks, todo), policy, key, staging)
+        return clustered(executor, partial(_batches, todo), policy, key, staging)
     if executor is not None:
         task = partial(process, policy=policy, key=key, staging=staging)
         if isinstance(executor, ProcessPoolExecutor):
             _check_sendable(task)
-        return _windowed(executor, _chunks(todo, available_cores()), 64, task)
+        return _windowed(executor, _batches(todo, available_cores()), 64, task)
     jobs = min(jobs or available_cores(), max(1, len(todo)))
-    chunks = _chunks(todo, jobs)
+    batches = _batches(todo, jobs)
     if jobs == 1:
-        return _here(chunks, policy, key, staging, on_read)
+        return _here(batches, policy, key, staging, on_read)
     task = partial(_process, policy=policy, key=key, staging=staging)
     _check_sendable(task)
-    return _pooled(chunks, jobs, task, on_read)
+    return _pooled(batches, jobs, task, on_read)
 
 
 def _check_sendable(task: object) -> None:
@@ -75,7 +98,7 @@ def _check_sendable(task: object) -> None:
 
 
 def releaser(executor: Executor | Client | None) -> Release | None:
-    """What releases the snippets of a store at a URI: the workers of a cluster, or (None) this process."""
+    """Return what releases the snippets of a store at a URI: the workers of a cluster, or None for this process."""
     if executor is None or isinstance(executor, Executor):
         return None
     from deident.runs.dask import Releaser
@@ -83,64 +106,63 @@ def releaser(executor: Executor | Client | None) -> Release | None:
     return Releaser(executor)
 
 
-def _here(chunks: Iterable[Chunk], *settings: Any) -> Generator[Result]:
-    for chunk in chunks:
-        yield process(chunk, *settings)
+def _here(batches: Iterable[Batch], *settings: Any) -> Generator[Result]:
+    for batch in batches:
+        yield process(batch, *settings)
 
 
-def _chunks(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[Chunk]:
-    """Small recordings together, so that a task is worth its way; not so many that workers wait for the last."""
+def _batches(todo: Sequence[tuple[int, Recording]], workers: int) -> Iterator[Batch]:
+    """Put small recordings together, so that a task is worth sending; few enough that no worker waits for the last."""
     sizes = [_size(recording) for _, recording in todo]
-    parts = CHUNKS_A_WORKER * workers
-    most, most_bytes = min(CHUNK_RECORDINGS, len(todo) / parts), min(CHUNK_BYTES, sum(sizes) / parts)
-    chunk: Chunk = []
+    parts = BATCHES_PER_WORKER * workers
+    most, most_bytes = min(BATCH_RECORDINGS, len(todo) / parts), min(BATCH_BYTES, sum(sizes) / parts)
+    batch: Batch = []
     held = 0
     for numbered, size in zip(todo, sizes, strict=True):
-        chunk.append(numbered)
+        batch.append(numbered)
         held += size
-        if held >= most_bytes or len(chunk) >= most:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
+        if held >= most_bytes or len(batch) >= most:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def _windowed(
     executor: Executor,
-    chunks: Iterable[Chunk],
+    batches: Iterable[Batch],
     window: int,
-    task: Callable[[Chunk], Result],
-    listen: Callable[[], object] | None = None,
+    task: Callable[[Batch], Result],
+    poll: Callable[[], object] | None = None,
 ) -> Generator[Result]:
-    """Results as they come, with at most `window` tasks waiting. Raises `_BrokenPoolError` when a worker dies.
-    listen : called now and then meanwhile.
+    """Yield results as they come, with at most `window` tasks waiting; call `poll` now and then meanwhile.
 
-    What others finished is told first. Leaves no task behind: one that goes on would put snippets into a store
-    that is closed."""
-    pending: dict[Future[Any], Chunk] = {}
-    suspects: list[Chunk] = []
-    source: Iterator[Chunk] = iter(chunks)
+    Raises `_BrokenPoolError` when a worker dies, after the results of the others. Leaves no task behind: one that goes
+    on would put snippets into a store that is closed."""
+    pending: dict[Future[Any], Batch] = {}
+    suspects: list[Batch] = []
+    source: Iterator[Batch] = iter(batches)
     broken = False
     try:
         while True:
-            for chunk in islice(source, 0 if broken else window - len(pending)):
+            for batch in islice(source, 0 if broken else window - len(pending)):
                 try:
-                    pending[executor.submit(task, chunk)] = chunk
-                except BrokenProcessPool:  # a worker died while the last result was looked at
-                    source, broken = chain([chunk], source), True
+                    pending[executor.submit(task, batch)] = batch
+                except BrokenProcessPool:  # a worker died while the caller had the last result
+                    source, broken = chain([batch], source), True
                     break
             if not pending:
                 break
-            done, _ = wait(pending, LISTEN_SECONDS if listen else None, return_when=FIRST_COMPLETED)
-            if listen:
-                listen()
+            done, _ = wait(pending, POLL_SECONDS if poll else None, return_when=FIRST_COMPLETED)
+            if poll:
+                poll()
             for future in done:
-                chunk = pending.pop(future)
+                batch = pending.pop(future)
                 try:
                     result = future.result()
                 except BrokenProcessPool:
                     broken = True
-                    suspects.append(chunk)
+                    suspects.append(batch)
                 else:
                     yield result
         if broken:
@@ -159,11 +181,13 @@ class _BrokenPoolError(StoreError):
 
 
 def _pooled(
-    chunks: Iterable[Chunk], jobs: int, task: Callable[[Chunk], Result], on_read: OnRead | None
+    batches: Iterable[Batch], jobs: int, task: Callable[[Batch], Result], on_read: OnRead | None
 ) -> Generator[Result]:
-    """Over local processes. When one dies, the recordings that were under way are tried again, each alone:
-    the one that kills its worker is refused, and the others lose nothing."""
-    rest = iter(chunks)
+    """Yield results of local processes.
+
+    When a process dies, the recordings that were under way are tried again, each alone: the one that kills its worker
+    is refused, and the others lose nothing."""
+    rest = iter(batches)
     has_started = False
     meter = _Meter(on_read) if on_read else None
     while True:
@@ -176,30 +200,31 @@ def _pooled(
             return
         except _BrokenPoolError as broken:
             rest = broken.rest
-            yield from _one_by_one([numbered for chunk in broken.suspects for numbered in chunk], task)
+            yield from _one_by_one([numbered for batch in broken.suspects for numbered in batch], task)
 
 
 class _Meter:
-    """How many seconds of sound the workers have read, in memory that they share.
+    """Counts the seconds of audio that workers have read, in memory that they share.
 
-    Without a lock, which one that is killed could hold for ever: two that add at once may lose a minute, and what is
-    told at the end of a recording does not come from here."""
+    It has no lock, which a killed worker could hold for ever: two that add at once may lose a minute. The totals of a
+    run do not come from here."""
 
     def __init__(self, on_read: OnRead) -> None:
         self.seconds = multiprocessing.get_context("spawn").RawValue("d")
         self._on_read = on_read
-        self._told = 0.0
+        self._reported = 0.0
 
     def read(self) -> None:
-        new = self.seconds.value - self._told
+        new = self.seconds.value - self._reported
         if new > 0:
-            self._told += new
+            self._reported += new
             self._on_read(new)
 
 
-def _one_by_one(suspects: Chunk, task: Callable[[Chunk], Result]) -> Generator[Result]:
-    """One at a time in one worker, so that a death has one cause. One that dies idle is replaced, and no recording
-    is to blame."""
+def _one_by_one(suspects: Batch, task: Callable[[Batch], Result]) -> Generator[Result]:
+    """Yield the results of recordings one at a time in one worker, so that a death has one cause.
+
+    A worker that dies idle is replaced, and no recording is to blame."""
     from deident.recording import Tally
 
     waiting = suspects[::-1]
@@ -218,7 +243,7 @@ def _one_by_one(suspects: Chunk, task: Callable[[Chunk], Result]) -> Generator[R
 
 @contextmanager
 def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes with one numeric thread each: more would only wait for each other."""
+    """Start processes with one numeric thread each: more would only wait for each other."""
     held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
     os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
     pool = ProcessPoolExecutor(
@@ -228,7 +253,7 @@ def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecuto
         initargs=(meter.seconds if meter else None,),
     )
     try:
-        with _uninterrupted(), suppress(BrokenProcessPool):  # whoever gives it work is told
+        with _uninterrupted(), suppress(BrokenProcessPool):  # `submit` raises it again
             for _ in range(jobs):
                 pool.submit(os.getpid)
         yield pool
@@ -243,8 +268,9 @@ def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecuto
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """While processes are started, Ctrl-C waits: the executor would lose count of them. It is held back in them too,
-    until `set_up_worker` ignores it."""
+    """Hold Ctrl-C back while processes are started, for the executor would lose count of them.
+
+    They inherit this, until `set_up_worker` ignores the signal."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -256,7 +282,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _await_start(pool: ProcessPoolExecutor) -> None:
-    """Raise `SettingError` when its processes cannot even start: no recording is to blame for that."""
+    """Raise `SettingError` when the processes of a pool cannot even start: no recording is to blame for that."""
     try:
         pool.submit(os.getpid).result()
     except BrokenProcessPool:
@@ -264,12 +290,12 @@ def _await_start(pool: ProcessPoolExecutor) -> None:
 
 
 def check_not_starting() -> None:
-    """Raise `SettingError` in a worker that is being started, and reads the script that started it."""
+    """Raise `SettingError` in a worker that is just starting, and imports the script that started it."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SettingError(f"a worker of this run came upon the run itself: {_GUARD}")
+        raise SettingError(f"a worker of this run started the run again: {_GUARD}")
 
 
-_read_seconds: Any = None  # of a worker: its run's `_Meter.seconds`
+_read_seconds: Any = None  # in a worker, its run's `_Meter.seconds`
 
 
 def _start(seconds: Any) -> None:
@@ -279,8 +305,8 @@ def _start(seconds: Any) -> None:
     warm_up()
 
 
-def _process(chunk: Chunk, policy: Policy, key: Key | None, staging: str | None) -> Result:
-    return process(chunk, policy, key, staging, None if _read_seconds is None else _count)
+def _process(batch: Batch, policy: Policy, key: Key | None, staging: str | None) -> Result:
+    return process(batch, policy, key, staging, None if _read_seconds is None else _count)
 
 
 def _count(seconds: float) -> None:
@@ -288,7 +314,7 @@ def _count(seconds: float) -> None:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Many recordings to one store, every one ending in exactly one state."""
+"""Many recordings to one store; each ends in exactly one state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deident.datasets.recordings import expand
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.keys import check_key
-from deident.recording import Recording
+from deident.recording import Recording, Totals
 from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
 from deident.runs.local import check_not_starting
 from deident.runs.local import outcomes as outcomes_of
@@ -31,48 +31,50 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Summary:
-    """How a run ended. seconds are of sound, `elapsed_seconds` of the clock.
+class Summary(Totals):
+    """The seconds and counts of a run.
 
-    lengths : released snippets by length, in steps of half a second, under where each step starts."""
+    Attributes
+    ----------
+    recordings : int
+    states : dict of str to int
+        Recordings by the state they ended in: see `Outcome`.
+    codes : dict of str to int
+        Recordings by the code of why they were not released, or not whole.
+    elapsed_seconds : float
+        Wall time of the run.
+
+    Notes
+    -----
+    It has the attributes of `Totals` too, summed over the recordings: `read_seconds`, `speech_seconds`,
+    `released_seconds`, `snippets`, `lengths` and `dropped_seconds`, in seconds of audio.
+    """
 
     recordings: int = 0
     states: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     codes: dict[str, int] = field(default_factory=dict)
-    read_seconds: float = 0.0
-    speech_seconds: float = 0.0
-    released_seconds: float = 0.0
-    snippets: int = 0
-    lengths: dict[str, int] = field(default_factory=dict)
-    dropped_seconds: dict[str, float] = field(default_factory=dict)
     elapsed_seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
+        """Count a recording."""
         self.recordings += 1
         self.states[outcome.state] += 1
         if outcome.code:
             self.codes[outcome.code] = self.codes.get(outcome.code, 0) + 1
-        tally = outcome.tally
-        self.read_seconds += tally.read_seconds
-        self.speech_seconds += tally.speech_seconds
-        if outcome.state in ("released", "partial"):
-            self.released_seconds += tally.released_seconds
-            self.snippets += tally.snippets
-            for step, count in tally.lengths.items():
-                self.lengths[step] = self.lengths.get(step, 0) + count
-        for reason, seconds in tally.dropped_seconds.items():
-            self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
+        self.include(outcome.tally)
 
     @property
     def times_real_time(self) -> float:
+        """Seconds of audio read per second of wall time."""
         return self.read_seconds / self.elapsed_seconds if self.elapsed_seconds else 0.0
 
     @property
     def fine(self) -> bool:
-        """Whether every recording was released or had no speech, now or in an earlier run."""
+        """True when every recording was released or had no speech, now or in an earlier run."""
         return all(not count or state in FINE for state, count in self.states.items())
 
     def to_mapping(self) -> dict[str, Any]:
+        """Return all of it as plain values, for JSON."""
         return {**vars(self), "times_real_time": round(self.times_real_time, 1), "fine": self.fine}
 
 
@@ -94,25 +96,61 @@ def run(
 ) -> Summary:
     """De-identify recordings into a store.
 
-    recordings : files and folders, or URIs of such, or `Recording`s.   out : the store, a folder or a URI,
-    made if need be.   jobs : processes, by default one a core.   executor : yours instead, of any kind, or a
-    `distributed.Client`; its workers must see the recordings and the store.   again : release anew what was
-    released before, under another voice; two versions of one snippet tell more than one.
-    linkage : a sealed file, apart from the store, that remembers which snippets came from which recording, so
-    that they can be erased; needs the key.
-    progress : called with every outcome as it comes.   on_read : called in between with the seconds of sound
-    that were read, where the processes are this machine's own.
-    A recording that fails ends as `refused` and never ends the run. In a script, call it below
-    `if __name__ == "__main__":`, for its workers read the script too. Raises `StoreError` when the store
-    cannot be written or is in use, `SettingError` and `KeyMaterialError` before anything is read."""
+    A recording that fails ends as "refused" and never ends the run. In a script, call this below
+    `if __name__ == "__main__":`, because worker processes import the script.
+
+    Parameters
+    ----------
+    recordings : path-like, Recording, or iterable of these
+        Files, folders to look through, and URIs of such.
+    out : path-like
+        The store, a folder or a URI; it is made if need be.
+    policy : Policy, optional
+        By default the preset "review".
+    key : Key, optional
+        Needed where the policy is repeatable, its scope is "speaker", speakers are carried, or a linkage is kept.
+    jobs : int, optional
+        Processes; by default one a core.
+    executor : concurrent.futures.Executor or distributed.Client, optional
+        Takes the place of local processes. Its workers must see the recordings and the store.
+    again : bool, optional
+        Release again, under another voice, what was released before. Two versions of one snippet tell more than one.
+    linkage : path-like, optional
+        A sealed file outside the store that remembers which snippets came from which recording, so that they can be
+        erased.
+    progress : callable, optional
+        Called with every `Outcome` and its `Recording`.
+    on_read : callable, optional
+        Called with the seconds of audio that were read since; only where no executor is given.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    SettingError, KeyMaterialError
+        Before anything is read.
+    StoreError
+        When the store cannot be written or is in use.
+    ExtraMissingError
+        When a URI or a cluster needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import deident, tempfile
+    >>> summary = deident.run("examples/recordings/call.wav", tempfile.mkdtemp() + "/store", jobs=1)
+    >>> summary.states["released"]
+    1
+    """
     from deident.policy import Policy
     from deident.store import Linkage, open_store
 
     policy = Policy.given(policy)
     _check(policy, key, jobs, progress, on_read)
     truth("again", again)
-    for name, place in (("out", out), ("linkage", "" if linkage is None else linkage)):
-        all_of(str | os.PathLike, name, [place], "a path or URI")
+    for name, path in (("out", out), ("linkage", "" if linkage is None else linkage)):
+        all_of(str | os.PathLike, name, [path], "a path or URI")
     _check_linkage(linkage, key, out)
     started = time.monotonic()
     summary = Summary()
@@ -123,18 +161,18 @@ def run(
         todo = []
         for number, recording in enumerate(waiting):
             if outcome := commits.known(number):
-                _tell(summary, outcome, recording, store.key, progress)
+                _report(summary, outcome, recording, store.key, progress)
             else:
                 todo.append((number, recording))
-        random.SystemRandom().shuffle(todo)  # the order of the input says who belongs together
+        random.SystemRandom().shuffle(todo)  # the order of the input tells which recordings belong together
         staging = str(store.staging)
         try:
             with closing(outcomes_of(todo, policy, key, staging, jobs, executor, on_read)) as results:
                 for outcomes, spool in results:
                     commits.add(outcomes, spool)
                     for outcome in outcomes:
-                        _tell(summary, outcome, waiting[outcome.number], store.key, progress)
-        finally:  # no worker is at work any more
+                        _report(summary, outcome, waiting[outcome.number], store.key, progress)
+        finally:  # all workers have ended
             store.recover()
     summary.elapsed_seconds = time.monotonic() - started
     return summary
@@ -149,9 +187,23 @@ def dry_run(
     progress: Progress | None = None,
     on_read: OnRead | None = None,
 ) -> Summary:
-    """What `run` would release into a new store, without disguising or writing anything.
+    """Tally what `run` would release into a new store, without disguising or writing anything.
 
-    Takes what `run` takes; lengths and seconds are those before the disguise."""
+    Parameters
+    ----------
+    recordings, policy, key, jobs, progress, on_read
+        As `run` takes them.
+
+    Returns
+    -------
+    Summary
+        Lengths and seconds are those before the disguise.
+
+    Raises
+    ------
+    SettingError, KeyMaterialError
+        Before anything is read.
+    """
     from deident.keys import Key
     from deident.policy import Policy
 
@@ -168,9 +220,9 @@ def dry_run(
             for outcome in outcomes:
                 if outcome.state in RELEASED:
                     if outcome.tally.content_sha256 in known:
-                        outcome.state, outcome.code, outcome.message = "skipped", *RELEASED_BEFORE
+                        outcome.withhold(*RELEASED_BEFORE)
                     known.add(outcome.tally.content_sha256)
-                _tell(summary, outcome, waiting[outcome.number], names, progress)
+                _report(summary, outcome, waiting[outcome.number], names, progress)
     summary.elapsed_seconds = time.monotonic() - started
     return summary
 
@@ -185,9 +237,9 @@ def _check_linkage(
     if key is None:
         raise SettingError("a linkage is sealed under a key: make one with `deident keygen`")
     if is_inside(linkage, store):
-        raise SettingError("the linkage must lie outside the store, or whoever gets the one has the other")
+        raise SettingError("the linkage must lie outside the store, or whoever gets one has both")
     if not Path(linkage).parent.is_dir():
-        raise SettingError("the folder for the linkage is not there; make it first")
+        raise SettingError("the folder for the linkage does not exist; make it first")
 
 
 def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, on_read: object) -> None:
@@ -196,9 +248,9 @@ def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, 
         all_of(int, "jobs", [jobs], "a number of processes")
         if jobs < 1:
             raise SettingError(f"expected jobs of at least 1; got {jobs}")
-    for name, told in (("progress", progress), ("on_read", on_read)):
-        if told is not None and not callable(told):
-            raise SettingError(f"expected {name} as a callable; got {kind_of(told)}")
+    for name, callback in (("progress", progress), ("on_read", on_read)):
+        if callback is not None and not callable(callback):
+            raise SettingError(f"expected {name} as a callable; got {kind_of(callback)}")
     check_key(key)
     if key is None and policy.needs_key:
         raise SettingError(
@@ -206,7 +258,7 @@ def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, 
         )
 
 
-def _tell(
+def _report(
     summary: Summary, outcome: Outcome, recording: Recording, key: Key, progress: Progress | None
 ) -> None:
     outcome.id = pseudonym(key, recording.path)

@@ -1,4 +1,4 @@
-"""What a worker does: some recordings to finished snippets in a spool, and a row for each."""
+"""A worker's part of a run: a batch of recordings to finished snippets in a spool, and an outcome for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from deident.errors import DeidentError, RecordingError, SettingError, StoreError, debug_traceback
+from deident.errors import DEBUG_HINT, DeidentError, RecordingError, SettingError, StoreError, debug_traceback
 from deident.recording import Tally
 from deident.segmentation.turns import words_to_json
 
@@ -21,19 +21,35 @@ if TYPE_CHECKING:
     from deident.store import Spool, Staged
     from deident.store.bucket import BucketSpool
 
-# released: at least one snippet.   no-speech: none was found.   dropped: all of it was.   partial: released,
-# but the recording's end was missing.   refused: nothing could be used.   skipped: done by an earlier run.
 STATES = ("released", "no-speech", "dropped", "partial", "refused", "skipped")
 FINE = frozenset({"released", "no-speech", "skipped"})
 
-Chunk = list[tuple[int, "Recording"]]  # with their places in the input
+Batch = list[tuple[int, "Recording"]]  # each with its number in the input
 
 
 @dataclass
 class Outcome:
-    """How one recording ended. `number` is its place in the input; `code` and `message` say why it is not fine;
-    `id` speaks of it without naming it (`pseudonym`). turns : of each snippet, the one it was cut from, for the
-    linkage alone."""
+    """The end of one recording of a run.
+
+    Attributes
+    ----------
+    number : int
+        Of the recording in the input, from 0.
+    state : str
+        "released": at least one snippet. "no-speech": none was found. "dropped": speech was found, and all of it was
+        dropped. "partial": released, but the recording's end was missing. "refused": nothing could be used.
+        "skipped": an earlier run did it.
+    tally : Tally
+        Seconds and counts.
+    code, message : str
+        Why it was not released, or not whole: a stable word, and a sentence that names no recording.
+    snippets : list of Staged
+        Rows for the store; no audio.
+    id : str
+        Pseudonym of the recording: 12 hexadecimal digits that `deident which` leads back from.
+    turns : list of Turn or None
+        The turn that each snippet was cut from, for the linkage alone.
+    """
 
     number: int
     state: str
@@ -44,36 +60,64 @@ class Outcome:
     id: str = ""
     turns: list[Turn | None] = field(default_factory=list)
 
+    def withhold(self, state: str, code: str, message: str) -> None:
+        """Change the end to one that releases nothing."""
+        self.state, self.code, self.message = state, code, message
+        self.tally.withdraw_all()
 
-Result = tuple[list[Outcome], str | None]  # of a chunk, and the spool with its snippets
+
+Result = tuple[
+    list[Outcome], str | None
+]  # the outcomes of a batch, and the name of the spool with its snippets
 
 
 def warm_up() -> None:
-    """In a process that is for a run alone: load what it needs, and let the garbage collector look through that no
-    more, which would cost a twentieth of the run."""
+    """Load all that a run needs, and exempt it from garbage collection, which would cost a twentieth of the run.
+
+    For processes that do nothing else."""
     import deident.pipeline  # noqa: F401
 
     gc.freeze()
 
 
 def process(
-    chunk: Chunk,
+    batch: Batch,
     policy: Policy,
     key: Key | None,
     staging: str | None,
     on_read: OnRead | None = None,
 ) -> Result:
-    """The outcomes of some recordings, and the spool in `staging` that holds their snippets: a task. Without
-    `staging`, what they would be.
+    """De-identify a batch of recordings: the task of a worker.
 
-    Runs in a worker; returns rows, not sound."""
+    Parameters
+    ----------
+    batch : list of (int, Recording)
+    policy : Policy
+    key : Key or None
+    staging : str or None
+        Where to put the spool with the snippets; None to tally only, as a dry run does.
+    on_read : callable, optional
+        Called with seconds of audio that were read.
+
+    Returns
+    -------
+    outcomes : list of Outcome
+        Rows, no audio.
+    spool : str or None
+        Name of the spool in `staging`, None when there are no snippets.
+
+    Raises
+    ------
+    StoreError, SettingError, MemoryError
+        What no recording is to blame for.
+    """
     from deident.store import open_spool
 
     if staging is None:
-        return [_one(number, recording, policy, key, None, on_read) for number, recording in chunk], None
+        return [_one(number, recording, policy, key, None, on_read) for number, recording in batch], None
     spool = open_spool(staging)
     try:
-        outcomes = [_one(number, recording, policy, key, spool, on_read) for number, recording in chunk]
+        outcomes = [_one(number, recording, policy, key, spool, on_read) for number, recording in batch]
         if not any(outcome.snippets for outcome in outcomes):
             spool.discard()
             return outcomes, None
@@ -96,7 +140,7 @@ def _one(
 ) -> Outcome:
     from deident.codec.problems import ENDINGS
     from deident.pipeline import plan
-    from deident.recording import ListenerError, Observer
+    from deident.recording import CallbackError, Observer
 
     observer = Observer(on_read=on_read)
     outcome = Outcome(number, "refused", observer.tally)
@@ -107,7 +151,7 @@ def _one(
             _stage(outcome, recording, policy, key, spool, observer)
     except (StoreError, SettingError, MemoryError):
         raise
-    except ListenerError as error:
+    except CallbackError as error:
         raise error.cause from None
     except Exception as error:
         debug_traceback()
@@ -138,7 +182,7 @@ def _stage(
         outcome.snippets.append(
             Staged(
                 name=f"{snippet.name}.{policy.container}",
-                spool="",  # has its name when it is whole
+                spool="",  # named when it is whole
                 start=spool.append(data),
                 size=len(data),
                 seconds=round(found.seconds, 6),
@@ -150,16 +194,16 @@ def _stage(
 
 
 def refused(number: int, error: Exception, tally: Tally) -> Outcome:
-    """The end of a recording that cannot be used, or that made something fail."""
+    """Make the outcome of a recording that cannot be used, or that made something fail."""
     if isinstance(error, RecordingError):
         return Outcome(number, "refused", tally, error.code, str(error))
-    # Of an unforeseen failure only the type is told: its text may hold what it failed on.
-    where = "" if isinstance(error, DeidentError) else f" ({type(error).__name__})"
+    # Only the type of an unforeseen failure is shown: its text may hold what it failed on.
+    where = "" if isinstance(error, DeidentError) else f" ({type(error).__name__}); {DEBUG_HINT}"
     return Outcome(number, "refused", tally, "failed", f"processing failed unexpectedly{where}")
 
 
 def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | None) -> str:
-    """What the manifest shows of a snippet besides the sound, as the policy allows."""
+    """Return the labels of a snippet in the manifest, as JSON, as far as the policy allows them."""
     labels: dict[str, str] = {**recording.labels, **(snippet.turn.labels if snippet.turn else {})}
     if "text" in policy.carry and snippet.text is not None:
         labels["text"] = snippet.text
@@ -173,13 +217,13 @@ def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | N
         text.encode()
     except UnicodeEncodeError:
         raise RecordingError(
-            "a text or label of this recording is no Unicode: it holds half of a surrogate pair", "text"
+            "a text or label of this recording is not Unicode: it holds half of a surrogate pair", "text"
         ) from None
     return text
 
 
 def state_of(tally: Tally) -> str:
-    """How a recording that could be read ended."""
+    """Return the state of a recording that could be read."""
     if tally.partial:
         return "partial"
     if tally.snippets:

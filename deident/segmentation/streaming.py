@@ -11,7 +11,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.dsp.hum import remove_hum
-from deident.errors import RecordingError, SettingError
+from deident.errors import RecordingError, SettingError, debug_traceback
 from deident.segmentation.mute import NO_MUTE, PAST_END, Mute
 from deident.segmentation.turns import ChannelTurns
 from deident.segmentation.vad import (
@@ -213,6 +213,7 @@ def _custom_segments(detector: Detector, audio: Audio, _offset: int) -> list[Seg
     try:
         return run_detector(detector, audio)
     except SettingError as error:  # the detector may work on other recordings
+        debug_traceback()
         raise RecordingError(str(error), "detector") from None
 
 

@@ -101,7 +101,8 @@ class Entry:
 
 
 def values(row: Staged | Released | Entry) -> tuple[Any, ...]:
-    """Return the values of a row in the order of the columns. (`dataclasses.astuple` copies each value deeply: fifty times slower.)"""
+    """Return the values of a row in the order of the columns."""
+    # `dataclasses.astuple` copies each value deeply, which takes fifty times as long
     return tuple(vars(row).values())
 
 
@@ -178,7 +179,7 @@ class Ledger:
         return bool({row[0] for row in found} & ({"erased"} if again else {"erased", "released", "partial"}))
 
     def versions(self, entry: Entry) -> tuple[set[str], set[str]]:
-        """Return the states of other sounds made of the same file, and of those that begin as this at the same place."""
+        """Return the states of other audio from the same file, and of what begins alike at the same place."""
         same_file, same_start = (
             self._db.execute(
                 f"SELECT DISTINCT state FROM recordings WHERE {column} = ? AND content != ?",  # noqa: S608
