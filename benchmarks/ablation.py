@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.strength import RESULTS, fill, material
+from deident.cli.evaluate import Stages
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
-from deident.evaluation.command import Progress
 from deident.evaluation.run import Settings, Tools, evaluate
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     corpus, _ = material()
     chosen = args.only.split(",") if args.only else list(VARIANTS)
-    progress = Progress()
+    progress = Stages()
     report = evaluate(
         corpus, {name: Vocoder(**VARIANTS[name]) for name in chosen}, settings=Settings(invert=False, draws=100),
         tools=Tools.installed(), cache=Cache(Path(args.cache) if args.cache else None), jobs=args.jobs,

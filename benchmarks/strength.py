@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.peers import pyworld
 from deident.audio import RATE, Audio
+from deident.cli.evaluate import Stages
 from deident.disguise.naming import disguise_named
 from deident.evaluation.cache import Cache
-from deident.evaluation.command import Progress
 from deident.evaluation.corpus import Corpus, Utterance
 from deident.evaluation.layouts import read_corpus
 from deident.evaluation.report import COLUMNS
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     corpus, words = material()
     tools = Tools() if args.statistics else Tools.installed()
     cache = Cache(Path(args.cache) if args.cache else None)
-    started, progress = time.monotonic(), Progress()
+    started, progress = time.monotonic(), Stages()
     report = evaluate(
         corpus, methods, settings=Settings(), tools=tools, words=words,
         cache=cache, jobs=args.jobs, tick=progress,

@@ -1,4 +1,4 @@
-"""The contracts of disguises, containers and exporters: functions that assert what every one of them must do."""
+"""The contracts of disguises, containers, exporters and attackers: functions that assert what each of them must do."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ from deident.datasets import Exporter
 from deident.datasets.items import Item
 from deident.disguise import Method
 from deident.errors import RecordingError, SettingError, StoreError
+from deident.evaluation import metrics
+from deident.evaluation.attackers import ATTACKERS, Attacker, Evidence, SemiInformed
+from deident.evaluation.corpus import InMemory, Utterance
+from deident.evaluation.fusion import fuse
+from deident.evaluation.trials import Trials
 from deident.scanners import scan
 from tests.recordings import SECONDS
 from tests.voices import CHILD, MAN, WOMAN, Speaker, speech, vowel
@@ -342,4 +347,90 @@ CONTAINER_CONTRACTS: list[Callable[[Container, bytes], None]] = [
     is_read_whole,
     is_refused_when_cut,
     is_scanned,
+]
+
+
+def _evidence(offset: float, seed: int = 0) -> Evidence:
+    """Two sides of sixteen speakers with four utterances each; a disguise that shifts every copy by its own amount."""
+    rng = np.random.default_rng(seed)
+    voices = 1.5 * rng.normal(size=(32, 1, 1, 12))
+    plain = (voices + 0.5 * rng.normal(size=(32, 4, 1, 12))).reshape(128, 1, 12)
+
+    def copies(rows: slice, count: int) -> Samples:
+        shift = offset * rng.uniform(0.0, 2.0, (len(plain[rows]), count, 1))
+        return plain[rows] + shift + 0.2 * rng.normal(size=(len(plain[rows]), count, 12))
+
+    silence = InMemory(Audio(np.zeros(RATE), RATE))
+    utterances = [Utterance(str(k), f"s{k // 4:02}", silence, "FM"[k // 4 % 2]) for k in range(128)]
+    train, tests = slice(0, 64), slice(64, 128)
+    return Evidence(
+        copies(train, 3), plain[train], copies(tests, 2), copies(tests, 2), plain[tests],
+        Trials.of(utterances[train]), Trials.of(utterances[tests]),
+    )  # fmt: skip
+
+
+def _rate(attacker: Attacker, evidence: Evidence, comparable: bool) -> float:
+    scores, trials = attacker.attack(evidence, comparable).scores, evidence.trials
+    return metrics.eer(scores[:, trials.target], scores[:, trials.nontarget])
+
+
+def recognises_undisguised_voices(attacker: Attacker) -> None:
+    for comparable in (False, True):
+        assert _rate(attacker, _evidence(0.0), comparable) < 0.1
+
+
+def learns_nothing_from_noise(attacker: Attacker) -> None:
+    evidence, rng = _evidence(0.0), np.random.default_rng(2)
+    noise = {
+        name: rng.normal(size=getattr(evidence, name).shape) for name in ("trial", "enrol", "enrol_original")
+    }
+    for comparable in (False, True):
+        assert _rate(attacker, dataclasses.replace(evidence, **noise), comparable) > 0.35
+
+
+def scores_every_trial(attacker: Attacker) -> None:
+    evidence = _evidence(1.0)
+    found, other = (one.attack(evidence, comparable=False) for one in (attacker, SemiInformed()))
+    assert found.scores.shape == (evidence.runs, *evidence.trials.target.shape)
+    assert np.isfinite(found.scores).all()
+    for name in ("held_target", "held_nontarget"):
+        assert getattr(found, name).shape == getattr(other, name).shape, (
+            "a fusion needs the same held-out trials"
+        )
+        assert np.isfinite(getattr(found, name)).all()
+    assert 0.0 <= found.held_area <= 1.0
+    np.testing.assert_allclose(found.again(evidence.trials), found.scores)
+    assert found.again(evidence.trials.grown(1)).shape == found.scores.shape
+
+
+def can_be_fused(attacker: Attacker) -> None:
+    evidence = _evidence(1.0)
+    attacks = {f"{k}/x": one.attack(evidence, False) for k, one in enumerate((attacker, SemiInformed()))}
+    assert np.isfinite(fuse(attacks).scores).all()
+
+
+def is_repeatable_and_travels(attacker: Attacker) -> None:
+    evidence = _evidence(1.0)
+    before = {name: getattr(evidence, name).copy() for name in ("train", "trial", "enrol")}
+    first = attacker.attack(evidence, comparable=False)
+    again = pickle.loads(pickle.dumps(attacker)).attack(evidence, comparable=False)
+    np.testing.assert_array_equal(first.scores, again.scores)
+    for name, array in before.items():
+        np.testing.assert_array_equal(getattr(evidence, name), array)
+
+
+def declares_its_traits(attacker: Attacker) -> None:
+    assert attacker.summary
+    assert attacker.fused in ("all", "encoders", "none")
+    assert isinstance(attacker.undoes, bool)
+    assert attacker.improves_on in ("", *ATTACKERS)
+
+
+ATTACKER_CONTRACTS: list[Callable[[Attacker], None]] = [
+    recognises_undisguised_voices,
+    learns_nothing_from_noise,
+    scores_every_trial,
+    can_be_fused,
+    is_repeatable_and_travels,
+    declares_its_traits,
 ]

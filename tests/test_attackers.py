@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,18 +16,21 @@ from deident.evaluation import backend, metrics
 from deident.evaluation.attackers import (
     ATTACKERS,
     Attack,
+    Attacker,
     Evidence,
     Ignorant,
     LazyInformed,
     SameRecording,
     SemiInformed,
-    _Remembered,
-    fuse,
+    with_attackers,
 )
-from deident.evaluation.corpus import Corpus, Held, Utterance, divide, prepare
+from deident.evaluation.corpus import Corpus, InMemory, Utterance, divide, prepare
+from deident.evaluation.fusion import fuse
+from deident.evaluation.scoring import _Remembered
 from deident.evaluation.trials import Pairs, Trials, folds
+from tests.contracts import ATTACKER_CONTRACTS
 
-SILENCE = Held(Audio(np.zeros(RATE), RATE))
+SILENCE = InMemory(Audio(np.zeros(RATE), RATE))
 
 
 def utterances(speakers: int, each: int, role: str = "", first: int = 0) -> list[Utterance]:
@@ -74,6 +78,10 @@ def _three(
     return run(), run(), plain
 
 
+def enumerate_names(attacks: list[Attack]) -> list[tuple[str, Attack]]:
+    return [(str(number), attack) for number, attack in enumerate(attacks)]
+
+
 def rate(attack: Attack, trials: Trials | Pairs) -> float:
     return metrics.eer(attack.scores[:, trials.target], attack.scores[:, trials.nontarget])
 
@@ -95,8 +103,19 @@ class TestTrials:
             assert not weights[~own].any()
 
     def test_every_model_is_of_as_many_utterances(self) -> None:
-        trials = Trials.of(utterances(4, 3))
+        trials = Trials.of(utterances(4, 3), across=False)
         assert set(trials.sizes[trials.model_of].ravel().tolist()) == {2}
+        trials = Trials.of(utterances(4, 6))  # two of each recording
+        assert set(trials.sizes[trials.model_of].ravel().tolist()) == {4}
+
+    def test_enrolment_shares_no_recording_with_the_trial_where_a_speaker_has_several(self) -> None:
+        rows = [*utterances(3, 6), *[replace(u, recording=u.speaker) for u in utterances(2, 4, first=3)]]
+        trials = Trials.of(rows)
+        for row, model in zip(*np.nonzero(trials.members), strict=True):
+            if trials.speakers[row] < 3:
+                assert trials.recordings[row] != trials.recordings[model]
+        assert (trials.sizes[trials.speakers >= 3] == 3).all()  # there is no other recording
+        assert (Trials.of(rows, across=False).sizes[trials.speakers < 3] == 5).all()
 
     def test_the_table_takes_each_speakers_own_model(self) -> None:
         trials = Trials.of(utterances(4, 3))
@@ -105,9 +124,9 @@ class TestTrials:
 
     def test_nontargets_are_of_the_same_sex_unless_blind(self) -> None:
         trials = Trials.of(utterances(6, 2))
-        sexes = np.asarray(trials.sexes)
+        sexes = np.asarray(trials.strata)
         for row, column in zip(*np.nonzero(trials.nontarget), strict=True):
-            assert sexes[row] == trials.speaker_sexes[column]
+            assert sexes[row] == trials.speaker_strata[column]
         assert trials.nontarget.sum() == 12 * 2
         assert trials.blind().nontarget.sum() == 12 * 5
         assert trials.target.sum() == 12
@@ -141,11 +160,16 @@ class TestTrials:
         assert not trials.reaches(5, 5)
 
     def test_reaching_counts_what_four_speakers_in_five_have(self) -> None:
-        trials = Trials.of([*utterances(8, 5), *utterances(1, 2, first=8)])
+        trials = Trials.of([*utterances(8, 5), *utterances(1, 2, first=8)], across=False)
         assert trials.reaches(4)
         assert trials.reaches(2, 2)
         assert not trials.reaches(5)
-        assert not Trials.of([*utterances(7, 5), *utterances(2, 2, first=7)]).reaches(4)
+        assert not Trials.of([*utterances(7, 5), *utterances(2, 2, first=7)], across=False).reaches(4)
+
+    def test_reaching_counts_no_snippets_of_the_recording_on_trial(self) -> None:
+        trials = Trials.of(utterances(8, 6))
+        assert trials.reaches(4)
+        assert not trials.reaches(5)
 
     def test_pairs_ask_about_recordings(self) -> None:
         pairs = Pairs(Trials.of(utterances(4, 4)))
@@ -185,7 +209,7 @@ class TestCorpus:
 
     def test_enrolment_does_not_crowd_out_trials(self) -> None:
         rows = (*utterances(8, 5, "enrol"), *utterances(8, 2, "trial"), *utterances(8, 2, "train", first=8))
-        loud = Held(Audio(np.ones(RATE), RATE))
+        loud = InMemory(Audio(np.ones(RATE), RATE))
         corpus = prepare(Corpus("c", tuple(replace(u, load=loud) for u in rows)), most=3)
         assert Counter(u.role for u in corpus.utterances) == {"enrol": 24, "trial": 16, "train": 16}
 
@@ -203,8 +227,8 @@ class TestCorpus:
 
     def test_what_is_left_out_is_said(self) -> None:
         alone = Utterance("x/0", "x", SILENCE, "F")
-        short = Utterance("0/9", "s000", Held(Audio(np.zeros(100), RATE)), "F")
-        long = Utterance("0/8", "s000", Held(Audio(np.zeros(11 * RATE), RATE)), "F", "many words")
+        short = Utterance("0/9", "s000", InMemory(Audio(np.zeros(100), RATE)), "F")
+        long = Utterance("0/8", "s000", InMemory(Audio(np.zeros(11 * RATE), RATE)), "F", "many words")
         corpus = prepare(Corpus("c", (alone, short, long, *utterances(20, 2))))
         said = " ".join(corpus.remarks)
         assert "1 speakers with a single utterance" in said
@@ -235,22 +259,22 @@ class TestBackend:
         trials = Trials.of(utterances(40, 3))
         rng = np.random.default_rng(1)
         words = 3.0 * rng.normal(size=(120, 1, 4)) + 0.1 * rng.normal(size=(120, 5, 4))
-        known = backend.moments(words, trials.speakers, trials.sexes)
+        known = backend.moments(words, trials.speakers, trials.strata)
         assert np.abs(np.linalg.eigvalsh(known.between)).max() < 0.35 * np.trace(known.total) / 4
 
     def test_a_voice_that_a_copys_utterances_share_is_no_speaker(self) -> None:
         trials = Trials.of(utterances(40, 3))
         rng = np.random.default_rng(1)
         voices = 3.0 * rng.normal(size=(40, 4, 4))[trials.speakers] + 0.1 * rng.normal(size=(120, 4, 4))
-        known = backend.moments(voices, trials.speakers, trials.sexes)
+        known = backend.moments(voices, trials.speakers, trials.strata)
         assert abs(np.trace(known.between)) < 0.1 * np.trace(known.total)
 
     def test_between_is_the_mean_product_of_other_utterances_in_other_copies(self) -> None:
         trials = Trials.of(utterances(6, 3))
         vectors = np.random.default_rng(2).normal(size=(18, 2, 5))
-        known = backend.moments(vectors, trials.speakers, trials.sexes)
-        names = np.asarray(trials.sexes)
-        centre = np.stack([vectors[names == sex].mean((0, 1)) for sex in trials.sexes])
+        known = backend.moments(vectors, trials.speakers, trials.strata)
+        names = np.asarray(trials.strata)
+        centre = np.stack([vectors[names == sex].mean((0, 1)) for sex in trials.strata])
         standard = (vectors - centre[:, None]) / (vectors - centre[:, None]).std((0, 1))
         products = [
             np.outer(standard[u, c], standard[v, d])
@@ -262,7 +286,7 @@ class TestBackend:
     def test_directions_of_the_disguise_are_ignored(self) -> None:
         e = make_evidence(offset=4.0)
         plda = backend.fit(
-            backend.moments(e.train, e.train_trials.speakers, e.train_trials.sexes),
+            backend.moments(e.train, e.train_trials.speakers, e.train_trials.strata),
             backend.Shape(12, 11, 0.1),
         )
         shift = np.ones((1, 12)) / plda.scale
@@ -271,12 +295,41 @@ class TestBackend:
         assert along < 0.5 * other
 
 
+class Mirror(SemiInformed):
+    """Somebody's own."""
+
+
 class TestAttackers:
+    @pytest.mark.parametrize("contract", ATTACKER_CONTRACTS, ids=lambda contract: contract.__name__)
+    @pytest.mark.parametrize("name", ["Mirror", *ATTACKERS])
+    def test_contract(self, name: str, contract: Callable[[Attacker], None]) -> None:
+        contract(with_attackers({"Mirror": Mirror})[name])
+
+    @pytest.mark.parametrize("value", [object(), Attack, lambda e, c: None, Attacker])
+    def test_something_else_is_no_attacker(self, value: object) -> None:
+        with pytest.raises((SettingError, TypeError)):
+            with_attackers({"mine": value})
+
+    @pytest.mark.parametrize("name", ["ignorant", "all", "a/b"])
+    def test_a_name_that_means_something_else_is_refused(self, name: str) -> None:
+        with pytest.raises(SettingError, match="name of its own"):
+            with_attackers({name: Mirror()})
+
+    def test_held_out_scores_of_other_trials_cannot_be_fused(self) -> None:
+        parts = {
+            f"{name}/x": Attack(
+                np.zeros((1, 2, 2)), np.zeros(size), np.zeros(size), lambda c: np.zeros((1, 2, 2))
+            )
+            for name, size in (("one", 5), ("mine", 6))
+        }
+        with pytest.raises(SettingError, match="attacker mine"):
+            fuse(parts)
+
     def test_too_few_training_speakers_are_told(self) -> None:
         nothing = np.zeros(0)
         attack = Attack(np.zeros((1, 2, 2)), nothing, nothing, lambda comparison: np.zeros((1, 2, 2)))
         with pytest.raises(SettingError, match="training speakers"):
-            fuse([attack])
+            fuse({"one": attack})
 
     def test_undisguised_everyone_succeeds(self) -> None:
         e = make_evidence(offset=0.0)
@@ -316,7 +369,7 @@ class TestAttackers:
             rng.normal(size=noise.enrol_original.shape), noise.train_trials, noise.trials,
         )  # fmt: skip
         parts = [SemiInformed().attack(e, comparable=False) for e in (good, blank)]
-        fused = fuse(parts)
+        fused = fuse(dict(enumerate_names(parts)))
         assert rate(parts[1], good.trials) > 0.35
         assert rate(fused, good.trials) <= rate(parts[0], good.trials) + 0.01
 
@@ -332,11 +385,13 @@ class TestAttackers:
             )
             for part in (slice(0, 3), slice(3, 6))
         ]  # fmt: skip
-        assert rate(fuse(halves), e.trials) < min(rate(half, e.trials) for half in halves)
+        assert rate(fuse(dict(enumerate_names(halves))), e.trials) < min(
+            rate(half, e.trials) for half in halves
+        )
 
     def test_scoring_again_is_the_same_score(self) -> None:
         e = make_evidence(1.0)
-        attack = fuse([SemiInformed().attack(e, comparable=False)])
+        attack = fuse({"one": SemiInformed().attack(e, comparable=False)})
         np.testing.assert_allclose(attack.again(e.trials), attack.scores)
 
     def test_more_snippets_help_the_attacker(self) -> None:

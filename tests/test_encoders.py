@@ -12,8 +12,8 @@ import pytest
 from deident.audio import RATE, Audio
 from deident.disguise.vocoder.analysis import CEPSTRUM
 from deident.evaluation import encoders
-from deident.evaluation.copies import Batch, Embedding, Undisguised, gather
-from deident.evaluation.corpus import Held, Utterance
+from deident.evaluation.copies import CopyJob, Embedding, Undisguised, gather
+from deident.evaluation.corpus import InMemory, Utterance
 from deident.evaluation.encoders import Equalised, equalised
 from tests.voices import WOMAN, speech
 
@@ -77,8 +77,10 @@ class Means:
 def test_embeddings_of_utterances_that_are_measured_together_are_their_own() -> None:
     levels = np.arange(1, 6) / 8.0  # more utterances than a task holds
     some = [
-        Utterance(f"u{k}", "somebody", Held(Audio(np.full(800, level), RATE)))
+        Utterance(f"u{k}", "somebody", InMemory(Audio(np.full(800, level), RATE)))
         for k, level in enumerate(levels)
     ]
-    found = gather(Batch(Undisguised(), "trial", 2, 0, "snippet", {"mean": Embedding("mean", Means())}), some)
+    found = gather(
+        CopyJob(Undisguised(), "trial", 2, 0, "snippet", {"mean": Embedding("mean", Means())}), some
+    )
     np.testing.assert_allclose(found["mean"], levels[:, None, None].repeat(2, axis=1))

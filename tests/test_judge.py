@@ -11,35 +11,44 @@ import numpy as np
 import pytest
 
 from deident.evaluation import gates
+from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence
 from deident.evaluation.intervals import draw_weights
-from deident.evaluation.judge import Case, Material, Verdict, identify, judge, same_recording
-from deident.evaluation.report import COLUMNS, WITHHELD, Report
+from deident.evaluation.judge import Case, Material, identify, judge, same_recording
+from deident.evaluation.ranking import compare, rank
+from deident.evaluation.report import EER, SAME_RECORDING, TOP_1, WITHHELD, Report
 from deident.evaluation.report_html import page
+from deident.evaluation.scoring import Untrained
 from deident.evaluation.trials import Trials
+from deident.evaluation.verdict import Verdict
+from deident.evaluation.words import text_by
 from tests.test_attackers import make_evidence, utterances
 
+SAID = " ".join("abcdefghij")
 
-def make_case(deaf: bool = False) -> Case:
-    """One family of statistics, which tells speakers or, to the deaf, nothing."""
+
+def make_case(blind: bool = False, **others: Any) -> Case:
+    """One family of statistics, which tells speakers or, to the blind, nothing."""
     e = make_evidence(0.5)
     rng = np.random.default_rng(8)
 
-    def heard(vectors: Any) -> dict[str, Any]:
+    def measured(vectors: Any, wrong: int, every: int = 1) -> dict[str, Any]:
         count = vectors.shape[:2]
         costs = {
             "seconds": np.full(count, 0.5),
             "duration_ratio": np.ones(count),
             "f0_correlation": np.ones(count),
         }
-        costs |= {"words": np.zeros(count), "word_errors": np.zeros(count)}
-        costs["words"][:, 0] = 10.0
-        return {"pitch": rng.normal(size=vectors.shape) if deaf else vectors, **costs}
+        texts = np.full(count, SAID)
+        texts[::every, 0] = " ".join(["x"] * wrong + SAID.split()[wrong:])
+        return {
+            "pitch": rng.normal(size=vectors.shape) if blind else vectors, text_by("deaf"): np.full(count, "x"),
+            text_by("good"): texts, **costs,
+        }  # fmt: skip
 
-    original = Material(heard(e.train_original), heard(e.enrol_original), heard(e.enrol_original))
-    disguised = Material(heard(e.train), heard(e.trial), heard(e.enrol))
-    original.trial["word_errors"][::2, 0] = 2.0  # of twenty words one in ten
-    disguised.trial["word_errors"][:, 0] = 3.0
-    return Case(e.train_trials, e.trials, original, disguised, None, (), np.ones(120), draws=20)
+    original = Material(*(measured(v, 2, 2) for v in (e.train_original, e.enrol_original, e.enrol_original)))
+    disguised = Material(*(measured(v, 3) for v in (e.train, e.trial, e.enrol)))
+    made: dict[str, Any] = {"draws": 20, "recognisers": ("good",), "transcripts": (SAID,) * 120, **others}
+    return Case(e.train_trials, e.trials, original, disguised, None, (), np.ones(120), **made)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +57,8 @@ def verdict() -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def deaf() -> Verdict:
-    return judge(make_case(deaf=True))
+def blind() -> Verdict:
+    return judge(make_case(blind=True))
 
 
 def make_report(verdicts: dict[str, Verdict], found: list[gates.Gate]) -> Report:
@@ -59,55 +68,62 @@ def make_report(verdicts: dict[str, Verdict], found: list[gates.Gate]) -> Report
 
 
 def cells(report: Report, method: str) -> dict[str, str]:
-    return dict(zip(COLUMNS, report.row(method), strict=True))
+    head, *rows = report.summary()
+    return dict(zip(head, next(row for row in rows if row[0] == method), strict=True))
 
 
 def test_every_number_of_an_attacker_that_fails_undisguised_is_withheld(
-    verdict: Verdict, deaf: Verdict
+    verdict: Verdict, blind: Verdict
 ) -> None:
-    report = make_report({"undisguised": deaf, "good": verdict}, gates.strong_enough(deaf))
+    report = make_report({"undisguised": blind, "good": verdict}, gates.strong_enough(blind, ATTACKERS))
     assert report.exit_code == 3
     for attack in verdict.attacks:  # the single family and what is fused of it are no better than the whole
         assert report.distrust("good", attack), attack
     row = cells(report, "good")
-    assert row["strongest attack, EER % [95 %]"].startswith(WITHHELD)
-    for column in ("informed statistics", "top-1 [95 %]", "same recording EER %"):
+    for column in (EER, TOP_1, SAME_RECORDING):
         assert row[column] == WITHHELD
+    assert all(cells[2] == WITHHELD for cells in report.attacks()[1:])
     assert page(report).count(WITHHELD) > page(make_report({"good": verdict}, [])).count(WITHHELD) + 10
 
 
 def test_a_failed_family_leaves_the_others_their_numbers(verdict: Verdict) -> None:
     attacks = {
-        f"{k}/{f}": verdict.headline for k in ("informed", "all") for f in ("statistics", "fusion", "pitch")
+        f"{k}/{f}": verdict.headline
+        for k in ("semi-informed", "all")
+        for f in ("statistics", "fusion", "pitch")
     }
     weak = replace(verdict.headline, eer=0.3)
-    failed = gates.strong_enough(replace(verdict, attacks={**attacks, "informed/statistics": weak}))
+    failed = gates.strong_enough(
+        replace(verdict, attacks={**attacks, "semi-informed/statistics": weak}), ATTACKERS
+    )
     blocked = {a for a in attacks if gates.blocking(failed, "any", a)}
-    assert blocked == {"informed/statistics", "all/statistics", "informed/pitch", "all/pitch"}
+    assert blocked == {"semi-informed/statistics", "all/statistics", "semi-informed/pitch", "all/pitch"}
 
 
-def test_comparing_says_what_differs_besides_the_method(verdict: Verdict, deaf: Verdict) -> None:
+def test_comparing_says_what_differs_besides_the_method(verdict: Verdict, blind: Verdict) -> None:
     now = make_report({"good": verdict}, [])
     before = json.loads(now.to_json())
-    assert now.compare(before).count("note") == 0
+    assert compare(now, before).count("note") == 0
     other = {**before, "settings": {"seed": 1}}
-    assert "other settings" in now.compare(other)
+    assert "other settings" in compare(now, other)
     attacks = before["verdicts"]["good"]["attacks"]
-    heard = {
+    others = {
         **before,
-        "verdicts": {"good": {**before["verdicts"]["good"], "attacks": {**attacks, "lazy/more": {}}}},
+        "verdicts": {
+            "good": {**before["verdicts"]["good"], "attacks": {**attacks, "lazy-informed/more": {}}}
+        },
     }
-    assert "attackers" in now.compare(heard)
-    doubtful = make_report({"undisguised": deaf, "good": verdict}, gates.strong_enough(deaf))
-    assert f"good: {WITHHELD}" in doubtful.compare(before)
-    assert f"good: {WITHHELD}" in now.compare(json.loads(doubtful.to_json()))
+    assert "attackers" in compare(now, others)
+    doubtful = make_report({"undisguised": blind, "good": verdict}, gates.strong_enough(blind, ATTACKERS))
+    assert f"good: {WITHHELD}" in compare(doubtful, before)
+    assert f"good: {WITHHELD}" in compare(now, json.loads(doubtful.to_json()))
 
 
 def test_more_snippets_single_out_more_people(verdict: Verdict) -> None:
     grown = verdict.identification.growth
-    assert list(grown) == list(verdict.growth["enrolled"]) == [1, 2, 3]
-    assert grown[3] == pytest.approx(verdict.identification.top_1.value)
-    assert grown[1] < grown[3]
+    assert list(grown) == list(verdict.growth["enrolled"]) == [1, 2]  # of the other recording
+    assert grown[2] == pytest.approx(verdict.identification.top_1.value)
+    assert grown[1] < grown[2]
 
 
 def test_who_is_not_enrolled_is_nobodys_model() -> None:
@@ -128,18 +144,112 @@ def test_who_is_not_enrolled_is_nobodys_model() -> None:
     assert found.eer_mixed < 0.05
 
 
-def test_words_and_time_are_counted_over_all_that_was_heard(verdict: Verdict) -> None:
-    use = verdict.utility
-    assert use.word_error is not None
-    assert use.relative_word_error is not None
-    assert (use.words, use.speed) == (1_200, pytest.approx(2.0))
-    assert (use.word_error.value, use.relative_word_error.value) == (pytest.approx(0.3), pytest.approx(3.0))
+def test_words_and_time_are_counted_over_all_utterances(verdict: Verdict) -> None:
+    use = verdict.utility.words["good"]
+    assert (use.words, verdict.utility.speed) == (1_200, pytest.approx(2.0))
+    assert use.error.value == pytest.approx(0.3)
+    assert use.added.value == pytest.approx(0.2)  # of every other utterance, two words were wrong before
+    assert use.added.low <= 0.2 <= use.added.high
+    assert use.own.value == pytest.approx(0.2)  # one word more where two were wrong, three where none was
 
 
-def test_exposure_is_a_share_of_others(verdict: Verdict, deaf: Verdict) -> None:
+def test_a_recogniser_that_answers_the_same_to_everything_gets_no_number() -> None:
+    case = make_case(recognisers=("good", "deaf"))
+    plain = judge(replace(case, disguised=case.original))
+    failed = {gate.name: gate.passed for gate in gates.understands(plain)}
+    assert failed == {"recogniser understands: good": True, "recogniser understands: deaf": False}
+    report = make_report({"undisguised": plain, "mine": judge(case)}, gates.understands(plain))
+    row = cells(report, "mine")
+    assert row["words added by deaf, points [95 %]"] == WITHHELD
+    assert row["words added by good, points [95 %]"].startswith("+20.0 ")
+    assert row[EER] != WITHHELD
+
+
+class Gullible(Attacker):
+    summary = "believes in angles"
+    improves_on = "lazy-informed"
+
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        return evidence.attack(Untrained(), evidence.train, evidence.enrol, evidence.train)
+
+
+class Aside(Gullible):
+    fused = "none"
+
+
+def test_a_new_attacker_is_fused_checked_shown_and_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = judge(make_case()).attacks["all/fusion"]
+    for kind, is_fused in ((Gullible, True), (Aside, False)):
+        monkeypatch.setitem(ATTACKERS, "mine", kind())
+        case = make_case()
+        verdict = judge(case)
+        assert {"mine/pitch", "mine/statistics"} <= verdict.attacks.keys()
+        assert (verdict.attacks["all/fusion"].note != before.note) == is_fused
+        found = [
+            *gates.strong_enough(verdict, case.attackers),
+            *gates.retraining("m", verdict, case.attackers),
+        ]
+        names = {gate.name for gate in found}
+        assert {"attacker strong enough: mine/statistics", "retraining helps: mine/statistics"} <= names
+        failed = gates.strong_enough(judge(make_case(blind=True)), case.attackers)
+        assert gates.blocking(failed, "any", "mine/pitch")
+        assert bool(gates.blocking([g for g in failed if "mine" in g.name], "any", "all/fusion")) == is_fused
+        report = make_report({"undisguised": verdict, "m": verdict}, found)
+        assert "mine/statistics" in [row[0] for row in report.attacks()]
+        assert "mine/statistics" in page(report)
+
+
+def test_numbers_are_given_for_every_group_of_speakers() -> None:
+    speakers = make_case().trials.speakers
+    labels = tuple(("F" if s % 2 == 0 else "M", "child" if s < 15 else "adult") for s in speakers)
+    verdict = judge(make_case(labels=labels))
+    assert verdict.groups.keys() == {"F", "M", "adult", "child"}
+    assert all(found.low <= found.value <= found.high + 1e-9 for found in verdict.groups.values())
+    assert verdict.utility.words["good"].by_group == {label: pytest.approx(0.2) for label in verdict.groups}
+    rows = [row[0] for row in make_report({"m": verdict}, []).groups()]
+    assert "child: EER %, strongest attack" in rows
+    assert "child: words added by good, points" in rows
+
+
+def test_enrolment_is_averaged_over_its_draws() -> None:
+    case, rng = make_case(), np.random.default_rng(5)
+    noisy = {
+        k: v + 1.5 * rng.normal(size=v.shape) if k == "pitch" else v for k, v in case.disguised.enrol.items()
+    }
+    many = {**noisy, "pitch": np.repeat(case.disguised.enrol["pitch"], 8, axis=1)}
+    many["pitch"] = many["pitch"] + 1.5 * rng.normal(size=many["pitch"].shape)
+
+    def rate(enrol: Any) -> float:
+        return (
+            judge(replace(case, disguised=replace(case.disguised, enrol=enrol)))
+            .attacks["semi-informed/pitch"]
+            .eer
+        )
+
+    assert rate(many) < rate(noisy)
+
+
+def test_methods_are_ranked_over_several_reports(verdict: Verdict, blind: Verdict) -> None:
+    def report(name: str, found: Verdict, seed: int = 0) -> dict[str, Any]:
+        made = make_report({"undisguised": verdict, name: found}, [])
+        return json.loads(replace(made, settings={"seed": seed}).to_json())
+
+    table, notes = rank([report("open", verdict), report("closed", blind)])
+    assert [row[1] for row in table[1:]] == ["closed", "open", "undisguised"]
+    assert notes == []
+    other = report("more", blind, 1)
+    other["verdicts"]["more"][WITHHELD] = "because"
+    table, notes = rank([report("open", verdict), other])
+    assert [row[1] for row in table[1:]] == ["open", "undisguised", "more"]
+    assert table[-1][3] == WITHHELD
+    assert len(notes) == 1
+    assert "other settings" in notes[0]
+
+
+def test_exposure_is_a_share_of_others(verdict: Verdict, blind: Verdict) -> None:
     assert len(verdict.exposure) == 30
     assert np.mean(verdict.exposure) > 0.95
-    assert 0.4 < np.mean(deaf.exposure) < 0.65
+    assert 0.4 < np.mean(blind.exposure) < 0.65
 
 
 class Leaky(Trials):
@@ -155,16 +265,16 @@ def test_random_vectors_show_a_trial_within_its_model() -> None:
     case = make_case()
     assert gates.chance(case).passed
     t = case.trials
-    leaky = replace(case, trials=Leaky(t.speakers, t.recordings, t.sexes, t.tried, t.enrolled))
+    leaky = replace(case, trials=Leaky(t.speakers, t.recordings, t.strata, t.tried, t.enrolled))
     assert not gates.chance(leaky).passed
 
 
-def test_a_path_that_changes_identity_is_noticed(verdict: Verdict, deaf: Verdict) -> None:
+def test_a_path_that_changes_identity_is_noticed(verdict: Verdict, blind: Verdict) -> None:
     case = make_case()
     plain = replace(case, disguised=case.original)
     undisguised = judge(plain)
     assert gates.identity(plain, undisguised).passed
-    assert not gates.identity(plain, deaf).passed
+    assert not gates.identity(plain, blind).passed
 
 
 def test_recordings_are_told_by_the_strongest_attack_not_by_the_fusion() -> None:

@@ -36,7 +36,7 @@ COMMANDS = {
     "demo": ("deident.cli.demo", "try `run` on a recording that comes with the package"),
     "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
     "audit": ("deident.cli.audit", "prove that a store keeps every promise"),
-    "evaluate": ("deident.evaluation.command", "attack disguises, and measure what they protect and cost"),
+    "evaluate": ("deident.cli.evaluate", "attack disguises, and measure what they protect and cost"),
     "review": ("deident.cli.review", "distribute snippets to reviewers"),
     "review withdraw": ("deident.cli.withdraw", "list the files of a round that reviewers must delete"),
     "export": ("deident.cli.export", "write a store as a data set for Kaldi, Lhotse, datasets and others"),

@@ -1,34 +1,81 @@
-"""Attackers: what each knows, how each scores, and how their scores are joined.
+"""Attackers: what each knows, and how it scores.
 
-All hold undisguised speech of the people they look for. They differ in what they know of the disguise:
-`Ignorant` compares with that speech as it is; `LazyInformed` disguises it by the same method first;
-`SemiInformed` has also retrained on other speakers disguised by it (Tomashenko et al., "The VoicePrivacy
-2020 challenge", Computer Speech & Language 74, 2022). None knows a voice that was drawn."""
+All hold undisguised speech of the people they look for. They differ in what they know of the disguise, in the words of
+the VoicePrivacy challenges: `Ignorant` compares with that speech as it is; `LazyInformed` disguises it by the same
+method first; `SemiInformed` has also retrained on other speakers disguised by it. None knows a voice that was drawn.
+
+References
+----------
+Tomashenko et al., "The VoicePrivacy 2020 challenge", Computer Speech & Language 74 (2022)."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from deident.audio import Doubles
-from deident.errors import SettingError
+from deident.errors import SettingError, kind_of
 from deident.evaluation import backend
+from deident.evaluation.scoring import Retrained, Scoring, Untrained, Vectors
 from deident.evaluation.trials import Comparison, Pairs, Trials, folds
 
-Vectors = npt.NDArray[np.floating]
+
+@dataclass(frozen=True, eq=False)
+class Attack:
+    """The scores of one attack.
+
+    Attributes
+    ----------
+    scores : (runs, utterances, models) float64
+        Higher means more alike.
+    held_target, held_nontarget : (trials,) float64
+        Scores of training speakers by back ends that never saw them, in the same order for every attack on the same
+        evidence, so that a fusion can be trained on them.
+    again : callable
+        From another `Comparison` of the same utterances to the scores of the same attacker.
+    note : str
+        The scoring in words, for the report.
+    """
+
+    scores: Doubles
+    held_target: Doubles
+    held_nontarget: Doubles
+    again: Callable[[Comparison], Doubles]
+    note: str = ""
+
+    @property
+    def held_area(self) -> float:
+        """Area under the ROC on held-out training speakers."""
+        return backend.area(self.held_target, self.held_nontarget)
+
+
+def _whole(trials: Trials) -> Trials:
+    return trials
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """One feature family of one disguise: arrays of (utterances, copies, dims).
+    """One feature family (an embedding, or statistics) of one disguise, as an attacker gets it.
 
-    train : disguised copies of the attacker's own training speakers.   trial, enrol : of the speakers on
-    trial, one copy a run; trial and enrolment never share a voice.   The originals have one copy."""
+    Trial, enrolment and training copies never share a voice. The originals have one copy.
+
+    Attributes
+    ----------
+    train : (training utterances, copies, dims)
+        Disguised speech of the attacker's own training speakers.
+    train_original : (training utterances, 1, dims)
+        The same undisguised.
+    trial, enrol : (utterances, runs, dims)
+        Disguised speech of the speakers on trial.
+    enrol_original : (utterances, 1, dims)
+        The same undisguised.
+    train_trials, trials : Trials
+        Who speaks in which utterance, and who is compared with whom.
+    """
 
     train: Vectors
     train_original: Vectors
@@ -40,240 +87,181 @@ class Evidence:
 
     @property
     def runs(self) -> int:
+        """Number of times the speakers on trial were disguised."""
         return int(self.trial.shape[1])
 
+    def attack(
+        self,
+        scoring: Scoring,
+        fit_on: Vectors,
+        enrol: Vectors,
+        held_enrol: Vectors,
+        *,
+        view: Callable[[Trials], Comparison] = _whole,
+        classes: Callable[[Trials], Trials] = _whole,
+        same_copy: bool = False,
+    ) -> Attack:
+        """Score all trials, and those of held-out training speakers for the fusion.
 
-@dataclass(frozen=True, eq=False)
-class Attack:
-    """What came out of an attack.
+        Parameters
+        ----------
+        scoring : Scoring
+            Cosine or PLDA, or another way from training vectors to a scorer.
+        fit_on : (training utterances, copies, dims)
+            Vectors to train the scorer on.
+        enrol : (utterances, runs, dims)
+            Vectors of the models. With fewer runs than trials have, they are used in turn.
+        held_enrol : (training utterances, copies, dims)
+            The like of `enrol` for held-out training speakers.
+        view : callable, optional
+            From trials to the comparison that is scored.
+        classes : callable, optional
+            From trials to those whose speakers the scorer learns to tell apart.
+        same_copy : bool, optional
+            Both sides of a comparison come from one run (two utterances of it still have their own voices).
 
-    scores : (runs, utterances, models), higher = more alike.
-    again : the same attacker's scores for another comparison of the same utterances.
-    held_target, held_nontarget : scores of training speakers by back ends that never saw them, in the
-    same order for every attack on the same evidence, so that a fusion can be trained on them.
-    note : how the attacker scored, for the report."""
+        Returns
+        -------
+        Attack
+        """
+        settled, note = scoring.settle(fit_on, classes(self.train_trials))
+        scorer = settled.fit(fit_on, classes(self.train_trials))
 
-    scores: Doubles
-    held_target: Doubles
-    held_nontarget: Doubles
-    again: Callable[[Comparison], Doubles]
-    note: str = ""
+        def again(comparison: Comparison) -> Doubles:
+            runs = [
+                scorer.compare(self.trial[:, run], enrol[:, run % enrol.shape[1]], comparison)
+                for run in range(self.runs)
+            ]
+            return np.stack(runs)
 
-    @property
-    def held_area(self) -> float:
-        return backend.area(self.held_target, self.held_nontarget)
-
-
-class Scorer(Protocol):
-    """Compares vectors of trials with models averaged from vectors of enrolment."""
-
-    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles: ...
-
-
-class Cosine:
-    """The angle between a trial and the mean of its model, as speaker encoders are used off the shelf."""
-
-    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles:
-        probe = comparison.probes @ np.asarray(trial, np.float64)
-        model = comparison.members @ np.asarray(enrol, np.float64)
-        return comparison.table(_unit(probe) @ _unit(model).T)
-
-
-def _unit(rows: Doubles) -> Doubles:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9))
-
-
-class Scoring(Protocol):
-    """How an attacker gets from training vectors to a scorer."""
-
-    def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]: ...
-
-    def fit(self, fit_on: Vectors, trials: Trials) -> Scorer: ...
-
-
-class Untrained:
-    """Cosine, which needs no training: for embeddings that were made for it."""
-
-    def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]:
-        return self, "cosine"
-
-    def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
-        return Cosine()
+        same, other = [], []
+        for seed in (100, 101):  # other divisions than those that chose the shape
+            for fit_rows, held in folds(self.train_trials, 3, seed):
+                inner, outer = self.train_trials.subset(fit_rows), view(self.train_trials.subset(held))
+                fold_scorer = settled.fit(fit_on[fit_rows], classes(inner))
+                for one, two in backend.copy_pairs(self.train.shape[1]):
+                    model = held_enrol[held, (one if same_copy else two) % held_enrol.shape[1]]
+                    table = fold_scorer.compare(self.train[held, one], model, outer)
+                    same.append(table[outer.target])
+                    other.append(table[outer.nontarget])
+        return Attack(again(view(self.trials)), np.concatenate(same), np.concatenate(other), again, note)
 
 
-@dataclass(frozen=True)
-class Retrained:
-    """Centring, discriminants and two-covariance PLDA; the shape by cross-validation when not given."""
+class Attacker(ABC):
+    """The base of all attackers: what one knows, and its place in the report.
 
-    shape: backend.Shape | None = None
+    Add one: a subclass with an `attack`, and an instance in `ATTACKERS`, or `--attacker package.module:NAME`.
+    Fusions, gates, figures and tables follow from these traits.
 
-    def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]:
-        shape = _REMEMBERED.once("shape", fit_on, trials, lambda: backend.choose(fit_on, trials)[0])
-        words = f"PLDA, {shape.components} components, {shape.discriminants} discriminants"
-        return Retrained(shape), f"{words}, shrinkage {shape.shrinkage:g}"
+    Attributes
+    ----------
+    summary : str
+        Knowledge of the attacker, in words.
+    fused : "all", "encoders" or "none"
+        Attacks that count in the fusion of everything: all, those on encoders, or none.
+    improves_on : str
+        Name of the attacker whose score on held-out training speakers this one should reach; a note in the report says
+        where it does not. "" for none.
+    undoes : bool
+        Attacks copies after the method's parameter was estimated and undone, where a method has one.
 
-    def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
-        shape = self.shape or backend.choose(fit_on, trials)[0]
+    Examples
+    --------
+    >>> class Gullible(Attacker):
+    ...     summary = "compares disguised speech by its angle alone"
+    ...
+    ...     def attack(self, evidence, comparable):
+    ...         return evidence.attack(Untrained(), evidence.train, evidence.enrol, evidence.train)
+    >>> Gullible().fused
+    'all'
+    """
 
-        def make() -> backend.Backend:
-            return backend.fit(backend.moments(fit_on, trials.speakers, trials.sexes), shape)
+    summary: ClassVar[str] = ""
+    fused: ClassVar[Literal["all", "encoders", "none"]] = "all"
+    improves_on: ClassVar[str] = ""
+    undoes: ClassVar[bool] = False
 
-        scorer: Scorer = _REMEMBERED.once(shape, fit_on, trials, make)
-        return scorer
-
-
-class _Remembered:
-    """What was fitted to which vectors: several attackers train on the same ones, and differ afterwards."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._known: dict[str, Any] = {}
-
-    def once(self, what: object, fit_on: Vectors, trials: Trials, make: Callable[[], Any]) -> Any:
-        named = repr((what, fit_on.shape, fit_on.dtype, trials.sexes)).encode()
-        speakers = trials.speakers.tobytes()
-        name = hashlib.sha256(named + speakers + np.ascontiguousarray(fit_on).tobytes()).hexdigest()
-        # What was asked for last goes last: the next method is attacked with the same originals.
-        found = self._known.pop(name) if name in self._known else make()
-        while len(self._known) >= self._most:
-            del self._known[next(iter(self._known))]
-        self._known[name] = found
-        return found
-
-
-_REMEMBERED = _Remembered(400)
-
-
-class Attacker(Protocol):
-    """An attacker by what it knows. Add one: a class with these members, and an entry in `ATTACKERS`."""
-
-    summary: str
-
+    @abstractmethod
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
-        """comparable : the family is an embedding whose angles mean something without training."""
-        ...
+        """Attack one feature family of one disguise.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Vectors of training and trial speakers, undisguised and disguised.
+        comparable : bool
+            The family is an embedding, whose angles mean something without training.
+
+        Returns
+        -------
+        Attack
+            Best by `Evidence.attack`, which scores the held-out trials that a fusion is trained on.
+        """
 
 
-class Ignorant:
+class Ignorant(Attacker):
     summary = "does not know of the disguise: compares with undisguised speech"
+    fused = "none"
 
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
-        scoring: Scoring = Untrained() if comparable else Retrained()
         e = evidence
-        return _attack(e, scoring, e.train_original, e.train_original, e.enrol_original)
+        return e.attack(_off_the_shelf(comparable), e.train_original, e.enrol_original, e.train_original)
 
 
-class LazyInformed:
+class LazyInformed(Attacker):
     summary = "disguises the speech it compares with, but scores as if nothing had happened"
+    fused = "encoders"
 
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
-        scoring: Scoring = Untrained() if comparable else Retrained()
-        return _attack(evidence, scoring, evidence.train_original, evidence.train, evidence.enrol)
+        e = evidence
+        return e.attack(_off_the_shelf(comparable), e.train_original, e.enrol, e.train)
 
 
-class SemiInformed:
+class SemiInformed(Attacker):
     summary = "has retrained on other speakers disguised by the same method"
+    improves_on = "lazy-informed"
 
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
-        return _attack(evidence, Retrained(), evidence.train, evidence.train, evidence.enrol)
+        return evidence.attack(Retrained(), evidence.train, evidence.enrol, evidence.train)
 
 
-class SameRecording:
+class Inversion(SemiInformed):
+    summary = "estimates the method's one parameter, undoes the disguise, and then does as the semi-informed"
+    improves_on = ""
+    undoes = True
+
+
+class SameRecording(Attacker):
     summary = "asks of two disguised snippets whether they were cut from one recording"
 
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
         e = evidence
-        return _attack(e, Retrained(), e.train, e.train, e.trial, Pairs, Trials.by_recording, same_copy=True)
+        return e.attack(
+            Retrained(), e.train, e.trial, e.train, view=Pairs, classes=Trials.by_recording, same_copy=True
+        )
 
 
 ATTACKERS: dict[str, Attacker] = {
     "ignorant": Ignorant(),
-    "lazy": LazyInformed(),
-    "informed": SemiInformed(),
+    "lazy-informed": LazyInformed(),
+    "semi-informed": SemiInformed(),
+    "inversion": Inversion(),
 }
 
 
-def _whole(trials: Trials) -> Trials:
-    return trials
+def with_attackers(own: Mapping[str, object]) -> dict[str, Attacker]:
+    """`ATTACKERS` and somebody's own, by name. Raises `SettingError` unless each is an `Attacker` or a class of one."""
+    found = dict(ATTACKERS)
+    for name, value in own.items():
+        attacker = value() if isinstance(value, type) and issubclass(value, Attacker) else value
+        if not isinstance(attacker, Attacker) or "/" in name or name in (*ATTACKERS, "all"):
+            raise SettingError(
+                "expected a subclass of deident.evaluation.attackers.Attacker with a name of its own; got "
+                f"{kind_of(attacker)}"
+            )
+        found[name] = attacker
+    return found
 
 
-def _attack(
-    e: Evidence,
-    scoring: Scoring,
-    fit_on: Vectors,
-    held_enrol: Vectors,
-    enrol: Vectors,
-    view: Callable[[Trials], Comparison] = _whole,
-    classes: Callable[[Trials], Trials] = _whole,
-    same_copy: bool = False,
-) -> Attack:
-    """view : what is compared.   classes : what a back end learns to tell.   same_copy : both sides of a pair
-    come from one run (two utterances of it still have their own voices)."""
-    settled, note = scoring.settle(fit_on, e.train_trials)
-    scorer = settled.fit(fit_on, classes(e.train_trials))
-
-    def again(comparison: Comparison) -> Doubles:
-        runs = [
-            scorer.compare(e.trial[:, run], enrol[:, run % enrol.shape[1]], comparison)
-            for run in range(e.runs)
-        ]
-        return np.stack(runs)
-
-    same, other = [], []
-    for seed in (100, 101):  # other divisions than those that chose the shape
-        for fit_rows, held in folds(e.train_trials, 3, seed):
-            inner, outer = e.train_trials.subset(fit_rows), view(e.train_trials.subset(held))
-            fold_scorer = settled.fit(fit_on[fit_rows], classes(inner))
-            for one, two in backend.copy_pairs(e.train.shape[1]):
-                model = held_enrol[held, (one if same_copy else two) % held_enrol.shape[1]]
-                table = fold_scorer.compare(e.train[held, one], model, outer)
-                same.append(table[outer.target])
-                other.append(table[outer.nontarget])
-    return Attack(again(view(e.trials)), np.concatenate(same), np.concatenate(other), again, note)
-
-
-def fuse(attacks: Mapping[str, Attack] | Sequence[Attack]) -> Attack:
-    """The attacks joined by logistic regression, trained on held-out scores of training speakers alone.
-
-    Both kinds of trial weigh the same. Brümmer et al., IEEE Trans. Audio, Speech and Language 15 (2007).
-    Raises `SettingError` when there are too few training speakers."""
-    parts = list(attacks.values()) if isinstance(attacks, Mapping) else list(attacks)
-    same = np.stack([part.held_target for part in parts], axis=1)
-    other = np.stack([part.held_nontarget for part in parts], axis=1)
-    if not len(same) or not len(other):
-        raise SettingError(
-            "expected enough training speakers to hold a third of each sex out, two of them at least; add speakers"
-        )
-    weights, offset = _logistic(same, other)
-
-    def join(scores: Sequence[Doubles]) -> Doubles:
-        return np.asarray(sum(w * s for w, s in zip(weights, scores, strict=True)) + offset)
-
-    def again(comparison: Comparison) -> Doubles:
-        return join([part.again(comparison) for part in parts])
-
-    words = f"logistic regression over {len(parts)} attacks"
-    whole = join([part.scores for part in parts])
-    return Attack(whole, same @ weights + offset, other @ weights + offset, again, words)
-
-
-def _logistic(same: Doubles, other: Doubles, ridge: float = 1e-3) -> tuple[Doubles, float]:
-    """Weights and offset of a balanced logistic regression, by Newton's method on standardised columns."""
-    both = np.concatenate((same, other))
-    centre, scale = both.mean(0), both.std(0) + 1e-9
-    x = np.column_stack(((both - centre) / scale, np.ones(len(both))))
-    y = np.concatenate((np.ones(len(same)), np.zeros(len(other))))
-    weight = np.concatenate((np.full(len(same), 0.5 / len(same)), np.full(len(other), 0.5 / len(other))))
-    penalty = np.full(x.shape[1], ridge)
-    penalty[-1] = 0.0
-    beta = np.zeros(x.shape[1])
-    for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -30.0, 30.0)))
-        slope = x.T @ (weight * (chance - y)) + penalty * beta
-        curve = (x.T * (weight * np.maximum(chance * (1.0 - chance), 1e-6))) @ x + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(curve, slope)
-        beta -= step * min(1.0, 5.0 / float(np.abs(step).max() + 1e-12))
-        if np.abs(step).max() < 1e-8:
-            break
-    weights = beta[:-1] / scale
-    return weights, float(beta[-1] - weights @ centre)
+def _off_the_shelf(comparable: bool) -> Scoring:
+    return Untrained() if comparable else Retrained()

@@ -54,13 +54,13 @@ class Backend:
 
     def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles:
         """The table of scores of trial vectors against models of enrolment vectors."""
-        probes = comparison.probes @ self.project(trial, comparison.sexes)
-        models = comparison.members @ self.project(enrol, comparison.sexes)
+        probes = comparison.probes @ self.project(trial, comparison.strata)
+        models = comparison.members @ self.project(enrol, comparison.strata)
         return comparison.table(self.score(probes, models, comparison.sizes, comparison.pooled))
 
-    def project(self, vectors: npt.ArrayLike, sexes: Sequence[str] | None = None) -> Doubles:
-        """(n, dims) to (n, discriminants), each sex about its own centre where there is one."""
-        return _standardised(vectors, self.centres, self.scale, sexes) @ self.projection
+    def project(self, vectors: npt.ArrayLike, strata: Sequence[str] | None = None) -> Doubles:
+        """(n, dims) to (n, discriminants), each stratum about its own centre where there is one."""
+        return _standardised(vectors, self.centres, self.scale, strata) @ self.projection
 
     def score(self, trials: Doubles, models: Doubles, counts: npt.ArrayLike, pooled: int = 1) -> Doubles:
         """(trials, models) log-likelihood ratios of one speaker against two.
@@ -86,10 +86,10 @@ class Backend:
 
 
 def _standardised(
-    vectors: npt.ArrayLike, centres: dict[str, Doubles], scale: Doubles, sexes: Sequence[str] | None
+    vectors: npt.ArrayLike, centres: dict[str, Doubles], scale: Doubles, strata: Sequence[str] | None
 ) -> Doubles:
     whole = centres[""]
-    centre = whole[None] if sexes is None else np.stack([centres.get(sex, whole) for sex in sexes])
+    centre = whole[None] if strata is None else np.stack([centres.get(stratum, whole) for stratum in strata])
     return np.clip((np.asarray(vectors, np.float64) - centre) / scale, -CLIP, CLIP)
 
 
@@ -103,7 +103,7 @@ class Moments:
     between: Doubles
 
 
-def moments(vectors: npt.ArrayLike, speakers: Ints, sexes: Sequence[str]) -> Moments:
+def moments(vectors: npt.ArrayLike, speakers: Ints, strata: Sequence[str]) -> Moments:
     """Centre, scale, total and between-speaker covariance of standardised training vectors.
 
     The between-speaker covariance is the mean product of *different* utterances, in *different* copies, of one
@@ -111,12 +111,12 @@ def moments(vectors: npt.ArrayLike, speakers: Ints, sexes: Sequence[str]) -> Mom
     common with themselves is no speaker. A single copy has nothing drawn."""
     array = np.asarray(vectors, np.float64)
     utterances, copies, dims = array.shape
-    names = np.asarray(sexes)
+    names = np.asarray(strata)
     centres = {"": array.mean((0, 1))}
     centre = np.broadcast_to(centres[""], (utterances, dims)).copy()
-    for sex in sorted(set(sexes) - {""}):
-        centres[sex] = array[names == sex].mean((0, 1))
-        centre[names == sex] = centres[sex]
+    for stratum in sorted(set(strata) - {""}):
+        centres[stratum] = array[names == stratum].mean((0, 1))
+        centre[names == stratum] = centres[stratum]
     centred = array - centre[:, None]
     scale = centred.std((0, 1)) + 1e-6
     standard = np.clip(centred / scale, -CLIP, CLIP)
@@ -178,9 +178,9 @@ def choose(vectors: npt.ArrayLike, trials: Trials, repeats: int = 2, parts: int 
     for seed in range(repeats):
         for fit_on, held in folds(trials, parts, seed):
             inner, outer = trials.subset(fit_on), trials.subset(held)
-            known = moments(array[fit_on], inner.speakers, inner.sexes)
+            known = moments(array[fit_on], inner.speakers, inner.strata)
             copies = [
-                _standardised(array[held, k], known.centres, known.scale, outer.sexes)
+                _standardised(array[held, k], known.centres, known.scale, outer.strata)
                 for k in range(array.shape[1])
             ]
             for shape, backend in _grid(known, _sizes(COMPONENTS, array.shape[2]), SHRINKAGES):

@@ -1,12 +1,12 @@
-"""Work that has been done, by what it was done to: a second run with one more method costs that method."""
+"""Results kept by content: a second run with one more method costs that method."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import inspect
+import io
 import json
-import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.disguise.base import Foreign, Scoped
+from deident.pages.page import write_private
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -96,10 +97,9 @@ class Cache:
             return
         place = self.folder / name[:2] / f"{name[2:]}.npz"
         place.parent.mkdir(exist_ok=True, mode=0o700)
-        beside = place.with_suffix(f".{os.getpid()}.tmp")
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
-        beside.replace(place)
+        data = io.BytesIO()
+        np.savez(data, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
+        write_private(place, data.getvalue())
 
     def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         """What is there under this name, made if it is not."""

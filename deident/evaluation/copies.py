@@ -1,7 +1,7 @@
 """Disguised copies of utterances, measured where they are made: a copy never leaves its process.
 
-Who draws what is decided by name: the voice of a copy follows from the seed, what the copy is for, the
-utterance (or the speaker, where a method keeps one voice a speaker) and its number."""
+Names decide the draws: the voice of a copy follows from the seed, the purpose of the copy, the utterance (or the
+speaker, where a method keeps one voice a speaker) and its number."""
 
 from __future__ import annotations
 
@@ -48,28 +48,45 @@ class Undisguised(Method[None]):
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """Sound, and the views of it that several measures share."""
+class Analysed:
+    """Audio, and the frames of it that several measures share."""
 
     audio: Audio
 
     @cached_property
     def frames(self) -> Frames:
+        """Its time-frequency views."""
         return frames_of(self.audio.mono)
 
 
 class Measure(Protocol):
-    """Something measured of copies: arrays whose first axis is the copies, by name."""
+    """Something measured of copies. A `fingerprint` attribute names it in the cache."""
 
-    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays: ...
+    def __call__(self, original: Analysed, utterance: Utterance, copies: Sequence[Analysed]) -> Arrays:
+        """Measure the copies of one utterance.
+
+        Returns
+        -------
+        dict of str to (copies, ...) array
+        """
+        ...
 
 
 @dataclass(frozen=True)
-class Batch:
+class CopyJob:
     """Copies to make of every utterance.
 
-    purpose : "train", "trial" or "enrol"; keeps their voices apart.   scope : what keeps one voice.
-    measures : by name."""
+    Attributes
+    ----------
+    disguise : Method
+    purpose : "train", "trial", "enrol" or "words"
+        Keeps their voices apart.
+    copies : int
+    seed : int
+    scope : "snippet", "recording" or "speaker"
+        How long one voice is kept.
+    measures : dict of str to Measure
+    """
 
     disguise: Any
     purpose: str
@@ -87,38 +104,40 @@ def key_of(seed: int) -> Key:
     return Key(hashlib.sha256(f"deident evaluation {seed}".encode()).digest())
 
 
-def disguise(batch: Batch, utterance: Utterance) -> list[Audio]:
+def disguise(job: CopyJob, utterance: Utterance) -> list[Audio]:
     """The copies of one utterance."""
-    original, key, whose = utterance.load(), key_of(batch.seed), batch.voice_of(utterance)
+    original, key, whose = utterance.load(), key_of(job.seed), job.voice_of(utterance)
     copies = []
-    for number in range(batch.copies):
-        voice = batch.disguise.draw(key.rng("voice", batch.purpose, whose, number))
-        noise = key.rng("noise", batch.purpose, utterance.name, number)
-        copies.append(batch.disguise.apply(original, voice, noise))
+    for number in range(job.copies):
+        voice = job.disguise.draw(key.rng("voice", job.purpose, whose, number))
+        noise = key.rng("noise", job.purpose, utterance.name, number)
+        copies.append(job.disguise.apply(original, voice, noise))
     return copies
 
 
-def make(batch: Batch, utterances: Sequence[Utterance]) -> list[dict[str, Arrays]]:
+def make(job: CopyJob, utterances: Sequence[Utterance]) -> list[dict[str, Arrays]]:
     """Each measure of each utterance's copies. Raises what the disguise raises."""
-    made: list[list[Heard]] = []
+    made: list[list[Analysed]] = []
     found: list[dict[str, Arrays]] = []
     for utterance in utterances:
         started = time.process_time()
-        made.append([Heard(copy) for copy in disguise(batch, utterance)])
-        spent = (time.process_time() - started) / batch.copies
-        found.append({"cost": {"seconds": np.full(batch.copies, spent)}})
-    for name, measure in batch.measures.items():
+        made.append([Analysed(copy) for copy in disguise(job, utterance)])
+        spent = (time.process_time() - started) / job.copies
+        found.append({"cost": {"seconds": np.full(job.copies, spent)}})
+    for name, measure in job.measures.items():
         if isinstance(measure, Embedding):
             taken = measure.many(made)
         else:
-            taken = [measure(Heard(u.load()), u, copies) for u, copies in zip(utterances, made, strict=True)]
+            taken = [
+                measure(Analysed(u.load()), u, copies) for u, copies in zip(utterances, made, strict=True)
+            ]
         for row, arrays in zip(found, taken, strict=True):
             row[name] = arrays
     return found
 
 
 def gather(
-    batch: Batch,
+    job: CopyJob,
     utterances: Sequence[Utterance],
     executor: Executor | None = None,
     cache: Cache | None = None,
@@ -127,11 +146,11 @@ def gather(
     """All measures of all utterances' copies: arrays of (utterances, copies, ...). Made only if not cached.
 
     tick : called with the number of utterances that are done since the last call."""
-    return begin(batch, utterances, executor, cache, tick)()
+    return begin(job, utterances, executor, cache, tick)()
 
 
 def begin(
-    batch: Batch,
+    job: CopyJob,
     utterances: Sequence[Utterance],
     executor: Executor | None,
     cache: Cache | None,
@@ -140,7 +159,7 @@ def begin(
     """`gather` in two steps: the executor has its work, and what is returned waits for it. Without an executor
     the work is done then."""
     store = cache or Cache(None)
-    names = {utterance.name: _names(batch, utterance) for utterance in utterances}
+    names = {utterance.name: _names(job, utterance) for utterance in utterances}
     known: dict[str, Arrays] = {}
     missing: list[tuple[Utterance, list[str]]] = []
     for utterance in utterances:
@@ -149,9 +168,9 @@ def begin(
         wanted = [measure for measure, part in parts.items() if part is None]
         if wanted:
             missing.append((utterance, wanted))
-    tasks = list(_tasks(batch, missing))
-    batches, groups = [one for one, _ in tasks], [group for _, group in tasks]
-    results = map(make, batches, groups) if executor is None else executor.map(make, batches, groups)
+    tasks = list(_tasks(job, missing))
+    jobs, groups = [one for one, _ in tasks], [group for _, group in tasks]
+    results = map(make, jobs, groups) if executor is None else executor.map(make, jobs, groups)
 
     def wait() -> Arrays:
         tick(len(utterances) - len(missing))
@@ -169,26 +188,26 @@ def begin(
 
 
 def _tasks(
-    batch: Batch, missing: Sequence[tuple[Utterance, list[str]]]
-) -> Iterator[tuple[Batch, list[Utterance]]]:
-    """A few utterances of which the same is missing, and what that is."""
+    job: CopyJob, missing: Sequence[tuple[Utterance, list[str]]]
+) -> Iterator[tuple[CopyJob, list[Utterance]]]:
+    """Tasks of a few utterances of which the same measures are missing."""
     for wanted, group in groupby(missing, key=lambda one: one[1]):
-        measures = {name: batch.measures[name] for name in wanted if name != "cost"}
+        measures = {name: job.measures[name] for name in wanted if name != "cost"}
         utterances = iter([utterance for utterance, _ in group])
         while some := list(islice(utterances, TOGETHER)):
-            yield replace(batch, measures=measures), some
+            yield replace(job, measures=measures), some
 
 
-def _names(batch: Batch, utterance: Utterance) -> dict[str, str]:
+def _names(job: CopyJob, utterance: Utterance) -> dict[str, str]:
     """The cache's name for every measure of this utterance's copies."""
     made_of = (
         utterance.digest(),
         utterance.transcript,
-        batch.voice_of(utterance),
-        fingerprint(batch.disguise),
+        job.voice_of(utterance),
+        fingerprint(job.disguise),
     )
-    how = (batch.purpose, batch.copies, batch.seed, batch.scope)
-    measures = {"cost": "cost", **{name: fingerprint(measure) for name, measure in batch.measures.items()}}
+    how = (job.purpose, job.copies, job.seed, job.scope)
+    measures = {"cost": "cost", **{name: fingerprint(measure) for name, measure in job.measures.items()}}
     return {name: digest(made_of, how, name, print_) for name, print_ in measures.items()}
 
 
@@ -200,7 +219,7 @@ class Statistics:
     def fingerprint(self) -> str:
         return source_digest(features.__name__)
 
-    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
+    def __call__(self, original: Analysed, utterance: Utterance, copies: Sequence[Analysed]) -> Arrays:
         rows = [statistics(copy.frames) for copy in copies]
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
@@ -216,10 +235,10 @@ class Embedding:
     def fingerprint(self) -> str:
         return digest(self.name, fingerprint(self.encoder))
 
-    def __call__(self, original: Heard, utterance: Utterance, copies: Sequence[Heard]) -> Arrays:
+    def __call__(self, original: Analysed, utterance: Utterance, copies: Sequence[Analysed]) -> Arrays:
         return self.many([copies])[0]
 
-    def many(self, made: Sequence[Sequence[Heard]]) -> list[Arrays]:
+    def many(self, made: Sequence[Sequence[Analysed]]) -> list[Arrays]:
         """Of the copies of several utterances: a network is faster on more sound at once."""
         snippets = [copy.audio.mono for copies in made for copy in copies]
         if hasattr(self.encoder, "many"):

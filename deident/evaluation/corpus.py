@@ -18,9 +18,24 @@ LEAST_SPEAKERS = 4  # of each role; under 20 the report's intervals say how litt
 class Utterance:
     """A few seconds of one speaker's undisguised speech.
 
-    name : unique in its corpus.   load : gives the sound, mono at 16 kHz.   sex : "F", "M" or "".
-    recording : which utterances were cut from one recording.
-    role : "train" (the attacker's material), "trial", "enrol", or "" (undecided)."""
+    Attributes
+    ----------
+    name : str
+        Unique in its corpus.
+    speaker : str
+    load : callable
+        Gives the audio, mono at 16 kHz.
+    sex : "F", "M" or ""
+    transcript : str
+    recording : str
+        The same for utterances that were cut from one recording.
+    role : "train", "trial", "enrol" or ""
+        "train" for the attacker's material; "" for undecided.
+    group : str
+        Another property to report by, such as "child".
+    corpus : str
+        The corpus it came from, where several were joined.
+    """
 
     name: str
     speaker: str
@@ -29,15 +44,27 @@ class Utterance:
     transcript: str = ""
     recording: str = ""
     role: str = ""
+    group: str = ""
+    corpus: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it is reported by."""
+        return tuple(label for label in (self.sex, self.group, self.corpus) if label)
+
+    @property
+    def stratum(self) -> str:
+        """Speakers of one stratum are compared with each other: all else would give them away."""
+        return " ".join(self.labels)
 
     def digest(self) -> str:
-        """Stands for the sound, whatever it is called."""
+        """64 hexadecimal digits that stand for its samples, whatever it is called."""
         return hashlib.sha256(self.load().samples.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """Sound that is in memory."""
+class InMemory:
+    """Audio that has been read already."""
 
     audio: Audio
 
@@ -49,7 +76,15 @@ class Held:
 class Corpus:
     """The utterances of an evaluation, training and trial speakers disjoint (`divide` sees to that).
 
-    `remarks` say what was left out and what is lacking; the report shows them."""
+    Attributes
+    ----------
+    name : str
+    utterances : tuple of Utterance
+    remarks : tuple of str
+        What was left out and what is lacking, for the report.
+    synthetic : bool
+        Its voices belong to no one.
+    """
 
     name: str
     utterances: tuple[Utterance, ...]
@@ -58,11 +93,34 @@ class Corpus:
 
     @cached_property
     def train(self) -> tuple[Utterance, ...]:
+        """The attacker's material."""
         return tuple(u for u in self.utterances if u.role == "train")
 
     @cached_property
     def tests(self) -> tuple[Utterance, ...]:
+        """Utterances of the speakers on trial."""
         return tuple(u for u in self.utterances if u.role in ("trial", "enrol"))
+
+
+def joined(corpora: Sequence[Corpus]) -> Corpus:
+    """Several corpora as one. Speakers of different corpora are never compared; numbers are given by corpus too."""
+    if len(corpora) == 1:
+        return corpora[0]
+    names = [
+        corpus.name if [c.name for c in corpora].count(corpus.name) == 1 else f"{corpus.name} {k}"
+        for k, corpus in enumerate(corpora, start=1)
+    ]
+    utterances = tuple(
+        replace(
+            u, name=f"{name}/{u.name}", speaker=f"{name}/{u.speaker}", corpus=name,
+            recording=f"{name}/{u.recording}" if u.recording else "",
+        )
+        for name, corpus in zip(names, corpora, strict=True) for u in corpus.utterances
+    )  # fmt: skip
+    remarks = tuple(
+        f"{name}: {remark}" for name, c in zip(names, corpora, strict=True) for remark in c.remarks
+    )
+    return Corpus(" + ".join(names), utterances, remarks, any(corpus.synthetic for corpus in corpora))
 
 
 def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
@@ -78,10 +136,10 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
         remarks.append(f"{len(alone)} speakers with a single utterance left out")
         utterances = tuple(u for u in utterances if u.speaker not in alone)
     if not any(u.role for u in utterances):
-        sex_of = {u.speaker: u.sex for u in utterances}
+        stratum_of = {u.speaker: u.stratum for u in utterances}
         training = set()
-        for sex in sorted(set(sex_of.values())):
-            names = sorted((s for s, x in sex_of.items() if x == sex), key=_hash)
+        for stratum in sorted(set(stratum_of.values())):
+            names = sorted((s for s, x in stratum_of.items() if x == stratum), key=_hash)
             training |= set(names[: round(len(names) * train_share)])
         utterances = tuple(replace(u, role="train" if u.speaker in training else "trial") for u in utterances)
     used = tuple(u for u in utterances if u.role)
@@ -104,7 +162,7 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
 
 
 def _confounded(used: Sequence[Utterance]) -> list[str]:
-    """What is told apart together with the speaker, or not at all, for want of data."""
+    """Remarks on properties that cannot be told from the speaker, or from each other, for want of data."""
     remarks = []
     if not any(u.sex for u in used):
         remarks.append("no speaker's sex is given: same-sex trials are all trials")
@@ -122,7 +180,7 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-LIMIT_SECONDS = 10.0  # snippets that leave are shorter; an attacker hears no more at a time
+LIMIT_SECONDS = 10.0  # snippets that leave are shorter; an attacker gets no more at a time
 LEAST_SECONDS = 0.5
 
 
@@ -157,7 +215,7 @@ def prepare(
         if text:
             told[utterance.speaker] += 1
             text = text if told[utterance.speaker] <= spoken else ""
-        kept.append(replace(utterance, load=Held(audio), transcript=text))
+        kept.append(replace(utterance, load=InMemory(audio), transcript=text))
     remarks = [
         f"{count} utterances {what}"
         for count, what in (

@@ -86,7 +86,7 @@ class Resemblyzer:
 
     Raises `ExtraMissingError` without the extra `attackers`."""
 
-    name = "encoder"
+    name = "resemblyzer"
 
     def __init__(self) -> None:
         try:
@@ -115,10 +115,10 @@ class Resemblyzer:
 
 @dataclass(frozen=True)
 class Equalised:
-    """An encoder that hears every snippet through an equaliser first.
+    """An encoder behind an equaliser.
 
-    The long-term spectrum of a snippet's speech is brought to that of average speech: whatever colour a disguise
-    draws, or a microphone leaves, is undone as far as anybody can who does not know the draw."""
+    The long-term spectrum of a snippet's speech is brought to that of average speech: the colour that a disguise draws,
+    or a microphone leaves, is undone as far as anybody can who does not know the draw."""
 
     encoder: Any
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.evaluation.features import FAMILIES
-from deident.evaluation.judge import Verdict
+from deident.evaluation.intervals import Interval
+from deident.evaluation.verdict import Verdict
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e")
-KNOWLEDGE = ("ignorant", "lazy", "informed", "inversion", "all")
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
@@ -38,34 +38,24 @@ def colours_of(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
     return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(verdicts)}
 
 
-def privacy_utility(verdicts: Mapping[str, Verdict], distrusted: Mapping[str, str]) -> bytes:
-    """Equal error rate of the strongest attack against words wrong, with both intervals.
-
-    Without word error the methods stand in a row."""
+def privacy_utility(verdicts: Mapping[str, Verdict], recogniser: str, distrusted: Mapping[str, str]) -> bytes:
+    """Equal error rate of the strongest attack against the words added, with both intervals."""
     figure, axes = _figure(8.0, 4.6)
     axis, colours = axes[0, 0], colours_of(verdicts)
-    for place, (name, verdict) in enumerate(verdicts.items()):
-        top, words = verdict.headline, verdict.utility.word_error
-        x = 100.0 * words.value if words else float(place)
-        across = None
-        if words:
-            across = [[max(0.0, x - 100.0 * words.low)], [max(0.0, 100.0 * words.high - x)]]
-        y = 100.0 * top.eer
-        along = [[max(0.0, y - 100.0 * top.low)], [max(0.0, 100.0 * top.high - y)]]
+    for name, verdict in verdicts.items():
+        words = verdict.utility.words[recogniser].added.scaled(100.0)
+        top = Interval(verdict.headline.eer, verdict.headline.low, verdict.headline.high).scaled(100.0)
         hollow = bool(distrusted.get(name))
         axis.errorbar(
-            x, y, yerr=along, xerr=across, fmt="o", color=colours[name], capsize=3, markersize=8,
-            markerfacecolor="white" if hollow else colours[name],
+            words.value, top.value, yerr=top.bars, xerr=words.bars, fmt="o", color=colours[name], capsize=3,
+            markersize=8, markerfacecolor="white" if hollow else colours[name],
         )  # fmt: skip
         label = f"{name} (untrustworthy)" if hollow else name
-        axis.annotate(label, (x, y), xytext=(9, 7), textcoords="offset points", fontsize=9)
+        axis.annotate(label, (words.value, top.value), xytext=(9, 7), textcoords="offset points", fontsize=9)
     axis.set_ylim(-1.5, 52.0)
     axis.axhline(50.0, color="#888888", linewidth=0.8, linestyle=":")
     axis.set_ylabel("protection: equal error rate of the strongest attack, %")
-    measured = any(verdict.utility.word_error for verdict in verdicts.values())
-    axis.set_xlabel("cost: words that a recogniser gets wrong, %" if measured else "")
-    if not measured:
-        axis.set_xticks([])
+    axis.set_xlabel(f"cost: words that {recogniser} gets wrong in addition, of 100")
     axis.margins(x=0.15)
     return _png(figure)
 
@@ -76,7 +66,9 @@ def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], st
     distrust : of a method and an attack, why the number is withheld, "" if it is not."""
     names = list(verdicts)
     attacks = list(dict.fromkeys(a for verdict in verdicts.values() for a in verdict.attacks))
-    attacks.sort(key=lambda a: (KNOWLEDGE.index(a.split("/")[0]), a.split("/")[1] not in FAMILIES))
+    order = list(dict.fromkeys(attack.split("/")[0] for attack in attacks if not attack.startswith("all/")))
+    order.append("all")
+    attacks.sort(key=lambda a: (order.index(a.split("/")[0]), a.split("/")[1] not in FAMILIES))
     values = np.full((len(attacks), len(names)), np.nan)
     withheld = []
     for column, (name, verdict) in enumerate(verdicts.items()):
@@ -124,7 +116,7 @@ def histograms(verdicts: Mapping[str, Verdict]) -> bytes:
 
 
 def spread(verdicts: Mapping[str, Verdict]) -> bytes:
-    """How exposed each speaker is: the share of others they are told from. A dot a speaker."""
+    """Exposure of each speaker: the share of others they are told from. A dot a speaker."""
     figure, axes = _figure(8.0, 0.9 + 0.45 * len(verdicts))
     axis, colours = axes[0, 0], colours_of(verdicts)
     rng = np.random.default_rng(0)  # where dots lie across their row, nothing more
@@ -144,7 +136,7 @@ def spread(verdicts: Mapping[str, Verdict]) -> bytes:
 
 
 def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
-    """What more snippets give: equal error rate, and the share of speakers ranked first. None where no speaker
+    """Equal error rate, and the share of speakers ranked first, by the number of snippets. None where no speaker
     has several."""
     if not any(verdict.growth["enrolled"] for verdict in verdicts.values()):
         return None

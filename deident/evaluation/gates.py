@@ -1,4 +1,4 @@
-"""When a number may be printed: checks that an evaluation must pass before anyone believes it."""
+"""Checks that an evaluation must pass before anyone believes a number of it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,38 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deident.evaluation import metrics
-from deident.evaluation.attackers import Evidence, SemiInformed, fuse
+from deident.evaluation.attackers import Attacker, Evidence, SemiInformed
 from deident.evaluation.features import FAMILIES
-from deident.evaluation.judge import Case, Material, Verdict, evidence, families
+from deident.evaluation.fusion import fuse
+from deident.evaluation.judge import Case, Material, attack_each
+from deident.evaluation.verdict import Verdict
 
 UNDISGUISED = "undisguised"
 WEAK = {"statistics": 0.06, "fusion": 0.05}  # undisguised equal error rates over this: no number
 WEAK_ENCODER = 0.06
 SCATTER = 1.2  # of chance, over the root of the number of target trials (those of a speaker are alike)
 SAME = 0.01
-KNOWLEDGE = ("ignorant", "lazy", "informed", "inversion", "all")
+MOST_WORDS_WRONG = 0.7  # of undisguised speech; a recogniser that answers the same to everything has 1
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One check. `method` and `attacks` say which cells it speaks for ("" and none: all)."""
+    """One check.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    detail : str
+        The number that was found, and the one that was asked for.
+    method : str
+        The method whose cells it speaks for; "" for all.
+    attacks : tuple of str
+        The attacks whose cells it speaks for, as "attacker/family", "attacker/*" or "words/recogniser"; none for all
+        attacks.
+    blocks : bool
+        A failure makes these cells untrustworthy. Otherwise it is a note.
+    """
 
     name: str
     passed: bool
@@ -34,53 +51,62 @@ class Gate:
 
 def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list[Gate]:
     """All gates, passed or not."""
-    gates = [*strong_enough(verdicts[UNDISGUISED]), identity(plain, verdicts[UNDISGUISED]), chance(plain)]
+    undisguised, attackers = verdicts[UNDISGUISED], plain.attackers
+    gates = [*strong_enough(undisguised, attackers), identity(plain, undisguised), chance(plain)]
+    gates += understands(undisguised)
     for name, verdict in verdicts.items():
         if name != UNDISGUISED:
-            gates += retraining(name, verdict)
+            gates += retraining(name, verdict, attackers)
         if name == "mcadams" and not synthetic:
             gates += published_region(name, verdict)
     return gates
 
 
-def strong_enough(verdict: Verdict) -> list[Gate]:
-    """An attacker who fails on undisguised speech says nothing about a disguise, nor do its parts."""
+def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker]) -> list[Gate]:
+    """An attacker who fails on undisguised speech says nothing about a disguise, nor does what rests on it."""
     gates = []
-    parts = {"statistics": FAMILIES.keys() | (set() if "informed/fusion" in verdict.attacks else {"fusion"})}
+    undoing = [name for name, attacker in attackers.items() if attacker.undoes]
+    fusion = {f"{name}/fusion" for name in attackers} & verdict.attacks.keys()
+    parts = {"statistics": FAMILIES.keys() | (set() if fusion else {"fusion"})}
     for attack, result in verdict.attacks.items():
-        knowledge, family = attack.split("/")
-        if knowledge != "informed" or (family not in WEAK and not np.isfinite(result.low)):
+        name, family = attack.split("/")
+        if name not in attackers or not np.isfinite(result.low):
             continue
         bar = WEAK.get(family, WEAK_ENCODER)
         says = f"undisguised equal error rate {100 * result.eer:.1f} % (at most {100 * bar:g} %)"
         weak = sorted({family} | parts.get(family, set()))
-        touched = tuple(f"{knowledge}/{name}" for knowledge in KNOWLEDGE for name in weak)
-        gates.append(Gate(f"attacker strong enough: {family}", result.eer <= bar, says, "", touched))
+        touched = [name, *undoing, *(["all"] if attackers[name].fused == "all" else [])]
+        cells = tuple(f"{other}/{part}" for other in touched for part in weak)
+        gates.append(Gate(f"attacker strong enough: {attack}", result.eer <= bar, says, "", cells))
     return gates
+
+
+def understands(verdict: Verdict) -> list[Gate]:
+    """A recogniser that does not understand undisguised speech says nothing about what a disguise costs."""
+    return [
+        Gate(
+            f"recogniser understands: {name}",
+            words.error.value <= MOST_WORDS_WRONG,
+            f"{100 * words.error.value:.0f} % of undisguised words wrong (at most {100 * MOST_WORDS_WRONG:.0f} %)",
+            "",
+            (f"words/{name}",),
+        )
+        for name, words in verdict.utility.words.items()
+    ]
 
 
 def identity(plain: Case, verdict: Verdict) -> Gate:
     """A disguise that does nothing, sent through the path of a disguise, scores as undisguised."""
 
     def repeated(arrays: dict[str, np.ndarray], copies: int) -> dict[str, np.ndarray]:
-        return {name: np.repeat(array, copies, axis=1) for name, array in arrays.items()}
+        return {name: np.repeat(arrays[name], copies, axis=1) for name in FAMILIES.keys() & arrays}
 
-    many = Material(
-        repeated(plain.disguised.train, 2),
-        repeated(plain.disguised.trial, 2),
-        repeated(plain.disguised.enrol, 2),
-    )
-    case = replace(plain, disguised=many)
-    found = fuse(
-        [
-            SemiInformed().attack(evidence(case, family, many), comparable=False)
-            for family in families(case)
-            if family in FAMILIES
-        ]
-    ).scores
+    original = plain.disguised
+    many = Material(repeated(original.train, 2), repeated(original.trial, 2), repeated(original.enrol, 2))
+    found = fuse(attack_each(replace(plain, disguised=many, encoders=()), SemiInformed(), many)).scores
     trials = plain.trials
     got = metrics.eer(found[:, trials.target], found[:, trials.nontarget])
-    want = verdict.attacks["informed/statistics"].eer
+    want = verdict.attacks["semi-informed/statistics"].eer
     says = f"equal error rate {100 * got:.1f} %, undisguised {100 * want:.1f} %"
     return Gate("identity scores as undisguised", abs(got - want) <= SAME, says)
 
@@ -102,33 +128,34 @@ def chance(plain: Case) -> Gate:
     return Gate("random vectors score chance", bool(got >= least), says)
 
 
-def retraining(name: str, verdict: Verdict) -> list[Gate]:
-    """Retraining helps on held-out training speakers; where it does not, the better attacker counts, and
-    a note says so. It blocks nothing: the headline is the strongest attacker either way."""
+def retraining(name: str, verdict: Verdict, attackers: Mapping[str, Attacker]) -> list[Gate]:
+    """More knowledge helps on held-out training speakers; where it does not, the better attacker counts, and a note
+    says so. It blocks nothing: the headline is the strongest attacker either way."""
     gates = []
     for attack, area in verdict.held_areas.items():
         knowledge, family = attack.split("/")
-        untrained = verdict.held_areas.get(f"lazy/{family}")
-        if knowledge != "informed" or untrained is None or not np.isfinite(verdict.attacks[attack].low):
+        before = attackers[knowledge].improves_on if knowledge in attackers else ""
+        lesser = verdict.held_areas.get(f"{before}/{family}")
+        if lesser is None or not np.isfinite(verdict.attacks[attack].low):
             continue
-        passed = area >= untrained - 0.01
-        says = f"area under the ROC on held-out training speakers {area:.3f}, untrained {untrained:.3f}"
-        says += "" if passed else ": the untrained attacker is the better one and counts"
-        gates.append(Gate(f"retraining helps: {family}", passed, says, name, (attack,), blocks=False))
+        passed = area >= lesser - 0.01
+        says = f"area under the ROC on held-out training speakers {area:.3f}, {before} {lesser:.3f}"
+        says += "" if passed else f": the {before} attacker is the better one and counts"
+        gates.append(Gate(f"retraining helps: {attack}", passed, says, name, (attack,), blocks=False))
     return gates
 
 
 def published_region(name: str, verdict: Verdict) -> list[Gate]:
-    """McAdams as the field knows it: high for the ignorant, low for the informed."""
+    """McAdams as the field knows it: high for the ignorant with instruments of its day, low for the semi-informed."""
     ignorant = min(
-        r.eer for a, r in verdict.attacks.items() if a in ("ignorant/encoder", "ignorant/statistics")
+        r.eer for a, r in verdict.attacks.items() if a in ("ignorant/resemblyzer", "ignorant/statistics")
     )
-    informed = verdict.headline.eer
+    strongest = verdict.headline.eer
     return [
         Gate(
             "McAdams, ignorant: over 20 %", ignorant > 0.2, f"{100 * ignorant:.1f} %", name, ("ignorant/*",)
         ),
-        Gate("McAdams, strongest informed: under 10 %", informed < 0.1, f"{100 * informed:.1f} %", name),
+        Gate("McAdams, strongest attack: under 10 %", strongest < 0.1, f"{100 * strongest:.1f} %", name),
     ]
 
 
@@ -137,6 +164,7 @@ def blocking(gates: list[Gate], method: str, attack: str) -> Gate | None:
     for gate in gates:
         if gate.passed or not gate.blocks or gate.method not in ("", method):
             continue
-        if not gate.attacks or attack in gate.attacks or f"{attack.split('/')[0]}/*" in gate.attacks:
+        everything = not gate.attacks and not attack.startswith("words/")
+        if everything or attack in gate.attacks or f"{attack.split('/')[0]}/*" in gate.attacks:
             return gate
     return None

@@ -1,4 +1,4 @@
-"""How sure a number is: the bootstrap over speakers.
+"""Intervals by the bootstrap over speakers.
 
 Trials of one speaker depend on each other, so whole speakers are drawn again, never trials: a target trial
 counts as often as its speaker was drawn, a nontarget trial as often as both of its speakers were together
@@ -24,7 +24,13 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def bars(self) -> list[list[float]]:
+        """Lengths of the error bars below and above, as matplotlib takes them."""
+        return [[max(0.0, self.value - self.low)], [max(0.0, self.high - self.value)]]
+
     def scaled(self, factor: float) -> Interval:
+        """The same in another unit."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 

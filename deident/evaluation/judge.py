@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from deident.audio import Bools, Doubles
 from deident.evaluation import metrics
-from deident.evaluation.attackers import ATTACKERS, Attack, Evidence, SameRecording, SemiInformed, fuse
+from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence, SameRecording, SemiInformed
 from deident.evaluation.cache import Arrays
 from deident.evaluation.features import FAMILIES
+from deident.evaluation.fusion import fuse
 from deident.evaluation.intervals import Interval, draw_weights, eer_samples, interval, ratio_samples
 from deident.evaluation.trials import Pairs, Trials
+from deident.evaluation.verdict import AttackResult, Identification, Utility, Verdict, WordUse
+from deident.evaluation.words import text_by, word_errors, words_of
 
 GROWTH = (1, 2, 3, 5, 10, 30)  # snippets an attacker may have of a speaker
 
@@ -29,91 +32,22 @@ class Material:
     enrol: Arrays
 
 
-@dataclass(frozen=True)
-class AttackResult:
-    """One attack in numbers. Rates are 0 to 1.
-
-    low, high : 95 % interval of the equal error rate over speakers.   note : how the attacker scored.
-    by_run, by_sex : equal error rates apart.   Measures after them: `metrics`."""
-
-    eer: float
-    low: float
-    high: float
-    by_run: list[float]
-    by_sex: dict[str, float]
-    cllr: float
-    min_cllr: float
-    linkability: float
-    disclosure: float
-    worst_disclosure: float
-    zebra: str
-    accept_at_1_percent: float
-    accept_at_1_permille: float
-    held_out_eer: float
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Identification:
-    """An informed attacker who is not told the sex, among all speakers on trial that can be enrolled.
-
-    growth : top-1 by snippets enrolled."""
-
-    speakers: int
-    top_1: Interval
-    top_5: float
-    eer_mixed: float
-    growth: dict[int, float]
-
-
-@dataclass(frozen=True)
-class Utility:
-    """What remains of the speech. None where it was not measured.
-
-    word_error : share of words wrong.   relative_word_error : over that of the undisguised speech.
-    speed : times real time on one core.   duration_ratio : (5th, 50th, 95th percentile)."""
-
-    word_error: Interval | None
-    words: int
-    f0_correlation: float | None
-    duration_ratio: tuple[float, float, float]
-    speed: float | None
-    relative_word_error: Interval | None = None
-    training: dict[str, float] | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is known of one method.
-
-    attacks : by "knowledge/family".   strongest : the name of the one with the least equal error rate.
-    exposure : share of others that each trial speaker is told from, by the strongest attack; 0.5 is chance.
-    growth : equal error rate of the strongest attack by snippets, "enrolled" with one on trial, and
-    "both" with as many on either side.   scores : of the strongest, "target" and "nontarget".
-    tables : (runs, utterances, speakers) the scores of every attack."""
-
-    attacks: dict[str, AttackResult]
-    strongest: str
-    same_recording: AttackResult | None
-    same_recording_families: dict[str, float]
-    identification: Identification
-    exposure: list[float]
-    growth: dict[str, dict[int, float]]
-    utility: Utility
-    scores: dict[str, list[float]] = field(repr=False, default_factory=dict)
-    held_areas: dict[str, float] = field(default_factory=dict)
-    tables: dict[str, npt.NDArray[np.float32]] = field(repr=False, default_factory=dict)
-
-    @property
-    def headline(self) -> AttackResult:
-        return self.attacks[self.strongest]
-
-
 @dataclass(frozen=True, eq=False)
 class Case:
     """All that a verdict needs. It crosses process boundaries, so it holds arrays and plain values only.
 
-    inverted : the copies after the method's own parameters were searched and undone, where possible."""
+    Attributes
+    ----------
+    original, disguised : Material
+    inverted : Material or None
+        Measures of the copies after the method's parameter was estimated and undone, where possible.
+    encoders, recognisers : tuple of str
+    seconds : (utterances,) float64
+    labels : tuple of tuple of str
+        Sex, group and corpus of each utterance on trial.
+    transcripts : tuple of str
+    attackers : mapping of str to Attacker
+    """
 
     train_trials: Trials
     trials: Trials
@@ -124,56 +58,63 @@ class Case:
     seconds: Doubles
     seed: int = 0
     draws: int = 300
+    attackers: Mapping[str, Attacker] = field(default_factory=lambda: dict(ATTACKERS))
+    recognisers: tuple[str, ...] = ()
+    labels: tuple[tuple[str, ...], ...] = ()
+    transcripts: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> dict[str, Bools]:
+        """Utterances of each label, where there are several."""
+        found = sorted({label for labels in self.labels for label in labels})
+        which = {label: np.array([label in labels for labels in self.labels]) for label in found}
+        return {label: rows for label, rows in which.items() if not rows.all()}
 
 
 def evidence(case: Case, family: str, material: Material, blind: bool = False) -> Evidence:
     train, trials = case.train_trials, case.trials
     return Evidence(
         material.train[family], case.original.train[family], material.trial[family],
-        material.enrol[family], case.original.trial[family],
+        _averaged(material.enrol[family], material.trial[family].shape[1]), case.original.trial[family],
         train.blind() if blind else train, trials.blind() if blind else trials,
     )  # fmt: skip
+
+
+def _averaged(enrol: npt.NDArray[Any], runs: int) -> npt.NDArray[Any]:
+    """(utterances, runs, dims) means over the draws that a run's enrolment has of each utterance."""
+    draws = max(enrol.shape[1] // runs, 1)
+    return np.asarray(enrol.reshape(enrol.shape[0], -1, draws, enrol.shape[2]).mean(2))
 
 
 def families(case: Case) -> list[str]:
     return [name for name in (*FAMILIES, *case.encoders) if name in case.disguised.train]
 
 
+def attack_each(case: Case, attacker: Attacker, material: Material, blind: bool = False) -> dict[str, Attack]:
+    """The attacks of one attacker, by feature family."""
+    return {
+        family: attacker.attack(evidence(case, family, material, blind), family in case.encoders)
+        for family in families(case)
+    }
+
+
 def attack_all(case: Case) -> dict[str, Attack]:
-    """Every attack by "knowledge/family", and the fusions of each knowledge and of all."""
+    """Every attack by "attacker/family", the fusions of each attacker's, and that of all."""
     found: dict[str, Attack] = {}
-    for name, attacker in ATTACKERS.items():
-        single = {
-            family: attacker.attack(evidence(case, family, case.disguised), family in case.encoders)
-            for family in families(case)
-        }
-        found |= _with_fusions(name, single, case.encoders)
-    extra: dict[str, Attack] = {}
-    if case.inverted is not None:
-        single = {
-            family: SemiInformed().attack(evidence(case, family, case.inverted), family in case.encoders)
-            for family in families(case)
-        }
-        extra = _with_fusions("inversion", single, case.encoders)
-        found |= extra
-    every = {k: v for k, v in found.items() if k.startswith(("informed/", "inversion/")) and _single(k, case)}
-    every |= {k: v for k, v in found.items() if k in {f"lazy/{name}" for name in case.encoders}}
-    found["all/fusion"] = fuse(every)
-    return found
-
-
-def _single(name: str, case: Case) -> bool:
-    return name.split("/")[1] in families(case)
-
-
-def _with_fusions(
-    knowledge: str, single: Mapping[str, Attack], encoders: tuple[str, ...]
-) -> dict[str, Attack]:
-    statistics = {name: attack for name, attack in single.items() if name not in encoders}
-    found = {f"{knowledge}/{name}": attack for name, attack in single.items()}
-    found[f"{knowledge}/statistics"] = fuse(statistics)
-    if len(statistics) < len(single):
-        found[f"{knowledge}/fusion"] = fuse(single)
+    counted: dict[str, Attack] = {}
+    for name, attacker in case.attackers.items():
+        material = case.inverted if attacker.undoes else case.disguised
+        if material is None:
+            continue
+        single = attack_each(case, attacker, material)
+        statistics = {family: attack for family, attack in single.items() if family not in case.encoders}
+        found |= {f"{name}/{family}": attack for family, attack in single.items()}
+        found[f"{name}/statistics"] = fuse(statistics)
+        if len(statistics) < len(single):
+            found[f"{name}/fusion"] = fuse(single)
+        counts = {"all": single.keys(), "encoders": single.keys() & case.encoders, "none": ()}[attacker.fused]
+        counted |= {f"{name}/{family}": single[family] for family in single if family in counts}
+    found["all/fusion"] = fuse(counted)
     return found
 
 
@@ -182,14 +123,13 @@ def judge(case: Case) -> Verdict:
     found = attack_all(case)
     weights = draw_weights(case.trials.count, case.draws, case.seed)
     results = {
-        name: measure(attack, case.trials, weights if _reported(name, case) else None)
-        for name, attack in found.items()
+        name: measure(attack, case, weights if _reported(name) else None) for name, attack in found.items()
     }
     # The strongest is chosen on the trials themselves, which errs on the attacker's side.
     strongest = min(results, key=lambda name: results[name].eer)
     attack = found[strongest]
-    if not _reported(strongest, case):
-        results[strongest] = measure(attack, case.trials, weights)
+    if not _reported(strongest):
+        results[strongest] = measure(attack, case, weights)
     together, by_family = same_recording(case, weights)
     trials = case.trials
     return Verdict(
@@ -200,6 +140,7 @@ def judge(case: Case) -> Verdict:
         identification=identify(case, weights),
         exposure=exposure(attack, trials),
         growth=growth(attack, trials),
+        groups=rates_by_group(attack, case, weights),
         utility=utility(case, weights),
         scores={
             "target": np.round(attack.scores[:, trials.target].ravel(), 4).tolist(),
@@ -210,27 +151,43 @@ def judge(case: Case) -> Verdict:
     )
 
 
-def _reported(name: str, case: Case) -> bool:
-    """Whether the report shows it with an interval: not each single family of statistics."""
+def _reported(name: str) -> bool:
+    """Tell if the report shows it with an interval: not each single family of statistics."""
     return name.split("/")[1] not in FAMILIES
 
 
-def measure(attack: Attack, trials: Trials, weights: Doubles | None) -> AttackResult:
+def measure(attack: Attack, case: Case, weights: Doubles | None) -> AttackResult:
     """The attack's numbers; an interval only where weights are given."""
-    speakers = np.arange(trials.count, dtype=np.intp)
+    trials = case.trials
     bounds = Interval(0.0, float("nan"), float("nan"))
     if weights is not None:
-        samples = eer_samples(
-            attack.scores, trials.target, trials.nontarget, trials.speakers, speakers, weights
-        )
-        bounds = interval(0.0, samples)
-    sexes = np.asarray(trials.sexes)
-    by_sex = {
-        sex: _rate(attack.scores, trials.target & (sexes == sex)[:, None], trials.nontarget & (sexes == sex)[:, None])
-        for sex in sorted(set(trials.sexes))
-        if len(set(trials.sexes)) > 1
-    }  # fmt: skip
-    return _result(attack, trials.target, trials.nontarget, bounds, by_sex)
+        bounds = _eer(attack, trials, trials.target, trials.nontarget, weights)
+    by_group = {
+        label: _rate(attack.scores, trials.target & rows[:, None], trials.nontarget & rows[:, None])
+        for label, rows in case.groups.items()
+    }
+    return _result(attack, trials.target, trials.nontarget, bounds, by_group)
+
+
+def _eer(attack: Attack, trials: Trials, target: Bools, nontarget: Bools, weights: Doubles) -> Interval:
+    """Equal error rate of these trials with its interval."""
+    models = np.arange(trials.count, dtype=np.intp)
+    samples = eer_samples(attack.scores, target, nontarget, trials.speakers, models, weights)
+    return interval(_rate(attack.scores, target, nontarget), samples)
+
+
+def rates_by_group(attack: Attack, case: Case, weights: Doubles) -> dict[str, Interval]:
+    """Equal error rate of an attack for each sex, corpus and group of speakers."""
+    trials = case.trials
+    parts = {
+        label: (trials.target & rows[:, None], trials.nontarget & rows[:, None])
+        for label, rows in case.groups.items()
+    }
+    return {
+        label: _eer(attack, trials, target, nontarget, weights)
+        for label, (target, nontarget) in parts.items()
+        if target.any() and nontarget.any()
+    }
 
 
 def _rate(scores: Doubles, target: Bools, nontarget: Bools) -> float:
@@ -240,7 +197,7 @@ def _rate(scores: Doubles, target: Bools, nontarget: Bools) -> float:
 
 
 def _result(
-    attack: Attack, target: Bools, nontarget: Bools, bounds: Interval, by_sex: dict[str, float]
+    attack: Attack, target: Bools, nontarget: Bools, bounds: Interval, by_group: dict[str, float]
 ) -> AttackResult:
     same, other = attack.scores[:, target].ravel(), attack.scores[:, nontarget].ravel()
     worst = metrics.worst_disclosure(same, other)
@@ -249,7 +206,7 @@ def _result(
         low=bounds.low,
         high=bounds.high,
         by_run=[_rate(run[None], target, nontarget) for run in attack.scores],
-        by_sex=by_sex,
+        by_group=by_group,
         cllr=metrics.cllr(same, other),
         min_cllr=metrics.min_cllr(same, other),
         linkability=metrics.linkability(same, other),
@@ -269,10 +226,7 @@ def same_recording(case: Case, weights: Doubles) -> tuple[AttackResult | None, d
     learned = Pairs(case.train_trials)
     if not all(view.target.any() and view.nontarget.any() for view in (pairs, learned)):
         return None, {}
-    single = {
-        family: SameRecording().attack(evidence(case, family, case.disguised), family in case.encoders)
-        for family in families(case)
-    }
+    single = attack_each(case, SameRecording(), case.disguised)
     found = {**single, "fusion": fuse(single)}
     rates = {name: _rate(attack.scores, pairs.target, pairs.nontarget) for name, attack in found.items()}
     strongest = found[min(rates, key=lambda name: rates[name])]  # as in `judge`, on the attacker's side
@@ -283,14 +237,7 @@ def same_recording(case: Case, weights: Doubles) -> tuple[AttackResult | None, d
 
 def identify(case: Case, weights: Doubles) -> Identification:
     """Rank all speakers for every snippet, with back ends that are not told the sex."""
-    fused = fuse(
-        {
-            family: SemiInformed().attack(
-                evidence(case, family, case.disguised, True), family in case.encoders
-            )
-            for family in families(case)
-        }
-    )
+    fused = fuse(attack_each(case, SemiInformed(), case.disguised, blind=True))
     trials = case.trials.blind()
     tried = trials.target.any(1)
     true = trials.speakers[tried]
@@ -352,30 +299,52 @@ def growth(attack: Attack, trials: Trials) -> dict[str, dict[int, float]]:
 
 
 def utility(case: Case, weights: Doubles) -> Utility:
-    trial, trials = case.disguised.trial, case.trials
+    """What the method costs."""
+    trial = case.disguised.trial
     spent, count = trial["seconds"], trial["seconds"].size
-    ratios = trial["duration_ratio"]
     correlation = trial["f0_correlation"]
     audio = float(case.seconds.sum()) * spent.shape[1]
-    spoken = float(trial["words"].sum()) if "words" in trial else 0.0
-    found: dict[str, Any] = {"word_error": None, "relative_word_error": None}
-    if spoken:
-
-        def per_speaker(material: Material, name: str) -> npt.NDArray[np.float64]:
-            return np.bincount(trials.speakers, material.trial[name].sum(1), trials.count).astype(np.float64)
-
-        errors, words = per_speaker(case.disguised, "word_errors"), per_speaker(case.disguised, "words")
-        plain = per_speaker(case.original, "word_errors")
-        rate, base = errors.sum() / words.sum(), plain.sum() / words.sum()
-        found["word_error"] = interval(float(rate), ratio_samples(errors, words, weights))
-        if base > 0.0:
-            samples = ratio_samples(errors, plain, weights)
-            found["relative_word_error"] = interval(float(rate / base), samples)
-    low, middle, high = (float(q) for q in np.percentile(ratios, (5, 50, 95)))
+    low, middle, high = (float(q) for q in np.percentile(trial["duration_ratio"], (5, 50, 95)))
+    words = {name: words_wrong(case, name, weights) for name in case.recognisers}
     return Utility(
-        words=int(spoken),
+        words={name: use for name, use in words.items() if use is not None},
         f0_correlation=float(np.nanmean(correlation)) if np.isfinite(correlation).any() else None,
         duration_ratio=(low, middle, high),
         speed=audio / float(spent.sum()) if spent.sum() > 1e-9 * count else None,
-        **found,
+    )
+
+
+def words_wrong(case: Case, recogniser: str, weights: Doubles) -> WordUse | None:
+    """Word errors of a recogniser on one copy of each utterance that has a transcript; None where none has."""
+    rows = [k for k, text in enumerate(case.transcripts) if words_of(text)]
+    if not rows:
+        return None
+    said = case.disguised.trial[text_by(recogniser)][:, 0]
+    plain = case.original.trial[text_by(recogniser)][:, 0]
+    counts = [len(words_of(text)) for text in case.transcripts]
+    errors, before, own, length = np.zeros((4, len(case.transcripts)))
+    for k in rows:
+        length[k] = counts[k]
+        errors[k] = word_errors(case.transcripts[k], str(said[k]))
+        before[k] = word_errors(case.transcripts[k], str(plain[k]))
+        own[k] = word_errors(str(plain[k]), str(said[k]))
+    plain_words = np.array([len(words_of(str(text))) if length[k] else 0 for k, text in enumerate(plain)])
+
+    def share(wrong: Doubles, of: npt.NDArray[Any]) -> Interval:
+        def per_speaker(values: npt.NDArray[Any]) -> Doubles:
+            return np.bincount(case.trials.speakers, values, case.trials.count).astype(np.float64)
+
+        value = float(wrong.sum() / max(of.sum(), 1.0))
+        return interval(value, ratio_samples(per_speaker(wrong), per_speaker(of), weights))
+
+    return WordUse(
+        words=int(length.sum()),
+        error=share(errors, length),
+        added=share(errors - before, length),
+        own=share(own, plain_words),
+        by_group={
+            label: float((errors - before)[which].sum() / length[which].sum())
+            for label, which in case.groups.items()
+            if length[which].any()
+        },
     )

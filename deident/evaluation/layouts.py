@@ -1,12 +1,12 @@
 """Corpora as they lie on disk: folders of speakers, tables, Kaldi, LibriSpeech and VCTK.
 
-`read_corpus` looks at what is there and picks the reader."""
+`read_corpus` picks the reader."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ ROLES = {
     "trial": "trial", "dev_trial": "trial", "test_trial": "trial", "test": "trial",
     "enrol": "enrol", "enroll": "enrol", "dev_enrol": "enrol", "test_enrol": "enrol",
 }  # fmt: skip
+AGES = frozenset({"adult", "child"})
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
 
@@ -43,8 +44,22 @@ class File:
 def read_corpus(place: Path, only: str = "") -> Corpus:
     """The corpus in a folder, or listed in a .tsv or .csv table.
 
-    only : keep utterances whose path (in a table or folder) starts with this.
-    Raises `SettingError` when nothing of the known layouts is there."""
+    Parameters
+    ----------
+    place : Path
+        A table; a folder of speaker/utterance files; a Kaldi, LibriSpeech or VCTK folder.
+    only : str, optional
+        Keep utterances whose path (in the table or folder) starts with this.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    SettingError
+        When nothing of the known layouts is there.
+    """
     if not place.exists():
         raise SettingError("the originals are not there: expected a folder, or a .tsv or .csv table")
     if place.is_file():
@@ -62,7 +77,7 @@ def read_corpus(place: Path, only: str = "") -> Corpus:
 
 
 def _table(path: Path) -> Iterable[Utterance]:
-    """Columns path and speaker; sex, transcript, role and recording where known. `oov` of 1 marks a
+    """Columns path and speaker; sex, group, transcript, role and recording where known. `oov` of 1 marks a
     transcript that no recogniser with a closed vocabulary can get right: not used for word error."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
@@ -70,17 +85,28 @@ def _table(path: Path) -> Iterable[Utterance]:
         raise SettingError(
             "expected a table with at least the columns path and speaker, tab or comma separated"
         )
+    base = path.parent
+    # A table within the folder that its paths begin with.
+    if all(Path(row["path"]).parts[:1] == (base.name,) for row in rows) and not (base / base.name).exists():
+        base = base.parent
     for row in rows:
         role = (row.get("role") or "").strip().lower()
         yield Utterance(
             name=row["path"],
             speaker=row["speaker"],
-            load=File(path.parent / row["path"]),
+            load=File(base / row["path"]),
             sex=SEXES.get((row.get("sex") or "").strip().lower(), ""),
             transcript="" if row.get("oov") == "1" else (row.get("transcript") or ""),
             recording=row.get("recording") or _recording_of(row["path"]),
             role=ROLES.get(role, ""),
+            group=_group(row),
         )
+
+
+def _group(row: Mapping[str, str | None]) -> str:
+    """The column group, or a note that is an age group."""
+    note = (row.get("note") or "").strip().lower()
+    return (row.get("group") or "").strip().lower() or (note if note in AGES else "")
 
 
 def _recording_of(path: str) -> str:

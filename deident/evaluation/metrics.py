@@ -33,10 +33,24 @@ def _scores(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, D
 
 
 def roc(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubles]:
-    """Miss and false-accept rates at every threshold, as two arrays of the same length.
+    """Miss and false-accept rates at every threshold.
 
-    The threshold rises along the arrays: the first entry accepts every trial (0, 1), the last none (1, 0).
-    Equal scores are one threshold, so no trial is favoured."""
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+
+    Returns
+    -------
+    miss, false : (thresholds,) float64
+        The threshold rises along the arrays: the first entry accepts every trial (0, 1), the last none (1, 0). Equal
+        scores are one threshold, so no trial is favoured.
+
+    Raises
+    ------
+    SettingError
+        When scores of one kind are missing, or some are NaN. So do all measures below.
+    """
     same, other = _scores(target, nontarget)
     thresholds = np.unique(np.concatenate((same, other)))
     miss = np.searchsorted(np.sort(same), thresholds, side="right") / same.size
@@ -46,9 +60,21 @@ def roc(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubl
 
 
 def hull(miss: Doubles, false: Doubles) -> tuple[Doubles, Doubles]:
-    """The lower convex hull of a curve from `roc`: what any threshold, or a coin between two, reaches.
+    """The lower convex hull of a ROC: rates that any threshold, or a coin between two, reaches.
 
-    Fawcett & Niculescu-Mizil, "PAV and the ROC convex hull", Machine Learning 68 (2007)."""
+    Parameters
+    ----------
+    miss, false : (thresholds,) float64
+        From `roc`.
+
+    Returns
+    -------
+    miss, false : (corners,) float64
+
+    References
+    ----------
+    Fawcett & Niculescu-Mizil, "PAV and the ROC convex hull", Machine Learning 68 (2007).
+    """
     keep: list[int] = []
     # A corner comes after a nontarget and before a target; only those, and the ends, are looked at.
     corner = np.ones(miss.size, np.bool_)
@@ -65,11 +91,32 @@ def hull(miss: Doubles, false: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def eer(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """Equal error rate, 0 to 0.5: where miss and false-accept rates meet on the ROC convex hull.
+    """Equal error rate: where miss and false-accept rates meet on the ROC convex hull.
 
     On the hull EER = max over p of min over thresholds of p·miss + (1 - p)·false accept, so it is never
     above one half and never rewards a score for being unusable at one threshold.
-    Brümmer & de Villiers, "The BOSARIS Toolkit", 2011, section 2.6."""
+
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+
+    Returns
+    -------
+    float
+        0 (everybody recognised) to 0.5 (nothing learned).
+
+    References
+    ----------
+    Brümmer & de Villiers, "The BOSARIS Toolkit", 2011, section 2.6.
+
+    Examples
+    --------
+    >>> eer([2.0, 3.0], [0.0, 1.0])
+    0.0
+    >>> eer([0.0, 1.0], [0.0, 1.0])
+    0.5
+    """
     miss, false = hull(*roc(target, nontarget))
     after = int(np.argmax(miss >= false))
     a, b = after - 1, after
@@ -80,19 +127,45 @@ def eer(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
 
 
 def cllr(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """Cost of log-likelihood ratios, bits: 0 tells all, 1 is as good as no score, more is misleading.
+    """Cost of log-likelihood ratios.
 
     Cllr = ½ mean log2(1 + e^-s) over targets + ½ mean log2(1 + e^s) over nontargets.
-    Brümmer & du Preez, "Application-independent evaluation", Computer Speech & Language 20 (2006)."""
+
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Natural logarithms of likelihood ratios.
+
+    Returns
+    -------
+    float
+        In bits: 0 tells all, 1 is as good as no score, more is misleading.
+
+    References
+    ----------
+    Brümmer & du Preez, "Application-independent evaluation", Computer Speech & Language 20 (2006).
+    """
     same, other = _scores(target, nontarget)
     return float(0.5 * (np.logaddexp(0.0, -same).mean() + np.logaddexp(0.0, other).mean()) / LN2)
 
 
 def calibrate(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubles]:
-    """The scores as the log-likelihood ratios that pool-adjacent-violators gives them.
+    """The log-likelihood ratios that pool-adjacent-violators gives the scores: the slopes of the ROC convex hull.
 
-    The slopes of the ROC convex hull; infinite where a score is seen with one kind of trial only.
-    Brümmer & du Preez (2006), section 6; the equivalence: Fawcett & Niculescu-Mizil (2007)."""
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+
+    Returns
+    -------
+    target, nontarget : (trials,) float64
+        Infinite where a score is seen with one kind of trial only.
+
+    References
+    ----------
+    Brümmer & du Preez (2006), section 6; the equivalence: Fawcett & Niculescu-Mizil (2007).
+    """
     same, other = _scores(target, nontarget)
     thresholds = np.unique(np.concatenate((same, other)))
     corner_miss, corner_false = hull(*roc(same, other))
@@ -107,20 +180,51 @@ def calibrate(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles,
 
 
 def min_cllr(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """`cllr` after the best monotone calibration: 0 tells all, 1 tells nothing. Brümmer & du Preez (2006)."""
+    """`cllr` after the best monotone calibration.
+
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+
+    Returns
+    -------
+    float
+        In bits: 0 tells all, 1 tells nothing.
+
+    References
+    ----------
+    Brümmer & du Preez (2006).
+    """
     return cllr(*calibrate(target, nontarget))
 
 
 def linkability(
     target: npt.ArrayLike, nontarget: npt.ArrayLike, ratio: float = 1.0, bins: int | None = None
 ) -> float:
-    """Global linkability D_sys, 0 (two snippets cannot be linked) to 1 (always).
+    """Global linkability D_sys.
 
-    ratio : prior odds of a target trial (omega).   bins : of the two histograms; a tenth of the number of
-    target scores, at most 100, when not given.
     D(s) = 2·ωLR/(1 + ωLR) - 1 where ωLR > 1, else 0; D_sys is its mean over target scores.
-    Gomez-Barrero et al., "General framework to evaluate unlinkability in biometric template protection
-    systems", IEEE Trans. Information Forensics and Security 13 (2018)."""
+
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+    ratio : float, optional
+        Prior odds of a target trial (omega).
+    bins : int, optional
+        Of the two histograms; a tenth of the number of target scores, at most 100, when not given.
+
+    Returns
+    -------
+    float
+        0 (two snippets cannot be linked) to 1 (always).
+
+    References
+    ----------
+    Gomez-Barrero et al., "General framework to evaluate unlinkability in biometric template protection systems", IEEE
+    Trans. Information Forensics and Security 13 (2018).
+    """
     same, other = _scores(target, nontarget)
     count = bins or int(np.clip(same.size // 10, 2, 100))
     both = np.concatenate((same, other))
@@ -135,12 +239,26 @@ def linkability(
 
 
 def disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """ZEBRA's expected disclosure D_ECE, bits: 0 (perfect secrecy) to 0.721 (`PERFECT_DISCLOSURE`).
+    """ZEBRA's expected disclosure D_ECE.
 
     The area between the entropy of the prior and the empirical cross-entropy of the calibrated scores,
     over all priors p of a target trial:
     ECE(p) = p mean log2(1 + (1 - p)/(p·LR)) over targets + (1 - p) mean log2(1 + p·LR/(1 - p)) over others.
-    Nautsch et al., "The privacy ZEBRA", Interspeech 2020, equations 6 to 8 (integrated in closed form)."""
+
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+
+    Returns
+    -------
+    float
+        In bits: 0 (perfect secrecy) to 0.721 (`PERFECT_DISCLOSURE`).
+
+    References
+    ----------
+    Nautsch et al., "The privacy ZEBRA", Interspeech 2020, equations 6 to 8 (integrated in closed form).
+    """
     same, other = calibrate(target, nontarget)
     left = (_prior_integral(-same).mean() + _prior_integral(other).mean()) / LN2
     return float(max(0.0, PERFECT_DISCLOSURE - left))
@@ -160,11 +278,25 @@ def _prior_integral(log_ratio: Doubles) -> Doubles:
 
 
 def worst_disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """ZEBRA's worst case: log10 of the strongest likelihood ratio, for or against, that any one trial gives.
+    """ZEBRA's worst case: the strongest likelihood ratio, for or against, that any one trial gives.
 
     Calibrated under Laplace's rule of succession (one imagined trial of each kind at both ends), which
-    keeps it finite; it grows with the number of trials. Nautsch et al. (2020), section 3.3.
-    Its categories: 0 none, A up to 1, B up to 2, C up to 4, D up to 5, E up to 6, F beyond."""
+    keeps it finite; it grows with the number of trials.
+
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+
+    Returns
+    -------
+    float
+        Logarithm to base 10. Its categories: 0 none, A up to 1, B up to 2, C up to 4, D up to 5, E up to 6, F beyond.
+
+    References
+    ----------
+    Nautsch et al. (2020), section 3.3.
+    """
     same, other = _scores(target, nontarget)
     ends = np.array([-np.inf, np.inf])
     of_same, of_other = calibrate(np.concatenate((same, ends)), np.concatenate((other, ends)))
@@ -179,19 +311,47 @@ def zebra_category(log10_ratio: float) -> str:
 
 
 def accept_rate(target: npt.ArrayLike, nontarget: npt.ArrayLike, false_accept: float) -> float:
-    """Share of target trials accepted at a false-accept rate of at most `false_accept` (0 to 1).
+    """Share of target trials accepted at a low false-accept rate: the gain of an attacker who must not err.
 
-    The true-positive rate at low false positives: what an attacker who must not err gains.
-    Carlini et al., "Membership inference attacks from first principles", IEEE S&P 2022."""
+    Parameters
+    ----------
+    target, nontarget : (trials,) float64
+        Scores; higher means more alike.
+    false_accept : float
+        Rate that may not be passed, 0 to 1.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    References
+    ----------
+    Carlini et al., "Membership inference attacks from first principles", IEEE S&P 2022.
+    """
     miss, false = roc(target, nontarget)
     return float(1.0 - miss[false <= false_accept].min())
 
 
 def top(scores: npt.ArrayLike, true: npt.ArrayLike, k: int = 1) -> float:
-    """Share of trials whose true speaker is among the k best of all models.
+    """Share of trials whose true speaker is among the k best of all models: the closed-set identification rate.
 
-    scores : (trials, models).   true : (trials,) column of the true speaker. Ties count in expectation,
-    as if they were broken by a coin. Closed-set identification rate, ISO/IEC 19795-1:2021."""
+    Parameters
+    ----------
+    scores : (trials, models) float64
+    true : (trials,) int
+        Column of the true speaker.
+    k : int, optional
+
+    Returns
+    -------
+    float
+        0 to 1. Ties count in expectation, as if they were broken by a coin.
+
+    References
+    ----------
+    ISO/IEC 19795-1:2021.
+    """
     matrix, column = np.asarray(scores, np.float64), np.asarray(true, np.intp)
     if matrix.ndim != 2 or matrix.shape[0] != column.size or not 1 <= k <= matrix.shape[1]:
         raise SettingError("expected scores of shape (trials, models), one column a trial, 1 <= k <= models")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,15 +13,16 @@ from typing import Any
 import numpy.typing as npt
 
 from deident import __version__
-from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus
 from deident.evaluation.gates import UNDISGUISED, Gate, blocking
-from deident.evaluation.judge import Verdict
 from deident.evaluation.trials import Trials
+from deident.evaluation.verdict import Verdict
 
 PACKAGES = ("numpy", "scipy", "soundfile", "librosa", "torch", "resemblyzer", "pocketsphinx")
 SYNTHETIC = "Made with synthetic voices: these numbers say nothing about people."
 WITHHELD = "untrustworthy"
+EER, TOP_1, SAME_RECORDING = "EER % [95 %]", "top-1 [95 %]", "same recording EER %"
+Table = list[tuple[str, ...]]
 UNTRUSTWORTHY = 3  # exit code
 
 
@@ -29,9 +30,24 @@ UNTRUSTWORTHY = 3  # exit code
 class Report:
     """An evaluation's settings, verdicts by method, and the checks that say whether to believe them.
 
-    recovered : share of snippets whose parameter the inverting attacker found, by method.
-    pictures : one snippet's samples under every method.   trials : (utterances, speakers) which entries of a
-    table of scores are "target" and "nontarget". These two are not part of the JSON."""
+    Attributes
+    ----------
+    corpus, settings : dict
+    methods : dict of str to str
+        Settings of every method.
+    verdicts : dict of str to Verdict
+    gates : list of Gate
+    remarks : list of str
+        What is lacking, or was left out.
+    recovered : dict of str to float
+        Share of snippets whose parameter the inverting attacker found, by method.
+    versions : dict of str to str
+    pictures : dict
+        One snippet's samples under every method. Not part of the JSON.
+    trials : dict
+        The entries of a table of scores that are "target" and "nontarget", (utterances, speakers) bool. Not part of
+        the JSON.
+    """
 
     corpus: dict[str, Any]
     settings: dict[str, Any]
@@ -76,15 +92,15 @@ class Report:
         return UNTRUSTWORTHY if any(not gate.passed and gate.blocks for gate in self.gates) else 0
 
     def distrust(self, method: str, attack: str = "") -> str:
-        """Why this method's number, by this attack or its strongest, cannot be trusted; "" if it can."""
+        """The reason why this method's number, by this attack or its strongest, cannot be trusted; "" if it can."""
         verdict = self.verdicts[method]
         gate = blocking(self.gates, method, attack or verdict.strongest)
         return f"{gate.name}: {gate.detail}" if gate else ""
 
     def distrust_ranks(self, method: str) -> str:
         """The same of its ranks and its recordings, which a retrained fusion tells."""
-        fusion = "fusion" if "informed/fusion" in self.verdicts[method].attacks else "statistics"
-        return self.distrust(method, f"informed/{fusion}")
+        fusion = "fusion" if "semi-informed/fusion" in self.verdicts[method].attacks else "statistics"
+        return self.distrust(method, f"semi-informed/{fusion}")
 
     def to_json(self) -> str:
         """Everything, with the scores of each method's strongest attack; those of all are in `scores`."""
@@ -121,120 +137,151 @@ class Report:
                 lines.append(f"{kind}: {gate.method + ': ' if gate.method else ''}{gate.name}: {gate.detail}")
         return lines
 
-    def table(self) -> str:
-        """Text for a terminal."""
-        rows = [COLUMNS, *(self.row(name) for name in self.verdicts)]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(COLUMNS))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        ]
-        return "\n".join((*self.head(), "", *(line.rstrip() for line in lines), "", *LEGEND))
+    @property
+    def recognisers(self) -> list[str]:
+        """Names of the recognisers that counted words."""
+        return list(dict.fromkeys(name for v in self.verdicts.values() for name in v.utility.words))
 
-    def markdown(self) -> str:
-        """The same as a Markdown table."""
-        rows = [COLUMNS, *(self.row(name) for name in self.verdicts)]
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        lines.insert(1, "|" + "---|" * len(COLUMNS))
-        return "\n".join(lines)
+    def summary(self) -> Table:
+        """A row for each method, the head first: the strongest attack, and what the method costs."""
+        words = [f"words added by {name}, points [95 %]" for name in self.recognisers]
+        head = ("method", "strongest attack", EER, TOP_1, SAME_RECORDING, *words, "× real time")
+        return [head, *(self._row(name) for name in self.verdicts)]
 
-    def row(self, name: str) -> tuple[str, ...]:
-        """A method's cells, in the order of `COLUMNS`."""
+    def _row(self, name: str) -> tuple[str, ...]:
         verdict = self.verdicts[name]
-        useful, found = verdict.utility, verdict.identification
-
-        def rate(attack: str) -> str:
-            if attack not in verdict.attacks:
-                return "-"
-            return WITHHELD if self.distrust(name, attack) else _percent(verdict.attacks[attack].eer)
-
-        top, linked = verdict.headline, verdict.same_recording
-        why = self.distrust(name)
-        headline = (
-            f"{WITHHELD}: {why}"
-            if why
-            else f"{_percent(top.eer)} [{_percent(top.low)}, {_percent(top.high)}]"
-        )
-        relative, speed = useful.relative_word_error, useful.speed
+        useful, found, linked = verdict.utility, verdict.identification, verdict.same_recording
         ranks = f"{found.top_1.value:.2f} [{found.top_1.low:.2f}, {found.top_1.high:.2f}]"
-        recordings = _percent(linked.eer) if linked else "-"
+        recordings = percent(linked.eer) if linked else "-"
         if self.distrust_ranks(name):
             ranks = recordings = WITHHELD
+        plain = name == UNDISGUISED
         return (
             name,
-            headline,
             verdict.strongest,
-            rate("informed/statistics"),
-            rate("informed/encoder"),
-            rate("informed/equalised"),
-            rate("lazy/encoder"),
-            rate("ignorant/encoder"),
+            self._rate(name, verdict.strongest),
             ranks,
             recordings,
-            _percent(useful.word_error.value) if useful.word_error else "-",
-            f"{relative.value:.2f} [{relative.low:.2f}, {relative.high:.2f}]" if relative else "-",
-            "-" if name == UNDISGUISED or speed is None else f"{speed:,.0f}",
+            *(
+                "-" if plain or recogniser not in useful.words else self._words(name, recogniser)
+                for recogniser in self.recognisers
+            ),
+            "-" if plain or useful.speed is None else f"{useful.speed:,.0f}",
         )
 
-    def compare(self, old: Mapping[str, Any]) -> str:
-        """What changed since an older report.json, in lines. Raises `SettingError` for another kind of file."""
-        try:
-            before = {
-                name: verdict["attacks"][verdict["strongest"]]["eer"]
-                for name, verdict in old["verdicts"].items()
-            }
-        except (KeyError, TypeError):
-            raise SettingError("expected a report.json of an earlier evaluation") from None
-        lines = []
-        if old.get("corpus") != self.corpus:
-            lines.append("note: made on other speakers or snippets; the difference is not the method's alone")
-        heard = _families(verdict["attacks"] for verdict in old["verdicts"].values())
-        if old.get("settings") != self.settings or heard != _families(
-            verdict.attacks for verdict in self.verdicts.values()
-        ):
-            lines.append("note: made with other settings or attackers; the difference may be theirs")
-        doubtful = {name for name, verdict in old["verdicts"].items() if verdict.get(WITHHELD)}
-        doubtful |= {name for name in self.verdicts if self.distrust(name)}
-        for name in dict.fromkeys((*before, *self.verdicts)):
-            if name in doubtful:
-                lines.append(f"{name}: {WITHHELD}, now or then")
-            elif name not in self.verdicts:
-                lines.append(f"{name}: was {_percent(before[name])} %, not in this run")
-            elif name not in before:
-                lines.append(f"{name}: {_percent(self.verdicts[name].headline.eer)} %, new")
-            else:
-                now = self.verdicts[name].headline
-                moved = 100.0 * (now.eer - before[name])
-                inside = now.low <= before[name] <= now.high
-                lines.append(
-                    f"{name}: {_percent(before[name])} -> {_percent(now.eer)} % ({moved:+.1f}"
-                    f"{', within the interval' if inside else ''})"
-                )
-        return "\n".join(lines)
+    def _rate(self, method: str, attack: str) -> str:
+        found = self.verdicts[method].attacks.get(attack)
+        if found is None:
+            return "-"
+        return WITHHELD if self.distrust(method, attack) else with_bounds(found.eer, found.low, found.high)
+
+    def _words(self, method: str, recogniser: str) -> str:
+        if self.distrust(method, f"words/{recogniser}"):
+            return WITHHELD
+        added = self.verdicts[method].utility.words[recogniser].added
+        return with_bounds(added.value, added.low, added.high, "+")
+
+    def attacks(self) -> Table:
+        """A row for each attack with an interval, a column for each method: equal error rates, %."""
+        shown = [
+            attack
+            for attack in dict.fromkeys(a for verdict in self.verdicts.values() for a in verdict.attacks)
+            if any(
+                attack in v.attacks and math.isfinite(v.attacks[attack].low) for v in self.verdicts.values()
+            )
+        ]
+        rows = [(attack, *(self._rate(name, attack) for name in self.verdicts)) for attack in shown]
+        return [("EER % [95 %] of the attack", *self.verdicts), *rows]
+
+    def groups(self) -> Table:
+        """A row for each sex, corpus and group of speakers, a column for each method; the head alone for one."""
+        labels = dict.fromkeys(label for verdict in self.verdicts.values() for label in verdict.groups)
+
+        def rate(name: str, label: str) -> str:
+            found = self.verdicts[name].groups.get(label)
+            if found is None:
+                return "-"
+            return WITHHELD if self.distrust(name) else with_bounds(found.value, found.low, found.high)
+
+        def words(name: str, recogniser: str, label: str) -> str:
+            use = self.verdicts[name].utility.words.get(recogniser)
+            if use is None or label not in use.by_group or self.distrust(name, f"words/{recogniser}"):
+                return "-"
+            return f"{100.0 * use.by_group[label]:+.1f}"
+
+        rows = [
+            (f"{label}: EER %, strongest attack", *(rate(name, label) for name in self.verdicts))
+            for label in labels
+        ]
+        rows += [
+            (f"{label}: words added by {r}, points", *(words(name, r, label) for name in self.verdicts))
+            for r in self.recognisers
+            for label in labels
+        ]
+        return [("speakers", *self.verdicts), *rows]
+
+    def words(self) -> Table:
+        """A row for each method and recogniser: words wrong, %, and what is added."""
+        head = (
+            "method",
+            "recogniser",
+            "words",
+            "wrong %",
+            "added, points",
+            "against its text of the original, %",
+        )
+        rows = [
+            (
+                name, recogniser, f"{use.words:,}", *(
+                    WITHHELD if self.distrust(name, f"words/{recogniser}") else with_bounds(i.value, i.low, i.high)
+                    for i in (use.error, use.added, use.own)
+                ),
+            )
+            for name, verdict in self.verdicts.items() for recogniser, use in verdict.utility.words.items()
+        ]  # fmt: skip
+        return [head, *rows]
+
+    def table(self) -> str:
+        """Text for a terminal."""
+        parts = [
+            aligned(table) for table in (self.summary(), self.attacks(), self.groups()) if len(table) > 1
+        ]
+        return "\n\n".join(("\n".join(self.head()), *parts, "\n".join(LEGEND)))
 
 
-COLUMNS = (
-    "method", "strongest attack, EER % [95 %]", "which", "informed statistics", "informed encoder", "equalised encoder",
-    "lazy encoder", "ignorant encoder", "top-1 [95 %]", "same recording EER %", "words wrong %",
-    "relative [95 %]", "× real time",
-)  # fmt: skip
 LEGEND = (
-    "EER: equal error rate; 50 is nothing learned, 0 is everybody recognised. Same-sex trials, against the mean",
-    "of the speaker's other snippets from an independent run. Top-1: share of snippets whose speaker is ranked",
-    "first among all on trial. Intervals: bootstrap over speakers.",
+    "EER: equal error rate; 50 is nothing learned, 0 is everybody recognised. Trials within one sex, corpus and group,",
+    "against the mean of the speaker's other snippets from an independent run. Ignorant: compares with undisguised",
+    "speech. Lazy-informed: disguises it by the same method first. Semi-informed: has also retrained on other speakers",
+    "disguised by it. Top-1: share of snippets whose speaker is ranked first among all on trial. Words added: those a",
+    "recogniser gets wrong beyond the undisguised speech, of 100. Intervals: bootstrap over speakers.",
 )
 
 
-def _families(attacks: Iterable[Iterable[str]]) -> set[str]:
-    """What the attackers listened to, of the names of their attacks."""
-    return {name.partition("/")[2] for names in attacks for name in names}
+def percent(rate: float, sign: str = "") -> str:
+    return "-" if math.isnan(rate) else f"{100.0 * rate:{sign}.1f}"
 
 
-def _percent(rate: float) -> str:
-    return "-" if math.isnan(rate) else f"{100.0 * rate:.1f}"
+def with_bounds(value: float, low: float, high: float, sign: str = "") -> str:
+    bounds = "" if math.isnan(low) else f" [{percent(low, sign)}, {percent(high, sign)}]"
+    return percent(value, sign) + bounds
+
+
+def aligned(table: Table) -> str:
+    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(table: Table) -> str:
+    """The table in Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in table]
+    lines.insert(1, "|" + "---|" * len(table[0]))
+    return "\n".join(lines)
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
+    """The value with None for NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

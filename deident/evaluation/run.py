@@ -12,85 +12,120 @@ from typing import Any, get_args
 
 import numpy as np
 
-from deident.disguise.base import Scope
+from deident.disguise.base import Scope, as_method
 from deident.errors import ExtraMissingError, SettingError
+from deident.evaluation.attackers import ATTACKERS, Attacker
 from deident.evaluation.cache import Cache
 from deident.evaluation.copies import (
-    Batch,
+    CopyJob,
     Embedding,
     Measure,
     Statistics,
     Undisguised,
     begin,
 )
-from deident.evaluation.corpus import Corpus, Held, Utterance, prepare
+from deident.evaluation.corpus import Corpus, InMemory, Utterance, prepare
 from deident.evaluation.gates import check
 from deident.evaluation.inversion import undo
-from deident.evaluation.judge import Case, Material, Verdict, judge
+from deident.evaluation.judge import Case, Material, judge
 from deident.evaluation.report import Report
 from deident.evaluation.trials import Trials
-from deident.evaluation.utility import Melody, Recognition, WordShape, training_use
+from deident.evaluation.utility import Melody, WordShape, training_use
+from deident.evaluation.verdict import Verdict
+from deident.evaluation.words import Recognition
 
 UNDISGUISED = "undisguised"
+NO_ENCODER = (
+    "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they could be, so every "
+    "equal error rate here is only an upper bound on the protection"
+)
+NO_RECOGNISER = "no recogniser (pip install 'deident[attackers]'): word error was not measured"
 Tick = Callable[[str, int, int], None]
 Waiting = Callable[[], Material]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an evaluation is made.
+    """Sizes of an evaluation.
 
-    seed : of every draw in it.   runs : times the speakers on trial are disguised, each with enrolments of
-    its own.   train_copies : of every training utterance.   draws : bootstrap samples.
-    most : utterances kept a speaker.   spoken : of these, how many are tried on the recogniser.
-    invert : attack one-parameter methods by undoing them, too."""
+    Attributes
+    ----------
+    seed : int
+        Of every draw in it.
+    runs : int
+        Times the speakers on trial are disguised, each with enrolments of its own.
+    train_draws : int
+        Disguised copies of every training utterance.
+    enrol_draws : int
+        Disguised copies of every enrolment utterance that a run averages over.
+    bootstrap : int
+        Bootstrap samples of an interval.
+    most : int
+        Utterances kept a speaker.
+    spoken : int
+        Of these, how many the recognisers get.
+    invert : bool
+        Attack one-parameter methods by undoing them, too.
+    across : bool
+        Enrolment shares no recording with the trial, where a speaker has several.
+    """
 
     seed: int = 0
     runs: int = 2
-    train_copies: int = 4
-    draws: int = 300
+    train_draws: int = 3
+    enrol_draws: int = 2
+    bootstrap: int = 300
     most: int = 12
     spoken: int = 2
     invert: bool = True
+    across: bool = True
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.train_copies < 2 or self.draws < 20 or self.most < 2:
-            raise SettingError(
-                "expected at least 1 run, 2 training copies, 20 draws and 2 utterances a speaker"
-            )
+        least = {"runs": 1, "train_draws": 2, "enrol_draws": 1, "bootstrap": 20, "most": 2}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise SettingError(f"expected {name} of at least {bound}; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What attackers and listeners are made of, besides statistics.
+    """Encoders, recognisers and attackers of an evaluation, besides statistics.
 
-    encoders : callables from (samples,) at 16 kHz to an embedding, by name.
-    recogniser : a callable from samples to text.   lacking : what is not installed, in words."""
+    Attributes
+    ----------
+    encoders : mapping of str to callable
+        From (samples,) float32 at 16 kHz to an embedding. One with `many` takes a list of them.
+    recognisers : mapping of str to callable
+        From (samples,) float32 at 16 kHz to text.
+    attackers : mapping of str to Attacker
+    lacking : tuple of str
+        What is not installed, in words.
+    """
 
     encoders: Mapping[str, Any] = field(default_factory=dict)
-    recogniser: Any = None
+    recognisers: Mapping[str, Any] = field(default_factory=dict)
+    attackers: Mapping[str, Attacker] = field(default_factory=lambda: dict(ATTACKERS))
     lacking: tuple[str, ...] = ()
 
     @classmethod
     def installed(cls) -> Tools:
         """The encoder and the recogniser of the extra `attackers`, as far as they are there."""
         from deident.evaluation.encoders import Equalised, Resemblyzer
-        from deident.evaluation.utility import Pocketsphinx
+        from deident.evaluation.words import Pocketsphinx
 
         encoders: dict[str, Any] = {}
-        recogniser, lacking = None, []
+        recognisers: dict[str, Any] = {}
+        lacking = []
         try:
-            encoders = {"encoder": Resemblyzer(), "equalised": Equalised(Resemblyzer())}
+            encoders = {Resemblyzer.name: Resemblyzer()}
+            encoders |= {f"{name}, equalised": Equalised(encoder) for name, encoder in encoders.items()}
         except ExtraMissingError:
-            lacking.append(
-                "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they "
-                "could be, so every equal error rate here is only an upper bound on the protection"
-            )
+            lacking.append(NO_ENCODER)
         try:
-            recogniser = Pocketsphinx()
+            recognisers = {Pocketsphinx.name: Pocketsphinx()}
         except ExtraMissingError:
-            lacking.append("no recogniser (pip install 'deident[attackers]'): word error was not measured")
-        return cls(encoders, recogniser, tuple(lacking))
+            lacking.append(NO_RECOGNISER)
+        return cls(encoders, recognisers, lacking=tuple(lacking))
 
 
 @contextmanager
@@ -121,10 +156,33 @@ def evaluate(
 ) -> Report:
     """Attack disguises and measure what they protect and what they cost.
 
-    disguises : by the name the report shows. A `scope` attribute of "speaker" keeps one voice a speaker.
-    words : single spoken words of several speakers, to train and test a small recogniser on.
-    tick : called with (stage, done, of) as work proceeds.
-    Raises `SettingError` when the corpus is too small for any trial."""
+    Parameters
+    ----------
+    originals : Corpus
+        Undisguised speech. Speakers without a role are divided into training and trial speakers.
+    disguises : mapping of str to Disguise
+        By the name the report shows. A `scope` of "speaker" keeps one voice a speaker.
+    settings : Settings, optional
+    tools : Tools, optional
+        Those that are installed, when not given.
+    words : sequence of Utterance, optional
+        Single spoken words of several speakers, to train and test a small recogniser on.
+    cache : Cache, optional
+        Keeps copies' measures, so that one method more costs that method.
+    jobs : int, optional
+        Processes.
+    tick : callable, optional
+        Called with (stage, done, of) as work proceeds.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    SettingError
+        When the corpus is too small for any trial.
+    """
     how, have, store = settings or Settings(), tools or Tools.installed(), cache or Cache(None)
     tick("reading originals", 0, len(originals.utterances))
     corpus = prepare(
@@ -132,9 +190,12 @@ def evaluate(
     )
     with workers(jobs) as executor:
         run = _Run(corpus, how, have, store, executor, tick)
-        attacked = run.begin_attacks({UNDISGUISED: Undisguised(), **disguises})
+        methods = {name: as_method(disguise) for name, disguise in disguises.items()}
+        attacked = run.begin_attacks({UNDISGUISED: Undisguised(), **methods})
         # Handed out after the attacks and waited for after the gates: so no worker is idle at the end.
-        trained = run.begin_training(tuple(replace(u, load=Held(u.load())) for u in words)) if words else dict
+        trained = (
+            run.begin_training(tuple(replace(u, load=InMemory(u.load())) for u in words)) if words else dict
+        )
         verdicts = attacked()
         gates = check(verdicts, run.cases[UNDISGUISED], corpus.synthetic)
         training = trained()
@@ -168,8 +229,7 @@ class _Run:
         self.features: dict[str, Measure] = {"statistics": Statistics()}
         self.features |= {name: Embedding(name, encoder) for name, encoder in tools.encoders.items()}
         self.costs: dict[str, Measure] = {"melody": Melody()}
-        if tools.recogniser is not None:
-            self.costs["recognition"] = Recognition(tools.recogniser)
+        self.costs |= {f"words by {name}": Recognition(name, one) for name, one in tools.recognisers.items()}
         self.methods: dict[str, Any] = {}
         self.cases: dict[str, Case] = {}
         self.recovered: dict[str, float] = {}
@@ -203,8 +263,10 @@ class _Run:
     def case(self, material: Material, inverted: Material | None) -> Case:
         original = self.cases[UNDISGUISED].original if self.cases else material
         return Case(
-            Trials.of(self.corpus.train), Trials.of(self.corpus.tests), original, material, inverted,
-            tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.draws,
+            Trials.of(self.corpus.train), Trials.of(self.corpus.tests, self.how.across), original, material, inverted,
+            tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.bootstrap, self.tools.attackers,
+            tuple(self.tools.recognisers), tuple(u.labels for u in self.corpus.tests),
+            tuple(u.transcript for u in self.corpus.tests),
         )  # fmt: skip
 
     def begin(self, name: str, method: Any, costs: Mapping[str, Measure]) -> Waiting:
@@ -212,7 +274,11 @@ class _Run:
         plain = isinstance(method, Undisguised)
         if method.scope not in get_args(Scope):
             raise SettingError(f"expected the scope of a disguise to be one of {', '.join(get_args(Scope))}")
-        copies = {"train": self.how.train_copies, "trial": self.how.runs, "enrol": self.how.runs}
+        copies = {
+            "train": self.how.train_draws,
+            "trial": self.how.runs,
+            "enrol": self.how.runs * self.how.enrol_draws,
+        }
         if plain:
             copies = {"train": 1, "trial": 1}  # undisguised copies are all the same
         total = sum(len(self.corpus.train if p == "train" else self.corpus.tests) for p in copies)
@@ -220,9 +286,9 @@ class _Run:
         waiting = {}
         for purpose, count in copies.items():
             measures = {**self.features, **(costs if purpose == "trial" else {})}
-            batch = Batch(method, purpose, count, self.how.seed, method.scope, measures)
+            job = CopyJob(method, purpose, count, self.how.seed, method.scope, measures)
             utterances = self.corpus.train if purpose == "train" else self.corpus.tests
-            waiting[purpose] = begin(batch, utterances, self.executor, self.store, counter)
+            waiting[purpose] = begin(job, utterances, self.executor, self.store, counter)
 
         def wait() -> Material:
             found = {purpose: made() for purpose, made in waiting.items()}
@@ -232,7 +298,8 @@ class _Run:
 
     def begin_undoing(self, name: str, method: Any, material: Material) -> Waiting | None:
         """The same copies after the method's parameter was estimated and undone; None where that is no attack."""
-        if not self.how.invert or isinstance(method, Undisguised):
+        inverts = self.how.invert and any(attacker.undoes for attacker in self.tools.attackers.values())
+        if not inverts or isinstance(method, Undisguised):
             return None
         undone = undo(method, self.corpus.train, material.train, self.how.seed)
         if undone is None:
@@ -241,12 +308,12 @@ class _Run:
         return self.begin(f"{name}, undone", undone, {})
 
     def begin_training(self, words: Sequence[Utterance]) -> Callable[[], dict[str, dict[str, float]]]:
-        """What each method leaves of single words as training material, by method, once it is waited for."""
+        """The use of single words as training material, by method, once it is waited for."""
         made = {}
         for name, method in self.methods.items():
-            batch = Batch(method, "words", 1, self.how.seed, method.scope, {"word": WordShape()})
+            job = CopyJob(method, "words", 1, self.how.seed, method.scope, {"word": WordShape()})
             counter = _counter(self.tick, f"{name}, words", len(words))
-            made[name] = begin(batch, words, self.executor, self.store, counter)
+            made[name] = begin(job, words, self.executor, self.store, counter)
 
         def wait() -> dict[str, dict[str, float]]:
             shapes = {name: waiting()["word"][:, 0] for name, waiting in made.items()}
@@ -262,6 +329,6 @@ class _Run:
         lengths = np.abs(self.seconds - 3.0)
         utterance = self.corpus.tests[int(np.argmin(lengths))]
         return {
-            name: disguise(Batch(method, "trial", 1, self.how.seed, "snippet", {}), utterance)[0].mono
+            name: disguise(CopyJob(method, "trial", 1, self.how.seed, "snippet", {}), utterance)[0].mono
             for name, method in self.methods.items()
         }

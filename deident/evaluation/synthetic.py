@@ -151,7 +151,7 @@ def _envelope(speaker: Speaker, formants: Doubles, voiced: Doubles) -> Doubles:
 
 def synthetic_corpus(speakers: int = 48, utterances: int = 6, seconds: float = 4.0, seed: int = 0) -> Corpus:
     """A corpus of invented voices, as many of each sex; made in memory in a few seconds."""
-    from deident.evaluation.corpus import Held
+    from deident.evaluation.corpus import InMemory
 
     made: list[Utterance] = []
     for number in range(speakers):
@@ -162,6 +162,6 @@ def synthetic_corpus(speakers: int = 48, utterances: int = 6, seconds: float = 4
             audio = speak(voice, seconds * float(rng.uniform(0.8, 1.2)), rng)
             name = f"voice-{number:03d}"
             made.append(
-                Utterance(f"{name}/{index:02d}", name, Held(audio), sex, recording=f"{name}/{index // 3}")
+                Utterance(f"{name}/{index:02d}", name, InMemory(audio), sex, recording=f"{name}/{index // 3}")
             )
     return Corpus("synthetic voices", tuple(made), synthetic=True)

@@ -1,4 +1,4 @@
-"""Who is compared with whom: speakers, models and trials."""
+"""Speakers, models and trials: which utterances are compared."""
 
 from __future__ import annotations
 
@@ -15,14 +15,26 @@ from deident.evaluation.corpus import Utterance
 
 
 class Comparison(Protocol):
-    """What is compared with what: trials with models averaged from enrolment utterances.
+    """Trials, and models averaged from enrolment utterances.
 
-    members : (utterances, utterances) weights, a row a model.   sizes : utterances in each.
-    pooled : utterances averaged on the trial side, by the rows of `probes`.
-    target, nontarget : which entries of a table of scores are trials."""
+    Attributes
+    ----------
+    strata : tuple of str
+        Of each utterance.
+    members : (utterances, utterances) float64
+        Weights, a row a model.
+    sizes : (utterances,) int
+        Utterances in each model.
+    probes : (utterances, utterances) float64
+        Weights, a row a trial.
+    pooled : int
+        Utterances averaged in a trial.
+    target, nontarget : bool
+        The entries of a table of scores that are trials.
+    """
 
     @property
-    def sexes(self) -> tuple[str, ...]: ...
+    def strata(self) -> tuple[str, ...]: ...
     @property
     def members(self) -> Doubles: ...
     @property
@@ -36,36 +48,52 @@ class Comparison(Protocol):
     @property
     def nontarget(self) -> Bools: ...
 
-    def table(self, scores: Doubles) -> Doubles: ...
+    def table(self, scores: Doubles) -> Doubles:
+        """From (utterances, utterances as models) to the scores of trials."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Trials:
     """Every utterance against a model of every speaker.
 
-    The model of a speaker is the mean of enrolment utterances, never the utterance on trial. Nontarget
-    models leave one utterance out as well, so that no model is better for being of another speaker.
+    The model of a speaker is the mean of enrolment utterances, never the utterance on trial and, where the speaker has
+    several recordings, none of its recording. Nontarget models leave as much out, so that no model is better for being
+    of another speaker.
 
-    speakers, recordings : (utterances,) from 0.   sexes : one an utterance.
-    tried, enrolled : (utterances,) bool: which are tried and which may enter a model.
-    most : utterances a model averages at most.   pooled : utterances a trial averages."""
+    Attributes
+    ----------
+    speakers, recordings : (utterances,) int
+        Numbers from 0.
+    strata : tuple of str
+        Sex, group and corpus of each utterance: speakers of one stratum are compared with each other.
+    tried, enrolled : (utterances,) bool
+        The utterances that are tried, and those that may enter a model.
+    across : bool
+        Enrolment shares no recording with the trial, where the speaker has several.
+    most : int
+        Utterances that a model averages at most.
+    pooled : int
+        Utterances that a trial averages.
+    """
 
     speakers: Ints
     recordings: Ints
-    sexes: tuple[str, ...]
+    strata: tuple[str, ...]
     tried: Bools
     enrolled: Bools
+    across: bool = True
     most: int = 1_000_000
     pooled: int = 1
 
     @classmethod
-    def of(cls, utterances: Sequence[Utterance]) -> Trials:
+    def of(cls, utterances: Sequence[Utterance], across: bool = True) -> Trials:
         apart = any(u.role == "enrol" for u in utterances)
         tried = np.array([u.role != "enrol" for u in utterances])
         enrolled = ~tried if apart else np.ones(len(utterances), np.bool_)
         speakers = _number([u.speaker for u in utterances])
         recordings = _number([f"{u.speaker} {u.recording or u.name}" for u in utterances])
-        return cls(speakers, recordings, tuple(u.sex for u in utterances), tried, enrolled)
+        return cls(speakers, recordings, tuple(u.stratum for u in utterances), tried, enrolled, across)
 
     def subset(self, which: npt.ArrayLike) -> Trials:
         index = np.asarray(which)
@@ -73,7 +101,7 @@ class Trials:
             self,
             speakers=_number(self.speakers[index]),
             recordings=_number(self.recordings[index]),
-            sexes=tuple(np.asarray(self.sexes)[index].tolist()),
+            strata=tuple(np.asarray(self.strata)[index].tolist()),
             tried=self.tried[index],
             enrolled=self.enrolled[index],
         )
@@ -83,23 +111,19 @@ class Trials:
         return replace(self, most=enrolled, pooled=pooled)
 
     def reaches(self, enrolled: int, pooled: int = 1) -> bool:
-        """Whether more than four speakers in five have so many snippets for a model and, others, for a trial."""
-        known, tried = self._least(self.enrolled), self._least(self.tried)
-        if (self.enrolled & self.tried).any():
-            return enrolled + pooled <= known
-        return enrolled <= known and pooled <= tried
-
-    def _least(self, which: Bools) -> int:
-        counts = np.bincount(self.speakers[which], minlength=self.count)[self.target.any(0)]
-        return int(np.percentile(counts, 20, method="lower")) if counts.size else 0
+        """Tell if more than four speakers in five have so many snippets for a model and, others, for a trial."""
+        view = self.grown(enrolled, pooled)
+        full = ((view.members > 0.0).sum(1) == enrolled) & ((view.probes > 0.0).sum(1) == pooled)
+        counts = [full[self.target[:, s]].all() for s in range(self.count) if self.target[:, s].any()]
+        return bool(counts) and bool(np.mean(counts) > 0.8)
 
     def by_recording(self) -> Trials:
         """The same utterances for whoever learns recordings: each is a speaker of its own."""
         return replace(self, speakers=self.recordings)
 
     def blind(self) -> Trials:
-        """The same for an attacker who is not told the sex: everyone else is a nontarget."""
-        return replace(self, sexes=("",) * len(self.sexes))
+        """The same for an attacker who is told no sex or group: everyone else is a nontarget."""
+        return replace(self, strata=("",) * len(self.strata))
 
     @cached_property
     def count(self) -> int:
@@ -129,7 +153,20 @@ class Trials:
     @cached_property
     def members(self) -> Doubles:
         """(utterances, utterances) weights: row u averages enrolled ones of u's speaker, none of its trial."""
-        return self._mean_of(self.enrolled[None] & ~((self.probes > 0.0) & self.tried[None]), self.most)
+        return self._mean_of(self.enrolled[None] & ~self._shared, self.most)
+
+    @cached_property
+    def _shared(self) -> Bools:
+        """(utterances, utterances) True where the second is in the first's trial, or of a recording that is in it."""
+        shared = (self.probes > 0.0) & self.tried[None]
+        if not self.across:
+            return np.asarray(shared)
+        which = np.eye(int(self.recordings.max()) + 1)[self.recordings]
+        among = (which.T @ (np.arange(self.count) == self.speakers[:, None]) > 0.0).sum(
+            0
+        )  # recordings a speaker has
+        several = (among > 1)[self.speakers]
+        return np.asarray(shared | ((shared @ which @ which.T > 0.0) & several[:, None]))
 
     def _mean_of(self, allowed: Bools, most: int) -> Doubles:
         """(utterances, utterances) weights: row u averages the first `most` allowed of its speaker, from u on."""
@@ -167,13 +204,13 @@ class Trials:
         return np.asarray(self.own & self.tried[:, None] & self.modelled)
 
     @cached_property
-    def speaker_sexes(self) -> tuple[str, ...]:
-        return tuple(self.sexes[int(np.flatnonzero(self.speakers == s)[0])] for s in range(self.count))
+    def speaker_strata(self) -> tuple[str, ...]:
+        return tuple(self.strata[int(np.flatnonzero(self.speakers == s)[0])] for s in range(self.count))
 
     @cached_property
     def nontarget(self) -> Bools:
-        """(utterances, speakers) True for other speakers of the same sex."""
-        same = np.asarray(self.sexes)[:, None] == np.asarray(self.speaker_sexes)[None]
+        """(utterances, speakers) True for other speakers of the same stratum."""
+        same = np.asarray(self.strata)[:, None] == np.asarray(self.speaker_strata)[None]
         return np.asarray(~self.own & self.tried[:, None] & same & self.modelled)
 
     def table(self, scores: Doubles) -> Doubles:
@@ -185,13 +222,13 @@ class Trials:
 class Pairs:
     """Every utterance against every other: were they cut from one recording, or from two?
 
-    The other recordings are of the same sex; where a speaker has several, they count as different."""
+    The other recordings are of the same stratum; where a speaker has several, they count as different."""
 
     trials: Trials
 
     @property
-    def sexes(self) -> tuple[str, ...]:
-        return self.trials.sexes
+    def strata(self) -> tuple[str, ...]:
+        return self.trials.strata
 
     @property
     def pooled(self) -> int:
@@ -219,8 +256,8 @@ class Pairs:
 
     @cached_property
     def nontarget(self) -> Bools:
-        sexes = np.asarray(self.sexes)
-        return np.asarray(~self._together & (sexes[:, None] == sexes[None]))
+        strata = np.asarray(self.strata)
+        return np.asarray(~self._together & (strata[:, None] == strata[None]))
 
     def table(self, scores: Doubles) -> Doubles:
         return scores
@@ -231,12 +268,12 @@ def _number(names: npt.ArrayLike) -> Ints:
 
 
 def folds(trials: Trials, count: int, seed: int) -> list[tuple[Ints, Ints]]:
-    """Speaker-disjoint (fit, held out) utterance indices, each sex spread evenly."""
+    """Speaker-disjoint (fit, held out) utterance indices, each stratum spread evenly."""
     rng = np.random.default_rng(seed)
     fold = np.zeros(trials.count, np.intp)
-    sexes = np.asarray(trials.speaker_sexes)
-    for sex in np.unique(sexes):
-        names = rng.permutation(np.flatnonzero(sexes == sex))
+    strata = np.asarray(trials.speaker_strata)
+    for stratum in np.unique(strata):
+        names = rng.permutation(np.flatnonzero(strata == stratum))
         fold[names] = (np.arange(len(names)) + int(rng.integers(count))) % count
     of_utterance = fold[trials.speakers]
     return [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
 from deident.audit import AuditReport
-from deident.pages.page import filled
+from deident.pages.page import filled, table
 from deident.policy import Policy
 from deident.recording import LENGTH_STEP
 from deident.runs.run import Summary
@@ -76,11 +76,11 @@ def _states(summary: Summary) -> str:
         if count
     ]  # fmt: skip
     bad = {state for state, *_ in rows} - FINE
-    table = _table(("recordings that ended as", "count", "meaning"), rows, numbers={1}, bad=bad)
+    states = table(("recordings that ended as", "count", "meaning"), rows, numbers={1}, bad=bad)
     if not summary.codes:
-        return table
+        return states
     codes = [(code, f"{count:,}") for code, count in sorted(summary.codes.items(), key=lambda c: -c[1])]
-    return table + "<p></p>" + _table(("because", "count"), codes, numbers={1})
+    return states + "<p></p>" + table(("because", "count"), codes, numbers={1})
 
 
 def _histogram(lengths: Mapping[str, int], limit: float) -> str:
@@ -128,7 +128,7 @@ def _drops(summary: Summary) -> str:
         (REASONS.get(reason, reason), _hours(seconds), f"{100 * seconds / speech:.1f} %")
         for reason, seconds in sorted(summary.dropped_seconds.items(), key=lambda drop: -drop[1])
     ]
-    return _table(("reason", "audio", "of the speech found"), rows, numbers={1, 2})
+    return table(("reason", "audio", "of the speech found"), rows, numbers={1, 2})
 
 
 def _audit(audit: AuditReport, limit: float) -> str:
@@ -141,7 +141,7 @@ def _audit(audit: AuditReport, limit: float) -> str:
     more = len(audit.problems) - len(problems)
     rest = f'<p class="soft">and {more:,} more: deident audit STORE lists all</p>' if more else ""
     head = f'<p><b class="bad">{len(audit.problems):,} promises are broken.</b> {escape(proved)}, hold.</p>'
-    return head + _table(("problem", "found"), problems) + rest
+    return head + table(("problem", "found"), problems) + rest
 
 
 def _settings(policy: Policy) -> str:
@@ -154,27 +154,7 @@ def _settings(policy: Policy) -> str:
             if plain is not None:
                 rows.append((f"{name}.{inner}".removesuffix("."), str(plain)))
     rows.append(("fingerprint", policy.fingerprint()))
-    return _table(("setting", ""), rows)
-
-
-def _table(
-    heads: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numbers: Iterable[int] = (),
-    bad: Iterable[str] = (),
-) -> str:
-    places, marked = set(numbers), set(bad)
-
-    def line(tag: str, row: Sequence[str]) -> str:
-        kinds = ["number" if n in places else "bad" if text in marked else "" for n, text in enumerate(row)]
-        cells = (
-            f'<{tag} class="{kind}">{escape(text)}</{tag}>' for kind, text in zip(kinds, row, strict=True)
-        )
-        return f"<tr>{''.join(cells)}</tr>"
-
-    body = "".join(line("td", row) for row in rows)
-    return f'<div class="wide"><table><thead>{line("th", heads)}</thead><tbody>{body}</tbody></table></div>'
+    return table(("setting", ""), rows)
 
 
 def _hours(seconds: float) -> str:
