@@ -57,6 +57,8 @@ class Decoding:
         The container, such as "wav", or "samples" for an array.
     source_rate, source_channels : int
         The recording's own sample rate in Hz, and its channels.
+    confinement : int
+        Bits of `codec.confine.LAYERS`: the layers in force in the process that decodes; 0 for an array.
     file_sha256 : str
         Digest of the file, "" for an array.
     partial : str or None
@@ -82,7 +84,7 @@ class Decoding:
         except RefusedError as refused:
             raise refused.error() from None
         assert isinstance(opened, Opened)
-        self.source_rate, self.source_channels, self.channels = opened
+        self.source_rate, self.source_channels, self.channels, self.confinement = opened
 
     def __iter__(self) -> Iterator[Samples]:
         try:
@@ -269,6 +271,7 @@ def _from_file(
             cpu_seconds=limits.cpu_seconds + limits.cpu_seconds_per_megabyte * content.size / 1e6,
             out_rate=out_rate,
             start=start + offset,
+            stop=start + content.size,
         )
         if container.engine == "av" and not _has_av():
             raise RefusedError("needs-extra")

@@ -1,11 +1,14 @@
-"""Decode in a confined child process, so that a broken or hostile file can do harm only there.
+"""Decode in confined processes, so that a broken or hostile file can do harm only there.
 
-Children are started without an environment, and so without a key, and are kept for the next recording: starting one
-takes two tenths of a second, reusing one under a millisecond."""
+A server process for each decoding library forks decoders, which are kept for the next recording until they have met a
+damaged one: starting the server takes two tenths of a second, a fork some milliseconds, reusing a decoder less than
+one. All are started without an environment, and so without a key."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import io
 import math
 import os
 import signal
@@ -23,17 +26,20 @@ from typing import NoReturn
 import numpy as np
 
 from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Samples
+from deident.codec.confine import limit_recording, names_of
 from deident.codec.files import Bytes
 from deident.codec.limits import Limits
 from deident.codec.problems import CODES, ENDINGS, RefusedError
 from deident.codec.worker import (
     BLOCK,
-    CANCEL,
     ENDED,
+    FORKS,
     HEADER,
+    IMPORT_FAILED,
     OPENED,
     READY,
     REFUSED,
+    STARTED,
     Ended,
     Job,
     Opened,
@@ -41,18 +47,25 @@ from deident.codec.worker import (
 )
 
 _MAX_BLOCK_BYTES = 1 << 28
-_RECORDINGS_A_WORKER = 1000  # then a fresh one, so that nothing can pile up in a decoder
-_CANCEL_SECONDS = 1.0
+_RECORDINGS_A_DECODER = 100  # then a fresh one, so that nothing can pile up in a library
+_START_SECONDS = 120.0
+_ANSWER_SECONDS = 1.0
 _KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-_BOOT = (
-    "import os, sys; sys.path[:0] = os.environ.pop('DEIDENT_IMPORTS').split(os.pathsep); "
-    "from deident.codec.worker import main; main(int(sys.argv[1]), sys.argv[2])"
-)
+# Behind the standard library, so that no package takes the place of one of its modules.
+_BOOT = """
+import os, sys
+sys.path += os.environ.pop("DEIDENT_IMPORTS").split(os.pathsep)
+try:
+    from deident.codec.worker import main
+except BaseException:
+    os._exit(3)
+main(int(sys.argv[1]), sys.argv[2])
+"""
 
 
 def decode_guarded(descriptor: int, job: Job, limits: Limits) -> Iterator[Opened | Samples | Ended]:
-    """Yield what `worker.work` yields, from a child process. Raises `RefusedError`, also for a child that died,
-    hung or exceeded a limit; that child is replaced."""
+    """Yield what `worker.work` yields, from a confined process. Raises `RefusedError`, also for a process that died,
+    hung or exceeded a limit."""
     if not is_available():
         warnings.warn(
             "this platform offers no guarded decoding: recordings are decoded in this process, "
@@ -62,29 +75,18 @@ def decode_guarded(descriptor: int, job: Job, limits: Limits) -> Iterator[Opened
         )
         yield from work(Bytes(descriptor, job.start), job)
         return
-    worker = _take(job.engine)
-    reusable = False
+    decoder = _take(job.engine)
     try:
-        worker.start(descriptor, job, limits)
-        while True:
-            event = worker.receive()
-            if isinstance(event, Ended):
-                reusable = True
-                yield event
-                return
+        decoder.start(descriptor, job, limits)
+        while not isinstance(event := decoder.receive(), Ended):
             yield event
-    except RefusedError:
-        reusable = worker.is_alive
-        raise
-    except GeneratorExit:
-        reusable = reusable or worker.cancel()
-        raise
+        yield event
     finally:
-        _give_back(worker, reusable)
+        _give_back(decoder)
 
 
 def is_available() -> bool:
-    """Tell whether this platform can decode in a child process."""
+    """Tell whether this platform can decode in a process of its own."""
     return (
         hasattr(socket, "send_fds")
         and os.name == "posix"
@@ -93,61 +95,135 @@ def is_available() -> bool:
     )
 
 
-class Worker:
-    """One child process and the socket to it."""
+def confinement() -> tuple[str, ...]:
+    """Name the layers of confinement that are in force in a decoder on this system.
+
+    Returns
+    -------
+    tuple of str
+        Some of `confine.LAYERS`; none where recordings are decoded in this process.
+
+    Raises
+    ------
+    RecordingError
+        When no decoder can be started.
+    """
+    from deident.codec.decoding import decode
+    from deident.codec.write import encode_wav
+
+    if not is_available():
+        return ()
+    with decode(io.BytesIO(encode_wav(np.zeros(1_600, np.int16)))) as decoding:
+        return names_of(decoding.confinement)
+
+
+class Server:
+    """The process that forks decoders, and the socket to it."""
 
     def __init__(self, engine: str) -> None:
-        self.engine = engine
-        self.recordings = 0
-        self._owner = os.getpid()
-        self.is_alive = True
-        self._is_ready = False
-        self._waited = 0.0
-        self._limits = Limits()
-        self._opened: Opened | None = None
-        self._socket, theirs = socket.socketpair()
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair()
         with theirs:
             try:
                 self._process = _spawn(theirs.fileno(), engine)
             except OSError:
-                self._socket.close()
-                raise RefusedError("no-decoder") from None
+                self._control.close()
+                raise RefusedError("no-decoder", word="exec") from None
+        answer = bytearray(len(READY))
+        with contextlib.suppress(TimeoutError):
+            _receive_into(self._control, answer, time.monotonic() + _START_SECONDS)
+        if answer != READY:
+            raise RefusedError("no-decoder", word=_reason(self.close()))
+
+    def fork(self, link: socket.socket, status: socket.socket) -> None:
+        """Start a decoder. Raises `OSError` when this process has ended."""
+        with self._lock:
+            socket.send_fds(self._control, [b"f"], [link.fileno(), status.fileno()])
+
+    def is_running(self) -> bool:
+        """Tell whether the process is there; the system may have killed it for want of memory."""
+        return self._process.poll() is None
+
+    def close(self) -> int:
+        """End the process and its decoders; return its exit code."""
+        self._control.close()
+        try:
+            return self._process.wait(_ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def disown(self) -> None:
+        """In a forked process, leave the server to the parent."""
+        self._control.close()
+        self._process.returncode = 0
+
+
+class Decoder:
+    """A process that decodes one recording at a time, and the socket to it. is_sound : it can be given another."""
+
+    def __init__(self, server: Server, engine: str) -> None:
+        self.engine = engine
+        self.recordings = 0
+        self.is_sound = True
+        self._server = server
+        self._owner = os.getpid()
+        self._limits = Limits()
+        self._waited = 0.0
+        self._opened: Opened | None = None
+        self._link, theirs = socket.socketpair()
+        self._status, their_status = socket.socketpair()
+        answer = bytearray(STARTED.size)
+        with theirs, their_status:
+            try:
+                server.fork(theirs, their_status)
+            except OSError:
+                self.close()
+                raise
+        with contextlib.suppress(TimeoutError):
+            _receive_into(self._status, answer, time.monotonic() + _START_SECONDS)
+        self.pid, self._base = STARTED.unpack(answer)
+        if not self.pid:
+            self.close()
+            raise OSError
 
     def start(self, descriptor: int, job: Job, limits: Limits) -> None:
+        """Give it a recording. Raises `RefusedError`."""
         self.recordings += 1
-        if not self._is_ready:
-            self._set_limits(Limits())  # a recording's own limits are for its decoding
-            self._await_start()
-        self._set_limits(limits)
-        self._opened = None
+        self.is_sound = False  # until the recording has ended well
+        self._limits, self._waited, self._opened = limits, 0.0, None
+        if FORKS:
+            limit_recording(self.pid, self._base, job.memory_bytes, job.cpu_seconds)
         try:
-            socket.send_fds(self._socket, [job.to_bytes()], [descriptor])
+            socket.send_fds(self._link, [job.to_bytes()], [descriptor])
         except OSError:
             self._raise_death()
 
-    def _set_limits(self, limits: Limits) -> None:
-        self._limits, self._waited = limits, 0.0
-        self._wait_at_most(limits.stall_seconds)
-
-    def _wait_at_most(self, stall_seconds: float) -> None:
-        seconds, fraction = divmod(stall_seconds, 1.0)
-        timeout = struct.pack("@ll", int(seconds), int(fraction * 1e6))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
-
-    def _await_start(self) -> None:
+    def is_waiting(self) -> bool:
+        """Tell whether an idle one is there; the system may have killed it for want of memory."""
         try:
-            kind, *_ = self._receive_header()
-        except RefusedError:
-            kind = b""
-        if kind != READY:
-            self.kill()
-            raise RefusedError("no-decoder")
-        self._is_ready = True
+            self._link.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False  # it has ended, or sent what nobody asked for
 
     def receive(self) -> Opened | Samples | Ended:
+        """Wait for the next event. Raises `RefusedError`."""
         if os.getpid() != self._owner:  # two readers would share one stream of blocks
             raise RefusedError("forked")
-        kind, a, b, c, count = self._receive_header()
+        started = time.monotonic()
+        stall_seconds = min(self._limits.stall_seconds, self._limits.wall_seconds - self._waited)
+        try:
+            event = self._receive_event(started + stall_seconds)
+        except TimeoutError:
+            raise RefusedError("limit-time") from None
+        self._waited += time.monotonic() - started
+        return event
+
+    def _receive_event(self, deadline: float) -> Opened | Samples | Ended:
+        kind, a, b, c, count = HEADER.unpack(self._receive(bytearray(HEADER.size), deadline))
         if (
             kind == BLOCK
             and self._opened
@@ -155,92 +231,80 @@ class Worker:
             and 0 < 4 * a * b <= _MAX_BLOCK_BYTES
         ):
             block = np.empty((a, b), dtype=np.float32)
-            self._receive_into(block.data.cast("B"))
+            self._receive(block.data.cast("B"), deadline)
             if not math.isfinite(float(np.vdot(block, block))):
-                self.kill()
                 raise RefusedError("not-finite")
             return block
         if kind == OPENED and MIN_RATE <= a <= MAX_RATE and 1 <= b <= MAX_CHANNELS and c in (1, b):
-            self._opened = Opened(a, b, c)
+            self._opened = Opened(a, b, c, count)
             return self._opened
         if kind == ENDED and (a == 0 or (a <= len(CODES) and CODES[a - 1] in ENDINGS)):
+            self.is_sound = a == 0
             return Ended(count, CODES[a - 1] if a else None)
         if kind == REFUSED and a < len(CODES):
             raise RefusedError(CODES[a], b, c)
-        self.kill()  # our own code sends nothing of the kind
-        raise RefusedError("decoder-crashed")
+        raise RefusedError("decoder-crashed", word="message")  # our own code sends nothing of the kind
 
-    def _receive_into(self, view: memoryview) -> None:
-        start = time.monotonic()
-        while view:
-            try:
-                got = self._socket.recv_into(view, 0, socket.MSG_WAITALL)
-            except BlockingIOError:  # the socket's time-out
-                self.kill()
-                raise RefusedError("limit-time") from None
-            except OSError:
-                got = 0
-            if not got:
-                self._raise_death()
-            view = view[got:]
-        self._waited += time.monotonic() - start
-        if self._waited > self._limits.wall_seconds:
-            self.kill()
-            raise RefusedError("limit-time")
-
-    def _receive_header(self) -> tuple[bytes, int, int, int, int]:
-        header = bytearray(HEADER.size)
-        self._receive_into(memoryview(header))
-        kind, a, b, c, count = HEADER.unpack(header)
-        return kind, a, b, c, count
-
-    def is_running(self) -> bool:
-        """Tell whether the process is running; the system may have killed an idle one for want of memory."""
-        return self._process.poll() is None
-
-    def cancel(self) -> bool:
-        """End the current recording early; return False when the child does not comply."""
-        if os.getpid() != self._owner:
-            return False
-        try:
-            self._wait_at_most(_CANCEL_SECONDS)
-            self._socket.send(CANCEL)
-            deadline = time.monotonic() + _CANCEL_SECONDS
-            while time.monotonic() < deadline:
-                if isinstance(self.receive(), Ended):
-                    return True
-        except (RefusedError, OSError):
-            return self.is_alive
-        return False
+    def _receive(self, buffer: bytearray | memoryview, deadline: float) -> bytearray | memoryview:
+        if _receive_into(self._link, buffer, deadline) < len(buffer):
+            self._raise_death()
+        return buffer
 
     def _raise_death(self) -> NoReturn:
-        """Raise the reason for which the child died."""
-        self.kill()
-        code = self._process.returncode
-        raise RefusedError("limit-time" if code == -signal.SIGXCPU else "decoder-crashed")
-
-    def kill(self) -> None:
-        self.is_alive = False
-        self._socket.close()
-        try:
-            self._process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """Raise the reason for which the process died."""
+        answer = bytearray(1)
+        with contextlib.suppress(OSError, TimeoutError):
+            self._status.shutdown(socket.SHUT_WR)
+            _receive_into(self._status, answer, time.monotonic() + _ANSWER_SECONDS)
+        if answer[0] == signal.SIGXCPU:
+            raise RefusedError("limit-time")
+        raise RefusedError("decoder-crashed", word=_reason(-answer[0]))
 
     def close(self) -> None:
-        """End an idle child."""
-        self.kill()
+        """End the process, if it is still running."""
+        self._link.close()
+        self._status.close()
+        if not FORKS:
+            self._server.close()
 
-    def disown(self) -> None:
-        """In a forked process, leave the child to the parent."""
-        self._socket.close()
-        self._process.returncode = 0
+
+def _receive_into(sock: socket.socket, buffer: bytearray | memoryview, deadline: float) -> int:
+    """Fill a buffer from a socket; return fewer bytes where the stream ends. Raises `TimeoutError`.
+
+    The kernel keeps the time, which costs less than a poll before every read."""
+    view, got = memoryview(buffer), 0
+    while got < len(view):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        seconds, fraction = divmod(left, 1.0)
+        timeout = struct.pack("@ll", int(seconds), max(1, int(fraction * 1e6)))
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+            count = sock.recv_into(view[got:], 0, socket.MSG_WAITALL)
+        except BlockingIOError:
+            continue
+        except OSError:
+            break
+        if not count:
+            break
+        got += count
+    return got
+
+
+def _reason(code: int) -> str:
+    """Say in one word how a process ended."""
+    if code < 0:
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return "signal"
+    return "import" if code == IMPORT_FAILED else "exit"
 
 
 def _spawn(link: int, engine: str) -> subprocess.Popen[bytes]:
-    home = str(Path(__file__).parents[2])
-    paths = [home, *(os.path.abspath(entry) for entry in sys.path)]
+    home = str(Path(__file__).parents[2])  # last: where an import hook finds this package, no entry does
+    paths = [*(os.path.abspath(entry) for entry in sys.path), home]
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BOOT, str(link), engine],
         stdin=subprocess.DEVNULL,
@@ -262,45 +326,68 @@ def _spawn(link: int, engine: str) -> subprocess.Popen[bytes]:
 
 
 _MOST_IDLE = 2 * (os.cpu_count() or 1)
-_idle: list[Worker] = []
-_lock = threading.Lock()
+_idle: list[Decoder] = []
+_servers: dict[str, Server] = {}
+_lock = threading.RLock()
 
 
-def _take(engine: str) -> Worker:
+def _take(engine: str) -> Decoder:
     with _lock:
-        for worker in [worker for worker in reversed(_idle) if worker.engine == engine]:
-            _idle.remove(worker)
-            if worker.is_running():
-                return worker
-            worker.close()
-    return Worker(engine)
+        for decoder in [decoder for decoder in reversed(_idle) if decoder.engine == engine]:
+            _idle.remove(decoder)
+            if decoder.is_waiting():
+                return decoder
+            decoder.close()
+    for _ in range(2):  # the server may have ended since the last recording
+        with contextlib.suppress(OSError):
+            return Decoder(_server(engine), engine)
+    raise RefusedError("no-decoder", word="fork")
 
 
-def _give_back(worker: Worker, reusable: bool) -> None:
-    if not reusable or not worker.is_alive or worker.recordings >= _RECORDINGS_A_WORKER:
-        worker.close()
+def _server(engine: str) -> Server:
+    if not FORKS:
+        return Server(engine)
+    with _lock:
+        server = _servers.get(engine)
+        if server is None or not server.is_running():
+            if server is not None:
+                server.close()
+            server = _servers[engine] = Server(engine)
+        return server
+
+
+def _give_back(decoder: Decoder) -> None:
+    """Keep a decoder for the next recording, unless it has met a damaged one, or many."""
+    if not decoder.is_sound or decoder.recordings >= _RECORDINGS_A_DECODER:
+        decoder.close()
         return
     with _lock:
-        _idle.append(worker)
+        _idle.append(decoder)
         surplus = _idle.pop(0) if len(_idle) > _MOST_IDLE else None
     if surplus is not None:
         surplus.close()
 
 
 def close_idle() -> None:
-    """End all idle children; later recordings start new ones."""
+    """End all servers and decoders; later recordings start new ones."""
     with _lock:
-        workers, _idle[:] = _idle[:], []
-    for worker in workers:
-        worker.close()
+        ending: list[Decoder | Server] = [*_idle, *_servers.values()]
+        _idle.clear()
+        _servers.clear()
+    for process in ending:
+        process.close()
 
 
 def _disown_in_child() -> None:
     global _lock
-    _lock = threading.Lock()
-    for worker in _idle:
-        worker.disown()
+    _lock = threading.RLock()
+    for server in _servers.values():
+        server.disown()
+    if FORKS:
+        for decoder in _idle:
+            decoder.close()
     _idle.clear()
+    _servers.clear()
 
 
 atexit.register(close_idle)

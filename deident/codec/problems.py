@@ -13,7 +13,7 @@ def _titles(engine: str) -> str:
     return ", ".join(container.title for container in CONTAINERS.values() if container.engine == engine)
 
 
-# RefusedError: nothing, or nothing that can be relied on, was read. {0} and {1} are numbers.
+# RefusedError: nothing, or nothing that can be relied on, was read. {0} and {1} are numbers, {2} a word of our own.
 PROBLEMS: dict[str, str] = {
     "missing": "there is no recording at this place",
     "unreadable": "the recording cannot be opened for reading: check its permissions and the disk",
@@ -37,10 +37,10 @@ PROBLEMS: dict[str, str] = {
     "limit-frames": "the recording is longer than the limit allows",
     "limit-expansion": "the recording decodes to more than the limit of {0} samples a byte",
     "limit-spool": "the source is larger than the {0} bytes that are copied from a pipe or the like",
-    "no-decoder": "the process that decodes cannot be started: check memory, the limit of processes, and that "
+    "no-decoder": "the process that decodes cannot be started ({2}): check memory, the limit of processes, and that "
     "this Python can be run",
     "forked": "its reading was begun before this process was forked from another: begin it here anew",
-    "decoder-crashed": "the decoder died of this recording",
+    "decoder-crashed": "the decoder died of this recording ({2})",
 }
 
 # Partial: what was read is kept, and the end (or more) is missing. RefusedError under `strict`.
@@ -56,10 +56,10 @@ CODES = (*PROBLEMS, *ENDINGS)
 class RefusedError(Exception):
     """A code and its numbers, until they become a `RecordingError`."""
 
-    def __init__(self, code: str, a: int = 0, b: int = 0) -> None:
+    def __init__(self, code: str, a: int = 0, b: int = 0, word: str = "") -> None:
         super().__init__(code)
-        self.code, self.a, self.b = code, a, b
+        self.code, self.a, self.b, self.word = code, a, b, word
 
     def error(self) -> RecordingError:
         words = PROBLEMS.get(self.code) or ENDINGS[self.code]
-        return RecordingError(words.format(self.a, self.b), self.code)
+        return RecordingError(words.format(self.a, self.b, self.word), self.code)

@@ -1,18 +1,24 @@
-"""Decoding, and the child process that does nothing else.
+"""Decoding, and the processes that do nothing else.
 
-The child receives one descriptor at a time over a socket, and answers with a format, blocks of float32, and an end
-or a refusal, all as numbers. It knows no path and has no environment."""
+A server process loads the libraries once, and forks decoders. A decoder receives the descriptor of one recording at a
+time over a socket, and answers with a format, blocks of float32, and an end or a refusal, all as numbers. After a
+recording that is refused or damaged it ends. No process here knows a path or has an environment."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
+import select
+import signal
 import socket
 import struct
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -27,14 +33,18 @@ from deident.codec.write import encode_flac, encode_wav
 
 BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
-CANCEL = b"x"  # the only message to a child while it works
 READY, OPENED, BLOCK, ENDED, REFUSED = b"redy", b"open", b"blok", b"ends", b"refu"
 MAX_JOB_BYTES = 4096
+STARTED = struct.Struct("<qQ")  # process number of a decoder, bytes of its address space
+# Elsewhere, libraries of the system may not survive a fork, and limits cannot be set from outside: there a server
+# becomes the only decoder that it starts.
+FORKS = sys.platform == "linux"
+IMPORT_FAILED = 3  # exit code of a server
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A recording to decode. out_rate : Hz, 0 for the recording's own. start : byte of the file where it begins."""
+    """A recording to decode. out_rate : Hz, 0 for the recording's own. start, stop : bytes of the file."""
 
     container: str
     engine: str
@@ -50,6 +60,7 @@ class Job:
     cpu_seconds: float = Limits.cpu_seconds
     out_rate: int = RATE
     start: int = 0
+    stop: int | None = None
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -63,6 +74,7 @@ class Opened(NamedTuple):
     rate: int
     source_channels: int
     channels: int
+    confinement: int = 0  # bits of `confine.LAYERS`
 
 
 class Ended(NamedTuple):
@@ -134,62 +146,113 @@ def _shaper(sound: tuple[int, int], job: Job, opened: Opened | None) -> Shaper:
     return shaper
 
 
-def main(link: int, engine: str) -> None:
+def main(control: int, engine: str) -> None:
     """Serve recordings from a socket until it closes."""
-    sock = socket.socket(fileno=link)
-    _warm_up(engine)
-    confine.confine_process(sock)
-    sock.sendall(HEADER.pack(READY, 0, 0, 0, 0))
-    while True:
-        raw, descriptors, _, _ = socket.recv_fds(sock, MAX_JOB_BYTES, 1)
-        if not raw:
-            return
-        if not descriptors:  # a cancellation that came after the end
-            continue
-        try:  # or one that came just before the next recording, in the same message
-            _serve(sock, descriptors[0], Job.from_bytes(raw.lstrip(CANCEL)))
-        finally:
-            os.close(descriptors[0])
-
-
-def _serve(sock: socket.socket, descriptor: int, job: Job) -> None:
-    confine.limit_recording(job.memory_bytes, job.cpu_seconds)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     try:
-        for event in work(Bytes(descriptor, job.start), job):
+        serve(socket.socket(fileno=control), engine)
+    except ImportError:
+        os._exit(IMPORT_FAILED)
+
+
+def serve(control: socket.socket, engine: str) -> None:
+    """Start a decoder for each message, which has the descriptors of a link and of a status socket.
+
+    The status socket tells the decoder's process; when its other end is shut down, the decoder is ended, and the last
+    byte is the number of the signal that ended it, or 0."""
+    _warm_up(engine)
+    confine.prepare()
+    gc.freeze()  # a collection would write to all the memory that decoders share
+    control.sendall(READY)
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    decoders: dict[int, tuple[socket.socket, int]] = {}
+    while True:
+        for ready, _ in poll.poll():
+            if ready != control.fileno():
+                poll.unregister(ready)
+                _end(*decoders.pop(ready))
+                continue
+            raw, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+            if not raw:
+                for decoder in decoders.values():
+                    _end(*decoder)
+                return
+            link, status = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+            try:
+                pid = os.fork() if FORKS else 0
+            except OSError:  # the other end finds both closed
+                link.close()
+                status.close()
+                continue
+            if pid == 0:
+                status.sendall(STARTED.pack(os.getpid(), confine.address_space()))
+                for inherited in (control, status, *(other for other, _ in decoders.values())):
+                    inherited.close()
+                _decode(link)
+            link.close()
+            decoders[status.fileno()] = status, pid
+            poll.register(status, select.POLLIN)
+
+
+def _end(status: socket.socket, pid: int) -> None:
+    """End a decoder, and answer with the signal that ended it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with status, contextlib.suppress(OSError):
+        status.send(bytes([max(0, -code)]), socket.MSG_DONTWAIT)
+
+
+def _decode(link: socket.socket) -> NoReturn:
+    """Decode one recording after another, as long as they are sound."""
+    try:
+        layers = confine.confine_process(link)
+        is_sound = True
+        while is_sound:
+            raw, descriptors, _, _ = socket.recv_fds(link, MAX_JOB_BYTES, 1)
+            if not descriptors:
+                break
+            job = Job.from_bytes(raw)
+            if not FORKS:
+                confine.limit_recording(0, confine.address_space(), job.memory_bytes, job.cpu_seconds)
+            is_sound = _serve(link, Bytes(descriptors[0], job.start, job.stop), job, layers)
+            os.close(descriptors[0])
+    finally:
+        os._exit(0)
+
+
+def _serve(link: socket.socket, source: Bytes, job: Job, layers: int) -> bool:
+    """Send what a recording holds, or a refusal; tell whether it was sound."""
+    ending: str | None = "refused"
+    try:
+        for event in work(source, job):
             if isinstance(event, Opened):
-                sock.sendall(HEADER.pack(OPENED, *event, 0))
+                link.sendall(HEADER.pack(OPENED, *event[:3], layers))
             elif isinstance(event, Ended):
-                code = CODES.index(event.ending) + 1 if event.ending else 0
-                sock.sendall(HEADER.pack(ENDED, code, 0, 0, event.microseconds))
+                ending = event.ending
+                code = CODES.index(ending) + 1 if ending else 0
+                link.sendall(HEADER.pack(ENDED, code, 0, 0, event.microseconds))
             else:
                 event = np.ascontiguousarray(event, dtype=np.float32)
-                sock.sendall(HEADER.pack(BLOCK, *event.shape, 0, 0))
-                sock.sendall(event.data)
-                if _is_cancelled(sock):
-                    sock.sendall(HEADER.pack(ENDED, 0, 0, 0, 0))
-                    return
+                link.sendall(HEADER.pack(BLOCK, *event.shape, 0, 0))
+                link.sendall(event.data)
     except RefusedError as refused:
-        _send_refusal(sock, refused)
+        _send_refusal(link, refused)
     except MemoryError:
-        _send_refusal(sock, RefusedError("limit-memory"))
+        _send_refusal(link, RefusedError("limit-memory"))
     except ConnectionError:
         raise
     except OSError:
-        _send_refusal(sock, RefusedError("unreadable"))
+        _send_refusal(link, RefusedError("unreadable"))
     except Exception:  # bindings of decoders raise anything for a broken file
-        _send_refusal(sock, RefusedError("undecodable"))
+        _send_refusal(link, RefusedError("undecodable"))
+    return ending is None
 
 
 def _send_refusal(sock: socket.socket, refused: RefusedError) -> None:
     numbers = (min(max(value, 0), 2**32 - 1) for value in (refused.a, refused.b))
     sock.sendall(HEADER.pack(REFUSED, CODES.index(refused.code), *numbers, 0))
-
-
-def _is_cancelled(sock: socket.socket) -> bool:
-    try:
-        return sock.recv(1, socket.MSG_DONTWAIT) == CANCEL
-    except BlockingIOError:
-        return False
 
 
 def _warm_up(engine: str) -> None:
