@@ -1,18 +1,14 @@
 """Sources that are refused, rights that a decoder lacks, and children that die without harm to other recordings."""
 
 import contextlib
-import fcntl
 import io
 import json
 import os
 import resource
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
 from pathlib import Path
 
@@ -185,6 +181,34 @@ def test_a_child_that_cannot_be_started_refuses_the_recording(monkeypatch, inter
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["typing", "struct", "tempfile", "socket"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_packages_cannot_replace_modules_of_the_standard_library(monkeypatch, tmp_path, name, place):
+    (tmp_path / f"{name}.py").write_text("raise RuntimeError")
+    monkeypatch.setattr(
+        sys, "path", [str(tmp_path), *sys.path] if place == "first" else [*sys.path, str(tmp_path)]
+    )
+    guard.close_idle()
+    assert consume(io.BytesIO(recording())) == 16_000
+    guard.close_idle()
+
+
+def test_a_failed_start_has_a_reason_in_one_word(monkeypatch, tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ImportError")
+    guard.close_idle()
+    for path, executable, word in (
+        ([str(tmp_path), *sys.path], sys.executable, "import"),
+        (sys.path, "/bin/false", "exit"),
+        (sys.path, "/nonexistent/canary", "exec"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "path", path)
+            patch.setattr(sys, "executable", executable)
+            with pytest.raises(RecordingError, match=rf"\({word}\)") as caught:
+                decode(io.BytesIO(recording()))
+        assert caught.value.code == "no-decoder"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_a_child_that_dies_takes_only_its_recording(worker, number):
     with decode(long_recording()) as decoding:
@@ -194,6 +218,7 @@ def test_a_child_that_dies_takes_only_its_recording(worker, number):
         with pytest.raises(RecordingError) as caught:
             list(blocks)
     assert caught.value.code == "decoder-crashed"
+    assert number.name in str(caught.value)
     assert consume(io.BytesIO(recording())) == 16_000
     assert pid_of(guard._idle[0]) != pid_of(worker)
 

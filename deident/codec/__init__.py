@@ -17,8 +17,8 @@
 | `problems` | every code of a refused or partial recording |
 | `write` | canonical WAV and FLAC |"""
 
-from deident.codec.decoding import Decoding, decode, read
+from deident.codec.decoding import Decoding, confinement, decode, read
 from deident.codec.limits import Limits
 from deident.codec.write import ENCODERS, encode_flac, encode_wav
 
-__all__ = ["ENCODERS", "Decoding", "Limits", "decode", "encode_flac", "encode_wav", "read"]
+__all__ = ["ENCODERS", "Decoding", "Limits", "confinement", "decode", "encode_flac", "encode_wav", "read"]

@@ -1,7 +1,7 @@
 """`python -m deident.codec`: print the layers of confinement that decoders on this system have."""
 
 from deident.codec.confine import LAYERS
-from deident.codec.guard import confinement
+from deident.codec.decoding import confinement
 
 in_force = confinement()
 for layer in LAYERS:

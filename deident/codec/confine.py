@@ -91,33 +91,20 @@ def confine_process(link: socket.socket) -> int:
 def limit_recording(pid: int, base: int, memory_bytes: int, cpu_seconds: float) -> None:
     """Limit memory and processor time of a decoder for one recording, on top of what it already uses.
 
-    pid : 0 for this process; others on Linux only.   base : its address space, where it cannot be asked for."""
+    pid : 0 for this process; others on Linux only.   base : its address space, where it cannot be asked for.
+    Raises `OSError` when another process cannot be limited."""
     space = (address_space(pid) if pid else base) or base
-    for limit, value in (
-        (resource.RLIMIT_CPU, int(_cpu_seconds(pid) + cpu_seconds) + 1),
-        *([(resource.RLIMIT_AS, space + memory_bytes)] if space else []),
-    ):
-        with contextlib.suppress(ValueError, OSError):
-            if pid:
-                _, most = resource.prlimit(pid, limit)
-                resource.prlimit(
-                    pid, limit, (value if most == resource.RLIM_INFINITY else min(value, most), most)
-                )
-            else:
-                _, most = resource.getrlimit(limit)
-                resource.setrlimit(
-                    limit, (value if most == resource.RLIM_INFINITY else min(value, most), most)
-                )
-
-
-def _least(value: int, most: int) -> int:
-    return (
-        most
-        if value == resource.RLIM_INFINITY
-        else value
-        if most == resource.RLIM_INFINITY
-        else min(value, most)
-    )
+    limits = {resource.RLIMIT_CPU: int(_cpu_seconds(pid) + cpu_seconds) + 1}
+    if space:
+        limits[resource.RLIMIT_AS] = space + memory_bytes
+    for limit, value in limits.items():
+        _, most = resource.prlimit(pid, limit) if pid else resource.getrlimit(limit)
+        wanted = (value if most == resource.RLIM_INFINITY else min(value, most), most)
+        if pid:
+            resource.prlimit(pid, limit, wanted)
+        else:
+            with contextlib.suppress(ValueError, OSError):  # macOS has no limit of the address space
+                resource.setrlimit(limit, wanted)
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE, Audio, Samples, as_array
+from deident.codec.confine import names_of
 from deident.codec.files import Bytes
-from deident.codec.guard import decode_guarded
+from deident.codec.guard import decode_guarded, is_available
 from deident.codec.limits import Limits
 from deident.codec.mixing import LOUDEST, Channels, Shaper
 from deident.codec.problems import ENDINGS, RefusedError
@@ -292,6 +294,27 @@ def _file_sha256(content: Bytes) -> str:
 
 def _has_av() -> bool:
     return importlib.util.find_spec("av") is not None
+
+
+def confinement() -> tuple[str, ...]:
+    """Name the layers of confinement that are in force in a decoder on this system.
+
+    Returns
+    -------
+    tuple of str
+        Some of `confine.LAYERS`; none where recordings are decoded in this process.
+
+    Raises
+    ------
+    RecordingError
+        When no decoder can be started.
+    """
+    from deident.codec.write import encode_wav
+
+    if not is_available():
+        return ()
+    with decode(io.BytesIO(encode_wav(np.zeros(1_600, np.int16)))) as decoding:
+        return names_of(decoding.confinement)
 
 
 def read(

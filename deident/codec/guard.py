@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import math
 import os
 import signal
@@ -26,7 +25,7 @@ from typing import NoReturn
 import numpy as np
 
 from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE, Samples
-from deident.codec.confine import limit_recording, names_of
+from deident.codec.confine import limit_recording
 from deident.codec.files import Bytes
 from deident.codec.limits import Limits
 from deident.codec.problems import CODES, ENDINGS, RefusedError
@@ -95,32 +94,11 @@ def is_available() -> bool:
     )
 
 
-def confinement() -> tuple[str, ...]:
-    """Name the layers of confinement that are in force in a decoder on this system.
-
-    Returns
-    -------
-    tuple of str
-        Some of `confine.LAYERS`; none where recordings are decoded in this process.
-
-    Raises
-    ------
-    RecordingError
-        When no decoder can be started.
-    """
-    from deident.codec.decoding import decode
-    from deident.codec.write import encode_wav
-
-    if not is_available():
-        return ()
-    with decode(io.BytesIO(encode_wav(np.zeros(1_600, np.int16)))) as decoding:
-        return names_of(decoding.confinement)
-
-
 class Server:
     """The process that forks decoders, and the socket to it."""
 
     def __init__(self, engine: str) -> None:
+        self._user = os.geteuid()
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         with theirs:
@@ -140,9 +118,10 @@ class Server:
         with self._lock:
             socket.send_fds(self._control, [b"f"], [link.fileno(), status.fileno()])
 
-    def is_running(self) -> bool:
-        """Tell whether the process is there; the system may have killed it for want of memory."""
-        return self._process.poll() is None
+    def is_usable(self) -> bool:
+        """Tell whether the process is there, and of this user: the system may have killed it for want of memory, and
+        this process may have given up privileges."""
+        return self._process.poll() is None and self._user == os.geteuid()
 
     def close(self) -> int:
         """End the process and its decoders; return its exit code."""
@@ -193,14 +172,19 @@ class Decoder:
         self.is_sound = False  # until the recording has ended well
         self._limits, self._waited, self._opened = limits, 0.0, None
         if FORKS:
-            limit_recording(self.pid, self._base, job.memory_bytes, job.cpu_seconds)
+            try:
+                limit_recording(self.pid, self._base, job.memory_bytes, job.cpu_seconds)
+            except OSError:
+                raise RefusedError("no-decoder", word="limits") from None
         try:
             socket.send_fds(self._link, [job.to_bytes()], [descriptor])
         except OSError:
             self._raise_death()
 
     def is_waiting(self) -> bool:
-        """Tell whether an idle one is there; the system may have killed it for want of memory."""
+        """Tell whether an idle one can be used: the system may have killed it for want of memory."""
+        if not self._server.is_usable():
+            return False
         try:
             self._link.recv(1, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -349,7 +333,7 @@ def _server(engine: str) -> Server:
         return Server(engine)
     with _lock:
         server = _servers.get(engine)
-        if server is None or not server.is_running():
+        if server is None or not server.is_usable():
             if server is not None:
                 server.close()
             server = _servers[engine] = Server(engine)
