@@ -7,10 +7,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
 from typing import Any, TypeVar
+
+KEY_VARIABLE = "DEIDENT_KEY"
+THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 
 
 def disable_core_dumps() -> None:
@@ -19,12 +23,19 @@ def disable_core_dumps() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # a crash reporter to which cores are piped ignores the limit
-        with contextlib.suppress(OSError, AttributeError):
+    if library := _library():  # a crash reporter to which cores are piped ignores the limit
+        library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+@cache
+def _library() -> Any:
+    """Return the C library of Linux, or None elsewhere."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ImportError):
             import ctypes
 
-            pr_set_dumpable = 4
-            ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
+            return ctypes.CDLL(None)
+    return None
 
 
 def reserve_standard_streams() -> None:
@@ -61,21 +72,120 @@ def _die_with(sentinel: int) -> None:
 T = TypeVar("T")
 
 
+class _Shared:
+    """A setting of the whole process that several threads ask for: set by the first, given back by the last."""
+
+    def __init__(self, change: Callable[[], Callable[[], object]]) -> None:
+        self._change = change  # it returns a function that undoes it
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo: Callable[[], object] = int
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with self._lock:
+            if not self._users:
+                self._undo = self._change()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._undo()
+
+
+def _limit_threads(per_caller: bool = False) -> Callable[[], object]:
+    """Set BLAS libraries to one thread; return a function that sets them back.
+
+    per_caller : those in which every thread has a limit of its own, or those whose limit all callers share.
+    threadpoolctl lets one thread change a shared limit, and ignores others: here never two do so at once."""
+    found = [(library, library.get_num_threads()) for library in _libraries(per_caller)]
+    changed = [(library, count) for library, count in found if count not in (1, None)]
+    for library, _ in changed:
+        _set_threads(library, 1)
+
+    def undo() -> None:
+        for library, count in changed:
+            _set_threads(library, count)
+
+    return undo
+
+
+def _set_threads(library: Any, count: int) -> None:
+    release = getattr(library, "clear_controlling_thread", lambda force: None)  # since threadpoolctl 3.7
+    release(force=True)
+    library.set_num_threads(count)
+    release(force=True)
+
+
+def _prevent_core_dumps() -> Callable[[], object]:
+    """Set what `disable_core_dumps` sets, in a way that can be undone."""
+    steps = contextlib.ExitStack()
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, before[1]))
+        steps.callback(resource.setrlimit, resource.RLIMIT_CORE, before)
+    if (library := _library()) and library.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 1:
+        library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        steps.callback(library.prctl, _PR_SET_DUMPABLE, 1, 0, 0, 0)
+    return steps.close
+
+
+_threads, _cores = _Shared(_limit_threads), _Shared(_prevent_core_dumps)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit BLAS to one thread in the whole process while the main thread is inside; elsewhere, do nothing."""
-    if threading.current_thread() is not threading.main_thread():
+    """Limit BLAS to one thread in the whole process until the last thread that asked for it has left."""
+    undo = _limit_threads(per_caller=True)
+    try:
+        with _threads.held():
+            yield
+    finally:
+        undo()
+
+
+@contextmanager
+def without_core_dumps() -> Iterator[None]:
+    """Keep this process's memory out of core files and crash reporters for a while; a decorator too."""
+    with _cores.held():
         yield
-        return
-    with _controller().limit(limits=1, user_api="blas"):
+
+
+@contextmanager
+def worker_environment() -> Iterator[None]:
+    """Change the environment for processes that are started inside: one numeric thread each, and no key."""
+    changed: dict[str, str | None] = {**dict.fromkeys(THREAD_COUNTS, "1"), KEY_VARIABLE: None}
+    before = {name: os.environ.get(name) for name in changed}
+    _set_environment(changed)
+    try:
         yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @cache
-def _controller() -> Any:
+def _libraries(per_caller: bool) -> list[Any]:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()  # it searches all loaded libraries, which takes 7 ms
+    found = ThreadpoolController().lib_controllers  # it searches all loaded libraries, which takes 7 ms
+    return [
+        library
+        for library in found
+        if library.user_api == "blas" and (getattr(library, "threading_layer", "") == "openmp") == per_caller
+    ]
 
 
 def each_on_one_thread(items: Generator[T]) -> Generator[T]:

@@ -89,6 +89,65 @@ def test_core_dumps_are_disabled() -> None:
     assert out.splitlines()[1] == "0"
 
 
+RUN = """
+import ctypes, os, resource, sys
+import deident
+def state(*_):
+    print(resource.getrlimit(resource.RLIMIT_CORE)[0] == 0, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
+def files():  # of all processes that come from this one
+    mine = {os.getpid()}
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with open(f"/proc/{pid}/stat") as stat:
+            if int(stat.read().rpartition(")")[2].split()[1]) in mine:
+                mine.add(pid)
+    return [f"/proc/{pid}/environ" for pid in mine - {os.getpid()}]
+def look(*_):
+    for file in files():
+        print(b"canary" in open(file, "rb").read(), flush=True)
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+    told = {"state": state, "look": look}[sys.argv[1]]
+    if told is state: state()
+    deident.run([sys.argv[2]], sys.argv[3], jobs=2, progress=told)
+    if told is state: state()
+    print(os.environ["DEIDENT_KEY"])
+"""
+
+
+@linux_only
+def test_a_run_from_python_prevents_core_dumps_while_it_lasts(recordings: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RUN)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEIDENT_KEY": "canary"}
+    arguments = [sys.executable, str(script), "state", str(recordings / "reading.mp3"), str(tmp_path / "s")]
+    told = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=True
+    ).stdout.split()
+    before, while_running, after = told[1], told[3], told[5]
+    assert (before, while_running, after) == ("1", "0", "1")
+    assert told[2] == "True"
+
+
+@linux_only
+@pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="only root sees their environment")
+def test_no_process_of_a_run_has_the_key_in_its_environment(recordings: Path, tmp_path: Path) -> None:
+    """Workers, their decoders, and the process in which `multiprocessing` keeps track of resources."""
+    script = tmp_path / "script.py"
+    script.write_text(RUN)
+    files = [str(tmp_path / name) for name in ("in", "s")]
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / f"{name}.mp3").write_bytes((recordings / "reading.mp3").read_bytes())
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEIDENT_KEY": "canary"}
+    arguments = [sys.executable, str(script), "look", *files]
+    told = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert told[-1] == "canary"
+    assert len(told) > 4
+    assert set(told[:-1]) == {"False"}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["run", "canary.wav", "--ot", "canary"], ["audit", "s", "canary.wav"], ["run", "x", "--jobs", "canary"],

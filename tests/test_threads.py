@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -11,6 +13,7 @@ from deident.disguise import DISGUISES
 from deident.pipeline import deidentify
 from deident.policy import Policy
 from deident.process import each_on_one_thread, one_thread
+from deident.runs.run import run
 from tests.methods import Sine
 from tests.voices import speech
 
@@ -38,24 +41,46 @@ def test_between_items_the_caller_has_all_threads() -> None:
         assert closed
 
 
-def test_other_threads_leave_the_limit_alone() -> None:
+def test_the_last_thread_gives_back_the_limit() -> None:
     """Each of several giving back what it found would leave the process at one thread for ever."""
-    with threadpool_limits(2, "blas"):
-        found = []
+    found, inside, leave = [], threading.Barrier(3), threading.Event()
 
-        def other() -> None:
-            with one_thread():
-                found.append(threads())
-
-        thread = threading.Thread(target=other)
-        thread.start()
-        thread.join(10)
-        assert found == [{2}]
+    def other() -> None:
         with one_thread():
-            thread = threading.Thread(target=other)
+            found.append(threads())
+            inside.wait(10)
+            leave.wait(10)
+
+    with threadpool_limits(2, "blas"):
+        others = [threading.Thread(target=other) for _ in range(2)]
+        for thread in others:
             thread.start()
+        inside.wait(10)
+        assert found == [{1}, {1}]
+        with one_thread():
+            pass
+        assert threads() == {1}
+        leave.set()
+        for thread in others:
             thread.join(10)
-            assert threads() == {1}
+        assert threads() == {2}
+
+
+def test_a_pool_of_threads_makes_every_recording_with_one(recordings: Path, tmp_path: Path) -> None:
+    found = []
+
+    class Asks(Sine):
+        def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+            found.append(threads())
+            return super().apply(audio, voice, rng)
+
+    for name in ("a.mp3", "b.mp3", "c.mp3"):
+        (tmp_path / name).write_bytes((recordings / "reading.mp3").read_bytes() + name.encode())
+    with threadpool_limits(2, "blas"):
+        with ThreadPoolExecutor(3) as pool:
+            run([tmp_path], tmp_path / "s", Policy(disguise=Asks()), executor=pool)
+        assert found
+        assert all(count == {1} for count in found)
         assert threads() == {2}
 
 

@@ -6,20 +6,19 @@ import argparse
 import os
 
 from deident.errors import SettingError
+from deident.process import KEY_VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from deident.keys import Key
     from deident.store import Linkage
 
-VARIABLE = "DEIDENT_KEY"
-
 
 def add_key_argument(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--key-file",
         metavar="FILE",
-        help=f"the key made by `deident keygen`; or set {VARIABLE} to its digits",
+        help=f"the key made by `deident keygen`; or set {KEY_VARIABLE} to its digits",
     )
 
 
@@ -28,7 +27,7 @@ def key_of(args: argparse.Namespace) -> Key | None:
 
     if args.key_file:
         return Key.read(args.key_file)
-    if text := os.environ.get(VARIABLE):
+    if text := os.environ.get(KEY_VARIABLE):
         return Key.from_hex(text)
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from deident.evaluation.trials import Trials
 from deident.evaluation.utility import Melody, WordShape, training_use
 from deident.evaluation.verdict import Verdict
 from deident.evaluation.words import Recognition
+from deident.process import worker_environment
 
 UNDISGUISED = "undisguised"
 NO_ENCODER = (
@@ -134,13 +134,12 @@ def workers(jobs: int) -> Iterator[Executor | None]:
     if jobs <= 1:
         yield None
         return
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    executor = ProcessPoolExecutor(jobs, get_context("spawn"))
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)  # after an error or an interrupt nobody waits for the rest
+    with worker_environment():
+        executor = ProcessPoolExecutor(jobs, get_context("spawn"))
+        try:
+            yield executor
+        finally:
+            executor.shutdown(cancel_futures=True)  # after an error or an interrupt nobody waits for the rest
 
 
 def evaluate(

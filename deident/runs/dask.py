@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError, debug_traceback
+from deident.process import worker_environment
 from deident.runs.worker import Batch, Outcome, Result, process
 from deident.store import Store
 from deident.store.bucket import Slices, release
@@ -312,6 +313,7 @@ def connected(address: str, jobs: int) -> Iterator[Client]:
         raise SettingError("expected --dask local, or a scheduler's address such as tls://scheduler:8786")
     with ExitStack() as stack:
         if address == "local":
+            stack.enter_context(worker_environment())  # as long as it may start workers
             scheduler: Any = stack.enter_context(
                 LocalCluster(
                     n_workers=jobs,

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError, StoreError
-from deident.process import set_up_worker
+from deident.process import set_up_worker, worker_environment
 from deident.runs.worker import Batch, Outcome, Result, process, warm_up
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ BATCH_RECORDINGS = 32
 BATCHES_PER_WORKER = 4  # about, in a small run, so that none is left alone with a large one at its end
 POLL_SECONDS = 0.2
 _GUARD = 'in a script, call deident.run below `if __name__ == "__main__":`'
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def outcomes(
@@ -244,26 +243,20 @@ def _one_by_one(suspects: Batch, task: Callable[[Batch], Result]) -> Generator[R
 @contextmanager
 def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecutor]:
     """Start processes with one numeric thread each: more would only wait for each other."""
-    held = {name: os.environ.get(name) for name in _THREAD_COUNTS}
-    os.environ.update(dict.fromkeys(_THREAD_COUNTS, "1"))
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(meter.seconds if meter else None,),
-    )
-    try:
-        with _uninterrupted(), suppress(BrokenProcessPool):  # `submit` raises it again
-            for _ in range(jobs):
-                pool.submit(os.getpid)
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for name, value in held.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with worker_environment():
+        pool = ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(meter.seconds if meter else None,),
+        )
+        try:
+            with _uninterrupted(), suppress(BrokenProcessPool):  # `submit` raises it again
+                for _ in range(jobs):
+                    pool.submit(os.getpid)
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deident.datasets.recordings import expand
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.keys import check_key
+from deident.process import without_core_dumps
 from deident.recording import Recording, Totals
 from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
 from deident.runs.local import check_not_starting
@@ -81,6 +82,7 @@ class Summary(Totals):
 Progress = Callable[[Outcome, Recording], None]
 
 
+@without_core_dumps()
 def run(
     recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     out: str | os.PathLike[str],
@@ -178,6 +180,7 @@ def run(
     return summary
 
 
+@without_core_dumps()
 def dry_run(
     recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     policy: Policy | None = None,
