@@ -17,6 +17,7 @@ BENCHMARKS = {
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",
     "scale": "benchmarks.scale",
+    "threads": "benchmarks.threads",
 }
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
