@@ -102,4 +102,4 @@ def _folder(count: int) -> Iterator[tuple[Path, Path]]:
 
 
 def _not_held() -> contextlib.AbstractContextManager[object]:
-    return mock.patch("deident.process._libraries", lambda per_caller: [])
+    return mock.patch("deident.process._libraries", return_value=[])

@@ -269,7 +269,7 @@ def _pieces_of(
         pieces = _cut(decoding, segmenters, policy, observer)
         yield from pieces if most is None else _sample(pieces, most, draws, tally)
         tally.read_seconds = decoding.source_seconds
-        tally.partial = decoding.partial
+        tally.partial, tally.cancelled_seconds = decoding.partial, decoding.cancelled_seconds
         tally.head_sha256, tally.file_sha256 = decoding.head_sha256, decoding.file_sha256
         digests = b"".join(segmenter.digest() for segmenter in segmenters)
         tally.content_sha256 = hashlib.sha256(digests).hexdigest()

@@ -94,6 +94,8 @@ class Totals:
         Released snippets by length, in steps of half a second, under where each step starts.
     dropped_seconds : dict of str to float
         By the reason.
+    cancelled_seconds : float
+        Read where the channels of a mix cancelled each other, from the louder one.
     """
 
     read_seconds: float = 0.0
@@ -102,6 +104,7 @@ class Totals:
     snippets: int = 0
     lengths: dict[str, int] = field(default_factory=dict)
     dropped_seconds: dict[str, float] = field(default_factory=dict)
+    cancelled_seconds: float = 0.0
 
     def include(self, other: Totals) -> None:
         """Add the seconds and counts of another to these."""
@@ -109,6 +112,7 @@ class Totals:
         self.speech_seconds += other.speech_seconds
         self.released_seconds += other.released_seconds
         self.snippets += other.snippets
+        self.cancelled_seconds += other.cancelled_seconds
         for step, count in other.lengths.items():
             self.lengths[step] = self.lengths.get(step, 0) + count
         for reason, seconds in other.dropped_seconds.items():
@@ -132,8 +136,8 @@ class Tally(Totals):
 
     Notes
     -----
-    It has the attributes of `Totals` too: `read_seconds`, `speech_seconds`, `released_seconds`, `snippets`, `lengths`
-    and `dropped_seconds`.
+    It has the attributes of `Totals` too: `read_seconds`, `speech_seconds`, `released_seconds`, `snippets`, `lengths`,
+    `dropped_seconds` and `cancelled_seconds`.
     """
 
     partial: str | None = None

@@ -91,19 +91,21 @@ def test_core_dumps_are_disabled() -> None:
 
 RUN = """
 import ctypes, os, resource, sys
+from contextlib import suppress
 import deident
 def state(*_):
     print(resource.getrlimit(resource.RLIMIT_CORE)[0] == 0, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
 def files():  # of all processes that come from this one
     mine = {os.getpid()}
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-        with open(f"/proc/{pid}/stat") as stat:
+        with suppress(OSError), open(f"/proc/{pid}/stat") as stat:  # it may just have ended
             if int(stat.read().rpartition(")")[2].split()[1]) in mine:
                 mine.add(pid)
     return [f"/proc/{pid}/environ" for pid in mine - {os.getpid()}]
 def look(*_):
     for file in files():
-        print(b"canary" in open(file, "rb").read(), flush=True)
+        with suppress(OSError), open(file, "rb") as environment:
+            print(b"canary" in environment.read(), flush=True)
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
     told = {"state": state, "look": look}[sys.argv[1]]

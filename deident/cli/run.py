@@ -178,12 +178,17 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
     released = f"{counted(summary.snippets, 'snippet')}, {summary.released_seconds:.1f} s"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
+    cancelled = (
+        f"the channels of {counted(summary.cancelled, 'recording')} cancel each other, for "
+        f"{summary.cancelled_seconds:.1f} s: the louder one was taken"
+    )
     rows = {
         "recordings": f"{summary.recordings}: {states or 'none'}",
         "read": found,
         "would release" if dry else "released": released,
         "dropped": drops or "nothing",
         **({"because": codes} if codes else {}),
+        **({"cancelled": cancelled} if summary.cancelled else {}),
         "took": took,
     }
     return "\n".join(f"{name:<14}{value}" for name, value in rows.items())

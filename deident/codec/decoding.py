@@ -67,6 +67,8 @@ class Decoding:
         After the last block: the code of why the end is missing.
     source_seconds : float
         After the last block: decoded seconds.
+    cancelled_seconds : float
+        After the last block: seconds in which the channels of a mix cancelled each other, and the louder one was taken.
     head_sha256 : str
         After the last block: digest of the first three seconds that are not silence. It stays the same when the
         recording grows or is repaired. "" for a shorter recording.
@@ -81,6 +83,7 @@ class Decoding:
         self.file_sha256 = file_sha256
         self.partial: str | None = None
         self.source_seconds = 0.0
+        self.cancelled_seconds = 0.0
         try:
             opened = next(events)
         except RefusedError as refused:
@@ -116,6 +119,7 @@ class Decoding:
 
     def _finish(self, end: Ended) -> None:
         self.source_seconds = end.microseconds / 1e6
+        self.cancelled_seconds = end.cancelled_milliseconds / 1e3
         self.partial = end.ending
         if end.ending and self._strict:
             raise RefusedError(end.ending)
@@ -154,7 +158,8 @@ def decode(
     source : path, binary file, Audio, or (samples, rate)
         A file is read from its current position. Samples are (samples,) or (channels, samples).
     channels : "mix", "split" or int
-        Average the channels, keep each as a row, or take one by its number from 0.
+        Average the channels, keep each as a row, or take one by its number from 0. Where the average is more than
+        15 dB below the channels' mean power, as with crossed wires, the louder channel is taken.
     limits : Limits, optional
         Limits on memory, time and output.
     follow_links : bool
@@ -237,7 +242,7 @@ def _from_array(audio: Audio, channels: Channels, zero_nonfinite: bool, out_rate
     last = shaper.finish()
     if last.shape[1]:
         yield last
-    yield Ended(round(audio.seconds * 1e6), None)
+    yield Ended(round(audio.seconds * 1e6), None, round(shaper.cancelled_seconds * 1e3))
 
 
 def _from_file(

@@ -224,7 +224,7 @@ class Decoder:
             return self._opened
         if kind == ENDED and (a == 0 or (a <= len(CODES) and CODES[a - 1] in ENDINGS)):
             self.is_sound = a == 0
-            return Ended(count, CODES[a - 1] if a else None)
+            return Ended(count, CODES[a - 1] if a else None, b)
         if kind == REFUSED and a < len(CODES):
             raise RefusedError(CODES[a], b, c)
         raise RefusedError("decoder-crashed", word="message")  # our own code sends nothing of the kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,87 @@ Channels = int | Literal["mix", "split"]
 
 # Float files may be scaled like integers of up to 32 bits; a larger value is damage.
 LOUDEST = np.float32(2.0**31)
+
+
+_CANCELLED = np.float32(10.0**-1.5)  # power of the mix over that of its channels: 15 dB below
+_WINDOW_SECONDS = 1.0
+_WINDOW_VALUES = 1 << 22  # bounds the memory of a window where rates and channels are many
+_FADE_SECONDS = 0.01
+
+
+def _scale(dtype: np.dtype[Any] | None) -> np.float32:
+    """Return the factor from samples of a type to a full scale of 1."""
+    return np.float32(1.0 / 32768.0 if dtype == np.int16 else 1.0)
+
+
+class Mixer:
+    """Averages channels, window by window; where they cancel each other, takes the louder one instead.
+
+    A window is a second that begins at a whole second of the recording, whatever the sizes of blocks. Its channels
+    cancel when their average is more than 15 dB below their mean power, as when the wires of one are crossed. The
+    louder channel is the one with more power in all such windows so far; among channels within a decibel the first, and
+    it is changed only for one of twice its power. Windows are joined by a short cross-fade.
+
+    cancelled_seconds : duration of the windows in which one channel was taken."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self.cancelled_seconds = 0.0
+        self._rate = rate
+        self._window = max(1, min(round(_WINDOW_SECONDS * rate), _WINDOW_VALUES // channels))
+        self._average = np.full(channels, 1.0 / channels, dtype=np.float32)
+        self._weights: Samples | None = None  # of the last window
+        self._dtype: np.dtype[Any] | None = None  # of all blocks
+        self._power = np.zeros(channels)
+        self._louder = 0
+        self._buffer = np.empty((self._window, channels), dtype=np.float32)
+        self._size = 0
+
+    def push(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
+        """Turn (n, channels) into (m, 1) for the windows that are complete."""
+        done, at = [], 0
+        if self._dtype is None:
+            self._dtype = block.dtype
+            self._average *= _scale(block.dtype)
+        while at < len(block):
+            part = block[at : at + self._window - self._size]
+            into = self._buffer[self._size : self._size + len(part)]
+            into[:] = part
+            if part.dtype != self._dtype:  # never, but for a reader that changes its mind
+                into *= _scale(part.dtype) / _scale(self._dtype)
+            at += len(part)
+            self._size += len(part)
+            if self._size == self._window:
+                done.append(self._mix(self._buffer))
+                self._size = 0
+        joined = done[0] if len(done) == 1 else np.concatenate([np.zeros(0, dtype=np.float32), *done])
+        return joined[:, np.newaxis]
+
+    def finish(self) -> Samples:
+        """Return the rest, (m, 1)."""
+        rest = self._mix(self._buffer[: self._size])
+        self._size = 0
+        return rest[:, np.newaxis]
+
+    def _mix(self, window: Samples) -> Samples:
+        mixed: Samples = window @ self._average
+        weights = self._average
+        flat = window.reshape(-1)
+        total = np.vdot(flat, flat) * _scale(self._dtype) ** 2
+        if np.vdot(mixed, mixed) < _CANCELLED * total / window.shape[1]:
+            self._power += np.einsum("nc,nc->c", window, window, dtype=np.float64)
+            weights = np.zeros_like(self._average)
+            if self._power.max() > 2.0 * self._power[self._louder]:
+                self._louder = int(np.argmax(self._power > 0.8 * self._power.max()))
+            weights[self._louder] = _scale(self._dtype)
+            mixed = window @ weights
+            self.cancelled_seconds += len(window) / self._rate
+        if self._weights is not None and not np.array_equal(weights, self._weights):
+            size = min(len(window), round(_FADE_SECONDS * self._rate))
+            ramp = np.linspace(0.0, 1.0, size, dtype=np.float32)
+            before = window[:size] @ self._weights
+            mixed[:size] = before + ramp * (mixed[:size] - before)
+        self._weights = weights
+        return mixed
 
 
 class Shaper:
@@ -29,7 +110,7 @@ class Shaper:
         self.out_channels = channels if how == "split" else 1
         self._how = how
         self._zero = zero_nonfinite
-        self._weights = np.full(channels, 1.0 / channels, dtype=np.float32)
+        self._mixer = Mixer(rate, channels) if how == "mix" and channels > 1 else None
         self._stream = None
         if rate != out_rate:
             import soxr
@@ -43,22 +124,26 @@ class Shaper:
         return self._resample(self._mix(block), last=False)
 
     def finish(self) -> Samples:
-        """Return the resampler's remaining samples, (out_channels, m)."""
-        return self._resample(np.zeros((0, self.out_channels), dtype=np.float32), last=True)
+        """Return the remaining samples, (out_channels, m)."""
+        rest = self._mixer.finish() if self._mixer else np.zeros((0, self.out_channels), dtype=np.float32)
+        return self._resample(rest, last=True)
+
+    @property
+    def cancelled_seconds(self) -> float:
+        """Seconds in which the channels cancelled each other, and one was taken."""
+        return self._mixer.cancelled_seconds if self._mixer else 0.0
 
     def _mix(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
         """Turn (n, channels) into (n, out_channels)."""
         if isinstance(self._how, int):
             block = block[:, self._how : self._how + 1]
+        if block.dtype != np.int16:
+            block = self._finite(block.astype(np.float32, copy=False))
+        if self._mixer:
+            return self._mixer.push(block)
+        samples = block.astype(np.float32, copy=False)
         if block.dtype == np.int16:
-            samples = block.astype(np.float32)
-            scale = np.float32(1.0 / 32768.0)
-        else:
-            samples, scale = self._finite(block.astype(np.float32, copy=False)), np.float32(1.0)
-        if self._how == "mix" and samples.shape[1] > 1:
-            return (samples @ (self._weights * scale))[:, np.newaxis]
-        if scale != 1.0:
-            samples *= scale
+            samples *= _scale(block.dtype)
         return samples
 
     def _finite(self, block: Samples) -> Samples:

@@ -80,12 +80,13 @@ class Opened(NamedTuple):
 class Ended(NamedTuple):
     microseconds: int
     ending: str | None
+    cancelled_milliseconds: int = 0  # of channels that cancel each other
 
 
 def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
     """Decode a recording: yield Opened, then blocks (channels, n), then Ended. Raises `RefusedError`."""
     reader = open_reader(source, job.container, job.engine)
-    shaper, opened, previous, seconds = None, None, (0, 0), 0.0
+    shaper, opened, previous, seconds, cancelled = None, None, (0, 0), 0.0, 0.0
     frames = values = 0
     waiting: list[Samples] = []
     ending = None
@@ -95,6 +96,7 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
             _check(sound, job)
             if shaper:
                 waiting.append(shaper.finish())
+                cancelled += shaper.cancelled_seconds
             try:
                 shaper = _shaper(sound, job, opened)
             except RefusedError:
@@ -125,7 +127,8 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
     last = np.concatenate(waiting, axis=1)
     if last.shape[1]:
         yield last
-    yield Ended(round(seconds * 1e6), ending)
+    cancelled += shaper.cancelled_seconds
+    yield Ended(round(seconds * 1e6), ending, round(cancelled * 1e3))
 
 
 def _check(sound: tuple[int, int], job: Job) -> None:
@@ -232,7 +235,7 @@ def _serve(link: socket.socket, source: Bytes, job: Job, layers: int) -> bool:
             elif isinstance(event, Ended):
                 ending = event.ending
                 code = CODES.index(ending) + 1 if ending else 0
-                link.sendall(HEADER.pack(ENDED, code, 0, 0, event.microseconds))
+                link.sendall(HEADER.pack(ENDED, code, event.cancelled_milliseconds, 0, event.microseconds))
             else:
                 event = np.ascontiguousarray(event, dtype=np.float32)
                 link.sendall(HEADER.pack(BLOCK, *event.shape, 0, 0))

@@ -42,18 +42,21 @@ class Summary(Totals):
         Recordings by the state they ended in: see `Outcome`.
     codes : dict of str to int
         Recordings by the code of why they were not released, or not whole.
+    cancelled : int
+        Recordings in which the channels of a mix cancelled each other.
     elapsed_seconds : float
         Wall time of the run.
 
     Notes
     -----
     It has the attributes of `Totals` too, summed over the recordings: `read_seconds`, `speech_seconds`,
-    `released_seconds`, `snippets`, `lengths` and `dropped_seconds`, in seconds of audio.
+    `released_seconds`, `snippets`, `lengths`, `dropped_seconds` and `cancelled_seconds`, in seconds of audio.
     """
 
     recordings: int = 0
     states: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     codes: dict[str, int] = field(default_factory=dict)
+    cancelled: int = 0
     elapsed_seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -62,6 +65,7 @@ class Summary(Totals):
         self.states[outcome.state] += 1
         if outcome.code:
             self.codes[outcome.code] = self.codes.get(outcome.code, 0) + 1
+        self.cancelled += outcome.tally.cancelled_seconds > 0.0
         self.include(outcome.tally)
 
     @property
