@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from deident.audio import RATE, Audio, Samples, as_array
 from deident.codec.confine import names_of
+from deident.codec.digest import FileDigest
 from deident.codec.files import Bytes
 from deident.codec.guard import decode_guarded, is_available
 from deident.codec.limits import Limits
@@ -33,15 +34,13 @@ Events = Iterator[Opened | Samples | Ended]
 _ARRAY_BLOCK_SECONDS = 2
 _HEAD = 3 * RATE  # samples
 _AUDIBLE = np.float32(1e-3)  # full scale = 1; coding noise in silence lies below it
-_PROBES = 16
-_PROBE_BYTES = 4_096
 
 
 class Recognised(NamedTuple):
-    """The container of a file, and its digest."""
+    """The container of a file, and its digest to be."""
 
     container: Container
-    file_sha256: str
+    digest: FileDigest
 
 
 class Decoding:
@@ -62,7 +61,7 @@ class Decoding:
     confinement : int
         Bits of `codec.confine.LAYERS`: the layers in force in the process that decodes; 0 for an array.
     file_sha256 : str
-        Digest of the file, "" for an array.
+        After the last block: digest of the whole file, "" for an array.
     partial : str or None
         After the last block: the code of why the end is missing.
     source_seconds : float
@@ -74,13 +73,15 @@ class Decoding:
         recording grows or is repaired. "" for a shorter recording.
     """
 
-    def __init__(self, events: Events, container: str, strict: bool, file_sha256: str = "") -> None:
+    def __init__(
+        self, events: Events, container: str, strict: bool, digest: FileDigest | None = None
+    ) -> None:
         self._events = events
         self._strict = strict
         self._head_hash = hashlib.sha256()
         self._head_missing = _HEAD
         self.container = container
-        self.file_sha256 = file_sha256
+        self._digest = digest
         self.partial: str | None = None
         self.source_seconds = 0.0
         self.cancelled_seconds = 0.0
@@ -116,6 +117,10 @@ class Decoding:
     @property
     def head_sha256(self) -> str:
         return "" if self._head_missing else self._head_hash.hexdigest()
+
+    @property
+    def file_sha256(self) -> str:
+        return self._digest.value if self._digest else ""
 
     def _finish(self, end: Ended) -> None:
         self.source_seconds = end.microseconds / 1e6
@@ -219,7 +224,7 @@ def _decode(
     except RefusedError as refused:
         raise refused.error() from None
     assert isinstance(first, Recognised)
-    return Decoding(events, first.container.name, strict, first.file_sha256)  # type: ignore[arg-type]  # the rest
+    return Decoding(events, first.container.name, strict, first.digest)  # type: ignore[arg-type]  # the rest
 
 
 def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
@@ -262,7 +267,8 @@ def _from_file(
         container = recognise(content, offset, content.size)
         if container is None:
             raise RefusedError("not-audio" if content.size else "empty")
-        yield Recognised(container, _file_sha256(content))
+        digest = FileDigest(content)
+        yield Recognised(container, digest)
         job = Job(
             container=container.name,
             engine=container.engine,
@@ -283,18 +289,13 @@ def _from_file(
         if container.engine == "av" and not _has_av():
             raise RefusedError("needs-extra")
         try:
-            yield from decode_guarded(descriptor, job, limits)
+            yield from digest.follow(decode_guarded(descriptor, job, limits))
         except RefusedError as refused:
             if refused.code != "needs-extra" or job.engine == "av" or not _has_av():
                 raise
-            yield from decode_guarded(descriptor, dataclasses.replace(job, engine="av"), limits)
-
-
-def _file_sha256(content: Bytes) -> str:
-    """Hash the size and sixteen evenly spaced pieces of a file."""
-    last = max(0, content.size - _PROBE_BYTES)
-    probes = (content.at(last * number // (_PROBES - 1), _PROBE_BYTES) for number in range(_PROBES))
-    return hashlib.sha256(b"".join((content.size.to_bytes(8, "big"), *probes))).hexdigest()
+            yield from digest.follow(
+                decode_guarded(descriptor, dataclasses.replace(job, engine="av"), limits)
+            )
 
 
 def _has_av() -> bool:
