@@ -16,7 +16,7 @@ from deident.disguise import DISGUISES, Chain, Method
 from deident.disguise.base import Foreign, Scope, as_method
 from deident.disguise.naming import build, check_names, disguise_named
 from deident.disguise.presets import PRESETS
-from deident.errors import SettingError, all_of, kind_of, truth
+from deident.errors import SettingError, all_of, did_you_mean, kind_of, truth
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.mute import MuteSettings
 from deident.segmentation.turns import CARRIED
@@ -155,7 +155,10 @@ class Policy:
             For another name, or a setting outside its range.
         """
         if not isinstance(name, str) or name not in PRESETS:
-            raise SettingError(f"expected a preset of {', '.join(PRESETS)}")
+            near = did_you_mean(str(name), PRESETS)
+            if name in DISGUISES:
+                near = f"; {name} is a disguise: give it as disguise, or --disguise {name}"
+            raise SettingError(f"expected a preset of {', '.join(PRESETS)}{near}")
         preset = PRESETS[name]
         return cls(**{"disguise": preset.disguise, "scope": preset.scope, **changes})
 

@@ -21,12 +21,13 @@ from deident.disguise import Chain, Method
 from deident.disguise.mcadams import McAdams
 from deident.disguise.psola import Psola
 from deident.disguise.vocoder.synthesis import Vocoder
+from deident.errors import StoreError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.recording import Recording, Tally
 from deident.runs.commit import pseudonym
 from deident.runs.worker import Outcome
-from deident.store import FolderStore
+from deident.store import Disk, FolderStore
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., CompletedProcess[str]]
@@ -78,7 +79,7 @@ def test_closed_streams_are_no_reason_to_fail(recordings: Path, tmp_path: Path, 
         == 0
     )
     child = "import os; print(os.open(os.devnull, os.O_RDONLY), file=open(3, 'w', closefd=False), flush=True)"
-    look = f"import subprocess, sys, deident.cli as c; c.main([]); {child}; "
+    look = f"import subprocess, sys, deident.cli as c; c.main(['completion', 'bash']); {child}; "
     look += f"subprocess.run([sys.executable, '-c', {child!r}], pass_fds=[3])"
     said = subprocess.run(["bash", "-c", f'"$0" -c "$1" 3>&1 {closed}', sys.executable, look], env=path,
                           capture_output=True, text=True, check=False)  # fmt: skip
@@ -149,6 +150,14 @@ def test_a_path_of_any_bytes_is_printed(tmp_path: Path) -> None:
         (["run", "x.wav", "--out", "s", "--disguise", "psola+none"], "expected a disguise of"),
         (["run", "x.wav", "--keyfile", "key"], "did you mean --key-file?"),
         (["run", "x.wav", "--bogus"], "not understood: --bogus\n"),
+        ([], "expected a command of run, preview"),
+        (["runn", "x.wav"], "did you mean run?"),
+        (["secret/calls", "--out", "s"], "expected a command of run, preview"),
+        (["run", "x.wav", "--out", "s", "--max_seconds", "8"], "did you mean --max-seconds?"),
+        (["run", "x.wav", "--out", "s", "--chanels", "split"], "did you mean --channels?"),
+        (["audit", "s", "--quik"], "did you mean --quick?"),
+        (["run", "x.wav", "--out", "s", "--preset", "vocoder"], "give it as disguise, or --disguise vocoder"),
+        (["run", "x.wav", "--out", "s", "--preset", "trainig"], "did you mean training?"),
         (["run", ".", "--out", "s"], "got folders without any sound file"),
         (["run", "x.wav", "--out", "s", "--preset", "none"], "expected a preset"),
         (["run", "x.wav", "--out", "s", "--mute", "none.json"], "--mute: the file cannot be read"),
@@ -174,6 +183,8 @@ def test_wrong_calls_teach(
     assert result.returncode == 2
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+    assert "secret" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 2  # one of usage, one that says what is wrong
     assert not (tmp_path / "s").exists()
 
 
@@ -356,3 +367,23 @@ def test_a_chain_is_two_methods_in_turn(deident: Command) -> None:
 
 def disguises_of(words: list[str]) -> dict[str, Method[Any]]:
     return _disguises(parser_of(["preview"]).parse_args(words), Vocoder())
+
+
+def test_a_full_disk_is_no_reason_to_begin_again(
+    deident: Command, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, room = Disk.write, [3]
+
+    def filling(self: Disk, descriptor: int, data: bytes) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise StoreError("writing to the store failed: No space left on device", "disk-full")
+        write(self, descriptor, data)
+
+    command = ("run", recordings / "call.wav", "--out", tmp_path / "s", "--jobs", "1", "--quiet")
+    monkeypatch.setattr(Disk, "write", filling)
+    result = deident(*command)
+    assert result.returncode == 4
+    assert "No space left on device; free some space, and the same command goes on" in result.stderr
+    monkeypatch.undo()
+    assert deident(*command).returncode == 0

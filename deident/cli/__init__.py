@@ -19,6 +19,7 @@ from deident.errors import (
     SettingError,
     StoreError,
     debug_traceback,
+    did_you_mean,
 )
 from deident.process import disable_core_dumps, reserve_standard_streams
 
@@ -70,20 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     codecs.register_error("deident", _unencodable)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="deident")
-    if " ".join(arguments[:2]) in COMMANDS:  # a command of two words
-        arguments[:2] = [" ".join(arguments[:2])]
-    parser = parser_of([a for a in arguments if not a.startswith("-")][:1])
-    args = parser.parse_args(arguments)
-    if args.command is None:
-        parser.print_help()
-        return 2
+    args = parser_of([" ".join(arguments[:2]), *arguments[:1]]).parse_args(arguments)
     try:
         code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
         return code
     except (SettingError, KeyMaterialError, ExtraMissingError) as error:
         return _fail(str(error), 2)
     except StoreError as error:
-        return _fail(str(error), 4)
+        full = "; free some space, and the same command goes on where it stopped"
+        return _fail(f"{error}{full if error.code == 'disk-full' else ''}", 4)
     except DeidentError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
@@ -108,29 +104,39 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors do not repeat what was typed: it may be a path, and errors end up in logs."""
 
     def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]  # one way of four
-        found, rest = self.parse_known_args(args)
+        words = list(args)
+        if " ".join(words[:2]) in COMMANDS:  # a command of two words
+            words[:2] = [" ".join(words[:2])]
+        if not words or (not words[0].startswith("-") and words[0] not in COMMANDS):
+            near = did_you_mean(words[0], COMMANDS) if words else ""
+            self.error(f"expected a command of {', '.join(COMMANDS)}{near}")
+        found, rest = self.parse_known_args(words)
         if rest:
-            options = [word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z-]+(=.*)?", word)]
+            options = [word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z_-]+(=.*)?", word)]
             others = len(rest) - len(options)
             more = [f"{others} other argument{'s' * (others > 1)}"] if others else []
-            self.error(f"not understood: {', '.join([*options, *more])}{self._nearest(found, options)}")
+            commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
+            known = commands[found.command]._option_string_actions
+            near = did_you_mean(options[0].replace("_", "-"), known) if options else ""
+            commands[found.command].error(f"not understood: {', '.join([*options, *more])}{near}")
         return found
 
-    def _nearest(self, found: argparse.Namespace, options: Sequence[str]) -> str:
-        """Suggest an option of the command for the first that is not understood."""
-        import difflib
-
-        commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
-        known = commands[found.command]._option_string_actions if found.command else ()
-        near = [n for option in options[:1] for n in difflib.get_close_matches(option, known, 1, 0.7)]
-        return f"; did you mean {near[0]}?" if near else ""
+    def format_usage(self) -> str:
+        """Put the usage into one line; --help shows the options."""
+        operands = [
+            f"{a.metavar or a.dest}{'...' if a.nargs in ('*', '+') else ''}"
+            for a in self._actions
+            if not a.option_strings and not isinstance(a, argparse._SubParsersAction)
+        ]
+        words = operands if " " in self.prog else ["COMMAND"]
+        return f"usage: {' '.join([self.prog, *words])} [OPTION...]; {self.prog} --help explains\n"
 
     def error(self, message: str) -> NoReturn:
         said, choices, possible = message.partition(" (choose from")
         said = re.sub(
             r"(?s)(--[a-z-]+)=(.*(?= could match )|.*)", r"\1", re.sub(r"(: | )(['\"]).*\2", "", said)
         )
-        super().error(said + choices + possible)
+        self.exit(2, f"{self.format_usage()}{self.prog}: {said}{choices}{possible}\n")
 
 
 def parser_of(chosen: Collection[str]) -> argparse.ArgumentParser:
