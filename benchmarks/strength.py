@@ -30,6 +30,7 @@ from deident.evaluation.run import Settings, Tools, evaluate
 from deident.evaluation.synthetic import synthetic_corpus
 
 RESULTS = Path(__file__).parent / "results"
+MEASURED = Path(__file__).parents[1] / "deident" / "disguise" / "strength.json"  # for `deident methods`
 README = Path(__file__).parents[1] / "README.md"
 IN_README = (
     "method", "strongest attack, EER % [95 %]", "informed encoder", "equalised encoder", "lazy encoder",
@@ -119,7 +120,9 @@ def main(argv: list[str] | None = None) -> int:
         _write(report, took)  # of anything less, the record would be no comparison
         shown = [COLUMNS.index(column) for column in IN_README]
         rows = [COLUMNS, *(report.row(name) for name in report.verdicts)]
-        fill(README, "strength", [[row[k] for k in shown] for row in rows])
+        table = [[row[k] for k in shown] for row in rows]
+        fill(README, "strength", table)
+        MEASURED.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if args.out:
         from deident.evaluation.report_html import write
 

@@ -17,10 +17,11 @@ from deident.cli import COMMANDS, parser_of
 from deident.cli import progress as progress_module
 from deident.cli.policy import policy_of
 from deident.cli.preview import _disguises
-from deident.disguise import Chain, Method
+from deident.disguise import DISGUISES, Chain, Method
 from deident.disguise.mcadams import McAdams
 from deident.disguise.psola import Psola
-from deident.disguise.vocoder.synthesis import Vocoder
+from deident.disguise.settings import settings
+from deident.disguise.vocoder import Vocoder
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.policy import Policy
@@ -387,3 +388,28 @@ def test_a_full_disk_is_no_reason_to_begin_again(
     assert "No space left on device; free some space, and the same command goes on" in result.stderr
     monkeypatch.undo()
     assert deident(*command).returncode == 0
+
+
+def test_methods_lists_every_setting_and_what_it_protects(deident: Command) -> None:
+    said = deident("methods").stdout
+    for name, kind in DISGUISES.items():
+        assert f"\n{name}\n" in f"\n{said}"
+        for setting in settings(kind):
+            assert re.search(
+                rf"  {setting.name} +{re.escape(setting.bounds)} .*{re.escape(setting.meaning)}", said
+            )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("<!-- strength -->\n")[2].partition("<!-- end of strength -->")[0]
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
+    measured = {row[0]: row[1:] for row in rows}
+    for name in ("mcadams", "natural", "review", "training", "pitch_shift"):
+        values = "\n".join(
+            f"    {column}: {value}" for column, value in zip(head[1:], measured[name], strict=True)
+        )
+        assert f"  measured, {name}:\n{values}\n" in said
+    one = deident("methods", "psola").stdout
+    assert one.startswith("psola\n")
+    assert "vocoder" not in one
+    wrong = deident("methods", "vocodr")
+    assert wrong.returncode == 2
+    assert "did you mean vocoder?" in wrong.stderr

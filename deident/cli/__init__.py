@@ -42,6 +42,7 @@ COMMANDS = {
     "review withdraw": ("deident.cli.withdraw", "list the files of a round that reviewers must delete"),
     "export": ("deident.cli.export", "write a store as a data set for Kaldi, Lhotse, datasets and others"),
     "erase": ("deident.cli.erase", "remove the snippets of a recording or a speaker"),
+    "methods": ("deident.cli.methods", "list the disguises, their settings, and what they protect"),
     "keygen": ("deident.cli.keygen", "make a key"),
     "which": ("deident.cli.which", "find the recording that a message names by its pseudonym"),
     "completion": ("deident.cli.completion", "let your shell complete commands and options"),

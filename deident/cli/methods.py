@@ -1,0 +1,76 @@
+"""`deident methods`: the disguises, their settings, and what they protect."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deident.errors import SettingError, did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EPILOG = """\
+examples:
+  deident methods
+  deident methods psola
+  deident run calls/ --out store --disguise psola:semitones=2..4
+
+A range such as "(lower, upper), 1 to 12" is a setting of two values within these bounds, from which every voice draws.
+What is measured: how well attackers who know the method still recognise speakers (equal error rate, EER: 50 is chance,
+0 recognises everybody), and how many words a recogniser gets wrong, relative to the undisguised recordings. The
+README says which attackers were used, and which are stronger."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("method", nargs="?", metavar="METHOD", help="show this one alone")
+
+
+def run(args: argparse.Namespace) -> int:
+    from deident.disguise import DISGUISES
+
+    if args.method is not None and args.method not in DISGUISES:
+        raise SettingError(
+            f"expected a method of {', '.join(DISGUISES)}{did_you_mean(args.method, DISGUISES)}"
+        )
+    for name in [args.method] if args.method else DISGUISES:
+        sys.stdout.writelines(f"{line}\n" for line in describe(name))
+    return 0
+
+
+def describe(name: str) -> Iterator[str]:
+    """Yield the lines about a method: summary, presets, measured protection, settings."""
+    import inspect
+    import json
+    import textwrap
+    from importlib import resources
+
+    from deident.disguise import DISGUISES
+    from deident.disguise.presets import PRESETS
+    from deident.disguise.settings import settings, shown
+
+    kind = DISGUISES[name]
+    paragraphs = (inspect.getdoc(kind) or "").partition("\nParameters\n")[0].strip().split("\n\n")
+    yield name
+    for paragraph in paragraphs:
+        yield from textwrap.wrap(
+            " ".join(paragraph.split()), 100, initial_indent="  ", subsequent_indent="  "
+        )
+    presets = {key: preset for key, preset in PRESETS.items() if type(preset.disguise) is kind}
+    if presets:
+        shown_presets = ", ".join(f"{key} (one voice a {preset.scope})" for key, preset in presets.items())
+        yield f"  presets: {shown_presets}"
+    table = resources.files("deident.disguise").joinpath("strength.json").read_text(encoding="utf-8")
+    head, *rows = json.loads(table)
+    for row in rows:
+        if row[0] in (name, *presets):
+            yield f"  measured, {row[0]}:"
+            yield from (f"    {column}: {value}" for column, value in zip(head[1:], row[1:], strict=True))
+    cells = [("setting", "range", "default", "meaning")]
+    cells += [(s.name, s.bounds, shown(s.default), s.meaning) for s in settings(kind)]
+    wide = [max(len(row[column]) for row in cells) for column in range(3)]
+    for row in cells:
+        yield "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, (*wide, 0), strict=True))
+    yield ""
