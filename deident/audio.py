@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import numbers
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from deident.segment import Segment as Segment
 
 MIN_RATE, MAX_RATE = 4_000, 384_000
 MAX_CHANNELS = 64
+PLAYER_SECONDS = 60.0  # in a notebook, which keeps the file in itself
 
 # The array types of the library; shapes stand in the docstrings.
 Floats = npt.NDArray[np.float32]
@@ -124,6 +129,34 @@ class Audio:
         """Duration."""
         return len(self) / self.rate
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the audio to a file, as 16 bits a sample.
+
+        Parameters
+        ----------
+        path : path-like
+            Its suffix, .wav or .flac, decides the container.
+
+        Raises
+        ------
+        SettingError
+            For another suffix.
+        """
+        Path(path).write_bytes(self._encode(container_of(path)))
+
+    def _encode(self, container: str) -> bytes:
+        import soundfile
+
+        made = io.BytesIO()
+        soundfile.write(made, self.samples.T, self.rate, "PCM_16", format=container)
+        return made.getvalue()
+
+    def _repr_html_(self) -> str:
+        if self.seconds > PLAYER_SECONDS:
+            note = f"no player, for it is longer than {PLAYER_SECONDS:g} s: take a part by audio[Segment(start, stop)]"
+            return player(None, self.samples[0], f"{self!r}: {note}")
+        return player(self._encode("wav"), self.samples[0], repr(self))
+
     def __len__(self) -> int:
         return int(self.samples.shape[1])
 
@@ -184,3 +217,29 @@ def mask_of(segments: Iterator[Segment] | list[Segment], samples: int) -> npt.ND
     for segment in segments:
         mask[segment.start : segment.stop] = True
     return mask
+
+
+def container_of(path: str | os.PathLike[str]) -> str:
+    """Return the container that a file's suffix asks for. Raises `SettingError` for others than .wav and .flac."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".wav", ".flac"):
+        raise SettingError("expected a file name that ends in .wav or .flac")
+    return suffix[1:]
+
+
+def player(wav: bytes | None, samples: Samples, caption: str) -> str:
+    """Make HTML for a notebook: a picture of the waveform, a caption, and a player where there is a file.
+
+    wav : bytes of a file.   samples : (samples,) to draw."""
+    width, height = 480, 64
+    step = -(-max(1, samples.size) // width)
+    peaks = np.abs(np.pad(samples, (0, -samples.size % step))).reshape(-1, step).max(axis=1, initial=0.0)
+    tall = np.rint(peaks / (peaks.max(initial=0.0) or 1.0) * (height / 2 - 1)).astype(int) + 1
+    bars = "".join(f"M{x} {height // 2 - y}v{2 * y}" for x, y in enumerate(tall.tolist()))
+    source = "" if wav is None else base64.b64encode(wav).decode()
+    sound = f'<audio controls src="data:audio/wav;base64,{source}"></audio>' if source else ""
+    return (
+        f'<figure><svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+        f'<path d="{bars}" stroke="currentColor"/></svg>'
+        f"<figcaption>{caption}</figcaption>{sound}</figure>"
+    )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deident import codec
-from deident.audio import RATE, Audio, Samples, Segment, at_work_rate
+from deident.audio import RATE, Audio, Samples, Segment, at_work_rate, container_of, player
 from deident.codec.decoding import Source
 from deident.disguise.base import apply_all
 from deident.dsp.level import Pcm, fade, replace_quiet, round_to_pcm, set_level
@@ -93,6 +95,24 @@ class Snippet:
         if container not in codec.ENCODERS:
             raise SettingError(f"expected a container of {', '.join(codec.ENCODERS)}")
         return codec.ENCODERS[container](self.pcm)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the snippet to a canonical file.
+
+        Parameters
+        ----------
+        path : path-like
+            Its suffix, .wav or .flac, decides the container.
+
+        Raises
+        ------
+        SettingError
+            For another suffix.
+        """
+        Path(path).write_bytes(self.encode(container_of(path)))
+
+    def _repr_html_(self) -> str:
+        return player(self.encode("wav"), self.samples, repr(self))
 
     def __repr__(self) -> str:
         return f"Snippet({self.seconds:.2f} s)"

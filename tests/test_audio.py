@@ -1,15 +1,20 @@
 """Audio is validated once and immutable; segments are half-open."""
 
+import base64
+import io
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deident.audio import Audio, Segment, mask_of, segments_of
-from deident.errors import RecordingError
+from deident.errors import RecordingError, SettingError
 
 
 def test_audio_owns_its_samples() -> None:
@@ -76,3 +81,45 @@ def test_segment_algebra() -> None:
     for start, stop in ((5, 5), (6, 5), (-1, 5)):
         with pytest.raises(ValueError, match="start < stop"):
             Segment(start, stop)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "FLAC"])
+@pytest.mark.parametrize(("channels", "rate"), [(1, 16_000), (2, 48_000)])
+def test_audio_is_saved_as_it_is(suffix: str, channels: int, rate: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    audio = Audio(rng.uniform(-0.9, 0.9, (channels, rate // 10)), rate)
+    audio.save(tmp_path / f"a.{suffix}")
+    samples, found = soundfile.read(tmp_path / f"a.{suffix}", always_2d=True)
+    assert found == rate
+    assert pytest.approx(audio.samples, abs=1 / 32_768) == samples.T
+    assert (tmp_path / f"a.{suffix}").read_bytes()[:4] == (b"RIFF" if suffix == "wav" else b"fLaC")
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a", "wav"])
+def test_only_wav_and_flac_are_saved(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"ends in \.wav or \.flac"):
+        Audio(np.zeros(100), 16_000).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_notebook_shows_and_plays_audio() -> None:
+    audio = Audio(np.sin(np.arange(16_000) / 20) * np.linspace(0, 1, 16_000), 16_000)
+    html = audio._repr_html_()
+    sound = re.search(r'<audio controls src="data:audio/wav;base64,([^"]+)">', html)
+    assert sound
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound[1])))
+    assert rate == 16_000
+    assert samples == pytest.approx(audio.mono, abs=1 / 32_768)
+    heights = [int(tall) for tall in re.findall(r"M\d+ \d+v(\d+)", html)]
+    assert 450 <= len(heights) <= 480
+    assert heights[0] < heights[len(heights) // 2] < heights[-1] <= 64  # it grows, as the audio does
+    assert "http" not in html
+    assert len(html) < 60_000
+
+
+def test_a_notebook_keeps_no_long_audio() -> None:
+    html = Audio(np.zeros(61 * 16_000), 16_000)._repr_html_()
+    assert "<audio" not in html
+    assert "longer than 60 s" in html
+    assert len(html) < 10_000
+    assert "<svg" in Audio(np.zeros(0), 16_000)._repr_html_()

@@ -1,5 +1,6 @@
 """One recording's journey, whatever its length and the sizes in which it comes."""
 
+import base64
 import itertools
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -461,3 +462,16 @@ def test_no_cut_is_detected_as_speech() -> None:
     assert np.mean([louder(s.samples) for s in snippets]) < 1.0  # 0.7; 1.7 where the cuts are left hard
     for disguise in (Vocoder(), Chain((Through(), Vocoder()))):  # called as a function, too
         assert np.mean([louder(disguise(sound[s.start : s.stop], RATE)) for s in segments]) < 1.0
+
+
+def test_a_snippet_is_saved_and_shown_as_it_is_released(call: Path, tmp_path: Path) -> None:
+    snippet = next(deidentify(call))
+    for container in ("wav", "flac"):
+        snippet.save(tmp_path / f"a.{container}")
+        assert (tmp_path / f"a.{container}").read_bytes() == snippet.encode(container)
+    with pytest.raises(SettingError, match="ends in"):
+        snippet.save(tmp_path / "a.ogg")
+    html = snippet._repr_html_()
+    assert base64.b64encode(snippet.encode("wav")).decode() in html
+    assert "<svg" in html
+    assert snippet.name not in html

@@ -28,7 +28,7 @@ from deident.keys import Key
 from deident.pipeline import deidentify
 from deident.policy import Policy
 from deident.recording import Recording
-from deident.runs.run import dry_run, run
+from deident.runs.run import Summary, dry_run, run
 from deident.runs.worker import Outcome
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.turns import Turn
@@ -416,3 +416,14 @@ def test_a_script_without_a_main_guard_is_an_error(recordings: Path, tmp_path: P
     assert ended.stderr.splitlines()[-1].startswith("deident.errors.SettingError: worker processes could not")
     assert "a worker of this run started the run again" in ended.stderr
     assert not snippets(tmp_path / "s")
+
+
+def test_a_notebook_shows_a_summary_as_a_table() -> None:
+    summary = Summary(recordings=3, codes={"<b>": 1}, released_seconds=12.345)
+    summary.states["refused"] = 2
+    html = summary._repr_html_()
+    assert "<tr><th>recordings</th><td>3</td></tr>" in html
+    assert "<td>refused: 2</td>" in html
+    assert "<td>12.3</td>" in html
+    assert "<b>" not in html
+    assert html.count("<tr>") == len(summary.to_mapping())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,19 @@ class Summary(Totals):
     def to_mapping(self) -> dict[str, Any]:
         """Return all of it as plain values, for JSON."""
         return {**vars(self), "times_real_time": round(self.times_real_time, 1), "fine": self.fine}
+
+    def _repr_html_(self) -> str:
+        """Lay the summary out as a table for a notebook."""
+
+        def shown(value: Any) -> str:
+            if isinstance(value, dict):
+                return ", ".join(f"{escape(str(k))}: {shown(v)}" for k, v in value.items() if v)
+            return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+        rows = (
+            f"<tr><th>{name}</th><td>{shown(value)}</td></tr>" for name, value in self.to_mapping().items()
+        )
+        return f"<table>{''.join(rows)}</table>"
 
 
 Progress = Callable[[Outcome, Recording], None]
