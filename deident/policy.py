@@ -156,7 +156,7 @@ class Policy:
         """
         if not isinstance(name, str) or name not in PRESETS:
             near = did_you_mean(str(name), PRESETS)
-            if name in DISGUISES:
+            if isinstance(name, str) and name in DISGUISES:
                 near = f"; {name} is a disguise: give it as disguise, or --disguise {name}"
             raise SettingError(f"expected a preset of {', '.join(PRESETS)}{near}")
         preset = PRESETS[name]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from deident import __version__
 from deident.cli import COMMANDS, parser_of
 from deident.cli import progress as progress_module
 from deident.cli.policy import policy_of
@@ -413,3 +414,38 @@ def test_methods_lists_every_setting_and_what_it_protects(deident: Command) -> N
     wrong = deident("methods", "vocodr")
     assert wrong.returncode == 2
     assert "did you mean vocoder?" in wrong.stderr
+
+
+def test_a_log_may_be_json_lines(deident: Command, recordings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "canary"
+    folder.mkdir()
+    (folder / "call.wav").write_bytes((recordings / "call.wav").read_bytes())
+    (folder / "text.wav").write_text("no audio")
+    result = deident("run", folder, "--out", tmp_path / "s", "--jobs", "1", "--log", "json", "--json")
+    assert result.returncode == 1
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "progress"] == ["start", "problem", "end"]
+    policy = Policy().fingerprint()
+    assert {(event["version"], event["policy"]) for event in events} == {(__version__, policy)}
+    (problem,) = (event for event in events if event["event"] == "problem")
+    assert (problem["state"], problem["code"]) == ("refused", "not-audio")
+    summary = json.loads(result.stdout)
+    assert (summary["version"], summary["policy"]) == (__version__, policy)
+    assert events[-1]["states"] == summary["states"]
+    assert "canary" not in result.stderr + result.stdout
+    failed = deident("run", folder, "--out", tmp_path / "s", "--log", "json", "--repeatable")
+    assert failed.returncode == 2
+    *_, error = map(json.loads, failed.stderr.splitlines())
+    assert (error["event"], error["code"]) == ("error", 2)
+    assert "keygen" in error["message"]
+
+
+def test_a_refusal_names_the_command_that_finds_its_recording(deident: Command, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.wav"
+    odd.write_text("no audio")
+    result = deident("run", odd, "--out", tmp_path / "s", "--jobs", "1")
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("which "))
+    words = line.split()[1:]
+    assert words[:2] == ["deident", "which"]
+    found = deident(*words[1:3], odd, *words[4:])
+    assert found.stdout == f"{odd}\n"

@@ -22,7 +22,7 @@ from deident.policy import Policy
 from deident.recording import Recording
 from deident.review import MARKER, UNFINISHED, RoundSettings, assign, copies, subjects
 from deident.runs.run import run
-from deident.store import Disk, Link, Linkage, Sealed, Store
+from deident.store import Disk, FolderStore, Link, Linkage, Sealed
 from tests.methods import Sine
 
 KEY = Key(bytes(32))
@@ -357,7 +357,7 @@ def test_an_erasure_names_the_copies_to_withdraw(
     assert review(tmp_path, "--reviewers", "ann,bob", "--round", "r2", "--tar") == 0
     key = Key.read(tmp_path / "key")
     sealed = ["--linkage", str(tmp_path / "links"), "--key-file", str(tmp_path / "key")]
-    with Store(store, key=key) as opened:
+    with FolderStore(store, key=key) as opened:
         links = list(Linkage(tmp_path / "links", key).links())
         content = {name: (store / name).read_bytes() for link in links for name in link.names}
         assert copies(opened, key) == []
@@ -375,7 +375,7 @@ def test_an_erasure_names_the_copies_to_withdraw(
     ]
     assert main(command) == 0
     said = capsys.readouterr().out
-    with Store(store, key=key) as opened:
+    with FolderStore(store, key=key) as opened:
         found = copies(opened, key)
     assert sorted((copy.round, copy.reviewer) for copy in found) in (
         [("r1", "ann"), ("r2", "bob")],

@@ -73,24 +73,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="deident")
     args = parser_of([" ".join(arguments[:2]), *arguments[:1]]).parse_args(arguments)
+
+    def fail(message: str, code: int) -> int:
+        if vars(args).get("log") == "json":
+            from deident.cli.progress import json_line
+
+            sys.stderr.write(json_line("error", message=message, code=code, version=__version__))
+        else:
+            sys.stderr.write(f"deident: {message}\n")
+        return code
+
     try:
         code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
         return code
     except (SettingError, KeyMaterialError, ExtraMissingError) as error:
-        return _fail(str(error), 2)
+        return fail(str(error), 2)
     except StoreError as error:
         full = "; free some space, and the same command goes on where it stopped"
-        return _fail(f"{error}{full if error.code == 'disk-full' else ''}", 4)
+        return fail(f"{error}{full if error.code == 'disk-full' else ''}", 4)
     except DeidentError as error:
-        return _fail(str(error), 1)
+        return fail(str(error), 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on where it stopped", 130)
+        return fail("interrupted; the same command goes on where it stopped", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         debug_traceback()
-        return _fail(f"failed unexpectedly ({type(error).__name__}); {DEBUG_HINT}", 1)
+        return fail(f"failed unexpectedly ({type(error).__name__}); {DEBUG_HINT}", 1)
 
 
 def _unencodable(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -158,8 +168,3 @@ def parser_of(chosen: Collection[str]) -> argparse.ArgumentParser:
         if name in chosen:
             importlib.import_module(module).add_arguments(command)
     return parser
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"deident: {message}", file=sys.stderr)
-    return code

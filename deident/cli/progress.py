@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from deident import __version__
 from deident.recording import Recording
 from deident.runs.worker import FINE, Outcome
+
+if TYPE_CHECKING:
+    from deident.runs.run import Summary
 
 BAR = 24
 WIDE = 100  # columns, where the terminal does not say
@@ -59,14 +64,21 @@ class Progress:
 
     def _problem(self, outcome: Outcome, recording: Recording) -> None:
         name = recording.path if self._show_paths else outcome.id
-        self.problems.append(
-            {"recording": name, "state": outcome.state, "code": outcome.code, "message": outcome.message}
-        )
+        problem = {
+            "recording": name,
+            "state": outcome.state,
+            "code": outcome.code,
+            "message": outcome.message,
+        }
+        self.problems.append(problem)
         if not self._quiet:
-            self.finish()
-            code = f" ({outcome.code})" if outcome.code else ""
-            said = f": {outcome.message}" if outcome.message else ""
-            self._write(f"deident: recording {printable(name)}: {outcome.state}{code}{said}\n")
+            self._show_problem(**problem)
+
+    def _show_problem(self, recording: str, state: str, code: str, message: str) -> None:
+        self.finish()
+        why = f" ({code})" if code else ""
+        said = f": {message}" if message else ""
+        self._write(f"deident: recording {printable(recording)}: {state}{why}{said}\n")
 
     def _show(self) -> None:
         if self._quiet:
@@ -99,6 +111,39 @@ class Progress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class JsonLog(Progress):
+    """Writes progress as JSON lines: an event each, with the time, the version and the policy's fingerprint."""
+
+    def __init__(self, total: int, fingerprint: str, **settings: Any) -> None:
+        super().__init__(total, **settings)
+        self._facts = {"version": __version__, "policy": fingerprint}
+        self._event("start", recordings=total)
+
+    def end(self, summary: Summary) -> None:
+        """Write the last event, with the summary."""
+        self._event("end", **summary.to_mapping())
+
+    def finish(self) -> None:
+        """Do nothing: there is no bar to remove."""
+
+    def _show_problem(self, recording: str, state: str, code: str, message: str) -> None:
+        self._event("problem", recording=printable(recording), state=state, code=code, message=message)
+
+    def _show(self) -> None:
+        seconds = max(self._ended_seconds, self._read_seconds)
+        self._event("progress", done=self._done, recordings=self._total, read_seconds=seconds)
+
+    def _event(self, event: str, **facts: Any) -> None:
+        if not self._quiet:
+            self._write(json_line(event, **self._facts, **facts))
+
+
+def json_line(event: str, **facts: Any) -> str:
+    """Write an event of a log as a line of JSON."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return json.dumps({"time": now, "event": event, **facts}) + "\n"
 
 
 def clock(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from deident import __version__
 from deident.cli.inputs import add_input_arguments, recordings_of
 from deident.cli.keys import add_key_argument, key_of
 from deident.cli.policy import add_cutting_arguments, policy_of
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from deident.policy import Policy
     from deident.runs.run import Summary
 
 EPILOG = """\
@@ -81,13 +83,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     doing.add_argument(
         "--report", metavar="FILE.html", help="audit the store, and write a page about the run"
     )
+    doing.add_argument(
+        "--log",
+        choices=("text", "json"),
+        default="text",
+        help="messages and progress as text, or as JSON lines",
+    )
     doing.add_argument("--quiet", action="store_true", help="no progress and no messages")
     doing.add_argument("--show-paths", action="store_true", help="name recordings by their paths in messages")
 
 
 def run(args: argparse.Namespace) -> int:
     from deident.cli.export import check_kaldi, to_kaldi
-    from deident.cli.progress import Progress
+    from deident.cli.progress import JsonLog, Progress
     from deident.runs.run import dry_run
     from deident.runs.run import run as run_batch
     from deident.runs.worker import warm_up
@@ -103,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
     recordings = recordings_of(args)
     policy = policy_of(args)
     warm_up()
-    progress = Progress(len(recordings), show_paths=args.show_paths, quiet=args.quiet)
+    shown: dict[str, Any] = {"show_paths": args.show_paths, "quiet": args.quiet}
+    log = JsonLog(len(recordings), policy.fingerprint(), **shown) if args.log == "json" else None
+    progress = log or Progress(len(recordings), **shown)
     try:
         if args.dry_run:
             summary = dry_run(
@@ -122,7 +132,9 @@ def run(args: argparse.Namespace) -> int:
                 )  # fmt: skip
     finally:
         progress.finish()
-    _print(summary, progress.problems, args, policy.cutting.max_seconds)
+    if log:
+        log.end(summary)
+    _print(summary, progress.problems, args, policy)
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
     is_clean = write_report(args, summary, policy)
@@ -145,19 +157,24 @@ def _executor(args: argparse.Namespace) -> Any:
 
 
 def _print(
-    summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace, max_seconds: float
+    summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace, policy: Policy
 ) -> None:
     if args.json:
         import json
 
-        text = json.dumps({**summary.to_mapping(), "problems": problems}, indent=2)
+        facts = {"version": __version__, "policy": policy.fingerprint(), "problems": problems}
+        text = json.dumps({**summary.to_mapping(), **facts}, indent=2)
     elif args.quiet:
         return
     else:
         text = describe(summary, dry=args.dry_run)
         if summary.snippets and not args.dry_run:
-            limit = "" if max_seconds == 10.0 else f" --max-seconds {max_seconds:g}"  # 10 is the audit's own
+            seconds = policy.cutting.max_seconds
+            limit = "" if seconds == 10.0 else f" --max-seconds {seconds:g}"  # 10 is the audit's own
             text += f"\n{'next':<14}deident audit {args.out}{limit}"
+        if problems and not args.show_paths and not args.dry_run:
+            key = f" --key-file {args.key_file}" if args.key_file else ""
+            text += f"\n{'which':<14}deident which {problems[0]['recording']} RECORDING... --store {args.out}{key}"
         if summary.states["skipped"] and not args.again:
             text += (
                 f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"
