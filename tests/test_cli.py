@@ -274,7 +274,7 @@ def test_progress_moves_within_a_long_recording(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(("columns", "shows"), [(80, "####"), (80, "0:00 left"), (50, "10/10 recordings, ")])
 def test_a_bar_fits_its_terminal(columns: int, shows: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What wraps is not overwritten by the next line."""
+    """A line that wraps is not overwritten by the next."""
     clock = iter(range(0, 10_000, 4))
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(progress_module.os, "get_terminal_size", lambda _: os.terminal_size((columns, 20)))
@@ -297,7 +297,7 @@ def test_nouns_agree_with_their_count(count: int, said: str) -> None:
 def test_nothing_is_made_inside_a_store(
     recordings: Path, tmp_path: Path, deident: Callable[..., CompletedProcess[str]]
 ) -> None:
-    """What is next is said with the limit that held."""
+    """The next command is shown with the limit of the run."""
     store, key = tmp_path / "s", tmp_path / "key"
     assert deident("keygen", key).returncode == 0
     linked = "--linkage", tmp_path / "links", "--key-file", key

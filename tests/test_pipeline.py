@@ -453,7 +453,7 @@ def test_no_cut_is_detected_as_speech() -> None:
     segments = [Segment(at, at + 16_000) for at in range(3_000, len(sound) - 16_000, 18_000)]
 
     def louder(samples: np.ndarray) -> float:
-        """How much louder the ends are than the speech between them."""
+        """Return the level of the ends over that of the speech between them."""
         level = np.sqrt(np.mean(samples[: samples.size // 80 * 80].reshape(-1, 80) ** 2, axis=1))
         return float(max(level[:3].max(), level[-3:].max()) / np.percentile(level[4:-4], 95))
 

@@ -1,4 +1,4 @@
-"""What the README and the documentation say is what happens: their commands and their Python are run."""
+"""The commands and the Python of the README and the documentation run as shown."""
 
 import os
 import re
