@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from deident.audio import Segment
 from deident.audit import audit_store
 from deident.cli import main
 from deident.codec import read
@@ -23,6 +24,7 @@ from deident.recording import Recording
 from deident.runs.local import BATCH_BYTES, BATCH_RECORDINGS, _batches
 from deident.runs.run import run
 from deident.runs.worker import Outcome
+from deident.segmentation.turns import Turn
 from tests.methods import Sine
 
 distributed = pytest.importorskip("distributed")
@@ -112,7 +114,8 @@ def test_nothing_shows_the_key_or_a_path(
 
     # The summary of a failed task goes to the log with its arguments.
     with caplog.at_level(logging.DEBUG, logger="distributed"):
-        recordings = [Recording(str(p), speaker="canary-speaker") for p in sorted(many.iterdir())]
+        turn = Turn(Segment(0, 40_000), "canary-speaker")
+        recordings = [Recording(str(p), turns=(turn,)) for p in sorted(many.iterdir())]
         run(recordings, tmp_path / "s", POLICY, key=KEY, executor=client, progress=look)
         with pytest.raises(StoreError):
             run([many], tmp_path / "t", Policy(disguise=_Unpicklable()), executor=client)
@@ -149,7 +152,8 @@ def _everything_shown(client: Any) -> bytes:
     def of_worker(dask_worker: Any) -> bytes:
         state = dask_worker.state
         tasks = [(key, repr(task), repr(task.run_spec)) for key, task in state.tasks.items()]
-        return repr((tasks, list(state.log), dask_worker.plugins)).encode()
+        results = [pickle.dumps(result) for result in dict(dask_worker.data).values()]
+        return repr((tasks, list(state.log), dask_worker.plugins)).encode() + b"".join(results)
 
     logs = repr((client.get_scheduler_logs(), client.get_worker_logs()))
     futures = repr(list(client.futures.items()))
