@@ -47,8 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print a leaderboard of these report.json, and measure nothing",
     )
     add("--encoder", action="append", default=[], metavar="NAME",
-        help="also attack with this speaker encoder: package.module:NAME, a callable from samples at 16 kHz to an "
-        "embedding")  # fmt: skip
+        help="attack with this speaker encoder: onnx:PATH; resemblyzer; package.module:NAME, a callable from samples "
+        "at 16 kHz to an embedding; equalised: before any of them takes out what colour was drawn; several count "
+        "together (default: resemblyzer, where it is installed)")  # fmt: skip
     attacker_help = (
         "also attack with this: package.module:NAME, a subclass of deident.evaluation.attackers.Attacker"
     )
@@ -139,17 +140,13 @@ def _corpus(args: argparse.Namespace) -> Corpus:
 
 
 def _tools(args: argparse.Namespace) -> Tools:
-    from dataclasses import replace
-
-    from deident.disguise.naming import object_named
     from deident.evaluation.attackers import with_attackers
-    from deident.evaluation.encoders import Equalised
+    from deident.evaluation.encoders import encoder_named
+    from deident.evaluation.network import attacker_named
     from deident.evaluation.run import NO_ENCODER, NO_RECOGNISER, Tools
+    from deident.evaluation.words import recogniser_named
 
-    def named(texts: list[str]) -> dict[str, Any]:
-        return {text.partition(":")[2]: object_named(text) for text in texts}
-
-    attackers = with_attackers(named(args.attacker))
+    attackers = with_attackers(dict(attacker_named(text) for text in args.attacker))
     if args.statistics:
         if args.encoder or args.recogniser:
             raise SettingError(
@@ -157,17 +154,13 @@ def _tools(args: argparse.Namespace) -> Tools:
             )
         alone = "attacked by statistics alone: a speaker encoder would make the attackers stronger"
         return Tools(attackers=attackers, lacking=(alone,))
-    tools = Tools.installed()
-    own, recognisers = named(args.encoder), named(args.recogniser)
-    flat = {f"{name}, equalised": Equalised(encoder) for name, encoder in own.items()}
-    lacking = [
-        words
-        for words, found in ((NO_ENCODER, own), (NO_RECOGNISER, recognisers))
-        if words in tools.lacking and not found
-    ]
-    return replace(
-        tools, encoders={**tools.encoders, **own, **flat}, recognisers={**tools.recognisers, **recognisers},
-        attackers=attackers, lacking=tuple(lacking),
+    encoders = dict(encoder_named(text) for text in args.encoder)
+    recognisers = dict(recogniser_named(text) for text in args.recogniser)
+    found = Tools() if encoders and recognisers else Tools.installed()
+    given = {NO_ENCODER: encoders, NO_RECOGNISER: recognisers}
+    return Tools(
+        encoders or found.encoders, recognisers or found.recognisers, attackers,
+        tuple(remark for remark in found.lacking if not given[remark]),
     )  # fmt: skip
 
 

@@ -11,15 +11,18 @@ Tomashenko et al., "The VoicePrivacy 2020 challenge", Computer Speech & Language
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from deident.audio import Doubles
+from deident.disguise.base import Method
 from deident.errors import SettingError, kind_of
 from deident.evaluation import backend
+from deident.evaluation.cache import Cache
+from deident.evaluation.corpus import Utterance
 from deident.evaluation.scoring import Retrained, Scoring, Untrained, Vectors
 from deident.evaluation.trials import Comparison, Pairs, Trials, folds
 
@@ -164,6 +167,8 @@ class Attacker(ABC):
         where it does not. "" for none.
     undoes : bool
         Attacks copies after the method's parameter was estimated and undone, where a method has one.
+    trains : bool
+        Attacks the embeddings of an encoder that it trains for every method, and nothing else.
 
     Examples
     --------
@@ -180,6 +185,26 @@ class Attacker(ABC):
     fused: ClassVar[Literal["all", "encoders", "none"]] = "all"
     improves_on: ClassVar[str] = ""
     undoes: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
+
+    def encoder(self, method: Method[Any], utterances: Sequence[Utterance], seed: int, cache: Cache) -> Any:
+        """Train an encoder for a method. Asked of attackers whose trait `trains` is true.
+
+        Parameters
+        ----------
+        method : Method
+        utterances : sequence of Utterance
+            Undisguised speech of the training speakers.
+        seed : int
+        cache : Cache
+            Keeps what is costly, by content.
+
+        Returns
+        -------
+        callable
+            From (samples,) float32 at 16 kHz to an embedding. It travels to other processes.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.disguise.base import Foreign, Scoped
+from deident.errors import SettingError
 from deident.pages.page import write_private
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -26,6 +27,13 @@ Arrays = dict[str, npt.NDArray[Any]]
 def digest(*parts: object) -> str:
     """64 hexadecimal digits that stand for these values (numbers, text, lists of such)."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+@cache
+def file_digest(path: str) -> str:
+    """64 hexadecimal digits that stand for the content of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
@@ -100,6 +108,16 @@ class Cache:
         data = io.BytesIO()
         np.savez(data, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
         write_private(place, data.getvalue())
+
+    def file(self, name: str, suffix: str) -> Path:
+        """The path of a file by its name, for a cache with a folder."""
+        if self.folder is None:
+            raise SettingError(
+                "expected a cache with a folder for the weights of a network; got one that keeps nothing"
+            )
+        place = self.folder / name[:2] / f"{name[2:]}{suffix}"
+        place.parent.mkdir(exist_ok=True, mode=0o700)
+        return place
 
     def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         """What is there under this name, made if it is not."""

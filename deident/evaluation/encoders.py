@@ -1,7 +1,7 @@
 """Pretrained speaker encoders: from a snippet to one embedding.
 
-Any callable from (samples,) float32 at 16 kHz to a vector is an encoder (SpeechBrain's ECAPA-TDNN or a
-WavLM x-vector, for instance); `Resemblyzer` is the one that ships its weights."""
+Any callable from (samples,) float32 at 16 kHz to a vector is an encoder (SpeechBrain's ECAPA-TDNN or a WavLM x-vector,
+for instance). `Onnx` runs a network from a file; `Resemblyzer` is the one that ships its weights."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import types
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.fft
 
-from deident.audio import Floats
+from deident.audio import RATE, Floats
+from deident.disguise.naming import object_named
 from deident.disguise.vocoder import tables as vocoder_tables
 from deident.disguise.vocoder.analysis import CEPSTRUM
 from deident.disguise.vocoder.synthesis import LEVEL
 from deident.dsp.stft import frame_view
-from deident.errors import ExtraMissingError
-from deident.evaluation.cache import digest, fingerprint, source_digest
+from deident.errors import ExtraMissingError, SettingError
+from deident.evaluation import filterbanks
+from deident.evaluation.cache import digest, file_digest, fingerprint, source_digest
 
 SIZE, HOP, WINDOW, STEP = 400, 160, 160, 77  # samples, samples; frames of one partial, frames between them
 
@@ -114,6 +117,69 @@ class Resemblyzer:
 
 
 @dataclass(frozen=True)
+class Onnx:
+    """A speaker encoder in a file of the ONNX format: CAM++, ERes2Net, WeSpeaker's, ReDimNet.
+
+    Attributes
+    ----------
+    path : str
+        Its first input is (1, frames, 80) Kaldi filterbanks without their mean, or (1, samples) at 16 kHz. Its first
+        output is (1, dims).
+
+    Raises
+    ------
+    ExtraMissingError
+        Without `onnxruntime` and `kaldi-native-fbank`.
+    SettingError
+        When the file is not such a network.
+    """
+
+    path: str
+
+    def __post_init__(self) -> None:
+        try:
+            import onnxruntime  # noqa: F401
+        except ImportError:
+            raise ExtraMissingError.of("attackers", "an encoder in a file") from None
+        filterbanks.check_extras()
+        try:
+            shape = np.shape(self(np.zeros(RATE, np.float32)))
+        except Exception:
+            # onnxruntime raises kinds of its own, whose messages hold the path.
+            shape = ()
+        if len(shape) != 1:
+            raise SettingError(
+                "expected the file of an encoder in the ONNX format, from (1, frames, 80) filterbanks or (1, samples) "
+                "at 16 kHz to (1, dims)"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        return digest("onnx", file_digest(self.path), source_digest(__name__, filterbanks.__name__))
+
+    def __call__(self, samples: Floats) -> Floats:
+        """(dims,) embedding of (samples,) at 16 kHz."""
+        session = _session(self.path)
+        given = session.get_inputs()[0]
+        ready = samples if len(given.shape) == 2 else filterbanks.centred(filterbanks.filterbanks(samples))
+        embedded: Floats = session.run(None, {given.name: np.ascontiguousarray(ready[None], np.float32)})[0][
+            0
+        ]
+        return embedded
+
+
+@cache
+def _session(path: str) -> Any:
+    """One a process and file, with one thread: work is divided over processes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@dataclass(frozen=True)
 class Equalised:
     """An encoder behind an equaliser.
 
@@ -152,3 +218,14 @@ def equalised(samples: Floats) -> Floats:
     gain = np.exp(0.5 * smooth).astype(np.float32)
     flat = CEPSTRUM.stft.process(samples, lambda _frames, spectra: spectra * gain)
     return flat * np.float32(LEVEL / (np.sqrt(np.mean(flat**2)) + 1e-9))
+
+
+def encoder_named(text: str) -> tuple[str, Any]:
+    """A name for the report, and the encoder: onnx:PATH, resemblyzer, package.module:NAME; equalised: before any."""
+    kind, _, rest = text.partition(":")
+    if kind == "equalised":
+        name, encoder = encoder_named(rest)
+        return f"{name}, equalised", Equalised(encoder)
+    if text == Resemblyzer.name:
+        return text, Resemblyzer()
+    return (Path(rest).stem, Onnx(rest)) if kind == "onnx" else (rest, object_named(text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from deident.evaluation.trials import Pairs, Trials
 from deident.evaluation.verdict import AttackResult, Identification, Utility, Verdict, WordUse
 from deident.evaluation.words import text_by, word_errors, words_of
 
+NETWORK = "network"  # family of the embeddings by an encoder that an attacker has trained
 GROWTH = (1, 2, 3, 5, 10, 30)  # snippets an attacker may have of a speaker
 
 
@@ -47,6 +48,8 @@ class Case:
         Sex, group and corpus of each utterance on trial.
     transcripts : tuple of str
     attackers : mapping of str to Attacker
+    own : mapping of str to (original, disguised) Material
+        Embeddings by the encoders that attackers have trained, by attacker; their family is `NETWORK`.
     """
 
     train_trials: Trials
@@ -62,6 +65,7 @@ class Case:
     recognisers: tuple[str, ...] = ()
     labels: tuple[tuple[str, ...], ...] = ()
     transcripts: tuple[str, ...] = ()
+    own: Mapping[str, tuple[Material, Material]] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, Bools]:
@@ -103,6 +107,12 @@ def attack_all(case: Case) -> dict[str, Attack]:
     found: dict[str, Attack] = {}
     counted: dict[str, Attack] = {}
     for name, attacker in case.attackers.items():
+        if attacker.trains:
+            if name in case.own:
+                original, disguised = case.own[name]
+                seen = evidence(replace(case, original=original), NETWORK, disguised)
+                found[f"{name}/{NETWORK}"] = attacker.attack(seen, comparable=True)
+            continue
         material = case.inverted if attacker.undoes else case.disguised
         if material is None:
             continue

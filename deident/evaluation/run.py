@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
@@ -26,7 +29,7 @@ from deident.evaluation.copies import (
 from deident.evaluation.corpus import Corpus, InMemory, Utterance, prepare
 from deident.evaluation.gates import check
 from deident.evaluation.inversion import undo
-from deident.evaluation.judge import Case, Material, judge
+from deident.evaluation.judge import NETWORK, Case, Material, judge
 from deident.evaluation.report import Report
 from deident.evaluation.trials import Trials
 from deident.evaluation.utility import Melody, WordShape, training_use
@@ -187,8 +190,9 @@ def evaluate(
     corpus = prepare(
         originals, how.most, how.spoken, tick=_counter(tick, "reading originals", len(originals.utterances))
     )
-    with workers(jobs) as executor:
-        run = _Run(corpus, how, have, store, executor, tick)
+    with workers(jobs) as executor, TemporaryDirectory(prefix="deident-") as scratch:
+        weights = store if store.folder else Cache(Path(scratch))
+        run = _Run(corpus, how, have, store, weights, executor, tick)
         methods = {name: as_method(disguise) for name, disguise in disguises.items()}
         attacked = run.begin_attacks({UNDISGUISED: Undisguised(), **methods})
         # Handed out after the attacks and waited for after the gates: so no worker is idle at the end.
@@ -221,10 +225,17 @@ class _Run:
     """The work of one evaluation, method by method; verdicts are made while the next one is disguised."""
 
     def __init__(
-        self, corpus: Corpus, how: Settings, tools: Tools, store: Cache, executor: Executor | None, tick: Tick
+        self,
+        corpus: Corpus,
+        how: Settings,
+        tools: Tools,
+        store: Cache,
+        weights: Cache,
+        executor: Executor | None,
+        tick: Tick,
     ) -> None:
         self.corpus, self.how, self.tools = corpus, how, tools
-        self.store, self.executor, self.tick = store, executor, tick
+        self.store, self.weights, self.executor, self.tick = store, weights, executor, tick
         self.features: dict[str, Measure] = {"statistics": Statistics()}
         self.features |= {name: Embedding(name, encoder) for name, encoder in tools.encoders.items()}
         self.costs: dict[str, Measure] = {"melody": Melody()}
@@ -238,14 +249,18 @@ class _Run:
         """Have copies made, wait for them, and have them attacked; what is returned waits for the verdicts."""
         self.methods = dict(methods)
         # All work is handed out before any is waited for: no worker idles while a method's last copies are made.
-        made = {name: self.begin(name, method, self.costs) for name, method in self.methods.items()}
+        made = {
+            name: self.begin(name, method, self.features, self.costs) for name, method in self.methods.items()
+        }
+        training = {name: self.begin_networks(name, method) for name, method in self.methods.items()}
         found: dict[str, tuple[Material, Waiting | None]] = {}
         for name, method in self.methods.items():
             material = made.pop(name)()
             found[name] = material, self.begin_undoing(name, method, material)
+        embedded = {name: self.begin_embedding(name, networks) for name, networks in training.items()}
         pending: dict[str, Future[Verdict] | Verdict] = {}
         for name, (material, undone) in found.items():
-            case = self.cases[name] = self.case(material, undone and undone())
+            case = self.cases[name] = self.case(material, undone and undone(), embedded.pop(name)())
             pending[name] = judge(case) if self.executor is None else self.executor.submit(judge, case)
         self.tick("attacking", 0, len(pending))
         counted = _counter(self.tick, "attacking", len(pending))
@@ -259,16 +274,18 @@ class _Run:
 
         return wait
 
-    def case(self, material: Material, inverted: Material | None) -> Case:
+    def case(self, material: Material, inverted: Material | None, own: Mapping[str, Any]) -> Case:
         original = self.cases[UNDISGUISED].original if self.cases else material
         return Case(
             Trials.of(self.corpus.train), Trials.of(self.corpus.tests, self.how.across), original, material, inverted,
             tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.bootstrap, self.tools.attackers,
             tuple(self.tools.recognisers), tuple(u.labels for u in self.corpus.tests),
-            tuple(u.transcript for u in self.corpus.tests),
+            tuple(u.transcript for u in self.corpus.tests), own,
         )  # fmt: skip
 
-    def begin(self, name: str, method: Any, costs: Mapping[str, Measure]) -> Waiting:
+    def begin(
+        self, name: str, method: Any, features: Mapping[str, Measure], costs: Mapping[str, Measure]
+    ) -> Waiting:
         """Have copies made; what is returned waits for them."""
         plain = isinstance(method, Undisguised)
         if method.scope not in get_args(Scope):
@@ -284,7 +301,7 @@ class _Run:
         counter = _counter(self.tick, name, total)
         waiting = {}
         for purpose, count in copies.items():
-            measures = {**self.features, **(costs if purpose == "trial" else {})}
+            measures = {**features, **(costs if purpose == "trial" else {})}
             job = CopyJob(method, purpose, count, self.how.seed, method.scope, measures)
             utterances = self.corpus.train if purpose == "train" else self.corpus.tests
             waiting[purpose] = begin(job, utterances, self.executor, self.store, counter)
@@ -292,6 +309,37 @@ class _Run:
         def wait() -> Material:
             found = {purpose: made() for purpose, made in waiting.items()}
             return Material(found["train"], found["trial"], found.get("enrol", found["trial"]))
+
+        return wait
+
+    def begin_networks(self, name: str, method: Any) -> dict[str, Callable[[], Any]]:
+        """Have attackers that train an encoder for a method do so; the values wait for the encoders."""
+        found: dict[str, Callable[[], Any]] = {}
+        for attacker, one in self.tools.attackers.items():
+            if one.trains:
+                self.tick(f"{name}, training {attacker}", 0, 1)
+                train = partial(one.encoder, method, self.corpus.train, self.how.seed, self.weights)
+                found[attacker] = self.executor.submit(train).result if self.executor else train
+        return found
+
+    def begin_embedding(
+        self, name: str, networks: Mapping[str, Callable[[], Any]]
+    ) -> Callable[[], dict[str, Any]]:
+        """Have the copies of a method, and the originals, embedded by networks that were trained for it."""
+        waiting: dict[str, tuple[Waiting, Waiting | None]] = {}
+        for attacker, encoder in networks.items():
+            features: dict[str, Measure] = {NETWORK: Embedding(NETWORK, encoder())}
+            stage, method = f"{name}, {attacker}", self.methods[name]
+            plain = isinstance(method, Undisguised)
+            disguised = None if plain else self.begin(stage, method, features, {})
+            waiting[attacker] = self.begin(stage, Undisguised(), features, {}), disguised
+
+        def wait() -> dict[str, Any]:
+            found = {}
+            for attacker, (original, disguised) in waiting.items():
+                plain = original()
+                found[attacker] = plain, disguised() if disguised else plain
+            return found
 
         return wait
 
@@ -304,7 +352,7 @@ class _Run:
         if undone is None:
             return None
         self.recovered[name] = undone.recovery(self.corpus.tests, material.trial, self.how.seed)
-        return self.begin(f"{name}, undone", undone, {})
+        return self.begin(f"{name}, undone", undone, self.features, {})
 
     def begin_training(self, words: Sequence[Utterance]) -> Callable[[], dict[str, dict[str, float]]]:
         """The use of single words as training material, by method, once it is waited for."""

@@ -6,20 +6,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deident.audio import Floats
-from deident.errors import ExtraMissingError
-from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
+from deident.audio import RATE, Floats
+from deident.disguise.naming import object_named
+from deident.errors import ExtraMissingError, SettingError
+from deident.evaluation.cache import Arrays, digest, file_digest, fingerprint, source_digest
 from deident.evaluation.copies import Analysed
 from deident.evaluation.corpus import Utterance
 
 
 def words_of(text: str) -> list[str]:
     """Lower-case words without punctuation; apostrophes stay."""
-    return re.findall(r"[\w']+", text.lower())
+    return re.findall(r"[\w']+", text.lower().replace("’", "'"))
 
 
 def word_errors(reference: str, text: str) -> int:
@@ -80,6 +82,78 @@ class Pocketsphinx:
 def text_by(recogniser: str) -> str:
     """Name of the array of texts that a recogniser gave."""
     return f"text by {recogniser}"
+
+
+@dataclass(frozen=True)
+class Whisper:
+    """Whisper by `faster-whisper`, in English: beam of 5, temperature 0, no voice filter, no previous text.
+
+    Attributes
+    ----------
+    model : str
+        A folder with a model in CTranslate2's format; or the name of one, such as "base", that `faster-whisper` knows
+        and downloads.
+
+    Raises
+    ------
+    ExtraMissingError
+        Without the extra `whisper`.
+    SettingError
+        When there is no model.
+    """
+
+    model: str
+
+    def __post_init__(self) -> None:
+        try:
+            import faster_whisper  # noqa: F401
+        except ImportError:
+            raise ExtraMissingError.of("whisper", "recognising words by Whisper") from None
+        try:
+            _whisper(self.model)
+        except Exception:
+            # CTranslate2 and the download raise kinds of their own, whose messages hold the path.
+            raise SettingError(
+                "expected the folder of a Whisper model in CTranslate2's format, or a name that faster-whisper knows"
+            ) from None
+
+    @property
+    def fingerprint(self) -> str:
+        weights = Path(self.model) / "model.bin"
+        return digest(
+            "whisper", file_digest(str(weights)) if weights.exists() else self.model, source_digest(__name__)
+        )
+
+    def __call__(self, samples: Floats) -> str:
+        """Text of (samples,) at 16 kHz."""
+        level = 0.7 / max(float(np.abs(samples).max(initial=0.0)), 1e-6)
+        padded = np.pad(samples * np.float32(level), (RATE // 5, RATE // 2))
+        segments, _ = _whisper(self.model).transcribe(
+            padded,
+            language="en",
+            beam_size=5,
+            temperature=0.0,
+            vad_filter=False,
+            condition_on_previous_text=False,
+        )
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+@cache
+def _whisper(model: str) -> Any:
+    """One a process and model, with one thread: work is divided over processes."""
+    from faster_whisper import WhisperModel
+
+    is_here = Path(model).is_dir()
+    return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=is_here)
+
+
+def recogniser_named(text: str) -> tuple[str, Any]:
+    """A name for the report, and the recogniser: whisper:PATH, pocketsphinx, or package.module:NAME."""
+    if text == Pocketsphinx.name:
+        return text, Pocketsphinx()
+    kind, _, rest = text.partition(":")
+    return (Path(rest).name, Whisper(rest)) if kind == "whisper" else (rest, object_named(text))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,296 @@
+"""An attacker that trains a network on disguised speech of other speakers.
+
+It fine-tunes a given encoder, or trains a small one from nothing, to tell the attacker's training speakers apart, with
+new voices in every epoch. torch is imported when it trains or embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deident.audio import Floats, Ints
+from deident.disguise.base import Method
+from deident.disguise.naming import object_named
+from deident.errors import ExtraMissingError, SettingError
+from deident.evaluation import filterbanks
+from deident.evaluation.attackers import Attack, Attacker, Evidence
+from deident.evaluation.cache import Cache, digest, file_digest, fingerprint, source_digest
+from deident.evaluation.copies import CopyJob, disguise
+from deident.evaluation.corpus import Utterance
+from deident.evaluation.scoring import Untrained
+
+CROP = 200  # frames: 2 s
+BATCH = 32
+FREQUENCY_MASK, TIME_MASK = 10, 20  # bins and frames that are set to the mean, at most
+MOST_CROPS = 6_000  # in all: a processor core takes 20 minutes for as many
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The training of a network.
+
+    Attributes
+    ----------
+    start : str
+        Path of CAM++'s weights for torch (package `speakerlab`); or `package.module:NAME`, a callable that gives a
+        torch module from (batch, frames, 80) to (batch, dims); "" for a small network from nothing.
+    epochs : int
+    draws : int
+        Disguised copies of every utterance in an epoch, each with a voice of its own.
+    rate : float
+        Highest learning rate; that of the layer on top is ten times as high.
+    margin, scale : float
+        Of the additive angular margin softmax, Deng et al., "ArcFace", CVPR 2019.
+    """
+
+    start: str = ""
+    epochs: int = 5
+    draws: int = 3
+    rate: float = 2e-4
+    margin: float = 0.2
+    scale: float = 30.0
+
+    def fingerprint(self) -> str:
+        """Stands for the recipe and the weights it starts from."""
+        weights = file_digest(self.start) if self.start.endswith(".pt") else self.start
+        values = (weights, self.epochs, self.draws, self.rate, self.margin, self.scale)
+        return digest("network", *values, source_digest(__name__, filterbanks.__name__))
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A speaker encoder with weights from a file that `train` wrote."""
+
+    start: str
+    weights: str
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(
+            "trained", self.start, file_digest(self.weights), source_digest(__name__, filterbanks.__name__)
+        )
+
+    def __call__(self, samples: Floats) -> Floats:
+        """(dims,) embedding of (samples,) at 16 kHz."""
+        import torch
+
+        network, device = _loaded(self.start, self.weights)
+        frames = filterbanks.centred(filterbanks.filterbanks(samples))
+        with torch.inference_mode():
+            embedded: Floats = network(torch.from_numpy(frames[None]).to(device))[0].float().cpu().numpy()
+        return embedded
+
+
+@cache
+def _loaded(start: str, weights: str) -> tuple[Any, Any]:
+    import torch
+
+    torch.set_num_threads(1)
+    device = _device()
+    network = _network(start)
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return network.to(device).eval(), device
+
+
+class Trained(Attacker):
+    """Semi-informed with a network of its own, which is trained for every method."""
+
+    summary = "has trained a network on other speakers disguised by the same method"
+    fused = "none"  # its network has seen all training speakers: none can be held out for a fusion
+    trains = True
+
+    def __init__(self, recipe: Recipe | None = None) -> None:
+        self.recipe = recipe or Recipe()
+
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        return evidence.attack(Untrained(), evidence.train, evidence.enrol, evidence.train)
+
+    def encoder(
+        self, method: Method[Any], utterances: Sequence[Utterance], seed: int, cache: Cache
+    ) -> TrainedEncoder:
+        return train(self.recipe, method, utterances, seed, cache)
+
+
+def attacker_named(text: str) -> tuple[str, object]:
+    """A name for the report, and the attacker: trained, trained:PATH.pt, or package.module:NAME.
+
+    Raises `ExtraMissingError` or `SettingError` when its network cannot be made."""
+    kind, _, start = text.partition(":")
+    if kind != "trained":
+        return start, object_named(text)
+    filterbanks.check_extras()
+    _network(start)
+    # From nothing it takes more epochs and a higher rate to learn anything.
+    return kind, Trained(Recipe(start) if start else Recipe(epochs=30, rate=2e-3))
+
+
+def train(
+    recipe: Recipe, method: Method[Any], utterances: Sequence[Utterance], seed: int, cache: Cache
+) -> TrainedEncoder:
+    """Train a network to tell speakers of disguised speech apart.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    method : Method
+        The disguise. Its voices are drawn anew for every copy.
+    utterances : sequence of Utterance
+        Undisguised speech of the training speakers.
+    seed : int
+    cache : Cache
+        Keeps the weights by all of the above.
+
+    Returns
+    -------
+    TrainedEncoder
+    """
+    sounds = digest(sorted((u.speaker, u.digest()) for u in utterances))
+    name = digest(recipe.fingerprint(), fingerprint(method), method.scope, sounds, seed)
+    weights = cache.file(name, ".pt")
+    if not weights.exists():
+        import torch
+
+        torch.set_num_threads(1)
+        network = _fitted(
+            recipe, lambda epoch: _crops(recipe, method, utterances, seed, epoch), utterances, seed
+        )
+        beside = weights.with_suffix(f".{seed}.part")
+        torch.save(network.state_dict(), beside)
+        beside.chmod(0o600)
+        beside.replace(weights)
+    return TrainedEncoder(recipe.start, str(weights))
+
+
+def _crops(
+    recipe: Recipe, method: Method[Any], utterances: Sequence[Utterance], seed: int, epoch: int
+) -> tuple[Floats, Ints]:
+    """(crops, frames, bins) masked filterbanks of new copies, and the number of each one's speaker."""
+    most = MOST_CROPS if recipe.start else 10 * MOST_CROPS  # the small one takes a twentieth of the time
+    draws = min(recipe.draws, max(1, most // (recipe.epochs * len(utterances))))
+    job = CopyJob(method, f"network {epoch}", draws, seed, method.scope, {})
+    speakers = np.unique([u.speaker for u in utterances], return_inverse=True)[1]
+    rng = np.random.default_rng((seed, epoch))
+    crops = [_crop(filterbanks.filterbanks(copy.mono), rng) for u in utterances for copy in disguise(job, u)]
+    return np.stack(crops), np.repeat(speakers, draws).astype(np.intp)
+
+
+def _crop(frames: Floats, rng: np.random.Generator) -> Floats:
+    """Two seconds from anywhere, with a band and a span masked. Park et al., "SpecAugment", Interspeech 2019."""
+    frames = filterbanks.at_least(frames, CROP)
+    start = int(rng.integers(len(frames) - CROP + 1))
+    crop = filterbanks.centred(frames[start : start + CROP])
+    band, span = int(rng.integers(FREQUENCY_MASK + 1)), int(rng.integers(TIME_MASK + 1))
+    low, early = int(rng.integers(crop.shape[1] - band + 1)), int(rng.integers(CROP - span + 1))
+    crop[:, low : low + band] = 0.0
+    crop[early : early + span] = 0.0
+    return crop
+
+
+def _fitted(
+    recipe: Recipe, crops: Callable[[int], tuple[Floats, Ints]], utterances: Sequence[Utterance], seed: int
+) -> Any:
+    """The network after all epochs."""
+    import torch
+    from torch.nn import functional
+
+    speakers = len({u.speaker for u in utterances})
+    device = _device()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = _network(recipe.start).to(device).train()
+        dims = network(torch.zeros(2, CROP, filterbanks.BINS, device=device)).shape[1]
+        top = torch.nn.Parameter(0.05 * torch.randn(speakers, dims, device=device))
+    parameters = [{"params": network.parameters(), "share": 1.0}, {"params": [top], "share": 10.0}]
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=1e-4)
+    rng = np.random.default_rng(seed)
+    for epoch in range(recipe.epochs):
+        inputs, labels = crops(epoch)
+        batches = _batches(len(inputs), rng)
+        for number, rows in enumerate(batches):
+            done = (epoch + number / len(batches)) / recipe.epochs
+            for group in optimiser.param_groups:
+                # Half a cosine down, after a tenth of the way up.
+                group["lr"] = (
+                    recipe.rate * group["share"] * min(1.0, 10.0 * done) * 0.5 * (1.0 + np.cos(np.pi * done))
+                )
+            embedded = functional.normalize(network(torch.from_numpy(inputs[rows]).to(device)))
+            cosine = embedded @ functional.normalize(top).T
+            own = functional.one_hot(torch.from_numpy(labels[rows]).to(device), speakers).bool()
+            angle = torch.acos(cosine.clamp(-1.0 + 1e-6, 1.0 - 1e-6))
+            logits = recipe.scale * torch.where(
+                own, torch.cos((angle + recipe.margin).clamp(max=np.pi)), cosine
+            )
+            loss: Any = functional.cross_entropy(logits, own.float().argmax(1))
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimiser.step()
+    return network.cpu()
+
+
+def _batches(count: int, rng: np.random.Generator) -> list[Ints]:
+    """Rows in random order, a batch at a time; the last has at least two, as batch normalisation needs."""
+    return [part.astype(np.intp) for part in np.array_split(rng.permutation(count), max(1, count // BATCH))]
+
+
+def _device() -> Any:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _network(start: str) -> Any:
+    """The network that a recipe starts from."""
+    try:
+        import torch
+    except ImportError:
+        raise ExtraMissingError.of("attackers", "an attacker that trains a network") from None
+    if not start:
+        return _small_network()
+    if not start.endswith(".pt"):
+        return object_named(start)()
+    try:
+        from speakerlab.models.campplus.DTDNN import CAMPPlus
+    except ImportError:
+        raise ExtraMissingError(
+            "fine-tuning CAM++ needs the code of its network: pip install --no-deps speakerlab-slim"
+        ) from None
+    network = CAMPPlus(filterbanks.BINS, 192, memory_efficient=False)
+    try:
+        network.load_state_dict(torch.load(Path(start), map_location="cpu", weights_only=True))
+    except Exception:
+        # torch raises kinds of its own, whose messages hold the path.
+        raise SettingError("expected the weights of CAM++ for torch, with 192 dimensions") from None
+    return network
+
+
+def _small_network(channels: int = 128, dims: int = 128) -> Any:
+    """An x-vector network of half a million weights. Snyder et al., "X-vectors", ICASSP 2018."""
+    from torch import cat, nn
+
+    def layer(given: int, width: int, dilation: int) -> Any:
+        return nn.Sequential(
+            nn.Conv1d(given, channels, width, dilation=dilation), nn.ReLU(), nn.BatchNorm1d(channels)
+        )
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frames = nn.Sequential(
+                layer(filterbanks.BINS, 5, 1),
+                layer(channels, 3, 2),
+                layer(channels, 3, 3),
+                layer(channels, 1, 1),
+            )
+            self.top = nn.Sequential(nn.Linear(2 * channels, dims), nn.BatchNorm1d(dims))
+
+        def forward(self, frames: Any) -> Any:
+            hidden = self.frames(frames.transpose(1, 2))
+            return self.top(cat((hidden.mean(2), hidden.std(2)), 1))
+
+    return Pooled()

@@ -1,0 +1,107 @@
+"""The attacker that trains a network: it learns what a disguise leaves, and keeps its weights."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Audio
+from deident.disguise.base import Method
+from deident.errors import SettingError
+from deident.evaluation.attackers import SemiInformed
+from deident.evaluation.cache import Cache
+from deident.evaluation.corpus import Corpus, InMemory, Utterance
+from deident.evaluation.network import CROP, Recipe, Trained, attacker_named, train
+from deident.evaluation.run import Settings, Tools, evaluate
+
+pytest.importorskip("torch")
+pytest.importorskip("kaldi_native_fbank")
+
+
+@dataclass(frozen=True)
+class Louder(Method[float]):
+    """Nothing is hidden, and the voice is a level."""
+
+    def draw(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(0.2, 0.9))
+
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+        return Audio(audio.samples * np.float32(voice), RATE)
+
+
+def tones(speakers: int, each: int = 3) -> Corpus:
+    """Speakers who are noise in a band of their own."""
+    rng = np.random.default_rng(0)
+    made = []
+    for speaker in range(speakers):
+        for number in range(each):
+            spectrum = np.fft.rfft(rng.normal(size=round(1.2 * RATE)))
+            hz = np.arange(len(spectrum)) / 1.2
+            centre = 400.0 * 1.16**speaker
+            spectrum *= 0.05 + np.exp(-0.5 * (np.log(np.maximum(hz, 1.0) / centre) / 0.08) ** 2)
+            samples = np.fft.irfft(spectrum)
+            audio = Audio(0.5 * samples / np.abs(samples).max(), RATE)
+            role = "train" if speaker % 2 else "trial"
+            made.append(Utterance(f"{speaker}/{number}", f"s{speaker:02}", InMemory(audio), role=role))
+    return Corpus("tones", tuple(made))
+
+
+QUICK = Recipe(epochs=12, draws=4, rate=1e-2)
+
+
+def test_a_network_learns_speakers_and_is_trained_once(tmp_path: Path) -> None:
+    corpus, cache = tones(12), Cache(tmp_path)
+    encoder = train(QUICK, Louder(), corpus.train, 0, cache)
+    embedded = np.stack([encoder(u.load().mono) for u in corpus.train])
+    unit = embedded / np.linalg.norm(embedded, axis=1, keepdims=True)
+    own = np.equal.outer(*[[u.speaker for u in corpus.train]] * 2)
+    alike = unit @ unit.T
+    assert alike[own].mean() > alike[~own].mean() + 0.3
+    weights = Path(encoder.weights)
+    before = weights.stat()
+    assert stat.S_IMODE(before.st_mode) == 0o600
+    assert train(QUICK, Louder(), corpus.train, 0, cache) == encoder
+    assert weights.stat().st_mtime_ns == before.st_mtime_ns
+    short = Recipe(epochs=1, draws=1)
+    for other in (
+        train(short, Louder(), corpus.train, 1, cache),
+        train(short, Louder(), corpus.train[3:], 1, cache),
+        train(replace(short, rate=1e-3), Louder(), corpus.train, 1, cache),
+    ):
+        assert other.weights != encoder.weights
+    assert len({p.name for p in tmp_path.rglob("*.pt")}) == 4
+
+
+@pytest.mark.slow
+def test_it_attacks_with_its_own_embeddings_and_is_shown() -> None:
+    tools = Tools(attackers={"semi-informed": SemiInformed(), "trained": Trained(QUICK)})
+    how = Settings(runs=1, train_draws=2, enrol_draws=1, bootstrap=20)
+    report = evaluate(tones(16), {"louder": Louder()}, settings=how, tools=tools)
+    for verdict in report.verdicts.values():
+        assert {a for a in verdict.attacks if a.startswith("trained/")} == {"trained/network"}
+        assert verdict.attacks["trained/network"].eer < 0.25
+    assert "trained/network" in [row[0] for row in report.attacks()]
+    assert "attacker strong enough: trained/network" in [gate.name for gate in report.gates]
+
+
+def test_a_network_of_ones_own_is_fine_tuned() -> None:
+    name, attacker = attacker_named("trained:tests.test_network:own")
+    assert (name, type(attacker)) == ("trained", Trained)
+
+
+def own() -> object:
+    from torch import nn
+
+    return nn.Sequential(nn.Flatten(), nn.Linear(CROP * 80, 8))
+
+
+@pytest.mark.parametrize(
+    "text", ["trained:nothing.pt", "trained:no.module:here", "nothing", "tests.test_network:gone"]
+)
+def test_what_is_no_attacker_is_said_before_any_work(text: str) -> None:
+    with pytest.raises((SettingError, ImportError)):
+        attacker_named(text)
