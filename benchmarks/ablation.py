@@ -19,7 +19,6 @@ from deident.evaluation.run import Settings, Tools, evaluate
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
-    "smoothing 1 frame": {"smoothing": (1.0, 1.0)},
     "loudness jitter 0": {"loudness_jitter": 0.0},
     "spread jitter 0": {"spread_jitter": 0.0},
     "colour 0": {"colour": 0.0},
@@ -29,12 +28,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "spread 0": {"spread": 0.0, "covariance": 0.0},
     "mean 0": {"mean": 0.0},
     "noise 0": {"noise": 0.0},
-    "drawn timing": {"timing": 0.06},
     "drawn tract and warp": {"tract": (0.9, 1.12), "warp": 0.04},
-    "settle 0.3": {"settle": 0.3},
     "loudness jitter 0.6": {"loudness_jitter": 0.6},
     "both jitters 0.5": {"loudness_jitter": 0.5, "spread_jitter": 0.5},
-    "more of everything": {"smoothing": (0.7, 1.3), "loudness_jitter": 0.6, "spread_jitter": 0.4},
 }
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
 COLUMNS = ("variant", "strongest", "encoder", "equalised", "statistics", "same recording", "top-1", "words")

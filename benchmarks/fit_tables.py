@@ -2,8 +2,9 @@
 
     DEIDENT_SPEECH=... python -m benchmarks.fit_tables > deident/disguise/vocoder/tables.py
 
-Reads the snippets of the role `dev_train` in `verify/` (LibriSpeech, CC BY 4.0) and writes only averages over
-all of their speakers: no recording, and no one speaker, can be had from them."""
+Reads the snippets of the role `dev_train` in `verify/` (LibriSpeech, CC BY 4.0) and `nonnative/` (speechocean762), and
+writes averages over all of their speakers and the factors of their differences: no recording, and no one speaker,
+can be recovered from them."""
 
 from __future__ import annotations
 
@@ -15,47 +16,67 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from deident.disguise.vocoder import Vocoder, analysis
+from deident.disguise.vocoder import analysis
 from deident.disguise.vocoder import normalisation as erase
 from deident.disguise.vocoder.analysis import CEPSTRUM, TRACKER, Analysis, analyse
 
-SOUNDS, ORDER, ROUNDS = 32, 16, 5
+SOUNDS, ORDER, ROUNDS, FACTORS = 32, 16, 5, 8
 
 
 def main() -> None:
-    recordings = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
+    recordings, speakers = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
     cepstrum = replace(CEPSTRUM, order=ORDER)
     analysis.BANDS = average_bands(recordings, cepstrum)
-    settings = Vocoder()
-    heard = [
-        analyse(
-            [samples],
-            cepstrum,
-            TRACKER,
-            floor_db=settings.floor_db,
-            noise=settings.noise,
-            gate_db=settings.gate_db,
-        )
-        for samples in recordings
-    ]
-    ratios = np.ones(len(heard))
+    how = {"floor_db": 25.0, "noise": 1.0, "gate_db": 30.0}
+    analyses = [analyse([samples], TRACKER.track_all([samples]), **how) for samples in recordings]
+    ratios = np.ones(len(analyses))
     for _ in range(ROUNDS):
-        warped = [s.cepstra @ erase.rewarp(cepstrum, 1.0 / r) for s, r in zip(heard, ratios, strict=True)]
-        erase.MEANS, erase.SPREADS = average_moments(warped, heard)
-        moves = [one_moves(c, s) for c, s in zip(warped, heard, strict=True)]
-        frames = np.concatenate([m[s.loud > 0.5] for m, s in zip(moves, heard, strict=True)])
+        warped = [a.cepstra @ erase.rewarp(cepstrum, 1.0 / r) for a, r in zip(analyses, ratios, strict=True)]
+        erase.MEANS, erase.SPREADS = average_moments(warped, analyses)
+        deviations = [one_snippet(c, a) for c, a in zip(warped, analyses, strict=True)]
+        frames = np.concatenate([d[a.weight > 0.5] for d, a in zip(deviations, analyses, strict=True)])
         erase.SHARES, erase.CENTRES, erase.WIDTHS = mixture(frames.astype(np.float64))
         erase.log_weights.cache_clear()
-        logs = np.log([erase.tract_ratio(speech, cepstrum)[0] for speech in heard])
+        logs = np.log([erase.tract_ratio(speech, cepstrum)[0] for speech in analyses])
         ratios = np.exp(logs - logs.mean())  # the average speaker's is 1
-    erase.COVARIANCE = average_covariance(moves, heard)
+    erase.COVARIANCE = average_covariance(deviations, analyses)
+    erase.FACTORS = speaker_factors(deviations, analyses, speakers)
     write()
 
 
-def training_speech(folder: Path) -> list[np.ndarray]:
-    with (folder / "files.tsv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["role"] == "dev_train"]
-    return [soundfile.read(folder / r["path"], dtype="float32")[0] for r in rows]
+def training_speech(folder: Path) -> tuple[list[np.ndarray], list[str]]:
+    """Read recordings and their speakers."""
+    recordings, speakers = [], []
+    for table, part in (
+        (folder / "files.tsv", "verify/"),
+        (folder / "nonnative" / "files.tsv", "nonnative/"),
+    ):
+        with table.open(newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                if row["role"] == "dev_train" and row["path"].startswith(part):
+                    recordings.append(soundfile.read(folder / row["path"], dtype="float32")[0])
+                    speakers.append(row["speaker"])
+    return recordings, speakers
+
+
+def speaker_factors(
+    deviations: list[np.ndarray], analyses: list[Analysis], speakers: list[str]
+) -> np.ndarray:
+    """Find the principal directions, one standard deviation long, in which the sounds of speakers differ.
+
+    The supervector of a speaker is the offset of each kind of sound from its mean (eigenvoices: Kuhn et al., 2000)."""
+    counts: dict[str, np.ndarray] = {}
+    sums: dict[str, np.ndarray] = {}
+    for own, speech, speaker in zip(deviations, analyses, speakers, strict=True):
+        share = erase.sound_shares(own) * speech.weight
+        counts[speaker] = counts.get(speaker, 0.0) + share.sum(axis=1)[:, None]
+        sums[speaker] = sums.get(speaker, 0.0) + share @ own
+    vectors = np.array([(sums[s] - counts[s] * erase.CENTRES) / (counts[s] + 10.0) for s in counts])
+    vectors -= vectors.mean(axis=0)
+    common = np.sqrt(erase.SHARES)[:, None]
+    _, sizes, directions = np.linalg.svd((vectors * common).reshape(len(vectors), -1), full_matrices=False)
+    scaled = directions[:FACTORS] * sizes[:FACTORS, None] / np.sqrt(len(vectors))
+    return (scaled.reshape(FACTORS, *erase.CENTRES.shape) / common).astype(np.float32)
 
 
 def average_bands(recordings: list[np.ndarray], cepstrum: erase.MelCepstrum) -> np.ndarray:
@@ -70,11 +91,11 @@ def average_bands(recordings: list[np.ndarray], cepstrum: erase.MelCepstrum) -> 
     return (bands / bands.mean()).astype(np.float32)
 
 
-def average_moments(cepstra: list[np.ndarray], heard: list[Analysis]) -> tuple[np.ndarray, np.ndarray]:
+def average_moments(cepstra: list[np.ndarray], analyses: list[Analysis]) -> tuple[np.ndarray, np.ndarray]:
     means, squares = [], []
-    for rows, speech in zip(cepstra, heard, strict=True):
+    for rows, speech in zip(cepstra, analyses, strict=True):
         voiced = speech.voiced[:, None]
-        weights = [speech.loud * speech.voiced, speech.loud * (1.0 - speech.voiced)]
+        weights = [speech.weight * speech.voiced, speech.weight * (1.0 - speech.voiced)]
         own = [weight @ rows / (weight.sum() + 1e-3) for weight in weights]
         moved = rows - voiced * own[0] - (1.0 - voiced) * own[1]
         means.append(own)
@@ -85,15 +106,18 @@ def average_moments(cepstra: list[np.ndarray], heard: list[Analysis]) -> tuple[n
     )
 
 
-def one_moves(cepstra: np.ndarray, speech: Analysis) -> np.ndarray:
-    _, moves = erase.normalise_means(cepstra, speech, 1.0, True)
-    return erase.normalise_spread(moves, speech, 1.0)
+def one_snippet(cepstra: np.ndarray, speech: Analysis) -> np.ndarray:
+    _, deviations = erase.normalise_means(cepstra, speech, 1.0)
+    return erase.normalise_spread(deviations, speech, 1.0)
 
 
-def average_covariance(moves: list[np.ndarray], heard: list[Analysis]) -> np.ndarray:
+def average_covariance(deviations: list[np.ndarray], analyses: list[Analysis]) -> np.ndarray:
     each = [
-        (m * s.loud[:, None]).T @ m / s.loud.sum()
-        for m, s in ((erase.normalise_sounds(m, s, 1.0, 0.0), s) for m, s in zip(moves, heard, strict=True))
+        (m * s.weight[:, None]).T @ m / s.weight.sum()
+        for m, s in (
+            (erase.normalise_sounds(m, s, 1.0, np.float32(0.0) * erase.CENTRES[None]), s)
+            for m, s in zip(deviations, analyses, strict=True)
+        )
     ]
     return np.mean(each, axis=0).astype(np.float32)
 
@@ -122,22 +146,23 @@ def mixture(frames: np.ndarray, rounds: int = 25) -> tuple[np.ndarray, np.ndarra
 def write() -> None:
     print(f'"""{HEADER}"""\n\nfrom __future__ import annotations\n\nimport numpy as np\n')
     for name, meaning, digits in TABLES:
-        table = getattr(erase, name)
+        table = (vars(analysis) | vars(erase))[name]
         print(f"{name} = np.array(\n    {literal(table, digits)},\n    dtype=np.float32,\n)  # fmt: skip")
         print(f'"""{tuple(table.shape)} {meaning}"""\n')
 
 
 def literal(table: np.ndarray, digits: int) -> str:
-    if table.ndim == 2:
+    if table.ndim >= 2:
         return "(\n" + "".join(f"        {literal(row, digits)},\n" for row in table) + "    )"
     numbers = [f"{value:.{digits}f}" for value in table]
     lines = [", ".join(numbers[at : at + 8]) for at in range(0, len(numbers), 8)]
     return "(\n        " + ",\n        ".join(lines) + ",\n    )"
 
 
-HEADER = """Average speech: what every snippet is brought to.
+HEADER = """Average speech, to which snippets are normalised, and the directions in which speakers differ.
 
-Averages over 148 snippets of 45 speakers (LibriSpeech, V. Panayotov et al. 2014, CC BY 4.0), made by
+Averages over 316 snippets of 73 speakers, 45 adult readers (LibriSpeech, V. Panayotov et al. 2014, CC BY 4.0), 14
+adults and 14 children who speak English as a foreign language (speechocean762, J. Zhang et al. 2021), made by
 `python -m benchmarks.fit_tables`. Cepstra are those of `CEPSTRUM`; no one speaker is in them."""
 
 TABLES = (
@@ -148,6 +173,7 @@ TABLES = (
     ("CENTRES", "the middle of each kind of sound, in SPREADS of voiced frames from the means.", 2),
     ("WIDTHS", "the standard deviations of each kind of sound about its middle.", 2),
     ("COVARIANCE", "of the cepstra about the means, in the same measure.", 3),
+    ("FACTORS", "directions in which the sounds of speakers differ, each a standard deviation long.", 2),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -97,13 +97,12 @@ def test_unvoiced_snippets_are_equal_to_the_sample() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"smoothing": (2.0, 2.0)},
-        {"smoothing": (0.0, 2.0), "tract": (0.9, 1.1)},
-        {"warp": 0.2},
+        {"tract": (0.8, 1.25), "warp": 0.2, "mixing": 0.1},
+        {"speaker": 2.0, "wander": 0.1},
         {"delay_seconds": 0.004},
         {"covariance": 0.0, "tract_norm": 0.0},
-        {"order": 12, "noise": 0.0, "classes": False},
-        {"settle": 0.5, "mean": 0.5, "spread": 0.5},
+        {"noise": 0.0, "sounds": 0.0},
+        {"mean": 0.5, "spread": 0.5, "sounds": 0.5},
     ],
     ids=lambda settings: " ".join(settings),
 )
@@ -121,7 +120,7 @@ def test_nothing_gives_nothing(name: str) -> None:
     assert Chain((DISGUISES[name](),)).apply_all([], [], []) == []
 
 
-@pytest.mark.parametrize("name", ["psola", "pitch_shift"])
+@pytest.mark.parametrize("name", ["psola", "pitch_shift", "reshape"])
 @pytest.mark.parametrize("seed", [1, 50])
 def test_a_batch_of_psola_equals_its_snippets_alone(name: str, seed: int) -> None:
     together, alone = revoiced(list(SNIPPETS.values()), DISGUISES[name](), seed)

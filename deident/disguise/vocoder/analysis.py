@@ -11,7 +11,7 @@ import numpy as np
 from deident.audio import Floats
 from deident.disguise.vocoder.tables import BANDS
 from deident.dsp.mel import MelCepstrum
-from deident.dsp.pitch import PitchTracker
+from deident.dsp.pitch import Pitch, PitchTracker
 from deident.dsp.ragged import Ragged
 from deident.dsp.stft import Stft
 from deident.dsp.timing import smooth
@@ -43,6 +43,8 @@ class Analysis:
         Pitch over the median of its snippet, 0 where unvoiced.
     level : (snippets,) float32
         Mean square of the loud frames, full scale 1.
+    equaliser : (snippets, order) float32
+        Mel cepstrum of the log gain that gave a snippet the common long-term spectrum.
     """
 
     ragged: Ragged
@@ -52,6 +54,7 @@ class Analysis:
     voiced: Floats
     octaves: Floats
     level: Floats
+    equaliser: Floats
 
     @cached_property
     def evidence(self) -> Floats:
@@ -61,8 +64,7 @@ class Analysis:
 
 def analyse(
     snippets: Sequence[Floats],
-    cepstrum: MelCepstrum,
-    tracker: PitchTracker,
+    pitches: Sequence[Pitch],
     *,
     floor_db: float,
     noise: float,
@@ -73,8 +75,8 @@ def analyse(
     Parameters
     ----------
     snippets : sequence of (samples,) float32
-    cepstrum : MelCepstrum
-    tracker : PitchTracker
+    pitches : sequence of Pitch
+        Of each snippet, by `TRACKER`.
     floor_db : float
         Floor of a band below its average.
     noise : float
@@ -86,9 +88,8 @@ def analyse(
     -------
     Analysis
     """
-    stft = cepstrum.stft
-    ragged = stft.ragged([len(samples) for samples in snippets])
-    powers = cepstrum.powers_of_padded(stft.concatenate(snippets, ragged), ragged.frames)
+    ragged = STFT.ragged([len(samples) for samples in snippets])
+    powers = CEPSTRUM.powers_of_padded(STFT.concatenate(snippets, ragged), ragged.frames)
     total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
     level: Floats = np.array([_percentile(total[own], LOUD) for own in ragged.slices]) + np.float32(1e-12)
     level_db = np.float32(10.0) * np.log10(total / ragged.spread(level) + np.float32(1e-6))
@@ -100,26 +101,32 @@ def analyse(
     average = ragged.segment_product(weight[None], powers)[:, 0] / (
         ragged.segment_sum(weight)[:, None] + np.float32(1e-3)
     )
-    powers *= ragged.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
+    gains = BANDS / (average + np.float32(1e-6) * level[:, None])
+    powers *= ragged.spread(gains)
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
-    strength, octaves = _pitch(snippets, cepstrum, tracker, ragged)
+    strength, octaves = _pitch(pitches, ragged)
     (voiced,) = _soft_step(strength, (0.5,), (0.07,))
     voiced *= audible
     # Power per mean square: size / 2 by Parseval, times three as mel bands are dense where speech is strong.
-    energy = np.float32(1.5 * stft.size)
-    return Analysis(ragged, powers @ cepstrum.analysis, weight, presence, voiced, octaves, level / energy)
+    energy = np.float32(1.5 * STFT.size)
+    return Analysis(
+        ragged,
+        powers @ CEPSTRUM.analysis,
+        weight,
+        presence,
+        voiced,
+        octaves,
+        level / energy,
+        np.log(gains) @ CEPSTRUM.analysis,
+    )
 
 
-def _pitch(
-    snippets: Sequence[Floats], cepstrum: MelCepstrum, tracker: PitchTracker, ragged: Ragged
-) -> tuple[Floats, Floats]:
-    """Track strength of periodicity, and pitch over the median of its snippet in octaves, per frame."""
-    stft = cepstrum.stft
-    pitches = tracker.track_all(snippets)
+def _pitch(pitches: Sequence[Pitch], ragged: Ragged) -> tuple[Floats, Floats]:
+    """Sample strength of periodicity, and pitch over the median of its snippet in octaves, at every frame."""
     tracked = Ragged(tuple(len(pitch.f0_hz) for pitch in pitches))
-    centres = (ragged.local_index + 1) * stft.hop - stft.size // 2
-    at = np.maximum((centres + tracker.hop // 2) // tracker.hop, 0) + ragged.spread(tracked.starts)
+    centres = (ragged.local_index + 1) * STFT.hop - STFT.size // 2
+    at = np.maximum((centres + TRACKER.hop // 2) // TRACKER.hop, 0) + ragged.spread(tracked.starts)
     np.minimum(at, ragged.spread(tracked.stops - 1), out=at)
     middle = np.array([pitch.median_hz or 1.0 for pitch in pitches], dtype=np.float32)
     octaves = np.zeros(ragged.frames, dtype=np.float32)

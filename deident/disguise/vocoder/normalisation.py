@@ -10,11 +10,12 @@ import numpy.typing as npt
 from deident.audio import Doubles, Floats
 from deident.disguise.vocoder.analysis import Analysis
 from deident.disguise.vocoder.tables import CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
-from deident.dsp.mel import MelCepstrum
+from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.ragged import Ragged
 from deident.dsp.timing import smooth
 
 PRIOR_FRAMES = 4.0  # frames at which a snippet's own statistics count as much as the common ones
+COVARIANCE_FRAMES = np.float32(50.0)  # the same for its covariance
 STRIDE = 2  # every second voiced frame is enough to estimate the vocal tract from
 SHAPES = slice(1, 13)  # the cepstra it is estimated from: without loudness and without detail
 _LOG_RATIOS = 0.06 * np.arange(-4, 5)
@@ -68,19 +69,34 @@ def _likeliest(evidence: Doubles) -> Doubles:
     return ratios
 
 
-def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float) -> Floats:
+def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float, knots: Doubles | None = None) -> Floats:
     """Build (..., order, order) matrices M for (...,) ratios: cepstra @ M has every formant at ratio times its
-    frequency."""
-    matrices: Floats = cepstrum.basis(cepstrum.bands_hz / np.asarray(ratio)[..., None]) @ cepstrum.analysis
+    frequency.
+
+    knots : (snippets, knots) of a piecewise linear warp of the mel scale, 0 to 1, applied to the source."""
+    source = mel(np.minimum(cepstrum.bands_hz / np.asarray(ratio)[..., None], HIGHEST_HZ))
+    if knots is not None:
+        highest, even = mel(HIGHEST_HZ), np.linspace(0.0, 1.0, knots.shape[1] + 1)
+        for row, own in zip(source, knots, strict=True):
+            row[:] = np.interp(row, even * highest, highest * np.concatenate(((0.0,), own)))
+    matrices: Floats = cepstrum.basis_at(source) @ cepstrum.analysis
     return matrices
 
 
-def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: bool) -> tuple[Floats, Floats]:
+@lru_cache
+def warp_generator(cepstrum: MelCepstrum) -> Floats:
+    """Build (order, order) D: cepstra + δ·cepstra @ D + δ²/2·cepstra @ D @ D has formants at exp(δ) times."""
+    step = 0.02
+    difference = rewarp(cepstrum, np.exp(step)) - rewarp(cepstrum, np.exp(-step))
+    return difference / np.float32(2.0 * step)
+
+
+def normalise_means(cepstra: Floats, speech: Analysis, amount: float) -> tuple[Floats, Floats]:
     """Move the mean of each snippet to the common one.
 
     Returns (frames, order) means about which the frames now move, and their deviations in common standard deviations.
-    amount : 0 to 1.   classes : estimate voiced and unvoiced frames apart. The common statistics count as a few frames
-    of a snippet, which may be short."""
+    amount : 0 to 1. Voiced and unvoiced frames have means of their own; the common ones count as a few frames of a
+    snippet, which may be short."""
     ragged, order = speech.ragged, cepstra.shape[1]
     common = MEANS[::-1, :order].copy()
     common[1] -= common[0]
@@ -93,11 +109,10 @@ def normalise_means(cepstra: Floats, speech: Analysis, amount: float, classes: b
     share = counts[:, :, :1]
     own = np.zeros_like(offset)
     own[:, 0] = offset.sum(axis=1) / (speech.evidence[:, None] + np.float32(1e-3))
-    if classes:
-        offset -= share * own[:, :1]
-        offset /= share + np.float32(PRIOR_FRAMES)
-        offset[:, 1] -= offset[:, 0]
-        own += offset
+    offset -= share * own[:, :1]
+    offset /= share + np.float32(PRIOR_FRAMES)
+    offset[:, 1] -= offset[:, 0]
+    own += offset
     moved = cepstra - ragged.transform(kinds, common + own)
     moved /= SPREADS[0, :order]
     own *= np.float32(1.0 - amount)
@@ -117,39 +132,42 @@ def normalise_spread(deviations: Floats, speech: Analysis, amount: float) -> Flo
     return scaled
 
 
-def normalise_sounds(deviations: Floats, speech: Analysis, amount: float, settle: float) -> Floats:
-    """Move each kind of sound towards its mean in average speech.
+def normalise_sounds(deviations: Floats, speech: Analysis, amount: float, drawn: Floats) -> Floats:
+    """Move each kind of sound towards its mean in average speech, and from there by what is drawn.
 
-    amount : 0 to 1.   settle : 0 to 1, how far each frame then deviations to the mean of its sounds.
+    amount : 0 to 1.   drawn : (snippets, sounds, order) offsets of each kind of sound.
     Frames are assigned to the components of a Gaussian mixture by posterior probability; the component means are
     adapted to the snippet (Gauvain & Lee, 1994), and the adaptation is subtracted."""
-    ragged = speech.ragged
-    share = _log_sounds(deviations, 0)
-    share -= share.max(axis=0)
-    np.exp(share, out=share)
-    share /= share.sum(axis=0)
+    ragged, share = speech.ragged, sound_shares(deviations)
     weight = share * speech.weight
     count: Floats = np.add.reduceat(weight, ragged.starts, axis=1).T[:, :, None]
     centres: Floats = CENTRES[:, : deviations.shape[1]]
     offset: Floats = (ragged.segment_product(weight, deviations) - count * centres) / (
         count + np.float32(3.0)
     )
-    offset *= np.float32((1.0 - settle) * amount)
-    moved = ragged.transform(share.T, np.float32(settle) * centres - offset)
-    moved += np.float32(1.0 - settle) * deviations
+    moved = ragged.transform(share.T, drawn - np.float32(amount) * offset)
+    moved += deviations
     return moved
 
 
-def covariance_map(deviations: Floats, speech: Analysis, evidence: float, amount: float) -> Floats:
+def sound_shares(deviations: Floats) -> Floats:
+    """Compute (sounds, frames) posterior probabilities of the kinds of sound."""
+    share = _log_sounds(deviations, 0)
+    share -= share.max(axis=0)
+    np.exp(share, out=share)
+    share /= share.sum(axis=0)
+    return share
+
+
+def covariance_map(deviations: Floats, speech: Analysis, amount: float) -> Floats:
     """Build (snippets, order, order) matrices that bring the covariance of deviations to the common one.
 
-    evidence : frames at which the snippet's own covariance counts as much as the common one.   amount : 0 to 1.
-    The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change."""
+    amount : 0 to 1. The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change."""
     order = deviations.shape[1]
     common = COVARIANCE[:order, :order]
     found = speech.ragged.segment_product((deviations * speech.weight[:, None]).T, deviations)
     frames = speech.evidence[:, None, None]
-    found = (found + np.float32(evidence) * common) / (frames + np.float32(evidence))
+    found = (found + COVARIANCE_FRAMES * common) / (frames + COVARIANCE_FRAMES)
     root = _common_root(order)
     carried = amount * (root @ _symmetric(root @ found @ root, -0.5) @ root)
     carried += (1.0 - amount) * np.eye(order)
@@ -184,6 +202,14 @@ def log_weights(first: int, stop: int) -> tuple[Floats, Floats, Floats]:
     constant = np.log(SHARES) - np.log(WIDTHS[:, first:stop]).sum(axis=1)
     constant -= 0.5 * (centre**2 * precision).sum(axis=1)
     return np.float32(-0.5) * precision, centre * precision, constant[:, None].astype(np.float32)
+
+
+def matrix_exponential(matrices: Floats) -> Floats:
+    """Exponentiate (..., n, n) matrices near zero: a series of second order of a quarter, squared twice."""
+    quarter, one = matrices * np.float32(0.25), np.eye(matrices.shape[-1], dtype=np.float32)
+    power: Floats = one + quarter @ (one + np.float32(0.5) * quarter)
+    power = power @ power
+    return power @ power
 
 
 @lru_cache

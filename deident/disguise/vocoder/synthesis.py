@@ -10,6 +10,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Complexes, Floats
 from deident.disguise.vocoder.analysis import STFT
+from deident.disguise.vocoder.envelope import EnvelopeVoice
 from deident.dsp.excitation import add_pulses, fill_with_noise, pulse_shapes, shape_size
 from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
@@ -30,19 +31,11 @@ _COMFORTS = np.stack(  # (knots, bins), linear interpolation from knots to bins
 
 
 @dataclass(frozen=True)
-class VocoderVoice:
+class VocoderVoice(EnvelopeVoice):
     """The drawn parameters of a voice, independent of the speaker; see the settings of `Vocoder`."""
 
-    f0_hz: float = field(repr=False)
     f0_octaves: float = field(repr=False)
-    tract: float = field(repr=False)
-    warp: tuple[float, ...] = field(repr=False)
-    tilt_db: float = field(repr=False)
     breath: float = field(repr=False)
-    smoothing: float = field(repr=False)
-    spreads: tuple[float, ...] = field(repr=False)
-    colour: tuple[float, ...] = field(repr=False)
-    timing: tuple[float, ...] = field(repr=False)
     pause_seconds: float = field(repr=False)
     delays: tuple[float, ...] = field(repr=False)
     comfort: tuple[float, ...] = field(repr=False)
@@ -84,7 +77,7 @@ def synthesise(
     """Filter a new excitation by the envelopes; the comfort noise lies `comfort_db` below the speech.
 
     Returns (padded,) samples, each snippet where the transform has placed it, of voices of one `batch_key`."""
-    basis = _basis(cepstrum, voices[0].tract, voices[0].warp)
+    basis = envelope_basis(cepstrum)
     comfort = _comfort_noise(voices, comfort_db)
 
     def shape(frames: slice, spectra: Complexes) -> Complexes:
@@ -127,20 +120,16 @@ def zero_gaps(padded: Floats, parameters: SynthesisParameters) -> None:
     padded[end:] = 0.0
 
 
-def batch_key(voice: VocoderVoice) -> object:
-    """Parameters that voices have to share to be synthesised together; constant by default."""
-    return voice.tract, voice.warp, voice.smoothing, shape_size(max(voice.delays))
+def batch_key(voice: VocoderVoice) -> int:
+    """Size of the pulses, which voices that are synthesised together share."""
+    return shape_size(max(voice.delays))
 
 
-@lru_cache(1)  # constant by default; a drawn one is not needed again
-def _basis(cepstrum: MelCepstrum, tract: float, warp: tuple[float, ...]) -> Floats:
-    """Build (order + 1, bins): from cepstra to log amplitude on warped frequencies, and from the tilt in dB."""
-    highest = mel(HIGHEST_HZ)
-    moved = mel(np.minimum(_BINS_HZ / tract, HIGHEST_HZ))
-    knots = np.linspace(0.0, highest, len(warp) + 1)
-    source = np.interp(moved, knots, highest * np.array((0.0, *warp)))
+@lru_cache
+def envelope_basis(cepstrum: MelCepstrum) -> Floats:
+    """Build (order + 1, bins): from cepstra, and from the tilt in dB, to log amplitude."""
     tilt = (NEPERS * (_POSITIONS - 0.5)).astype(np.float32)
-    return np.vstack((cepstrum.basis_at(source) * np.float32(0.5), tilt))  # amplitude, not power
+    return np.vstack((cepstrum.basis(_BINS_HZ) * np.float32(0.5), tilt))  # amplitude, not power
 
 
 def _comfort_noise(voices: Sequence[VocoderVoice], below_db: float) -> Floats:
