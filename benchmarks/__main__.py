@@ -13,6 +13,7 @@ BENCHMARKS = {
     "strength": "benchmarks.strength",
     "ablation": "benchmarks.ablation",
     "methods": "benchmarks.methods_page",
+    "frontier": "benchmarks.frontier",
     "whole": "benchmarks.whole",
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",

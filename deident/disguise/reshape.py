@@ -47,7 +47,7 @@ class Reshape(EnvelopeMethod[EnvelopeVoice]):
     f0_hz : (lower, upper), 60 to 400
         Range of the drawn median pitch in Hz, uniform in its logarithm. Default (95, 215).
     tract : (lower, upper), 0.6 to 1.6
-        Range of the drawn ratio of all formants, uniform in its logarithm. Default (1, 1).
+        Range of the drawn ratio of all formants, uniform in its logarithm; higher for higher pitch. Default (1, 1).
     warp : float, 0 to 0.4
         Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.
     tilt_db : float, 0 to 12

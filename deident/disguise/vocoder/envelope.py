@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -28,6 +29,9 @@ from deident.errors import between
 ORDER = CEPSTRUM.order
 FRAMES_PER_SECOND = RATE / STFT.hop
 WARP_KNOTS = 4  # pieces of equal width on the mel scale, of the drawn warp
+LINK = (
+    0.7  # correlation of a drawn pitch and a drawn vocal tract, as people with short tracts have high voices
+)
 WANDER_KNOTS = 64
 WANDER_SECONDS = 0.4  # from one drawn value to the next
 
@@ -87,11 +91,14 @@ class EnvelopeMethod(Method[V]):
 
     def _drawn_envelope(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the fields of an `EnvelopeVoice`."""
-        slopes = np.exp(self.warp * rng.standard_normal(WARP_KNOTS))
+        # Bounded, as an extreme warp costs words, and protects no more than the others.
+        slopes = np.exp(self.warp * np.sqrt(3.0) * rng.uniform(-1.0, 1.0, WARP_KNOTS))
         jitter = np.array((self.loudness_jitter, *(self.spread_jitter,) * (ORDER - 1)))
+        size, own = rng.standard_normal(2)
+        tract = LINK * size + math.sqrt(1.0 - LINK**2) * own
         return {
-            "f0_hz": float(np.exp(rng.uniform(*np.log(self.f0_hz)))),
-            "tract": float(np.exp(rng.uniform(*np.log(self.tract)))),
+            "f0_hz": _quantile(self.f0_hz, size),
+            "tract": _quantile(self.tract, tract),
             "warp": tuple((np.cumsum(slopes) / slopes.sum()).tolist()),
             "tilt_db": float(self.tilt_db * rng.standard_normal()),
             "spreads": tuple(np.exp(jitter * rng.standard_normal(ORDER)).tolist()),
@@ -141,6 +148,12 @@ class EnvelopeMethod(Method[V]):
         scale[:, 1:] *= np.float32(self.sharpness)
         matrices *= scale[:, None]
         return matrices
+
+
+def _quantile(bounds: tuple[float, float], normal: float) -> float:
+    """Map a unit normal to a value uniform in its logarithm between bounds."""
+    share = 0.5 + 0.5 * math.erf(normal / math.sqrt(2.0))
+    return float(bounds[0] * (bounds[1] / bounds[0]) ** share)
 
 
 def drawn(voices: Sequence[EnvelopeVoice], name: str) -> Floats:

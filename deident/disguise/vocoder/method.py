@@ -61,7 +61,7 @@ class Vocoder(EnvelopeMethod[VocoderVoice]):
     f0_octaves : (lower, upper), 0 to 0.5
         Range of the drawn standard deviation of the pitch contour in octaves. Default (0, 0.06).
     tract : (lower, upper), 0.6 to 1.6
-        Range of the drawn ratio of all formants, uniform in its logarithm. Default (1, 1).
+        Range of the drawn ratio of all formants, uniform in its logarithm; higher for higher pitch. Default (1, 1).
     warp : float, 0 to 0.4
         Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.
     tilt_db : float, 0 to 12
