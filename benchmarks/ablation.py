@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.strength import RESULTS, fill, material
+from benchmarks.fill import fill
+from benchmarks.strength import RESULTS, material
 from deident.cli.evaluate import Stages
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache

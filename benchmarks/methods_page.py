@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.strength import fill
+from benchmarks.fill import fill
 from deident.disguise import DISGUISES
 from deident.disguise.settings import settings, shown
 

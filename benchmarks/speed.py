@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.fill import fill
 from benchmarks.peers import PEERS, installed
-from benchmarks.strength import README, fill
+from benchmarks.strength import README
 from deident.audio import RATE, Audio, Samples
 from deident.disguise import DISGUISES, Method
 from deident.disguise.base import V, apply_all

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.fill import fill
 from benchmarks.peers import pyworld
 from deident.audio import RATE, Audio
 from deident.cli.evaluate import Stages
@@ -146,15 +147,6 @@ def _write(report: Any, took: dict[str, int]) -> None:
         del verdict["scores"]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "strength.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-
-
-def fill(page: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
-    """Put a table between the marks of this name on a page; the first row is its head."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|---" * len(rows[0]) + "|")
-    before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
-    _, end, after = rest.partition(f"<!-- end of {name} -->")
-    page.write_text(before + mark + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
