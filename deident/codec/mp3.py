@@ -1,62 +1,94 @@
-"""The MPEG frames of an MP3, and the claims of its header about them.
+"""The MPEG frames of an MP3, found by walking over their headers.
 
-libsndfile ends where mpg123 guesses the end to be: from the first frame's bit rate, or from a Xing header
-that may claim anything. Showing it the frames alone, without that header, makes it read all there is."""
+libsndfile ends where mpg123 guesses the end to be: from the first frame's bit rate, or from a Xing header that may
+claim anything; and where the rate or the number of channels changes, as in files that were joined. Showing it runs
+of frames, without such headers, makes it read all there is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from deident.codec.files import Bytes
-from deident.containers.mpeg import CHAIN, encoder_tag, first_frame, mpeg_frame
+from deident.containers.mpeg import EncoderTag, MpegFrame, encoder_tag, first_frame, frames, silent_frame
+from deident.containers.source import Memory, Pieces
 from deident.containers.tags import end_tags_start, front_tags_end
 
 _DECODER_DELAY = 529  # samples by which every layer III decoder is late (LAME technical FAQ)
-_TAIL = 1 << 14
+_TOLERANCE = 4096  # bytes that are no frame: padding and small tags, not lost sound
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """The bytes that are MPEG frames, and what to do with their samples.
+@dataclass(slots=True)
+class Run:
+    """Frames of one rate and number of channels. tag : an encoder's counts. count : of frames."""
 
-    skip : encoder delay at the start. samples : how many remain after it, as the header claims; 0 if it
-    claims nothing. ending : the code of what is wrong with the end, if anything."""
+    source: Pieces
+    sound: tuple[tuple[int, int], int]
+    head: bytes
+    samples_per_frame: int
+    tag: EncoderTag | None = None
+    count: int = 0
 
-    frames: Bytes
-    skip: int
-    samples: int
-    ending: str | None
+    @property
+    def skip(self) -> int:
+        """Samples of delay, the encoder's and the decoder's, before the sound."""
+        return self.tag.delay + _DECODER_DELAY if self.tag and (self.tag.delay or self.tag.padding) else 0
+
+    @property
+    def samples(self) -> int:
+        """Samples of sound. Padding is left out where the encoder's count of frames is near the true one."""
+        total = self.count * self.samples_per_frame
+        if not self.tag or not self.skip:
+            return total
+        is_near = abs(self.tag.frames - self.count) <= 1
+        return max(0, total - self.tag.delay - (self.tag.padding if is_near else 0))
+
+    @property
+    def is_short(self) -> bool:
+        """Tell fewer frames than the encoder counted; some count the one with their tag."""
+        return self.tag is not None and self.count < self.tag.frames - 1
+
+    def frames(self) -> Pieces:
+        """Give what a decoder is to read: the frames, and a silent one in which the last one fades out."""
+        if self.skip:
+            silent = silent_frame(self.head)
+            self.source.add(0, len(silent), Memory(silent))
+        return self.source
 
 
-def survey(source: Bytes) -> Frames:
+def survey(source: Bytes) -> tuple[list[Run], str | None]:
+    """List the runs of frames and the code of what is wrong with the end, if anything."""
+    runs: list[Run] = []
+    ending = None
     start = front_tags_end(source)
+    first = first_frame(source, start, source.size)
+    end = start if first is None else first
+    for at, frame, head in frames(source, end, source.size):
+        if at + frame.bytes > source.size:
+            ending = ending or "truncated"
+            break
+        if _is_lost(source, end, at):
+            ending = "damaged"
+        end = at + frame.bytes
+        _add(runs, source, at, frame, head)
     stop = end_tags_start(source, start, source.size)
-    start = first_frame(source, start, stop) or start
-    head = source.at(start, 256)
-    frame = mpeg_frame(head)
-    skip = samples = 0
-    ending = None if frame is None or _ends_whole(source, stop, frame.rate) else "truncated"
-    if frame and (tag := encoder_tag(frame, head)):
-        if tag.bytes and stop - start < tag.bytes - frame.bytes:
-            ending = "truncated"
-        if tag.delay or tag.padding:
-            skip = tag.delay + _DECODER_DELAY
-        samples = max(0, tag.frames * frame.samples - tag.delay - tag.padding)
-        start += frame.bytes
-    return Frames(source.window(start, max(start, stop)), skip, samples, ending)
+    if any(run.is_short for run in runs) or end > stop + 1:
+        ending = ending or "truncated"
+    elif _is_lost(source, end, stop):
+        ending = ending or "extra-data"
+    return runs, ending
 
 
-def _ends_whole(source: Bytes, stop: int, rate: int) -> bool:
-    """Tell whether the last frame is all there, as far as a chain of frames at the end shows it."""
-    tail = source.at(max(0, stop - _TAIL), min(_TAIL, stop))
-    at = -1
-    while (at := tail.find(b"\xff", at + 1)) >= 0:
-        here, count = at, 0
-        while (frame := mpeg_frame(tail[here : here + 4])) and frame.rate == rate:
-            count += 1
-            if here + frame.bytes > len(tail):
-                break
-            here += frame.bytes
-        if count >= CHAIN:
-            return frame is None and not 0 < len(tail) - here < 4
-    return True
+def _add(runs: list[Run], source: Bytes, at: int, frame: MpegFrame, head: bytes) -> None:
+    tag, sound = encoder_tag(frame, head), (frame.kind, frame.channels)
+    if tag or not runs or runs[-1].sound != sound:
+        runs.append(Run(Pieces(source), sound, head[:4], frame.samples, tag))
+    if not tag:
+        runs[-1].count += 1
+        runs[-1].source.add(at, frame.bytes)
+
+
+def _is_lost(source: Bytes, start: int, stop: int) -> bool:
+    """Tell whether more lies between frames than tags and padding."""
+    head = source.at(start, 16)
+    return stop - start > _TOLERANCE and head.count(0) < len(head) and not head.startswith(_TAGS)

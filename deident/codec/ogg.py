@@ -5,11 +5,11 @@ carry cannot read FLAC in Ogg at all."""
 
 from __future__ import annotations
 
-import bisect
 from typing import NamedTuple
 
 from deident.codec.files import Bytes
 from deident.containers.ogg import FIRST, LAST, Page, codec_of, pages
+from deident.containers.source import Pieces
 
 _MAX_STREAMS = 64  # side by side
 _TOLERANCE = 4096  # bytes that are no page: tags and padding, not lost sound
@@ -53,37 +53,18 @@ def chain(source: Bytes) -> Chain:
     return Chain([source.window(a, b) for a, b in zip(starts, [*starts[1:], stop], strict=True)], ending)
 
 
-class Stream:
+class Stream(Pieces):
     """The pages of one serial number in a link, as if nothing lay between them; of FLAC, what is in the pages."""
 
     def __init__(self, link: Bytes, codec: str) -> None:
+        super().__init__(link)
         self.codec = codec
-        self.size = 0
-        self._link = link
-        self._pieces: list[tuple[int, int]] = []  # start of a piece in the stream, and in the link
 
-    def add(self, page: Page) -> None:
+    def add_page(self, page: Page) -> None:
         start = page.start
         if self.codec == "flac":
-            start = page.body + (0 if self._pieces else _MAPPING)
-        if start < page.stop:
-            self._pieces.append((self.size, start))
-            self.size += page.stop - start
-
-    def at(self, offset: int, count: int) -> bytes:
-        """Read up to `count` bytes from `offset`; fewer at the end, none beyond it."""
-        count = min(count, self.size - offset)
-        parts: list[bytes] = []
-        number = bisect.bisect_right(self._pieces, (offset, self._link.size)) - 1
-        while count > 0 and offset >= 0:
-            begin, place = self._pieces[number]
-            end = self._pieces[number + 1][0] if number + 1 < len(self._pieces) else self.size
-            part = self._link.at(place + offset - begin, min(count, end - offset))
-            if not part:
-                break
-            parts.append(part)
-            offset, count, number = offset + len(part), count - len(part), number + 1
-        return b"".join(parts)
+            start = page.body if self.size else page.body + _MAPPING
+        self.add(start, page.stop - start)
 
 
 def streams(link: Bytes) -> list[Stream]:
@@ -94,5 +75,5 @@ def streams(link: Bytes) -> list[Stream]:
         if page.serial not in found and page.flags & FIRST and len(found) < _MAX_STREAMS:
             found[page.serial] = Stream(link, codec_of(link.at(page.body, 8)))
         if page.serial in found and page.stop <= link.size:
-            found[page.serial].add(page)
+            found[page.serial].add_page(page)
     return list(found.values())

@@ -23,7 +23,6 @@ _BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are 
 _BUFFER = 1 << 16
 # mpg123 derives the length from the first frame's bit rate; bit rates differ by at most 320 / 8.
 _MP3_STRETCH = 64
-_MP3_PADDING = 4096  # samples; an encoder pads by up to two frames
 
 
 class Reader(Protocol):
@@ -111,31 +110,22 @@ def flac_ending(link: Bytes, decoder: Decoder) -> str | None:
 
 class Mp3Reader:
     def __init__(self, source: Bytes, container: Container) -> None:
-        self._survey = mp3.survey(source)
-        self.ending = self._survey.ending
+        self._runs, self.ending = mp3.survey(source)
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
-        survey = self._survey
-        decoder = Decoder(File(survey.frames, length=survey.frames.size * _MP3_STRETCH))
-        skip, total = survey.skip, -survey.skip
-        held: Any = np.zeros((0, 1), dtype=np.float32)
-        rate = MIN_RATE
-        for rate, block in decoder:
-            total += len(block)
-            block, skip = block[skip:], max(0, skip - len(block))
-            if len(block) < _MP3_PADDING and len(held):
-                held = np.concatenate((held, block))
+        for run in self._runs:
+            if not run.count:
                 continue
-            if len(held):
-                yield rate, held
-            held = block
-        excess = total - survey.samples
-        if survey.samples and 0 < excess <= _MP3_PADDING:  # near the claimed end: what is beyond is padding
-            held = held[: max(0, len(held) - excess)]
-        if len(held):
-            yield rate, held
-        if excess < 0:
-            self.ending = self.ending or "truncated"
+            frames = run.frames()
+            skip, left = run.skip, run.samples
+            for rate, block in Decoder(File(frames, length=frames.size * _MP3_STRETCH)):
+                block, skip = block[skip:], max(0, skip - len(block))
+                block = block[:left]
+                left -= len(block)
+                if len(block):
+                    yield rate, block
+            if left > run.samples_per_frame:
+                self.ending = self.ending or "damaged"
 
 
 class OggReader:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from deident.containers.source import Source
 
 SEARCHED = 1 << 16  # bytes in which frames must begin
+HEAD_BYTES = 192  # of a frame, enough for an encoder's tag
 CHAIN = 4  # frames in a row that are no coincidence
 _LAYER_1 = 384  # samples a frame
 
@@ -67,7 +69,26 @@ def first_frame(source: Source, start: int, stop: int) -> int | None:
     return _search(source, at + 1, min(stop, start + SEARCHED), stop, strict=True)
 
 
-def next_frame(source: Source, start: int, stop: int) -> int:
+def frames(source: Source, start: int, stop: int) -> Iterator[tuple[int, MpegFrame, bytes]]:
+    """Walk over the frames as (position, header, first bytes); bytes between frames are passed over. The last frame
+    may be cut.
+
+    A frame of another kind than the one before it counts if another one follows it."""
+    kind, at = None, start
+    while at < stop:
+        head = source.at(at, min(HEAD_BYTES, stop - at))
+        frame = mpeg_frame(head)
+        if frame is None or (
+            kind not in (None, frame.kind) and not is_chain(source, at, stop, 2, may_end=True)
+        ):
+            at = _next_frame(source, at + 1, stop)
+            continue
+        yield at, frame, head
+        kind = frame.kind
+        at += frame.bytes
+
+
+def _next_frame(source: Source, start: int, stop: int) -> int:
     """Find where frames go on after bytes that are none, or `stop`."""
     while start < stop:
         found = _search(source, start, min(stop, start + SEARCHED), stop, strict=False)
@@ -129,6 +150,13 @@ def encoder_tag(frame: MpegFrame, data: bytes) -> EncoderTag | None:
     lame = tag[at + 21 : at + 24]
     packed = int.from_bytes(lame, "big") if len(lame) == 3 and tag[at : at + 1].isalpha() else 0
     return EncoderTag(values[0], values[1], packed >> 12, packed & 0xFFF)
+
+
+def silent_frame(head: bytes) -> bytes:
+    """Make the layer III frame without any sound that may follow the one with this header."""
+    flags = bytes([0xFF, head[1] | 1, head[2], head[3]])  # no checksum
+    frame = mpeg_frame(flags)
+    return flags.ljust(frame.bytes if frame else 4, b"\0")
 
 
 def is_adts(source: Source, start: int, stop: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deident.containers.source import number
 from deident.containers.tags import ID3, id3_size, synchsafe
 from deident.scanners.finding import Bytes, Notes
-from deident.scanners.reader import Pieces, is_zero
+from deident.scanners.reader import Packet, is_zero
 
 UNSYNC_BYTES = 1 << 18  # of a tag written with unsynchronisation are taken apart; a larger one is noted whole
 
@@ -69,16 +69,14 @@ def scan_id3(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     _frames(source, body, end, version, notes)
 
 
-def _resynchronised(source: Bytes, start: int, stop: int) -> Pieces:
+def _resynchronised(source: Bytes, start: int, stop: int) -> Packet:
     """Leave out the zeros that were put after 0xFF."""
-    data = source.at(start, stop - start)
-    pieces, begin, place = [], 0, data.find(b"\xff\x00")
-    while place >= 0:
-        pieces.append((start + begin, place + 1 - begin))
-        begin = place + 2
-        place = data.find(b"\xff\x00", begin)
-    pieces.append((start + begin, len(data) - begin))
-    return Pieces(source, pieces)
+    parts, packet = source.at(start, stop - start).split(b"\xff\x00"), Packet(source)
+    for part in parts[:-1]:
+        packet.add(start, len(part) + 1)
+        start += len(part) + 2
+    packet.add(start, len(parts[-1]))
+    return packet
 
 
 def _frames(source: Bytes, start: int, stop: int, version: int, notes: Notes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deident.containers.mpeg import first_frame, mpeg_frame, next_frame
+from deident.containers.mpeg import first_frame, frames
 from deident.scanners.finding import Bytes, Notes
 from deident.scanners.reader import is_zero
 
@@ -11,32 +11,23 @@ _ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO", b"Xing", b"Info", b"VBRI")
 
 def scan_mp3(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note what MPEG audio holds besides frames, and the names encoders put into them."""
-    place = first_frame(source, start, stop)
-    if place is None:
-        notes.add("mp3.gap", source, start, stop, "bytes that are no MPEG frames")
-        return
-    _gap(source, start, place, notes)
-    first, named = True, set[bytes]()
-    while place < stop:
-        header = mpeg_frame(source.at(place, 4))
-        if header is None:
-            begin, place = place, next_frame(source, place + 1, stop)
-            _gap(source, begin, place, notes)
-            continue
-        end = place + header.bytes
-        if end > stop:
-            notes.add("mp3.truncated", source, place, stop, "a frame that is cut short")
+    first = first_frame(source, start, stop)
+    named = set[bytes]()
+    for at, header, _ in frames(source, stop if first is None else first, stop):
+        _gap(source, start, at, notes)
+        start = at + header.bytes
+        if start > stop:
+            notes.add("mp3.truncated", source, at, stop, "a frame that is cut short")
             return
-        frame = source.at(place, header.bytes)
-        if first:
-            _header_frame(source, place, frame, notes, named)
-            first = False
+        frame = source.at(at, header.bytes)
+        if at == first:
+            _header_frame(source, at, frame, notes, named)
         for name in _ENCODERS[:4]:
             if name in frame and name not in named:
                 named.add(name)
                 what = "an encoder's name and version"
-                notes.add("mp3.encoder", source, place + frame.find(name), end, what)
-        place = end
+                notes.add("mp3.encoder", source, at + frame.find(name), start, what)
+    _gap(source, start, stop, notes)
 
 
 def _header_frame(source: Bytes, place: int, frame: bytes, notes: Notes, named: set[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from deident.containers.flac import metadata_blocks
@@ -11,7 +11,7 @@ from deident.containers.source import number
 from deident.scanners.comments import scan_comments
 from deident.scanners.finding import Bytes, Notes
 from deident.scanners.flac import scan_block
-from deident.scanners.reader import Pieces
+from deident.scanners.reader import Packet
 
 _FOREIGN_PAGES = 100  # of a stream that is no sound are noted
 _VORBIS_HEADER, _SPEEX_HEADER = 30, 80  # bytes
@@ -48,15 +48,17 @@ class _Stream:
     source: Bytes
     kind: str = ""
     headers: int = 1
-    packet: list[tuple[int, int]] = field(default_factory=list)
     foreign: int = 0
+
+    def __post_init__(self) -> None:
+        self.packet = Packet(self.source)
 
     def page(self, page: Page, end: int, notes: Notes) -> None:
         body = page.body
         for lace in page.table:
             if self.headers <= 0:
                 break
-            self.packet.append((body, max(0, min(lace, end - body))))
+            self.packet.add(body, min(lace, end - body))
             body += lace
             if lace < 255:
                 self.finish(notes)
@@ -66,10 +68,9 @@ class _Stream:
 
     def finish(self, notes: Notes) -> None:
         """Look at the packet that is complete now, or will never be."""
-        if not self.packet or self.headers <= 0:
+        packet, self.packet = self.packet, Packet(self.source)
+        if not packet.size or self.headers <= 0:
             return
-        packet = Pieces(self.source, _joined(self.packet))
-        self.packet = []
         self.headers -= 1
         if not self.kind:
             self.first(packet, notes)
@@ -88,7 +89,7 @@ class _Stream:
                 stop += 1  # the framing bit
             notes.add(f"ogg.{self.kind}.padding", packet, stop, packet.size, "bytes after the comments")
 
-    def first(self, packet: Pieces, notes: Notes) -> None:
+    def first(self, packet: Packet, notes: Notes) -> None:
         head = packet.at(0, 80)
         self.kind, known = codec_of(head), packet.size
         if self.kind == "opus" and len(head) < 19:
@@ -104,14 +105,3 @@ class _Stream:
         else:
             self.headers = 0
         notes.add(f"ogg.{self.kind}.header", packet, known, packet.size, "bytes after the fields of a header")
-
-
-def _joined(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Give the same bytes in as few pieces as there are pages."""
-    joined: list[tuple[int, int]] = []
-    for start, length in pieces:
-        if joined and sum(joined[-1]) == start:
-            joined[-1] = (joined[-1][0], joined[-1][1] + length)
-        else:
-            joined.append((start, length))
-    return joined

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
 from typing import BinaryIO
 
+from deident.containers.source import Pieces
 from deident.errors import RecordingError
 from deident.scanners.finding import Bytes, ScanStop
 
@@ -60,35 +60,13 @@ class Reader:
         return data
 
 
-class Pieces:
+class Packet(Pieces):
     """A packet whose bytes lie in several ranges of a file, as one range from 0."""
 
-    def __init__(self, source: Bytes, pieces: list[tuple[int, int]]) -> None:
-        self.source = source
-        self.pieces = [piece for piece in pieces if piece[1] > 0]  # (start in source, bytes)
-        self.starts: list[int] = []
-        self.size = 0
-        for _, length in self.pieces:
-            self.starts.append(self.size)
-            self.size += length
+    source: Bytes
 
     def place(self, position: int) -> int:
-        if not self.pieces:
-            return 0
-        piece = max(0, bisect_right(self.starts, position) - 1)
-        return self.source.place(self.pieces[piece][0] + position - self.starts[piece])
-
-    def at(self, start: int, size: int, /) -> bytes:
-        parts: list[bytes] = []
-        piece = max(0, bisect_right(self.starts, start) - 1)
-        while size > 0 and piece < len(self.pieces):
-            skip = start - self.starts[piece]
-            part = self.source.at(self.pieces[piece][0] + skip, min(size, self.pieces[piece][1] - skip))
-            if not part:
-                break
-            parts.append(part)
-            start, size, piece = start + len(part), size - len(part), piece + 1
-        return b"".join(parts)
+        return self.source.place(self.locate(position)[1]) if self.size else 0
 
 
 def is_zero(source: Bytes, start: int, stop: int) -> bool:
