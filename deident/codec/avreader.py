@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.plane import AudioPlane
 
 from deident.codec import ogg
 from deident.codec.files import Bytes, File
@@ -23,7 +24,8 @@ av.logging.set_level(None)
 
 _SLACK_SECONDS = 1.0
 _MAX_BAD_PACKETS = 1000
-_FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
+_KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+_FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 
 
 class AvReader:
@@ -37,7 +39,10 @@ class AvReader:
                 io.BufferedReader(File(source)), format=container.demuxer, metadata_errors="ignore"
             )
             self._stream = self._container.streams.audio[0]
-            self._stream.codec_context.thread_count = 1
+            context = self._stream.codec_context
+            context.thread_count = 1
+            if " channels" in context.layout.name:  # an order of channels that PyAV would free twice
+                context.layout = f"{context.channels}C"
             if len(self._container.streams.audio) > 1:  # a second language, or another microphone
                 self.ending = self.ending or "extra-data"
         except (av.error.FFmpegError, IndexError, ValueError, AttributeError, OverflowError):
@@ -83,12 +88,13 @@ def _ending(source: Bytes, container: Container) -> str | None:
 
 def _samples(frame: Any) -> Block:
     """Convert one decoded frame to (n, channels) int16 or float32."""
-    values = frame.to_ndarray()
-    channels = len(frame.layout.channels)
-    values = values.T if frame.format.is_planar else values.reshape(-1, channels)
-    if values.dtype == np.int16:
+    kind, channels = _KINDS[frame.format.name.removesuffix("p")], frame.layout.nb_channels
+    planes, width = (channels, 1) if frame.format.is_planar else (1, channels)
+    # Not by `to_ndarray`, which looks for one plane more than there are and reads outside of memory at eight
+    rows = [np.frombuffer(AudioPlane(frame, n), kind, frame.samples * width) for n in range(planes)]
+    values = np.stack(rows, axis=1) if planes > 1 else rows[0].reshape(-1, channels)
+    if kind == "i2":
         return np.ascontiguousarray(values)
-    kind = values.dtype.str[1:]
     block = values.astype(np.float32)
     if kind == "u1":
         block -= np.float32(128.0)

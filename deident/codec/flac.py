@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import NamedTuple
 
 from deident.codec.files import Bytes
 from deident.containers import flac
@@ -27,8 +28,23 @@ def links(source: Bytes) -> list[Bytes]:
     return [source.window(a, b) for a, b in itertools.pairwise(bounds)]
 
 
-def end_of_frames(stream: Bytes) -> int:
-    """Count the samples up to the end of the last frame, if it is whole and ends where the stream does, else 0."""
-    block = flac.stream_info(stream.at(8, flac.INFO_BYTES)).block
+_WIDTHS = (8, 16, 24)  # bits that libsndfile reads
+
+
+class End(NamedTuple):
+    """What STREAMINFO and the last frame tell. total : samples announced, 0 if unknown. whole : samples up to the end
+    of the last frame, if it is whole and ends where the stream does, else 0. is_plain : libsndfile can read it."""
+
+    total: int
+    whole: int
+    is_plain: bool
+
+
+def find_end(stream: Bytes) -> End:
+    """Survey the end of a stream."""
+    info = flac.stream_info(stream.at(8, flac.INFO_BYTES))
     last = flac.last_frame(stream, 0, stream.size)
-    return last.header.end(block) if last and last.stop == stream.size else 0
+    if not last:
+        return End(info.total, 0, info.bits in _WIDTHS)
+    whole = last.header.end(info) if last.stop == stream.size else 0
+    return End(info.total, whole, info.bits in _WIDTHS and (not whole or last.header.is_like(info)))

@@ -15,7 +15,6 @@ from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.containers import CONTAINERS, FFMPEG, Container, load
-from deident.containers.flac import INFO_BYTES, stream_info
 from deident.containers.headers import sphere_samples
 
 _BLOCK_SECONDS = 1.4
@@ -88,24 +87,27 @@ class LaidOutReader:
 class FlacReader:
     def __init__(self, source: Bytes, container: Container) -> None:
         self._links = flac.links(source)
+        self._ends = [flac.find_end(link) for link in self._links]
         self.ending: str | None = None
+        if not all(end.is_plain for end in self._ends):
+            raise RefusedError("needs-extra")
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
-        for link in self._links:
+        for link, end in zip(self._links, self._ends, strict=True):
             decoder = Decoder(File(link))
             yield from decoder
-            self.ending = self.ending or flac_ending(link, decoder)
+            if decoder.ending and not decoder.frames:  # such as blocks of 65,536 samples
+                raise RefusedError("undecodable")
+            self.ending = self.ending or _flac_ending(end, decoder.frames)
 
 
-def flac_ending(link: Bytes, decoder: Decoder) -> str | None:
-    """Compare what came out with what STREAMINFO and the last frame say should have come."""
-    total, got = stream_info(link.at(8, INFO_BYTES)).total, decoder.frames
-    whole_end = flac.end_of_frames(link)
-    if not total:
-        return "truncated" if not whole_end else "damaged" if whole_end > got else None
-    if got < total:
-        return "damaged" if whole_end >= total else "truncated"
-    return "extra-data" if whole_end > got else None
+def _flac_ending(end: flac.End, got: int) -> str | None:
+    """Compare what came out with what should have come."""
+    if not end.total:
+        return "truncated" if not end.whole else "damaged" if end.whole > got else None
+    if got < end.total:
+        return "damaged" if end.whole >= end.total else "truncated"
+    return "extra-data" if end.whole > got else None
 
 
 class Mp3Reader:
@@ -180,6 +182,7 @@ class Decoder:
             raise RefusedError(
                 "needs-extra" if error.code in _UNSUPPORTED_ENCODING else "undecodable"
             ) from None
+        self._file.seekable = lambda: False  # or every read is followed by a seek, which some files fail at
         self._announced = announced
         if self._file.format not in _FORMATS:
             raise RefusedError("undecodable")

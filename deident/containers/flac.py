@@ -36,9 +36,10 @@ def metadata_blocks(source: Source, start: int, stop: int) -> Iterator[MetadataB
 
 
 class StreamInfo(NamedTuple):
-    """STREAMINFO. block : most samples of a frame. total : samples of the stream, 0 if unknown."""
+    """STREAMINFO. least, most : samples of a frame. total : samples of the stream, 0 if unknown."""
 
-    block: int
+    least: int
+    most: int
     rate: int
     channels: int
     bits: int
@@ -48,34 +49,43 @@ class StreamInfo(NamedTuple):
 def stream_info(body: bytes) -> StreamInfo:
     """Read the 34 bytes of a STREAMINFO block (section 8.2)."""
     packed = number(body, 10, 8)
-    return StreamInfo(
-        number(body, 2, 2),
-        packed >> 44,
-        (packed >> 41 & 7) + 1,
-        (packed >> 36 & 31) + 1,
-        packed & (1 << 36) - 1,
-    )
+    sound = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1
+    return StreamInfo(number(body, 0, 2), number(body, 2, 2), *sound, packed & (1 << 36) - 1)
 
 
 class FrameHeader(NamedTuple):
     """Header of a frame. bytes : its size. number : of the frame, or of its first sample where `is_variable`.
-    samples : of the frame."""
+    samples : of the frame. rate, bits : 0 where STREAMINFO says them."""
 
     bytes: int
     number: int
     samples: int
     is_variable: bool
+    rate: int
+    channels: int
+    bits: int
 
-    def end(self, block: int) -> int:
-        """Count the samples of the stream up to the end of this frame. block : samples of the frames before it."""
-        return (self.number if self.is_variable else self.number * block) + self.samples
+    def end(self, info: StreamInfo) -> int:
+        """Count the samples of the stream up to the end of this frame."""
+        is_variable = self.is_variable or info.least != info.most  # as files of before 2007 have it
+        return (self.number if is_variable else self.number * info.most) + self.samples
+
+    def is_like(self, info: StreamInfo) -> bool:
+        """Tell whether its sound is what STREAMINFO announces."""
+        is_same = self.rate in (0, info.rate) and self.bits in (0, info.bits)
+        return is_same and self.channels == info.channels
+
+
+_RATES = (0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
+_RATE_FIELDS = {12: (1, 1_000), 13: (2, 1), 14: (2, 10)}  # by code: bytes, Hz
+_BITS = (0, 8, 12, 0, 16, 20, 24, 32)
 
 
 def frame_header(head: bytes) -> FrameHeader | None:
     """Read the frame header that starts so, by its checksum, or None (section 9.1)."""
-    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1 or head[3] >> 4 > 10:
         return None
-    size_code, rate_code = head[2] >> 4, head[2] & 0x0F
+    size_code, rate_code, channels = head[2] >> 4, head[2] & 0x0F, head[3] >> 4
     value, used = _coded_number(head[4:11])
     if not used or rate_code == 0x0F or not size_code:
         return None
@@ -87,10 +97,14 @@ def frame_header(head: bytes) -> FrameHeader | None:
         samples = 192 if size_code == 1 else 576 << (size_code - 2)
     else:
         samples = 256 << (size_code - 8)
-    at += extra + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    at += extra
+    field, unit = _RATE_FIELDS.get(rate_code, (0, 1))
+    rate = number(head, at, field) * unit if field else _RATES[rate_code]
+    at += field
     if at >= len(head) or crc8(head[: at + 1]):
         return None
-    return FrameHeader(at + 1, value, samples, bool(head[1] & 1))
+    sound = rate, channels + 1 if channels < 8 else 2, _BITS[head[3] >> 1 & 7]
+    return FrameHeader(at + 1, value, samples, bool(head[1] & 1), *sound)
 
 
 def _coded_number(raw: bytes) -> tuple[int, int]:

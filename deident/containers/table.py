@@ -113,7 +113,7 @@ _TABLE = (
     ),
     Container(
         "flac", "FLAC", "flac fla", (((0, b"fLaC"),),),
-        reader="deident.codec.readers:FlacReader", libsndfile="FLAC", demuxer="flac",
+        reader="deident.codec.readers:FlacReader", libsndfile="FLAC", demuxer="flac", is_timed=True,
         scanner="deident.scanners.flac:scan_flac",
     ),
     Container(
