@@ -48,6 +48,16 @@ class Layout:
 _RECORDINGS = {b"RIFF", b"RIFX", b"RF64", b"FORM", b"data", b"SSND"}
 
 
+def _are_chunks(source: Bytes, start: int, form: ChunkFormat) -> bool:
+    """Tell whether there are chunks up to the end, and nothing else."""
+    end = start
+    for chunk in chunks(source, start, source.size, form):
+        if not chunk.is_whole or not all(32 <= byte < 127 for byte in chunk.name[:4]):
+            return False
+        end = chunk.after
+    return start < end and end >= source.size
+
+
 def _is_clean(source: Bytes, at: int, form: ChunkFormat) -> bool:
     """Tell whether what follows the samples is chunks, small leftovers or nothing: no sound that would be lost."""
     for chunk in chunks(source, at, source.size, form):
@@ -68,7 +78,7 @@ def _is_unfilled(claim: int) -> bool:
 def _extent(source: Bytes, start: int, claim: int, form: ChunkFormat) -> tuple[int, str | None]:
     """Find (end of the samples, code of what is wrong with it) for a claimed size."""
     present = max(0, source.size - start)
-    if claim == 0 and source.size > start and _is_clean(source, start, form):
+    if claim == 0 and _are_chunks(source, start, form):
         return start, None
     if _is_unfilled(claim):
         return source.size, None
@@ -86,7 +96,7 @@ def _extent(source: Bytes, start: int, claim: int, form: ChunkFormat) -> tuple[i
 
 def _pcm(width: int, order: str, kind: str = "i") -> str:
     """Name the encoding of linear samples `width` bytes wide; "" when there is none."""
-    if width == 1:
+    if width == 1 and kind == "i":
         return "i1"
     known = (2, 3, 4) if kind == "i" else (4, 8)
     return f"{order}{kind}{width}" if width in known else ""
@@ -133,9 +143,10 @@ def _wave(source: Bytes, chunk: Chunk, order: str) -> tuple[int, int, str]:
     if len(body) < 14:
         raise RefusedError("undecodable")
     found, sign = wave_format(body, order), ">" if order == "big" else "<"
-    exact = found.channels and found.align % found.channels == 0
-    width = found.align // found.channels if exact else (found.bits + 7) // 8
-    if found.tag == 1:
+    width = (found.bits + 7) // 8
+    if found.align != width * found.channels:
+        encoding = ""  # one of the fields is wrong: libsndfile decides which
+    elif found.tag == 1:
         encoding = "u1" if width == 1 else _pcm(width, sign)
     elif found.tag == 3:
         encoding = _pcm(width, sign, "f")

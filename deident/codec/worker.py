@@ -94,16 +94,17 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
         sound = rate, block.shape[1]
         if sound != previous:
             _check(sound, job)
-            if shaper:
-                waiting.append(shaper.finish())
-                cancelled += shaper.cancelled_seconds
             try:
-                shaper = _shaper(sound, job, opened)
+                following = _shaper(sound, job, opened)
             except RefusedError:
                 if opened is None:
                     raise
                 ending = "extra-data"  # a later part without the channels of the first
                 break
+            if shaper:
+                waiting.append(shaper.finish())
+                cancelled += shaper.cancelled_seconds
+            shaper = following
             if opened is None:
                 opened = Opened(*sound, shaper.out_channels)
                 yield opened

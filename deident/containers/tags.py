@@ -10,6 +10,7 @@ from deident.containers.source import Source, number
 ID3, ID3V1, ID3V1_MORE, APE = 10, 128, 227, 32  # bytes of a header, or of all
 LYRICS_BEGIN = b"LYRICSBEGIN"
 _LYRICS_V1 = 5_120  # bytes, at most
+_MOST_APE = 1 << 26
 _MOST = 1_000  # tags in front: tag editors leave more than one, never many
 
 
@@ -88,9 +89,23 @@ def _last_tag(source: Source, start: int, stop: int) -> Tag | None:
 
 
 def _ape(source: Source, start: int, stop: int, size: int) -> Tag:
-    """Find the start of an APE tag from its footer, whose size may or may not count the header."""
-    at = stop - size
-    if size < APE or at < start:
-        return Tag("ape.broken", stop - APE, stop)
-    has_header = at - APE >= start and source.at(at - APE, 8) == b"APETAGEX"
-    return Tag("ape", at - APE if has_header else at, stop)
+    """Find the start of an APE tag from its footer, whose size may or may not count the header, or be wrong."""
+    first, last = max(start, stop - size - APE), stop - APE
+    if size >= APE and last - first <= _MOST_APE:
+        data = source.at(first, last - first)
+        header = data.rfind(b"APETAGEX")
+        if header >= 0:
+            return Tag("ape", first + header, stop)
+        if stop - size >= start and _are_items(source, stop - size, last):
+            return Tag("ape", stop - size, stop)
+    return Tag("ape.broken", last, stop)
+
+
+def _are_items(source: Source, at: int, stop: int) -> bool:
+    while at < stop:
+        head = source.at(at, 8 + 256)
+        name, zero, _ = head[8:].partition(b"\0")
+        if not name or not zero:
+            return False
+        at += 8 + len(name) + 1 + number(head, 0, 4, "little")
+    return at == stop

@@ -1,0 +1,253 @@
+"""What players play is read to its end and to the sample, whatever one header says; what is not read is reported."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from deident.codec import decode
+from deident.containers.mpeg import encoder_tag, first_frame, frames
+from deident.containers.source import Memory
+from deident.errors import RecordingError
+from tests import hostile
+from tests.dirty_parts import id3
+from tests.flac_writer import flac
+
+RATE = 16_000
+SPEECH = np.convolve(np.random.default_rng(5).standard_normal(3 * RATE), np.hanning(12), "same") / 12
+
+
+def read(content: bytes, **settings: object) -> tuple[np.ndarray, str | None]:
+    """(samples, partial) of a whole recording; the code of the error instead of partial if it is refused."""
+    try:
+        with decode(io.BytesIO(content), **settings) as decoding:  # type: ignore[arg-type]
+            blocks = list(decoding)
+        return np.concatenate(blocks, axis=1), decoding.partial
+    except RecordingError as error:
+        return np.zeros((1, 0)), error.code
+
+
+def likeness(samples: np.ndarray, reference: np.ndarray) -> float:
+    """Correlation without a lag."""
+    count = min(len(samples), len(reference))
+    a, b = samples[:count], reference[:count]
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+# MP3
+
+
+def mp3(rate: int, channels: int, samples: np.ndarray = SPEECH) -> bytes:
+    file = io.BytesIO()
+    resampled = soxr.resample(samples, RATE, rate)
+    soundfile.write(file, np.stack([resampled] * channels, axis=1), rate, format="MP3")
+    return file.getvalue()
+
+
+SOUNDS = [(44_100, 1), (44_100, 2), (48_000, 1), (16_000, 2), (8_000, 1)]
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(SOUNDS, SOUNDS)))
+def test_joined_mp3s_are_read_whole(first: tuple[int, int], second: tuple[int, int]) -> None:
+    samples, partial = read(mp3(*first) + mp3(*second))
+    assert partial is None
+    assert samples.shape[1] == pytest.approx(2 * len(SPEECH), abs=16)
+    assert likeness(samples[0], SPEECH) > 0.85
+    assert likeness(samples[0, len(SPEECH) :], SPEECH) > 0.85
+
+
+@pytest.mark.parametrize("between", [id3(b""), b"TAG" + bytes(125), bytes(5_000), b"some words"])
+def test_mp3s_are_read_on_behind_what_stands_between_them(between: bytes) -> None:
+    samples, partial = read(
+        between * (between[:3] == b"ID3") + mp3(44_100, 1) + between + mp3(48_000, 2) + between
+    )
+    assert (samples.shape[1], partial) == (pytest.approx(2 * len(SPEECH), abs=16), None)
+
+
+def test_a_joined_mp3_of_fewer_channels_is_partial_where_channels_are_split() -> None:
+    samples, partial = read(mp3(44_100, 2) + mp3(44_100, 1), channels="split")
+    assert (samples.shape[1], partial) == (pytest.approx(len(SPEECH), abs=8), "extra-data")
+
+
+def test_noise_between_mp3_frames_is_reported() -> None:
+    noise = np.random.default_rng(1).bytes(20_000)
+    assert read(mp3(44_100, 1) + noise + mp3(44_100, 1))[1] == "damaged"
+    assert read(mp3(44_100, 1) + noise)[1] == "extra-data"
+
+
+@pytest.mark.parametrize("padding", [0, 1, 100, 528, 529, 1_000])
+@pytest.mark.parametrize("sound", [(44_100, 1), (16_000, 2), (48_000, 2)])
+def test_an_mp3_of_any_padding_is_whole(padding: int, sound: tuple[int, int]) -> None:
+    content = bytearray(mp3(*sound))
+    at, frame, head = next(
+        frames(Memory(bytes(content)), first_frame(Memory(bytes(content)), 0, 9_000) or 0, 9_000)
+    )
+    tag = encoder_tag(frame, head)
+    assert tag is not None
+    field = at + 4 + frame.side_info + 8 + 4 + 4 + 100 + 4 + 21
+    assert int.from_bytes(content[field : field + 3], "big") == tag.delay << 12 | tag.padding
+    content[field : field + 3] = (tag.delay << 12 | padding).to_bytes(3, "big")
+    with decode(io.BytesIO(bytes(content)), strict=True) as decoding:
+        list(decoding)
+    samples = tag.frames * frame.samples - tag.delay - padding
+    assert decoding.source_seconds == pytest.approx(samples / sound[0], abs=1e-6)
+
+
+def ape(size_error: int = 0, header: bool = True) -> bytes:
+    """An APE tag whose footer claims some bytes too many."""
+    item = struct.pack("<II", 4, 0) + b"Title\0" + b"Name"
+    fields = struct.pack("<III", 2_000, len(item) + 32 + size_error, 1)
+    foot = b"APETAGEX" + fields + struct.pack("<I", (1 << 31) * header) + bytes(8)
+    head = b"APETAGEX" + fields + struct.pack("<I", 5 << 29) + bytes(8)
+    return head * header + item + foot
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("error", [-1, 0, 1, 32, 1_000_000])
+def test_an_ape_tag_of_wrong_size_costs_no_sound(error: int, header: bool) -> None:
+    for content in (mp3(44_100, 1), recording_flac()):
+        whole, _ = read(content)
+        samples, partial = read(content + ape(error, header))
+        assert (samples.shape, partial) == (whole.shape, None)
+
+
+# FLAC
+
+
+def recording_flac() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, SPEECH, RATE, format="FLAC")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("bits", [4, 8, 12, 13, 15, 16, 17, 20, 24, 32])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_flac_of_any_width(bits: int, channels: int) -> None:
+    if bits not in (8, 16, 24):
+        pytest.importorskip("av")
+    whole = np.random.default_rng(bits).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (9_000, channels))
+    samples, partial = read(flac(whole, bits), channels="split")
+    assert partial is None
+    assert np.abs(samples - whole.T / 2.0 ** (bits - 1)).max() < 2**-22
+
+
+@pytest.mark.parametrize(
+    "blocks", [16, 192, 1_000, 32_768, 50_000, 65_535, [4_096, 16], [1_000, 300, 4_608, 700]]
+)
+@pytest.mark.parametrize("bits", [16, 24])
+def test_flac_of_any_block_size(blocks: int | list[int], bits: int) -> None:
+    whole = np.random.default_rng(1).integers(
+        -(2 ** (bits - 1)), 2 ** (bits - 1), (70_000 if blocks != 16 else 5_000, 1)
+    )
+    content = flac(whole, bits, blocks)
+    for given in (content, content[:21] + bytes([content[21] & 0xF0]) + bytes(4) + content[26:]):
+        samples, partial = read(given)
+        assert partial is None
+        assert np.array_equal(samples[0], whole[:, 0] / np.float32(2.0 ** (bits - 1)))
+    assert read(content[:-100])[1] == "truncated"
+
+
+def test_flac_of_variable_blocks_as_before_2007() -> None:
+    """The number of the first sample in every frame, without the flag for it, which was not there yet."""
+    whole = np.random.default_rng(1).integers(-(2**15), 2**15, (9_000, 1))
+    content = flac(whole, 16, [2_304, 576, 4_608], has_flag=False)
+    samples, partial = read(content)
+    assert (samples.shape[1], partial) == (9_000, None)
+
+
+@pytest.mark.parametrize("claim", [16, 1_152, 65_535])
+def test_flac_that_claims_other_block_sizes(claim: int) -> None:
+    whole = np.random.default_rng(1).integers(-(2**15), 2**15, (50_000, 1))
+    content = flac(whole, 16, 4_096)
+    lying = content[:8] + struct.pack(">HH", claim, claim) + content[12:]
+    samples, partial = read(lying)
+    assert samples.shape[1] == 50_000 or partial
+
+
+def test_flac_that_changes_its_rate_is_read_at_each() -> None:
+    pytest.importorskip("av")
+    whole = np.random.default_rng(1).integers(-(2**15), 2**15, (16_000, 1))
+    first, second = flac(whole, 16), flac(whole, 16, rate=32_000, has_rate=True, first=4)
+    samples, partial = read(first + second[42:])
+    assert partial is not None or samples.shape[1] == pytest.approx(24_000, abs=50)
+
+
+# More channels than PyAV counts
+
+
+@pytest.mark.parametrize(
+    ("form", "codec"), [("ipod", "aac"), ("webm", "libopus"), ("wv", "wavpack"), ("tta", "tta")]
+)
+@pytest.mark.parametrize("layout", ["5.1", "7.1"])
+def test_many_channels(form: str, codec: str, layout: str) -> None:
+    av = pytest.importorskip("av")
+    count = {"5.1": 6, "7.1": 8}[layout]
+    rate = 48_000
+    time = np.arange(rate) / rate
+    whole = np.stack([0.1 * np.sin(2 * np.pi * 200 * (n + 1) * time) for n in range(count)])
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as output:
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(
+            (whole * 32_767).astype(np.int16).T.reshape(1, -1).copy(), "s16", layout
+        )
+        frame.sample_rate = rate
+        for part in (frame, None):
+            output.mux(stream.encode(part))
+    samples, partial = read(file.getvalue(), channels="split")
+    assert partial is None
+    assert samples.shape == (count, pytest.approx(RATE, abs=1_500))
+    pitches = [np.abs(np.fft.rfft(row[4_000:12_000])).argmax() * 2 for row in samples]
+    assert sorted(pitches)[0] == pytest.approx(200, abs=4)
+
+
+# WAV
+
+
+@pytest.mark.parametrize("count", [1, 10, 1_000, 2_047, 16_000])
+@pytest.mark.parametrize("start", [b"", bytes(8), b"LIST", b"abcd\0\0\0\0"])
+def test_a_wav_whose_size_was_never_filled_in_is_read_whatever_its_samples(count: int, start: bytes) -> None:
+    data = start + np.random.default_rng(count).bytes(2 * count)
+    samples, partial = read(hostile.wav(data, rate=RATE, size=0))
+    assert (samples.shape[1], partial) == (len(data) // 2, None)
+
+
+def test_a_wav_without_samples_but_with_chunks_is_empty() -> None:
+    after = hostile.chunk(b"LIST", b"INFO" + hostile.chunk(b"IART", b"me"))
+    assert read(hostile.wav(b"", rate=RATE, size=0, after=after))[1] == "empty"
+
+
+FIELDS = itertools.product((1, 2, 3), (8, 12, 16, 20, 24, 32), (0, 1, 2, 3, 4, 6, 8, 32), (1, 3, 6, 7))
+DATA = np.random.default_rng(1).integers(-9_000, 9_000, 8_000).astype("<i2").tobytes()
+
+
+def test_a_wav_of_contradictory_fields_is_read_as_libsndfile_reads_it() -> None:
+    """Channels, bits, bytes a block, codec; at most the first of them is right."""
+    for channels, bits, align, tag in list(FIELDS)[::3]:
+        content = hostile.wav(DATA, tag=tag, channels=channels, rate=RATE, align=align, bits=bits)
+        try:
+            expected = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)[0].T
+        except soundfile.LibsndfileError:
+            expected = np.zeros((0, 0))
+        found, _ = read(content, channels="split", nonfinite="zero")
+        if not expected.size:
+            assert not found.size
+            continue
+        expected = np.where(np.abs(np.nan_to_num(expected, nan=np.inf)) <= 1e6, expected, 0.0)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() < 1e-3  # G.711 has no agreed scale
+
+
+@pytest.mark.parametrize(("channels", "align"), [(1, 1), (1, 4), (2, 2), (2, 32), (2, 3), (1, 0)])
+@pytest.mark.parametrize("byte_rate", [0, 1, 32_000])
+def test_a_wrong_block_align_or_byte_rate_changes_nothing(channels: int, align: int, byte_rate: int) -> None:
+    right = hostile.wav(DATA, channels=channels, rate=RATE, align=2 * channels)
+    wrong = hostile.wav(DATA, channels=channels, rate=RATE, align=align)
+    wrong = wrong[:28] + struct.pack("<I", byte_rate) + wrong[32:]
+    assert np.array_equal(read(wrong, channels="split")[0], read(right, channels="split")[0])
