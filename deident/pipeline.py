@@ -283,7 +283,11 @@ def _pieces_of(
     """Yield the pieces of a recording that are to be disguised."""
     tally, most = observer.tally, policy.max_per_recording
     with codec.decode(
-        source, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
+        source,
+        channels=policy.channels,
+        nonfinite=policy.nonfinite,
+        strict=policy.strict,
+        timed=recording.is_timed,
     ) as decoding:
         segmenters = segmenters_for(decoding, recording, policy)
         pieces = _cut(decoding, segmenters, policy, observer)

@@ -76,6 +76,11 @@ class Recording:
                     f"no label may be called {', '.join(CARRIED)}: the policy's carry is for those"
                 )
 
+    @property
+    def is_timed(self) -> bool:
+        """Tell whether times in it are given, which must fit its sound."""
+        return self.segments is not None or bool(self.turns or self.mute)
+
     def __repr__(self) -> str:
         return "Recording(hidden)"
 

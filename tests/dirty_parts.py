@@ -200,7 +200,7 @@ def cuesheet(number: str, code: str) -> bytes:
 # Ogg
 
 
-def _crc(page: bytes) -> int:
+def ogg_crc(page: bytes) -> int:
     crc = 0
     for byte in page:
         crc ^= byte << 24
@@ -214,7 +214,7 @@ def page(packets: list[bytes], serial: int, number: int, flags: int = 0, granule
     laces = b"".join(b"\xff" * (len(p) // 255) + bytes([len(p) % 255]) for p in packets)
     head = b"OggS\0" + struct.pack("<BqIII", flags, granule, serial, number, 0) + bytes([len(laces)]) + laces
     body = b"".join(packets)
-    return head[:22] + struct.pack("<I", _crc(head + body)) + head[26:] + body
+    return head[:22] + struct.pack("<I", ogg_crc(head + body)) + head[26:] + body
 
 
 def ogg_pages(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
@@ -252,7 +252,7 @@ def ogg(samples: np.ndarray, subtype: str, header: bytes, between: bytes = b"", 
     data += between
     for number, (head, table, body) in enumerate(pages[1 + used :], len(heads) + 1):
         whole = head[:18] + struct.pack("<II", number, 0) + head[26:] + table + body
-        data += whole[:22] + struct.pack("<I", _crc(whole)) + whole[26:]
+        data += whole[:22] + struct.pack("<I", ogg_crc(whole)) + whole[26:]
     return data
 
 

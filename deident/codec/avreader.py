@@ -18,22 +18,29 @@ from deident.codec.files import Bytes, File
 from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
+from deident.codec.readers import Reader, block_frames
 from deident.containers import Container, load
 
 av.logging.set_level(None)
 
-_SLACK_SECONDS = 1.0
+_SLACK_SECONDS = 0.25  # an announced end may lie behind the last sample by a coder's delay
+_OTHERS_SLACK_SECONDS = 1.0  # and by this where it is that of other streams too, or by one in a hundred
+_CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
+_LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
 _MAX_BAD_PACKETS = 1000
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 
 
-class AvReader:
+class AvReader(Reader):
+    """FFmpeg's demuxer and decoder. Gaps in the time stamps, and a late start, are filled with silence."""
+
     def __init__(self, source: Bytes, container: Container) -> None:
         if not container.demuxer:
             raise RefusedError("undecodable")
         self.ending = _ending(source, container)
         self._is_timed = container.is_timed
+        self._seconds, self._start, self._begin = 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
                 io.BufferedReader(File(source)), format=container.demuxer, metadata_errors="ignore"
@@ -49,7 +56,7 @@ class AvReader:
             raise RefusedError("undecodable") from None
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
-        seconds, bad, is_cut = 0.0, 0, False
+        bad, is_cut = 0, False
         packets = self._container.demux(self._stream)
         while bad < _MAX_BAD_PACKETS:
             try:
@@ -61,20 +68,45 @@ class AvReader:
             except (av.error.FFmpegError, ValueError):
                 bad += 1
                 continue
-            for frame in frames:
+            for number, frame in enumerate(frames):
                 block = _samples(frame)
-                seconds += len(block) / frame.sample_rate
+                if (
+                    self._is_timed and number == 0 and frame.time is not None
+                ):  # others may repeat their packet's
+                    yield from self._silence(frame.time, frame.sample_rate, block)
+                self._seconds += len(block) / frame.sample_rate
                 yield int(frame.sample_rate), block
-        self.ending = self.ending or self._judge(seconds, bad, is_cut)
+        self.ending = self.ending or self._judge(bad, is_cut)
         self._container.close()
 
-    def _judge(self, seconds: float, bad: int, is_cut: bool) -> str | None:
-        if not seconds:
+    def _silence(self, time: float, rate: int, like: Block) -> Iterator[tuple[int, Block]]:
+        """Fill up to where a frame stands by the container's clock."""
+        if not self._seconds and time > _LATEST_SECONDS:
+            self._start, self.is_out_of_step = time, True
+        missing = time - self._start - self._seconds
+        self.is_out_of_step = self.is_out_of_step or missing < -_CLOCK_SECONDS
+        left = round(missing * rate) if missing > _CLOCK_SECONDS else 0
+        self._begin = self._begin if self._seconds else left / rate
+        self._seconds += left / rate
+        while left > 0:
+            block = np.zeros((min(left, block_frames(rate, like.shape[1])), like.shape[1]), like.dtype)
+            left -= len(block)
+            yield rate, block
+
+    def _judge(self, bad: int, is_cut: bool) -> str | None:
+        if not self._seconds:
             raise RefusedError("undecodable")
-        announced = (self._container.duration or 0) / av.time_base
-        if is_cut or (self._is_timed and announced - seconds > _SLACK_SECONDS + 0.01 * announced):
+        if is_cut or (self._is_timed and self._is_short()):
             return "truncated"
         return "damaged" if bad else None
+
+    def _is_short(self) -> bool:
+        announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
+        if self._stream.duration:
+            announced = self._begin + float(self._stream.duration * self._stream.time_base)
+        elif len(self._container.streams) > 1:
+            slack = max(_OTHERS_SLACK_SECONDS, 0.01 * announced)
+        return announced - self._seconds > slack
 
 
 def _ending(source: Bytes, container: Container) -> str | None:

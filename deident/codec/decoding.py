@@ -155,6 +155,7 @@ def decode(
     follow_links: bool = False,
     nonfinite: Literal["refuse", "zero"] = "refuse",
     strict: bool = False,
+    timed: bool = False,
 ) -> Decoding:
     """Open a recording for decoding. Files are decoded in a confined child process.
 
@@ -173,6 +174,8 @@ def decode(
         Treatment of NaN, infinities and absurdly large samples.
     strict : bool
         Refuse a recording whose end is missing.
+    timed : bool
+        Refuse a recording whose time stamps cannot be followed, because times in it are given.
 
     Returns
     -------
@@ -192,7 +195,7 @@ def decode(
     ...     sum(block.shape[1] for block in decoding)
     16000
     """
-    return _decode(source, channels, limits or Limits(), follow_links, nonfinite, strict, RATE)
+    return _decode(source, channels, limits or Limits(), follow_links, nonfinite, strict, RATE, timed)
 
 
 def _decode(
@@ -203,6 +206,7 @@ def _decode(
     nonfinite: str,
     strict: bool,
     out_rate: int,
+    timed: bool = False,
 ) -> Decoding:
     if not (channels in ("mix", "split") or (isinstance(channels, int) and channels >= 0)):
         raise SettingError("channels must be 'mix', 'split' or the number of a channel, counted from 0")
@@ -218,7 +222,7 @@ def _decode(
             f"expected a path, an open binary file, Audio or (samples, rate); got {kind_of(source)}",
             "not-binary",
         )
-    events = _from_file(source, channels, limits, follow_links, zero, out_rate)
+    events = _from_file(source, channels, limits, follow_links, zero, out_rate, timed)
     try:
         first = next(events)
     except RefusedError as refused:
@@ -257,6 +261,7 @@ def _from_file(
     follow_links: bool,
     zero_nonfinite: bool,
     out_rate: int,
+    timed: bool,
 ) -> Iterator[Recognised | Opened | Samples | Ended]:
     with descriptor_of(source, follow_links=follow_links, spool_bytes=limits.spool_bytes) as (
         descriptor,
@@ -274,6 +279,7 @@ def _from_file(
             engine=container.engine,
             channels=channels,
             zero_nonfinite=zero_nonfinite,
+            timed=timed,
             max_frames=limits.max_frames,
             max_channels=limits.max_channels,
             min_rate=limits.min_rate,

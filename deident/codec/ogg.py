@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from deident.codec.files import Bytes
-from deident.containers.ogg import FIRST, LAST, Page, codec_of, pages
-from deident.containers.source import Pieces
+from deident.containers.ogg import FIRST, LAST, NO_GRANULE, Page, codec_of, most_samples, pages
+from deident.containers.source import Pieces, number
 
 _MAX_STREAMS = 64  # side by side
 _TOLERANCE = 4096  # bytes that are no page: tags and padding, not lost sound
+_CLOCK_SECONDS = 0.1  # by which times may differ
 _MAPPING = 9  # 0x7F "FLAC", version, header count: before the native stream (FLAC to Ogg mapping 1.0)
 
 
@@ -77,3 +78,28 @@ def streams(link: Bytes) -> list[Stream]:
         if page.serial in found and page.stop <= link.size:
             found[page.serial].add_page(page)
     return list(found.values())
+
+
+def has_steady_clock(link: Bytes) -> bool:
+    """Tell whether the positions of pages in time fit what they hold, which libsndfile does not look at.
+
+    Gaps of Vorbis are seen as far as its blocks are long; all of them are missed at the end."""
+    streams: dict[int, tuple[str, int, int]] = {}  # codec, longest block, rate
+    position: dict[int, int] = {}
+    for page in pages(link, 0, link.size):
+        if page.flags & FIRST:
+            head = link.at(page.body, 30)
+            codec = codec_of(head)
+            if codec == "opus":
+                streams[page.serial] = codec, 0, 48_000
+            elif codec == "vorbis" and len(head) == 30:
+                streams[page.serial] = codec, 1 << (head[28] >> 4), number(head, 12, 4, "little")
+        elif page.serial in streams and page.granule not in (0, NO_GRANULE):
+            codec, block, rate = streams[page.serial]
+            most = most_samples(page, link, codec, block)
+            step = page.granule - position.get(page.serial, page.granule - most)
+            is_back = step < 0 or (codec == "opus" and step < most - _CLOCK_SECONDS * rate)
+            if step > most + _CLOCK_SECONDS * rate or (is_back and not page.flags & LAST):
+                return False
+            position[page.serial] = page.granule
+    return True

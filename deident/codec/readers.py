@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +24,19 @@ _BUFFER = 1 << 16
 _MP3_STRETCH = 64
 
 
-class Reader(Protocol):
+class Reader:
     """A recording being decoded: an iterable, once, of blocks.
 
     Attributes
     ----------
     ending : str or None
-        After the last block, the code of what is wrong with the end (a key of `problems.ENDINGS`), or None."""
+        After the last block, the code of what is wrong with the end (a key of `problems.ENDINGS`), or None.
+    is_out_of_step : bool
+        With a block, that the container's time stamps go back or cannot be followed: times that somebody took from
+        a player or a transcript differ from those of the samples by over 0.1 s from here on."""
 
-    ending: str | None
+    ending: str | None = None
+    is_out_of_step = False
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         """Decode block by block.
@@ -48,6 +52,7 @@ class Reader(Protocol):
         ------
         RefusedError
             For a recording of which nothing can be relied on."""
+        raise NotImplementedError
 
 
 def block_frames(rate: int, channels: int) -> int:
@@ -61,7 +66,7 @@ def check_sound(rate: int, channels: int) -> None:
         raise RefusedError("rate", min(rate, 2**31))
 
 
-class LaidOutReader:
+class LaidOutReader(Reader):
     """WAV, AIFF, CAF and AU families: plain samples by ourselves, the rest by libsndfile."""
 
     def __init__(self, source: Bytes, container: Container) -> None:
@@ -84,11 +89,10 @@ class LaidOutReader:
         self.ending = self.ending or decoder.ending
 
 
-class FlacReader:
+class FlacReader(Reader):
     def __init__(self, source: Bytes, container: Container) -> None:
         self._links = flac.links(source)
         self._ends = [flac.find_end(link) for link in self._links]
-        self.ending: str | None = None
         if not all(end.is_plain for end in self._ends):
             raise RefusedError("needs-extra")
 
@@ -110,7 +114,7 @@ def _flac_ending(end: flac.End, got: int) -> str | None:
     return "extra-data" if end.whole > got else None
 
 
-class Mp3Reader:
+class Mp3Reader(Reader):
     def __init__(self, source: Bytes, container: Container) -> None:
         self._runs, self.ending = mp3.survey(source)
 
@@ -130,10 +134,12 @@ class Mp3Reader:
                 self.ending = self.ending or "damaged"
 
 
-class OggReader:
+class OggReader(Reader):
     def __init__(self, source: Bytes, container: Container) -> None:
         self._chain = ogg.chain(source)
         self.ending = self._chain.ending
+        if self.ending is None and not all(ogg.has_steady_clock(link) for link in self._chain.links):
+            raise RefusedError("needs-extra")  # to fill the gaps
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         for link in self._chain.links:
@@ -150,12 +156,11 @@ class OggReader:
                 self.ending = self.ending or "extra-data"
 
 
-class SphereReader:
+class SphereReader(Reader):
     """SPHERE, whose header libsndfile reads well enough."""
 
     def __init__(self, source: Bytes, container: Container) -> None:
         self._decoder = Decoder(File(source), announced=sphere_samples(source))
-        self.ending: str | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         yield from self._decoder

@@ -44,12 +44,16 @@ IMPORT_FAILED = 3  # exit code of a server
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A recording to decode. out_rate : Hz, 0 for the recording's own. start, stop : bytes of the file."""
+    """A recording to decode.
+
+    out_rate : Hz, 0 for the recording's own.   start, stop : bytes of the file.   timed : times in it are given, and
+    must fit."""
 
     container: str
     engine: str
     channels: Channels = "mix"
     zero_nonfinite: bool = False
+    timed: bool = False
     max_frames: int = Limits.max_frames
     max_channels: int = Limits.max_channels
     min_rate: int = Limits.min_rate
@@ -91,6 +95,8 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
     waiting: list[Samples] = []
     ending = None
     for rate, block in reader:
+        if job.timed and reader.is_out_of_step:
+            raise RefusedError("clock")
         sound = rate, block.shape[1]
         if sound != previous:
             _check(sound, job)

@@ -43,7 +43,7 @@ class Container:
     demuxer : str
         FFmpeg's name of it; empty when it is none of FFmpeg's.
     is_timed : bool
-        Its duration is written in it, not guessed from its size.
+        It has time stamps, and its duration is written in it, not guessed from its size.
     scanner : str
         "module:name" of a `deident.scanners.Scanner`; empty when nobody looks into it."""
 
@@ -118,7 +118,7 @@ _TABLE = (
     ),
     Container(
         "ogg", "Ogg", "ogg oga opus spx ogx ogv", (((0, b"OggS\x00"),),),
-        reader="deident.codec.readers:OggReader", libsndfile="OGG FLAC", demuxer="ogg",
+        reader="deident.codec.readers:OggReader", libsndfile="OGG FLAC", demuxer="ogg", is_timed=True,
         scanner="deident.scanners.ogg:scan_ogg",
     ),
     Container(
@@ -137,7 +137,7 @@ _TABLE = (
     Container("amr", "AMR", "amr awb", (((0, b"#!AMR"),),), demuxer="amr"),
     Container("asf", "WMA", "wma asf wmv", (((0, _ASF),),), demuxer="asf", is_timed=True),
     Container("avi", "AVI", "avi", (_form(b"RIFF", b"AVI "),), demuxer="avi", is_timed=True),
-    Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv"),
+    Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv", is_timed=True),
     Container("wavpack", "WavPack", "wv", (((0, b"wvpk"),),), demuxer="wv"),
     Container("ape", "APE", "ape", (((0, b"MAC "),),), demuxer="ape"),
     Container("tta", "TTA", "tta", (((0, b"TTA1"),),), demuxer="tta"),

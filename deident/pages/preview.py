@@ -229,7 +229,11 @@ def _read_part(
 ) -> _PartContents:
     """Read a recording as a run does, from its beginning to the part's end."""
     with codec.decode(
-        recording, channels=policy.channels, nonfinite=policy.nonfinite, strict=policy.strict
+        recording,
+        channels=policy.channels,
+        nonfinite=policy.nonfinite,
+        strict=policy.strict,
+        timed=bool(mute) or segments is not None,
     ) as decoding:
         contents = _PartContents(part, decoding.channels)
         segmenters = segmenters_for(
