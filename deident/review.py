@@ -270,7 +270,7 @@ def today_text() -> str:
 
 def _history(store: FolderStore, key: Key) -> Sealed:
     """Open the sealed list of all assignments: what went to whom, and when."""
-    return Sealed(store.history, key, "rounds")
+    return Sealed(store.history, key, "rounds", anchor=store.anchor("rounds"))
 
 
 def _snippet_id(key: Key, name: str) -> str:

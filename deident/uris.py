@@ -16,9 +16,10 @@ from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreE
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 PRIVATE = ".private"  # folder of a store for everything that is not released
-FORMAT = f"{PRIVATE}/format.json"  # in a store at a URI only
+FORMAT = f"{PRIVATE}/format.json"  # marks a store at a URI
+MARKER = f"{PRIVATE}/store"  # marks a store in a folder
 LEDGER = "ledger.sqlite"  # in the private folder of a store on disk
-STORE_MARKS = (FORMAT, f"{PRIVATE}/{LEDGER}")
+STORE_MARKS = (FORMAT, MARKER)
 PART = ".part"
 _READ_BLOCK = 8 << 20
 # Names that file systems give to a value that changes with the bytes, the most reliable first.

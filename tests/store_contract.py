@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -16,7 +17,8 @@ from deident.audit import audit_store
 from deident.codec import encode_wav
 from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key, fresh_name
-from deident.store import Entry, Staged, Store, open_spool, open_store
+from deident.store import Entry, Link, Linkage, Staged, Store, audit_linkage, open_spool, open_store
+from deident.store.chain import Mark
 
 KEY = Key(bytes(32))
 
@@ -236,7 +238,73 @@ def private_files_name_no_source(backend: Backend) -> None:
     assert b"canary" not in private
 
 
+def sealed_logs_are_remembered(backend: Backend) -> None:
+    mark = Mark("00" * 16, 1, 7, "11" * 32)
+    with backend.open() as store:
+        assert store.anchor("linkage").get() is None
+        store.anchor("linkage").set(mark)
+        store.allow(["language"])
+        store.recover()
+    with backend.open() as store:
+        assert store.anchor("linkage").get() == mark
+        assert store.anchor("reviews").get() is None
+        add(store, "a")
+        store.allow(["text", "language"])
+        store.recover()
+    with backend.open() as store:
+        assert store.anchor("linkage").get() == mark
+        assert store.columns() == ["language", "text"]
+
+
+def an_audit_sees_what_the_store_did_not_release(backend: Backend, folder: Path) -> None:
+    """Somebody's original with a line in the manifest; a label that was added; a snippet that was put back."""
+    links = folder / "links"
+    with backend.open() as store:
+        names = add(store, "a")
+        link = Link("00", "00", "r", "/p", None, tuple(names), 1, store=store.id)
+        linkage = Linkage(links, KEY)
+        linkage.attach(store)
+        linkage.add([link])
+        store.recover()
+    assert not proved(backend, links)
+    whole = backend.files()
+    original = encode_wav(np.full(8_000, 99, np.int16))
+    manifest = whole["manifest.jsonl"]
+    first = json.loads(manifest.splitlines()[0])
+    stranger = f"{'0' * 32}.wav"
+    row = json.dumps({**first, "name": stranger, "sha256": hashlib.sha256(original).hexdigest()}, **COMPACT)
+    backend.change(stranger, original)
+    backend.change("manifest.jsonl", row.encode() + b"\n" + manifest)
+    assert proved(backend, links) == {
+        ("ledger", stranger): "is in the store, but by the ledger it was never released",
+        ("linkage", stranger): "is in the store, and is linked to no source",
+    }
+    backend.change(stranger, None)
+    labelled = json.dumps({**first, "labels": {"speaker": "mueller"}}, **COMPACT).encode()
+    backend.change("manifest.jsonl", labelled + manifest[manifest.index(b"\n") :])
+    assert set(proved(backend, links)) == {("columns", first["name"]), ("ledger", first["name"])}
+    changed = json.dumps({**first, "sha256": hashlib.sha256(original).hexdigest()}, **COMPACT).encode()
+    backend.change(first["name"], original)
+    backend.change("manifest.jsonl", changed + manifest[manifest.index(b"\n") :])
+    assert set(proved(backend, links)) == {("ledger", first["name"])}
+    backend.change("manifest.jsonl", manifest)
+    backend.change(first["name"], None)
+    assert set(proved(backend, links)) == {("missing", first["name"]), ("linkage", first["name"])}
+
+
+COMPACT: dict[str, Any] = {"separators": (",", ":")}
+
+
+def proved(backend: Backend, links: Path) -> dict[tuple[str, str], str]:
+    """The problems that an audit with a linkage finds, by code and name; it must change nothing."""
+    before = backend.files(), links.read_bytes()
+    found = [*audit_store(backend.place).problems, *audit_linkage(backend.place, links, KEY)]
+    assert (backend.files(), links.read_bytes()) == before
+    return {(p.code, p.name): p.message for p in found if p.code not in ("mode", "time")}
+
+
 CONTRACT: list[Contract] = [
+    sealed_logs_are_remembered,
     everything_committed_is_released_once,
     a_full_window_is_released_at_once,
     nothing_is_left_that_the_next_run_does_not_need,

@@ -17,6 +17,7 @@ from deident.audit import AUDIT_VERSION, AuditError, Inspected, audit_store, ins
 from deident.audit.flac import canonical_header, coded, crc8, frame_size
 from deident.cli import main
 from deident.errors import StoreError
+from deident.store import FolderStore
 from tests import dirty_parts as parts
 from tests.dirty import dirty_files, voice
 
@@ -269,11 +270,9 @@ def name_of(number: int, suffix: str) -> str:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Four snippets, one of them FLAC and one with labels, as promised."""
+    """Four snippets, one of them FLAC and one with labels, as promised: a copy that was given away."""
     folder = tmp_path / "store"
     folder.mkdir(mode=0o700)
-    (folder / ".private").mkdir(mode=0o700)
-    (folder / ".private" / "anything").write_text("the ledger's")
     rows = []
     for number, seconds in enumerate((0.1, 0.33, 0.5, 0.7)):
         suffix, encode = (".flac", flac) if number == 3 else (".wav", wav)
@@ -367,7 +366,10 @@ def test_a_snippet_must_be_a_regular_file(store: Path, tmp_path: Path) -> None:
     assert codes(store) == {"unreadable"}
 
 
-def test_the_private_folder_is_a_real_folder(store: Path, tmp_path: Path) -> None:
+def test_the_private_folder_is_a_real_folder(tmp_path: Path) -> None:
+    store = tmp_path / "made"
+    FolderStore(store).close()
+    assert codes(store) == set()
     (store / ".private").chmod(0o755)
     assert codes(store) == {"private"}
     (store / ".private").rename(tmp_path / "private")

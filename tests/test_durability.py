@@ -68,6 +68,10 @@ def test_a_link_is_on_the_disk_when_it_was_made_or_erased(
 ) -> None:
     linkage = Linkage(tmp_path / "links", KEY)
     linkage.add([Link("00", "00", "recording", "path", None, ("name",), 1)])
+    assert [call[0] for call in calls] == ["sync", "rename", "sync", "sync"]
+    assert calls[2:] == [("sync", str(tmp_path)), ("sync", str(tmp_path / "links"))]
+    calls.clear()
+    linkage.add([Link("01", "01", "recording", "path", None, ("other",), 1)])
     assert calls == [("sync", str(tmp_path / "links"))]
     calls.clear()
     linkage.remove(lambda _: True)

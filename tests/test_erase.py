@@ -1,6 +1,7 @@
 """Linkage and erasure: what was asked to go is gone, and nothing else."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -200,26 +201,34 @@ def test_changes_to_the_linkage_are_noticed(place: Place) -> None:
         Linkage(place.links, place.key)
 
 
-def test_half_a_record_is_cut_off(tmp_path: Path) -> None:
-    key, file = Key.fresh(), tmp_path / "links"
-    links = [Link(f"{n:02}", f"{n:02}", "r", "/p", None, (f"{n}.wav",), today()) for n in range(3)]
-    whole = Linkage(file, key)
-    whole.add(links[:2])
-    size = file.stat().st_size
-    whole.add(links[2:])
-    full = file.read_bytes()
-    for cut in range(size, len(full)):
-        file.write_bytes(full[:cut])
-        assert list(Linkage(file, key).links()) == links[:2]
-        Linkage(file, key).add(links[2:])
-        assert list(Linkage(file, key).links()) == links
-    file.write_bytes(full[:-1])  # by another run that was stopped, while this one goes on
-    whole.add(links[2:])
-    assert list(Linkage(file, key).links()) == links
-    for cut in range(18):
-        file.write_bytes(full[:cut])
-        Linkage(file, key).add(links)
-        assert list(Linkage(file, key).links()) == links
+def test_a_linkage_that_was_cut_put_back_or_replaced_erases_nothing(
+    place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first = place.links.read_bytes()
+    place.recordings.append(Recording(shutil.copy(place.recordings[0].path, tmp_path / "new.wav")))
+    place.run(again=True)
+    before, whole = place.files(), place.links.read_bytes()
+    Linkage(tmp_path / "other", place.key).add([])
+    Linkage(tmp_path / "other", place.key).add(list(Linkage(place.links, place.key).links()))
+    for changed, said in (
+        (whole[:-1], "was changed or is damaged"),
+        (first, "records are missing"),
+        ((tmp_path / "other").read_bytes(), "another one"),
+        (whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "was changed"),
+    ):
+        place.links.write_bytes(changed)
+        capsys.readouterr()
+        assert place.erase("--speaker", "ann") == 4
+        assert said in capsys.readouterr().err
+        assert place.links.read_bytes() == changed
+        with pytest.raises(StoreError):
+            place.run()
+    place.links.unlink()
+    with pytest.raises(StoreError, match="not there"):
+        place.run()
+    assert place.files() == before
+    place.links.write_bytes(whole)
+    assert place.erase("--speaker", "ann") == 0
 
 
 def test_what_one_run_adds_is_not_lost_to_what_another_rewrites(tmp_path: Path) -> None:

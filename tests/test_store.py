@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,10 +16,12 @@ import pytest
 from deident.audit import audit_store
 from deident.codec import encode_wav
 from deident.errors import StoreError
-from deident.keys import fresh_name
-from deident.store import Disk, Entry, FolderStore, Staged, new_spool
+from deident.keys import Key, fresh_name
+from deident.store import Disk, Entry, FolderStore, Sealed, Staged, new_spool, open_store
 from deident.store.ledger import Ledger
 from tests.store_contract import add, entry
+
+KEY = Key(bytes(32))
 
 
 def released(path: Path) -> set[str]:
@@ -50,7 +53,7 @@ def test_a_store_of_another_version_is_told(tmp_path: Path) -> None:
     database.execute("DROP TABLE recordings")
     database.execute("CREATE TABLE recordings (place BLOB PRIMARY KEY)")
     database.close()
-    with pytest.raises(StoreError, match="version 2; got version 1: begin a new one"):
+    with pytest.raises(StoreError, match="version 3; got version 1: it was made by another"):
         FolderStore(tmp_path / "s").__enter__()
 
 
@@ -59,23 +62,6 @@ def test_a_ledger_that_is_closed_says_what_failed(tmp_path: Path) -> None:
     ledger.close()
     with pytest.raises(StoreError, match="ProgrammingError"):
         ledger.set_meta("a", "b")
-
-
-def test_modes_and_times(tmp_path: Path) -> None:
-    out = tmp_path / "store"
-    old = os.umask(0)
-    try:
-        with FolderStore(out) as store:
-            add(store, "a")
-            store.recover()
-    finally:
-        os.umask(old)
-    assert out.stat().st_mode & 0o777 == 0o700
-    for file in out.iterdir():
-        if file.is_file():
-            assert file.stat().st_mode & 0o777 == 0o600
-            assert file.stat().st_mtime_ns == 0
-    assert all(p.stat().st_mode & 0o077 == 0 for p in (out / ".private").rglob("*"))
 
 
 def test_a_manifest_is_written_when_something_changed_and_not_otherwise(tmp_path: Path) -> None:
@@ -91,8 +77,9 @@ def test_a_manifest_is_written_when_something_changed_and_not_otherwise(tmp_path
     FolderStore(out).close()
     assert audit_store(out, max_seconds=10).clean
     (out / "manifest.jsonl").unlink()
+    FolderStore(out).close()
+    assert audit_store(out, max_seconds=10).clean
     with FolderStore(out) as store:
-        assert audit_store(out, max_seconds=10).clean
         add(store, "b")
     FolderStore(out).close()
     assert len(manifest(out)) == 6
@@ -108,15 +95,12 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
     os.close(forked)
 
 
-def test_foreign_folders_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "x.jpg").touch()
+def test_files_and_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
-    for name in ("photos", "file", "link"):
+    for name in ("file", "link"):
         with pytest.raises(StoreError):
             FolderStore(tmp_path / name)
-    assert [p.name for p in (tmp_path / "photos").iterdir()] == ["x.jpg"]
 
 
 def test_neighbours_tell_nothing(tmp_path: Path) -> None:
@@ -232,3 +216,127 @@ def test_a_stop_at_any_call_loses_nothing_and_doubles_nothing(how: str, tmp_path
         assert sorted(contents.values()) == [2, 2], f"stopped {how} call {stop_at}"
         assert audit_store(out, max_seconds=10).clean
         assert not list((out / ".private" / "staging").iterdir())
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Mode, time and bytes of everything below a folder."""
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() and not path.is_symlink() else b"",
+        )
+        for path in folder.rglob("*")
+    }
+
+
+def filled(out: Path) -> Path:
+    with FolderStore(out) as store:
+        add(store, "a")
+        store.recover()
+    return out
+
+
+def test_a_store_whose_ledger_is_gone_or_older_stops(tmp_path: Path) -> None:
+    ledger = Path(".private") / "ledger.sqlite"
+    older = filled(tmp_path / "older")
+    shutil.copytree(older, tmp_path / "more")
+    with FolderStore(tmp_path / "more") as store:
+        add(store, "b")
+        store.recover()
+    shutil.copytree(tmp_path / "more", tmp_path / "kept")
+    for change in (
+        lambda out: (out / ledger).unlink(),
+        lambda out: (out / ledger).write_bytes(b""),
+        lambda out: shutil.copy(older / ledger, out / ledger),
+        lambda out: ((out / ledger).unlink(), (out / "manifest.jsonl").unlink()),
+        lambda out: shutil.rmtree(out / ".private"),
+    ):
+        out = tmp_path / "more"
+        change(out)
+        before = {name: data for name, (*_, data) in tree(out).items()}
+        with pytest.raises(StoreError, match=r"ledger|marker"):
+            FolderStore(out)
+        assert {name: data for name, (*_, data) in tree(out).items()} == before
+        assert audit_store(out).clean == (
+            not (out / ".private").exists()
+        )  # a copy that was given away is sound
+        shutil.rmtree(out)
+        shutil.copytree(tmp_path / "kept", out)
+    FolderStore(tmp_path / "more").close()
+
+
+def test_other_peoples_folders_are_refused_untouched(tmp_path: Path) -> None:
+    def photos(folder: Path) -> None:
+        (folder / "x.jpg").write_bytes(b"photo")
+
+    def private(folder: Path) -> None:
+        (folder / ".private" / "staging").mkdir(parents=True)
+        (folder / ".private" / "staging" / "thesis.doc").write_bytes(b"years of work")
+        (folder / "manifest.jsonl").write_bytes(b"mine")
+
+    def empty_private_among_files(folder: Path) -> None:
+        (folder / ".private").mkdir()
+        (folder / "x").write_bytes(b"x")
+
+    def old_store(folder: Path) -> None:
+        (folder / ".private").mkdir()
+        (folder / ".private" / "ledger.sqlite").write_bytes(b"SQLite format 3\0")
+
+    def newer_store(folder: Path) -> None:
+        (folder / ".private").mkdir()
+        (folder / ".private" / "store").write_bytes(b"deident store 4\n")
+
+    def linked_private(folder: Path) -> None:
+        private(folder.parent / "elsewhere")
+        (folder / ".private").symlink_to(folder.parent / "elsewhere" / ".private")
+
+    def linked_staging(folder: Path) -> None:
+        filled(folder)
+        (folder / ".private" / "staging").rmdir()
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs" / "thesis.doc").write_bytes(b"years of work")
+        (folder / ".private" / "staging").symlink_to(tmp_path / "theirs")
+
+    def linked_ledger(folder: Path) -> None:
+        filled(folder)
+        (folder / ".private" / "ledger.sqlite").rename(tmp_path / "ledger")
+        (folder / ".private" / "ledger.sqlite").symlink_to(tmp_path / "ledger")
+
+    def linked_marker(folder: Path) -> None:
+        filled(folder)
+        (folder / ".private" / "store").rename(tmp_path / "marker")
+        (folder / ".private" / "store").symlink_to(tmp_path / "marker")
+
+    for make in (
+        photos, private, empty_private_among_files, old_store, newer_store, linked_private, linked_staging,
+        linked_ledger, linked_marker,
+    ):  # fmt: skip
+        folder = tmp_path / make.__name__ / "out"
+        folder.mkdir(parents=True)
+        make(folder)
+        before = tree(tmp_path)
+        with pytest.raises(StoreError):
+            FolderStore(folder)
+        assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277, 0o777])
+def test_a_store_has_its_modes_whatever_the_umask_is(umask: int, tmp_path: Path) -> None:
+    old = os.umask(umask)
+    try:
+        filled(tmp_path / "s")
+        with FolderStore(tmp_path / "s") as store:
+            Sealed(store.history, KEY, "reviews", anchor=store.anchor("reviews")).add([{"a": 1}])
+            assert all(
+                p.stat().st_mode & 0o777 == 0o600
+                for p in (tmp_path / "s" / ".private").iterdir()
+                if p.is_file()
+            )
+        with open_store(f"file://{tmp_path}/bucket") as store:
+            add(store, "a")
+            store.recover()
+    finally:
+        os.umask(old)
+    for out in (tmp_path / "s", tmp_path / "bucket"):
+        assert audit_store(out).problems == ()

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.store_contract import CONTRACT, Backend, Contract
+from tests.store_contract import (
+    CONTRACT,
+    Backend,
+    Contract,
+    an_audit_sees_what_the_store_did_not_release,
+)
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -30,3 +35,7 @@ def _bucket(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("holds", CONTRACT, ids=lambda holds: holds.__name__)
 def test_every_store_keeps_the_contract(holds: Contract, backend: Backend) -> None:
     holds(backend)
+
+
+def test_an_audit_sees_what_the_store_did_not_release(backend: Backend, tmp_path: Path) -> None:
+    an_audit_sees_what_the_store_did_not_release(backend, tmp_path)

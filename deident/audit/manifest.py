@@ -6,7 +6,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from deident.audit.promise import AUDIT_VERSION, RATE
@@ -24,6 +25,7 @@ class Row(NamedTuple):
     name: str
     seconds: float
     sha256: str
+    labels: Mapping[str, object] = MappingProxyType({})
 
 
 class _LineError(ValueError):
@@ -72,7 +74,7 @@ def parse_row(line: bytes) -> Row:
         raise _LineError(f"has another sample rate than {RATE}, or another audit than {AUDIT_VERSION}")
     if LABELS in values and not _are_labels(values[LABELS]):
         raise _LineError("has labels that are not text, numbers or truth values by name")
-    return Row(name, seconds, digest)
+    return Row(name, seconds, digest, values.get(LABELS, {}))
 
 
 def _are_labels(labels: object) -> bool:

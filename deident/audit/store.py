@@ -4,16 +4,20 @@ A problem never shows a name that a person could have chosen: only the opaque na
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import re
+import sqlite3
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from deident.audit.ledger import Memory, is_in_use, memory_of
 from deident.audit.manifest import Row, read_rows
+from deident.audit.private import FORMAT, HISTORY, MARKER, audit_private
 from deident.audit.promise import RATE, AuditError
 from deident.audit.snippet import WAV_HEADER, check_duration, inspect, wav_samples
 
@@ -22,14 +26,9 @@ PRIVATE = ".private"
 SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
 
 # Attributes that a file system sets of itself, on every file alike. All others have been put there.
-_SYSTEM_ATTRIBUTES = (
-    "security.selinux",
-    "security.ima",
-    "security.evm",
-    "security.SMACK64",
-    "system.",
-    "lustre.",
-)
+_LABELS = ("security.selinux", "security.SMACK64")  # allowed where the store's folder has the same
+_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+_SYSTEM_ATTRIBUTES = ("system.", "lustre.")
 _NO_ATTRIBUTES = {errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -84,6 +83,7 @@ class StoreAudit:
         self.max_seconds, self.deep = max_seconds, deep
         self.problems: list[Problem] = []
         self.files, self.samples = 0, 0
+        self.columns: frozenset[str] = frozenset()  # of labels, by the ledger
         self._descriptor = -1  # of the store's folder
 
     def of(self, path: str | os.PathLike[str]) -> AuditReport:
@@ -94,7 +94,9 @@ class StoreAudit:
         else:
             try:
                 self._descriptor = folder
-                self.everything(folder)
+                self._owner = os.fstat(folder).st_uid
+                self._labels = {name: _attribute(folder, name) for name in _LABELS}
+                self.everything(folder, os.path.join(path, PRIVATE))
             except OSError as error:
                 self.broken("unreadable", f"the store cannot be read to its end: {error.strerror}")
             finally:
@@ -107,22 +109,67 @@ class StoreAudit:
     def broken(self, code: str, message: str, name: str = "") -> None:
         self.problems.append(Problem(code, message, name))
 
-    def everything(self, folder: int) -> None:
+    def everything(self, folder: int, private: str) -> None:
         info = os.fstat(folder)
         if stat.S_IMODE(info.st_mode) != 0o700:
             self.broken("mode", "the store's folder must have mode 0700")
         self.attributes(folder, "the store's folder", "")
-        names = sorted(self.snippets(folder))
+        has_private = False
+        names = []
+        for name in self.snippets(folder):
+            has_private |= name == PRIVATE
+            if name != PRIVATE:
+                names.append(name)
         manifest = self.opened(folder, MANIFEST, "")
         if manifest is None:
             rows: Iterator[Row] = iter(())
             self.broken("manifest", "the manifest is missing or cannot be read")
         else:
             rows = read_rows(manifest, self.broken)
-        self.paired(names, rows)
+        with self.remembered(folder, private if has_private else None) as memory:
+            self.paired(sorted(names), rows, memory)
+
+    @contextlib.contextmanager
+    def remembered(self, folder: int, private: str | None) -> Iterator[Memory | None]:
+        """Open the ledger, and look at what lies beside it; None where there is none to compare with."""
+        if private is None:  # a copy that was given away
+            yield None
+            return
+        if is_in_use(private):
+            self.broken("locked", "a run is at work in the store: audit it when that has ended")
+            yield None
+            return
+        descriptor = os.open(
+            PRIVATE, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder
+        )
+        try:
+            audit_private(descriptor, self._owner, self.broken, self.attributes)
+            found = set(os.listdir(descriptor))
+        finally:
+            os.close(descriptor)
+        if FORMAT in found:  # made at a URI: its log is sealed
+            yield None
+            return
+        if MARKER not in found:
+            self.broken("private", "the private folder lacks the marker of a store")
+        with contextlib.ExitStack() as stack:
+            try:
+                memory = stack.enter_context(memory_of(private))
+            except (sqlite3.Error, OSError, ValueError):
+                self.broken("ledger", "the ledger is missing or cannot be read: put its newest copy back")
+                yield None
+                return
+            if memory.unfinished:
+                self.broken("unfinished", "a run or an erasure was stopped: run it again to finish it")
+            if memory.has_history and HISTORY not in found:
+                self.broken("history", "the history of reviews is gone from the private folder")
+            try:
+                yield memory
+            except sqlite3.Error:
+                self.broken("ledger", "the ledger cannot be read to its end: put its newest copy back")
 
     def snippets(self, folder: int) -> Iterator[str]:
-        """The names of snippets; anything else but the manifest and the private folder is a problem."""
+        """Yield the names of snippets, and of a sound private folder; anything else but the manifest is a problem."""
         with os.scandir(folder) as entries:
             for entry in entries:
                 if SNIPPET_NAME.fullmatch(entry.name):
@@ -131,27 +178,42 @@ class StoreAudit:
                     info = entry.stat(follow_symlinks=False)
                     if not stat.S_ISDIR(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o700:
                         self.broken("private", "the private folder must be a real folder with mode 0700")
+                    if info.st_uid != self._owner:
+                        self.broken("owner", "the private folder belongs to another user than the store")
+                    if stat.S_ISDIR(info.st_mode):
+                        yield entry.name
                 elif entry.name != MANIFEST:
                     self.broken("stray", f"a stray {_kind(entry)} is in the store; its name is not shown")
 
-    def paired(self, names: list[str], rows: Iterator[Row]) -> None:
-        """Walk files and lines side by side; both are sorted, so neither has to be kept."""
-        place = 0
-        for row in rows:
-            while place < len(names) and names[place] < row.name:
-                self.unlisted(names[place])
-                place += 1
-            if place < len(names) and names[place] == row.name:
-                self.snippet(row.name, row)
-                place += 1
-            else:
-                self.broken("missing", "is in the manifest but not in the store", row.name)
-        for name in names[place:]:
-            self.unlisted(name)
+    def paired(self, names: list[str], rows: Iterator[Row], memory: Memory | None) -> None:
+        """Walk files, lines and the ledger side by side; all are sorted, so none has to be kept."""
+        files = ((name, name) for name in names)
+        lines = ((row.name, row) for row in rows)
+        known = ((row.name, row) for row in memory.rows()) if memory else iter(())
+        self.columns = memory.columns if memory else frozenset()
+        for name, (file, row, released) in side_by_side(files, lines, known):
+            if file is None and row is not None:
+                self.broken("missing", "is in the manifest but not in the store", name)
+            if file is not None and row is None:
+                self.broken("unlisted", "is in the store but not in its place in the manifest", name)
+            if file is not None:
+                self.snippet(name, row)
+            if memory is not None:
+                self.compared(name, file, row, released)
 
-    def unlisted(self, name: str) -> None:
-        self.broken("unlisted", "is in the store but not in its place in the manifest", name)
-        self.snippet(name, None)
+    def compared(self, name: str, file: str | None, row: Row | None, released: Row | None) -> None:
+        """Report where a file, its line and the ledger disagree."""
+        if row is not None and not self.columns.issuperset(row.labels):
+            self.broken("columns", "has labels that no run was asked to carry", name)
+        if released is None:
+            where = "store" if file is not None else "manifest"
+            self.broken("ledger", f"is in the {where}, but by the ledger it was never released", name)
+        elif file is None and row is None:
+            self.broken(
+                "ledger", "was released by the ledger, but is neither in the store nor in the manifest", name
+            )
+        elif row is not None and row != released:
+            self.broken("ledger", "is not as the ledger says, by the manifest", name)
 
     def snippet(self, name: str, row: Row | None) -> None:
         descriptor = self.opened(self._descriptor, name, name)
@@ -220,6 +282,8 @@ class StoreAudit:
             self.broken("mode", f"{what} must have mode 0600", shown)
         if info.st_mtime_ns != 0:
             self.broken("time", f"{what} must have the modification time 1970-01-01T00:00:00Z", shown)
+        if info.st_uid != self._owner:
+            self.broken("owner", f"{what} belongs to another user than the store", shown)
         if info.st_nlink != 1:
             self.broken("links", f"{what} must have one link; it has {info.st_nlink}", shown)
         self.attributes(descriptor, what, shown)
@@ -229,13 +293,38 @@ class StoreAudit:
         if not hasattr(os, "listxattr"):
             return  # a system whose attributes Python cannot list
         try:
-            found = [a for a in os.listxattr(descriptor) if not a.startswith(_SYSTEM_ATTRIBUTES)]
+            found = [a for a in os.listxattr(descriptor) if not self._is_allowed(descriptor, a)]
         except OSError as error:
             if error.errno not in _NO_ATTRIBUTES:
                 self.broken("attributes", f"the extended attributes of {what} cannot be read", shown)
             return
         if found:
             self.broken("attributes", f"{what} has {len(found)} extended attributes; expected none", shown)
+
+    def _is_allowed(self, descriptor: int, name: str) -> bool:
+        if name in _LABELS:
+            return _attribute(descriptor, name) == self._labels[name]
+        return name.startswith(_SYSTEM_ATTRIBUTES) and name not in _ACCESS_LISTS
+
+
+def side_by_side(*streams: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield every name of some sorted streams of (name, value), with its value in each; None where one lacks it."""
+    heads = [next(stream, None) for stream in streams]
+    while any(head is not None for head in heads):
+        name = min(head[0] for head in heads if head is not None)
+        values = [head[1] if head is not None and head[0] == name else None for head in heads]
+        yield name, values
+        heads = [
+            next(stream, None) if head is not None and head[0] == name else head
+            for stream, head in zip(streams, heads, strict=True)
+        ]
+
+
+def _attribute(descriptor: int, name: str) -> bytes | None:
+    try:
+        return os.getxattr(descriptor, name)
+    except (OSError, AttributeError):
+        return None
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

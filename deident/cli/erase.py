@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = _selector(args)
     linkage, key = linkage_of(args)
     with open_store(args.store, key=key, create=False) as store:
-        linkage.forget_unreleased(store)
+        linkage.attach(store)
         known = [link for link in linkage.links() if link.store == store.id]
         links = {link for link in known if wanted(link)}
         if args.older_than is None:
@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         given = copies(store, key, names) if isinstance(store, FolderStore) else []
         store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
         linkage.remove(links.__contains__)
+        store.recover()  # with the linkage as it is now
     recordings = len({link.place for link in links})
     print(f"erased {counted(len(names), 'snippet')} of {counted(recordings, 'recording')}")
     for copy in given:

@@ -69,8 +69,9 @@ class Commits:
         self._margin = repr(policy.mute.margin_seconds)
         # Before anything is read: a file that changes meanwhile is another recording, for the next run.
         self._places = [_place(store, recording) for recording in recordings]
+        store.allow(_columns(recordings, policy))
         if linkage is not None:
-            linkage.forget_unreleased(store)
+            linkage.attach(store)
 
     def known(self, number: int) -> Outcome | None:
         """Return the outcome of a recording that is not to be read again; None for others."""
@@ -228,6 +229,14 @@ class Commits:
             )
             for speaker, own in by_speaker.items()
         ]
+
+
+def _columns(recordings: Sequence[Recording], policy: Policy) -> set[str]:
+    """Return the names of all labels that snippets of these recordings may have in the manifest."""
+    columns = {*policy.carry, *(["speaker"] if policy.tells_speakers else [])}
+    for recording in recordings:
+        columns.update(recording.labels, *(turn.labels for turn in recording.turns))
+    return columns
 
 
 def _place(store: Store, recording: Recording) -> bytes:

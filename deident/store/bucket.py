@@ -3,16 +3,18 @@
 Workers put their finished snippets, many in one object that is named by its content, below `.private/staging`.
 What counts is a record in `.private/log`, put by the client alone: one for every chunk of recordings. Putting it
 is the point of no return; what no record names is swept away. When some recordings are together, their snippets
-are released in one shuffled order, and one record takes the place of the chunks'. While a run lasts, a ledger on
-the client's disk is the log's index."""
+are released in one shuffled order, and a record says so. While a run lasts, a ledger on the client's disk is the log's
+index; at its end, a short log takes the place of the long one."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +24,7 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
-from deident.store.ledger import LEDGER_VERSION, Entry, Ledger, Released, Staged
+from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
 from deident.store.store import MANIFEST, Store, ledger_key
@@ -90,17 +92,17 @@ class BucketStore(Store):
         self._folder = Objects(uri)
         self.staging: str = self._folder.uri
         self._spread = spread or ReleaseHere()
-        self._open: dict[str, list[Entry]] = {}  # chunk records whose snippets are not released yet
+        self._waiting = 0  # recordings whose snippets are not released yet
         self._is_compact = True
         self._is_sound = True
         self._check(create)
         self._lease = Lease(self._folder, lease_seconds)
         self._scratch = tempfile.TemporaryDirectory(prefix="deident-")
         try:
-            self.key = self._store_key(key)
+            self.key, is_new = self._store_key(key)
             self._ledger = Ledger(Path(self._scratch.name) / LEDGER, durable=False)
-            self._log = Log(self._folder, self.key)
-            self._replay()
+            self._log = Log(self._folder, self.key, self.id)
+            self._is_compact = is_new or replay(self._log, self._ledger)
             self.recover()
         except BaseException:
             self._scratch.cleanup()
@@ -125,34 +127,30 @@ class BucketStore(Store):
         if counted:
             entries = [entry for entry, _ in counted]
             staged = [snippet for _, snippets in counted for snippet in snippets]
-            self._open[self._put(Record("chunk", entries=entries, staged=staged))] = entries
-        if sum(map(len, self._open.values())) >= self._spread.window:
+            self._put(Record("chunk", entries=entries, staged=staged))
+        self._waiting += len(counted)
+        if self._waiting >= self._spread.window:
             self.publish()
         return counts
 
     def publish(self) -> None:
-        if not self._open:
-            return
+        self._waiting = 0
         staged = self._ledger.staged()
+        if not staged:
+            return
         secrets.SystemRandom().shuffle(staged)
         self._lease.check()
         self._spread(self.staging, [staged[at : at + SLICE] for at in range(0, len(staged), SLICE)])
-        released = sorted(
-            (Released(s.name, s.seconds, s.sha256, s.labels) for s in staged), key=lambda r: r.name
-        )
-        entries = sorted((e for open_ in self._open.values() for e in open_), key=lambda e: e.place)
-        chunks = sorted(self._open)
-        self._put(Record("window", entries=entries, released=released, replaces=chunks))
+        self._put(Record("window"))
         self._ledger.mark_released()
-        done = [*(f"{Log.FOLDER}/{name}" for name in chunks), *{f"{STAGING}/{s.spool}" for s in staged}]
-        self._folder.remove_together(done)
-        self._open.clear()
+        self._folder.remove_together([f"{STAGING}/{spool}" for spool in {s.spool for s in staged}])
 
     def recover(self) -> None:
         if not self._is_sound:  # a record may or may not have been put: the next opening looks
             return
         self._lease.check()
         self.publish()
+        self._log.sweep()
         parts = [name for name in self._folder.names(PRIVATE) if name.endswith(PART)]
         self._folder.remove([f"{PRIVATE}/{name}" for name in parts])
         self._folder.remove_together([f"{STAGING}/{name}" for name in self._folder.names(STAGING)])
@@ -174,40 +172,35 @@ class BucketStore(Store):
         self._ledger.erase(record.erased, record.names)
         self.recover()
 
-    def _put(self, record: Record) -> str:
+    def remember(self, name: str, value: str) -> None:
+        super().remember(name, value)
+        self._is_compact = False  # the next record takes it along
+
+    def _put(self, record: Record) -> None:
+        self._is_compact = False
+        with self._writing():
+            self._log.put(replace(record, facts=self._ledger.facts()))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write to the log no more once it is not known what it says."""
         self._lease.check()
-        self._is_compact = self._is_compact and record.kind == "piece"
+        if not self._is_sound:
+            raise StoreError("the store's log could not be written: run the same command again")
         try:
-            return self._log.put(record)
+            yield
         except BaseException:
             self._is_sound = False
             raise
 
-    def _replay(self) -> None:
-        """Rebuild the ledger from the log, in the order in which it was written."""
-        found, replaced = [], set()
-        for name, record in self._log.records():
-            found.append(name)
-            self._is_compact = self._is_compact and record.kind == "piece"
-            self._ledger.load(record.entries, record.staged, record.released)
-            self._ledger.erase(record.erased, record.names)
-            for old in record.replaces:
-                self._open.pop(old, None)
-                replaced.add(old)
-            if record.kind == "chunk":
-                self._open[name] = record.entries
-        self._log.remove([name for name in found if name in replaced])
-
     def _compact(self) -> None:
-        """A short log in place of a long one, ordered by random digests: what came together is forgotten."""
+        """Put a short log in place of a long one, ordered by random digests: what came together is forgotten."""
         if self._is_compact:
             return
-        old = self._log.names()
-        *pieces, last = self._ledger.pieces(ROWS_A_RECORD)
-        for entries, released in pieces:
-            self._put(Record("piece", entries=entries, released=released))
-        self._put(Record("piece", entries=last[0], released=last[1], replaces=old))
-        self._log.remove(old)
+        facts = self._ledger.facts()
+        pieces = self._ledger.pieces(ROWS_A_RECORD)
+        with self._writing():
+            self._log.rewrite(Record("piece", entries=e, released=r, facts=facts) for e, r in pieces)
         self._is_compact = True
 
     def _check(self, create: bool) -> None:
@@ -215,32 +208,77 @@ class BucketStore(Store):
             return
         if not create:
             raise StoreError("expected a store that an earlier run made; there is none at that place")
-        if set(self._folder.names()) - {PRIVATE} or self._folder.has(f"{PRIVATE}/{LEDGER}"):
+        own = {OWN_KEY, Log.FOLDER, Lease.FOLDER, STAGING}
+        foreign = {f"{PRIVATE}/{n}" for n in self._folder.names(PRIVATE) if not n.endswith(PART)} - own
+        if set(self._folder.names()) - {PRIVATE} or foreign or self._folder.names(STAGING):
             raise StoreError(
                 "expected an empty or new place, or a store made at a URI; got other files, or a store made by its path"
             )
         self._folder.prepare(PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER)
 
-    def _store_key(self, key: Key | None) -> Key:
+    def _store_key(self, key: Key | None) -> tuple[Key, bool]:
+        """Return the ledger's key, and whether the store is made now."""
         raw, known = self._folder.get(OWN_KEY), self._folder.get(FORMAT)
         own = None if raw is None else Key.from_hex(raw.decode("ascii", "replace"))
-        if own is None and known is None and key is None:
+        if known is not None:
+            self.id, fingerprint = _read_format(known)
+            return ledger_key(own, key, fingerprint), False
+        if own is None and key is None:
             own = Key.fresh()
             self._folder.put({OWN_KEY: own.to_text()})
-        if known is None:
-            chosen = ledger_key(own, key, None)
-            self.id = secrets.token_hex(16)
-            made = {"version": LEDGER_VERSION, "key": chosen.fingerprint(), "id": self.id}
-            self._folder.put({FORMAT: json.dumps(made).encode()})
-            return chosen
+        chosen = ledger_key(own, key, None)
+        self.id = secrets.token_hex(16)
+        Log(self._folder, chosen, self.id).create()
+        made = {"version": STORE_VERSION, "key": chosen.fingerprint(), "id": self.id}
+        self._folder.put({FORMAT: json.dumps(made).encode()})
+        return chosen, True
+
+
+def _read_format(raw: bytes) -> tuple[str, str]:
+    """Return a store's id and its key's fingerprint."""
+    try:
+        found = json.loads(raw)
+        version, fingerprint, id_ = (str(found[name]) for name in ("version", "key", "id"))
+        bytes.fromhex(id_)
+    except (ValueError, KeyError, TypeError):
+        raise StoreError("the store's format cannot be read: it is damaged") from None
+    if version != STORE_VERSION:
+        raise wrong_version(version)
+    return id_, fingerprint
+
+
+def replay(log: Log, ledger: Ledger) -> bool:
+    """Rebuild a ledger from the log, in the order in which it was written. Tells whether the log is a short one."""
+    is_compact = True
+    for record in log.records():
+        is_compact = is_compact and record.kind == "piece"
+        ledger.load(record.entries, record.staged, record.released)
+        ledger.set_facts(record.facts)
+        ledger.erase(record.erased, record.names)
+        if record.kind == "window":
+            ledger.mark_released()
+    return is_compact
+
+
+@contextlib.contextmanager
+def read_only(uri: str, key: Key) -> Iterator[tuple[Ledger, dict[str, str]]]:
+    """Read what a store remembers, and its facts; change nothing."""
+    folder = Objects(uri)
+    known, own = folder.get(FORMAT), folder.get(OWN_KEY)
+    if known is None:
+        raise StoreError("expected a store that an earlier run made; there is none at that place")
+    id_, fingerprint = _read_format(known)
+    chosen = ledger_key(
+        None if own is None else Key.from_hex(own.decode("ascii", "replace")), key, fingerprint
+    )
+    Lease.refuse(folder)
+    with tempfile.TemporaryDirectory(prefix="deident-") as scratch:
+        ledger = Ledger(Path(scratch) / LEDGER, durable=False)
         try:
-            found = json.loads(known)
-            version, fingerprint, self.id = str(found["version"]), str(found["key"]), str(found["id"])
-        except (ValueError, KeyError, TypeError):
-            raise StoreError("the store's format cannot be read: it is damaged") from None
-        if version != LEDGER_VERSION:
-            raise StoreError(f"expected a store of version {LEDGER_VERSION}; got version {version[:8]}")
-        return ledger_key(own, key, fingerprint)
+            replay(Log(folder, chosen, id_), ledger)
+            yield ledger, {"id": id_, **ledger.facts()}
+        finally:
+            ledger.close()
 
 
 class ReleaseHere:

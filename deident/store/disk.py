@@ -58,6 +58,10 @@ class Disk:
             while view:
                 view = view[os.write(descriptor, view) :]
 
+    def truncate(self, descriptor: int, size: int) -> None:
+        with plain_errors("repairing a file"):
+            os.ftruncate(descriptor, size)
+
     def sync(self, descriptor: int) -> None:
         with plain_errors("syncing a file of the store"):
             os.fsync(descriptor)

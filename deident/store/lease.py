@@ -6,6 +6,7 @@ and Azure all do since 2020), so of two runs that start together at least one se
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from deident.store.objects import Objects
 from deident.uris import PRIVATE
 
 LEASE_SECONDS = 120.0
+HALF_WRITTEN_SECONDS = 1.0
 _BEATS = 4  # a lease is renewed so often before it would end
 
 
@@ -65,17 +67,36 @@ class Lease:
                 self._renew()
 
     def _refuse_second(self) -> None:
-        ended = []
-        for name in self._folder.names(self.FOLDER):
-            path = f"{self.FOLDER}/{name}"
-            until = self._folder.get(path)
-            if path == self._name or until is None:
-                continue
-            if float(until) > time.time():
-                raise StoreError(
-                    "another run is at work in this store; wait for it, or choose another. One that was killed"
-                    f" holds it for {self._seconds:.0f} s",
-                    "locked",
-                )
-            ended.append(path)
+        ended = self.refuse(self._folder, self._name, self._seconds)
         self._folder.remove(ended)
+
+    @classmethod
+    def refuse(cls, folder: Objects, own: str = "", seconds: float = LEASE_SECONDS) -> list[str]:
+        """Raise `StoreError` when another run holds the store. Returns the leases that ended."""
+        ended = []
+        for name in folder.names(cls.FOLDER):
+            path = f"{cls.FOLDER}/{name}"
+            if path != own and (until := _end_of(folder, path)) is not None:
+                if until > time.time():
+                    raise StoreError(
+                        "another run is at work in this store; wait for it, or choose another. One that was killed"
+                        f" holds it for {seconds:.0f} s",
+                        "locked",
+                    )
+                ended.append(path)
+        return ended
+
+
+def _end_of(folder: Objects, path: str) -> float | None:
+    """Return when a lease ends, None for one that is gone. One that cannot be read was half-written: it is given a
+    moment to become whole, and has ended then, for its run died."""
+    for attempt in range(2):
+        raw = folder.get(path)
+        if raw is None:
+            return None
+        with contextlib.suppress(ValueError):
+            if math.isfinite(until := float(raw)):
+                return until
+        if not attempt:
+            time.sleep(HALF_WRITTEN_SECONDS)
+    return -math.inf

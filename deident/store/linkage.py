@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deident.keys import Key
+from deident.store.chain import Anchor
 from deident.store.disk import Disk
 from deident.store.sealed import Sealed
 from deident.store.store import Store
@@ -21,10 +22,27 @@ from deident.store.store import Store
 
 @dataclass(frozen=True, repr=False)
 class Link:
-    """A source and its snippets. place, content : the ledger's digests, in hexadecimal digits.
-    recording : the pseudonym that messages use.   day : days since 1970-01-01 UTC, of the run.
-    store : which store it is of, by `Store.id`.   names : none where the sound was released before, from
-    another place.   utterances : what the source calls each of them, where it calls them something."""
+    """A source and its snippets.
+
+    Attributes
+    ----------
+    place, content : str
+        The ledger's digests, in hexadecimal digits.
+    recording : str
+        The pseudonym that messages use.
+    path : str
+        The full path or URI.
+    speaker : str or None
+        As the run was given it.
+    names : tuple of str
+        The snippets; none where the sound was released before, from another path.
+    day : int
+        Days since 1970-01-01 UTC, of the run.
+    store : str
+        `Store.id`.
+    utterances : tuple of str
+        The source's ids of them, where it has any.
+    """
 
     place: str
     content: str
@@ -41,24 +59,52 @@ class Link:
 
 
 class Linkage:
-    """The sealed file at `path`; made with its first record. Raises `KeyMaterialError` for a wrong key,
-    `StoreError` for a damaged file."""
+    """The links of one or more stores, in a sealed file that is made with its first record.
 
-    def __init__(self, path: str | os.PathLike[str], key: Key, disk: Disk | None = None) -> None:
-        self._file = Sealed(Path(path), key, "linkage", disk)
+    Parameters
+    ----------
+    path : path-like
+        Where the file lies or shall lie: outside the stores.
+    key : Key
+        The one that the stores were made with.
+
+    Raises
+    ------
+    KeyMaterialError
+        For a wrong key.
+    StoreError
+        For a file that was changed, cut or is of another version, and with `anchor` (where a store remembers it) for
+        an older copy, another one or none.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        key: Key,
+        disk: Disk | None = None,
+        *,
+        anchor: Anchor | None = None,
+    ) -> None:
+        self._file = Sealed(Path(path), key, "linkage", disk, anchor=anchor)
 
     def add(self, links: list[Link]) -> None:
+        """Append links and sync them."""
         self._file.add([asdict(link) for link in links])
 
     def links(self) -> Iterator[Link]:
+        """Yield all links."""
         return map(_link, self._file.records())
 
     def remove(self, of: Callable[[Link], bool]) -> None:
         """Rewrite the file without some links."""
         self._file.rewrite(lambda record: None if of(_link(record)) else record)
 
-    def forget_unreleased(self, store: Store) -> None:
-        """Drop names that the store never released: a stop came between their record and their commit."""
+    def attach(self, store: Store) -> None:
+        """Prove that this is the store's linkage, and drop names that the store never released.
+
+        Such names are there where a stop came between their record and their commit. From here on, the store
+        remembers the file: an older copy of it, another one or none is an error, not an empty answer."""
+        self._file.attach(store.anchor("linkage"))
 
         def kept(record: dict[str, Any]) -> dict[str, Any]:
             link = _link(record)

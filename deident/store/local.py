@@ -11,7 +11,9 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -22,12 +24,16 @@ from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
-from deident.store.ledger import Entry, Ledger, Staged
+from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
 from deident.store.store import MANIFEST, Store, ledger_key
-from deident.uris import FORMAT, LEDGER, PRIVATE
+from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE
 
 SYNCED_TOGETHER = 64  # files open at a time
 LINES = 1000  # of the manifest, written at once
+SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
+_MARK = "deident store "
+_MARKER_PART = "store.part"
+_LONGEST_MARK = 64  # bytes
 
 
 class FolderStore(Store):
@@ -57,15 +63,17 @@ class FolderStore(Store):
         self._disk = disk or Disk()
         self._private = self.path / PRIVATE
         self.staging: Path = self._private / "staging"
-        self.history = self._private / "reviews"  # who heard whom; sealed by the review programme
+        self.history = self._private / "reviews"  # of the review programme, which seals it
         self._waiting = 0
         self._spools: set[str] = set()
-        self._folders(create)
+        self._open_folder(create)
         self._lock = self._take_lock()
         try:
-            self._ledger = Ledger(self._private / LEDGER)
+            is_new = not any(True for _ in self._snippets()) and not os.path.lexists(self.path / MANIFEST)
+            self._ledger = Ledger(self._private / LEDGER, create=is_new)
             self.key = self._ledger_key(key)
             self.id = self._ledger.store_id()
+            self._refuse_strangers()
             self.recover()
         except BaseException:
             self._release_lock()
@@ -100,7 +108,7 @@ class FolderStore(Store):
                 if snippet.spool not in spools:
                     with plain_errors("opening what is to be released"):
                         spools[snippet.spool] = os.open(
-                            self.staging / snippet.spool, os.O_RDONLY | os.O_CLOEXEC
+                            self.staging / snippet.spool, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
                         )
             for at in range(0, len(staged), SYNCED_TOGETHER):
                 self._release(staged[at : at + SYNCED_TOGETHER], spools)
@@ -185,27 +193,69 @@ class FolderStore(Store):
             raise AuditError("a finished snippet changed before it was released; nothing more is released")
         return self._disk.written(part, [data])
 
-    def _folders(self, create: bool) -> None:
+    def _open_folder(self, create: bool) -> None:
+        """Make the store's folders, or look at those that are there; refuse everything else untouched."""
         with plain_errors("looking at the store"):
-            if not create and not is_store(self.path):
-                raise StoreError("expected a store that an earlier run made; there is none at that place")
-            if (self.path / FORMAT).exists():
-                raise StoreError("this store was made at a URI: give it as file:// and its full path")
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
                 raise StoreError("the store must be a folder, and not a link to one")
-            if self.path.is_dir() and not self._private.is_dir() and any(self.path.iterdir()):
-                raise StoreError(
-                    "expected an empty or new folder, or a store; got a folder with other files in it"
-                )
+            is_made = is_store(self.path)
+            if not is_made and not create:
+                raise StoreError("expected a store that an earlier run made; there is none at that place")
+            if not is_made and self.path.is_dir():
+                self._refuse_foreign()
+            if is_made:
+                self._refuse_links()
             self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._disk.make_folder(self.path)
+        self._disk.make_folder(self._private)
+        if not is_made:
+            beside = self._private / _MARKER_PART
+            self._disk.unlink(beside)
+            self._disk.replace(self.path / MARKER, [f"{_MARK}{STORE_VERSION}\n".encode()], beside)
+            self._disk.sync_folder(self.path)
+            self._disk.sync_folder(self.path.parent)
+        self._disk.make_folder(self.staging)
+
+    def _refuse_foreign(self) -> None:
+        """Raise `StoreError` unless the folder is empty, but for what a stop left of making a store."""
+        if os.path.lexists(self.path / FORMAT):
+            raise StoreError("this store was made at a URI: give it as file:// and its full path")
+        names = {path.name for path in self.path.iterdir()}
+        is_begun = self._private.is_dir() and not self._private.is_symlink()
+        inside = {path.name for path in self._private.iterdir()} if is_begun else {PRIVATE}
+        if names and (names != {PRIVATE} or inside - {_MARKER_PART}):
+            raise StoreError(
+                "expected an empty or new folder, or a store; got a folder with other files in it, or a store without"
+                " its marker, perhaps of an older deident: choose another folder"
+            )
+
+    def _refuse_links(self) -> None:
         for folder in (self.path, self._private, self.staging):
-            self._disk.make_folder(folder)
+            if folder.is_symlink():
+                raise _link()
+            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+                if any(entry.is_symlink() for entry in entries if not _is_snippet(entry.name)):
+                    raise _link()
+
+    def _snippets(self) -> Iterator[str]:
+        """Yield the names of all files that are named as snippets are."""
+        with plain_errors("looking at the store"), os.scandir(self.path) as entries:
+            yield from (entry.name for entry in entries if _is_snippet(entry.name))
+
+    def _refuse_strangers(self) -> None:
+        """Raise `StoreError` where the ledger knows less than lies in the store: it would be released again."""
+        if count := len(self._ledger.strangers(self._snippets())):
+            raise StoreError(
+                f"the store holds {count} snippets that its ledger does not know: it is an older one, or somebody put"
+                " them there. Nothing was changed: put the ledger's newest copy back, or remove what an audit tells of"
+            )
 
     def _take_lock(self) -> int:
         with plain_errors("locking the store"):
             descriptor = os.open(
                 self._private / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )
+            os.fchmod(descriptor, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -221,11 +271,10 @@ class FolderStore(Store):
         os.close(self._lock)
 
     def _ledger_key(self, key: Key | None) -> Key:
-        own = self._private / "key"
         known = self._ledger.meta("key")
-        if known is None and key is None and not own.exists():
-            self._disk.replace(own, [Key.fresh().to_text()], self._fresh("key.part"))
-        chosen = ledger_key(Key.read(own) if own.exists() else None, key, known)
+        if known is None and key is None and own_key(self._private) is None:
+            self._disk.replace(self._private / "key", [Key.fresh().to_text()], self._fresh("key.part"))
+        chosen = ledger_key(own_key(self._private), key, known)
         if known is None:
             self._ledger.set_meta("key", chosen.fingerprint())
         return chosen
@@ -236,7 +285,33 @@ def new_spool(folder: Path, disk: Disk | None = None) -> Spool:
     return Spool(folder, f"{secrets.token_hex(16)}.spool", disk or Disk())
 
 
+def own_key(private: Path) -> Key | None:
+    """Read the key that a store keeps of its own; None where it was given one."""
+    own = private / "key"
+    return Key.read(own) if os.path.lexists(own) else None
+
+
 def is_store(path: Path) -> bool:
-    """Tell whether a folder looks like one that `FolderStore` made."""
-    private = path / PRIVATE
-    return private.is_dir() and not private.is_symlink()
+    """Tell whether a folder has the marker of a store. Raises `StoreError` for a marker of another version."""
+    try:
+        descriptor = os.open(path / MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    with open(descriptor, "rb") as file:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        text = file.read(_LONGEST_MARK).decode("ascii", "replace") if is_file else ""
+    if not is_file or (path / PRIVATE).is_symlink() or not text.startswith(_MARK):
+        return False
+    if (version := text.removeprefix(_MARK).rstrip("\n")) != STORE_VERSION:
+        raise wrong_version(version)
+    return True
+
+
+def _is_snippet(name: str) -> bool:
+    return bool(SNIPPET_NAME.fullmatch(name))
+
+
+def _link() -> StoreError:
+    return StoreError(
+        "a symbolic link lies in the store; nothing was changed: remove it, `deident audit` tells where"
+    )

@@ -1,29 +1,34 @@
-"""The log of a store in a bucket: sealed records, in the order of their names."""
+"""The log of a store in a bucket: a chain of sealed blocks, an object each."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+import re
+import secrets
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from deident.errors import StoreError
 from deident.keys import Key
+from deident.store.chain import HEADS, Chain, missing
 from deident.store.ledger import Entry, Released, Staged, values
 from deident.store.objects import Objects
 from deident.uris import PRIVATE
 
-_NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
+PURPOSE = "log"
 _FETCHED_TOGETHER = 32
-_SIZE_BYTES = 8
+_GENERATION_BYTES = 8
+_HEADS = [f"head-{slot}" for slot in range(HEADS)]
+_BLOCK_NAME = re.compile(r"(\d{8})-(\d{12})")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record. chunk : these recordings are done, and their snippets staged.   window : the snippets
-    of some chunks are released.   piece : all that older records said, in parts.   erase : sources (place,
-    content) and names that are to be forgotten.   replaces : names of older records it takes the place of."""
+    """One record of the log.
+
+    kind : chunk, recordings that are done and their snippets, which are staged; window, all that was staged is
+    released; piece, a part of all that an older generation of the log said; erase, sources (place, content) and names
+    that are to be forgotten.   facts : see `Ledger.set_facts`."""
 
     kind: Literal["chunk", "window", "piece", "erase"]
     entries: list[Entry] = field(default_factory=list)
@@ -31,7 +36,7 @@ class Record:
     released: list[Released] = field(default_factory=list)
     erased: list[tuple[bytes, bytes]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    replaces: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         rows: dict[str, Any] = {
@@ -40,72 +45,113 @@ class Record:
             "staged": [values(snippet) for snippet in self.staged],
             "released": [values(row) for row in self.released],
         }
-        return json.dumps(rows, separators=(",", ":"), default=bytes.hex).encode()
+        said = {name: value for name, value in rows.items() if value}
+        return json.dumps(said, separators=(",", ":"), default=bytes.hex).encode()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Record:
-        rows = json.loads(raw)
+        rows: dict[str, Any] = json.loads(raw)
         read = bytes.fromhex
         return cls(
             kind=rows["kind"],
             entries=[
                 Entry(read(place), read(content), state, policy, read(origin), read(file))
-                for place, content, state, policy, origin, file in rows["entries"]
+                for place, content, state, policy, origin, file in rows.get("entries", [])
             ],
-            staged=[Staged(*row) for row in rows["staged"]],
-            released=[Released(*row) for row in rows["released"]],
-            erased=[(read(place), read(content)) for place, content in rows["erased"]],
-            names=rows["names"],
-            replaces=rows["replaces"],
+            staged=[Staged(*row) for row in rows.get("staged", [])],
+            released=[Released(*row) for row in rows.get("released", [])],
+            erased=[(read(place), read(content)) for place, content in rows.get("erased", [])],
+            names=rows.get("names", []),
+            facts=rows.get("facts", {}),
         )
 
 
 class Log:
-    """Records under AES-256-GCM in a folder. A record that a stop left half-written was never put: its length is
-    in front of it. Raises `StoreError` for one that was changed."""
+    """Records in a folder of objects, in the order in which they were put; `deident.store.chain` says what is
+    authenticated.
+
+    A generation is written by `rewrite` in place of the one before, and counts once a head says so. id : the store's.
+    Raises `StoreError` for a log that was changed or cut."""
 
     FOLDER: ClassVar[str] = f"{PRIVATE}/log"
 
-    def __init__(self, folder: Objects, key: Key) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    def __init__(self, folder: Objects, key: Key, id_: str) -> None:
+        self._folder, self._key, self._id = folder, key, bytes.fromhex(id_)
+        self._chain = self._begun(0)
 
-        self._folder = folder
-        self._cipher = AESGCM(key.derive("sealed", "log"))
-        self._number = 0
+    def create(self) -> None:
+        """Begin an empty log."""
+        self._put_heads(self._chain, range(HEADS))
 
-    def names(self) -> list[str]:
-        return sorted(self._folder.names(self.FOLDER))
+    def records(self) -> Iterator[Record]:
+        """Yield all records, oldest first, and go on from there."""
+        raw = [raw for name in _HEADS if (raw := self._folder.get(f"{self.FOLDER}/{name}")) is not None]
+        if not raw:
+            raise missing(PURPOSE)
+        heads = [(int.from_bytes(head[:_GENERATION_BYTES], "big"), head[_GENERATION_BYTES:]) for head in raw]
+        own = [generation for generation, head in heads if self._begun(generation).count_of(head) is not None]
+        chain = self._begun(max(own, default=0))
+        names = [
+            name for name in self._folder.names(self.FOLDER) if self._generation(name) == chain.generation
+        ]
+        if sorted(names) != [_name(chain.generation, number) for number in range(1, len(names) + 1)]:
+            raise chain.changed()
+        counted = [head for generation, head in heads if generation == chain.generation]
+        for plain in chain.walk(counted, self._blocks(sorted(names)), None):
+            yield Record.from_bytes(plain)
+        self._chain = chain
 
-    def put(self, record: Record) -> str:
-        """Put a record, which counts once this returns; its name."""
-        self._number += 1
-        name = f"{self._number:012}-{os.urandom(8).hex()}"
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, record.to_bytes(), name.encode())
-        self._folder.put({f"{self.FOLDER}/{name}": len(sealed).to_bytes(_SIZE_BYTES, "big") + sealed})
-        return name
+    def put(self, record: Record) -> None:
+        """Append a record, which counts once this returns."""
+        chain = self._chain
+        if not chain.is_counted:
+            self._put_heads(chain, [chain.count % HEADS])
+        if chain.tail:
+            self._folder.put({f"{PRIVATE}/log-{secrets.token_hex(4)}.unfinished": chain.tail})
+            chain.tail = b""
+        self._put_block(chain, record)
+        self._put_heads(chain, [chain.count % HEADS])
 
-    def records(self) -> Iterator[tuple[str, Record]]:
-        """Yield all records, oldest first. Later records get later names."""
-        from cryptography.exceptions import InvalidTag
+    def rewrite(self, records: Iterable[Record]) -> None:
+        """Put a new generation of the log in place of the old one."""
+        self.sweep()
+        chain = self._begun(self._chain.generation + 1)
+        for record in records:
+            self._put_block(chain, record)
+        self._put_heads(chain, range(HEADS))
+        self._chain = chain
+        self.sweep()
 
-        names = self.names()
+    def sweep(self) -> None:
+        """Remove blocks of other generations, which a stop left behind."""
+        found = ((name, self._generation(name)) for name in self._folder.names(self.FOLDER))
+        old = [f"{self.FOLDER}/{name}" for name, of in found if of not in (None, self._chain.generation)]
+        self._folder.remove_together(old)
+
+    def _begun(self, generation: int) -> Chain:
+        return Chain(self._key, PURPOSE, self._id, generation)
+
+    def _put_block(self, chain: Chain, record: Record) -> None:
+        block = chain.seal(record.to_bytes())
+        self._folder.put({f"{self.FOLDER}/{_name(chain.generation, chain.count)}": block})
+
+    def _put_heads(self, chain: Chain, slots: Iterable[int]) -> None:
+        for slot in slots:
+            head = chain.generation.to_bytes(_GENERATION_BYTES, "big") + chain.head()
+            self._folder.put({f"{self.FOLDER}/{_HEADS[slot]}": head})
+        chain.is_counted = True
+
+    def _blocks(self, names: list[str]) -> Iterator[bytes]:
         for at in range(0, len(names), _FETCHED_TOGETHER):
             some = names[at : at + _FETCHED_TOGETHER]
-            for name, raw in zip(
-                some, self._folder.get_all([f"{self.FOLDER}/{n}" for n in some]), strict=True
-            ):
-                sealed = raw[_SIZE_BYTES:]
-                if len(sealed) != int.from_bytes(raw[:_SIZE_BYTES], "big"):
-                    continue
-                try:
-                    nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-                    plain = self._cipher.decrypt(nonce, text, name.encode())
-                    self._number = max(self._number, int(name.partition("-")[0]))
-                except (InvalidTag, ValueError):
-                    raise StoreError("a record of the store's log was changed") from None
-                yield name, Record.from_bytes(plain)
+            yield from self._folder.get_all([f"{self.FOLDER}/{name}" for name in some])
 
-    def remove(self, names: list[str]) -> None:
-        """Oldest first, so that what is left after a stop is the end of the log."""
-        self._folder.remove([f"{self.FOLDER}/{name}" for name in sorted(names)])
+    @staticmethod
+    def _generation(name: str) -> int | None:
+        """Return the generation that an object belongs to, None for what is no block."""
+        found = _BLOCK_NAME.fullmatch(name)
+        return int(found[1]) if found else None
+
+
+def _name(generation: int, number: int) -> str:
+    return f"{generation:08}-{number:012}"

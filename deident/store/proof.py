@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from deident.audit import Problem
+from deident.audit.ledger import Memory, is_in_use, memory_of
+from deident.audit.manifest import Row
+from deident.audit.place import LONGEST_SECONDS
+from deident.audit.remote import RemoteAudit
 from deident.errors import StoreError
 from deident.keys import Key
+from deident.store.chain import Fixed, Mark
 from deident.store.linkage import Linkage
-from deident.store.opening import open_store
-from deident.uris import is_uri, local_path
+from deident.store.local import SNIPPET_NAME, is_store, own_key
+from deident.store.store import ledger_key
+from deident.uris import PRIVATE, Folder, is_uri, local_path
 
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
-    """The broken promises of a linkage: a private regular file outside the store, whose names are those of the
-    store's snippets, each once. Raises `KeyMaterialError` for a wrong key, `StoreError` for a missing or damaged
-    file and for a store that a run is at work in."""
+    """Prove that a linkage is private, lies outside its store, and names the store's snippets, each once.
+
+    Changes nothing: neither the store nor the linkage.
+
+    Parameters
+    ----------
+    store : path-like
+        A folder or URI.
+    linkage : path-like
+        The file that `run --linkage` wrote.
+    key : Key
+        The one of the run.
+
+    Returns
+    -------
+    list of Problem
+
+    Raises
+    ------
+    KeyMaterialError
+        For a wrong key.
+    StoreError
+        For a missing or damaged linkage, and for a store that a run is at work in.
+    """
     problems = []
-    path = Path(linkage)
+    store, path = os.fspath(store), Path(linkage)
     try:
         info = path.lstat()
     except OSError:
@@ -33,19 +64,63 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
             Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
         )
     links = Linkage(path, key)
-    with open_store(store, key=key, create=False) as opened:
-        known = [name for link in links.links() if link.store == opened.id for name in link.names]
-        held = set(opened.names())
+    with _memory(store, key) as memory:
+        mark = memory.facts.get("mark of linkage")
+        try:
+            Linkage(path, key, anchor=Fixed(Mark.parse(mark) if mark else None))
+        except StoreError as error:
+            problems.append(Problem("linkage", str(error)))
+        if is_uri(store):
+            problems += RemoteAudit(LONGEST_SECONDS, deep=False).of_memory(store, memory).problems
+        known = [name for link in links.links() if link.store == memory.facts["id"] for name in link.names]
+        released = {row.name for row in memory.rows()}
+    held = _files(store)
     named = set(known)
     if len(known) != len(named):
         problems.append(
             Problem("linkage", f"{len(known) - len(named)} snippets are linked to more than one source")
         )
-    problems += [Problem("linkage", "is linked to no source", name) for name in sorted(held - named)]
-    problems += [
-        Problem("linkage", "is in the linkage but not in the store", name) for name in sorted(named - held)
-    ]
+    for name in sorted(held | released | named):
+        if name not in named:
+            where = "store" if name in held else "ledger"
+            problems.append(Problem("linkage", f"is in the {where}, and is linked to no source", name))
+        elif name not in held or name not in released:
+            where = "store" if name not in held else "ledger"
+            problems.append(Problem("linkage", f"is in the linkage but not in the {where}", name))
     return problems
+
+
+@contextlib.contextmanager
+def _memory(store: str, key: Key) -> Iterator[Memory]:
+    """Read what a store remembers, and change nothing."""
+    if is_uri(store):
+        from deident.store.bucket import read_only
+
+        with read_only(store, key) as (ledger, facts):
+
+            def rows() -> Iterator[Row]:
+                return (Row(r.name, r.seconds, r.sha256, json.loads(r.labels)) for r in ledger.released())
+
+            yield Memory(rows, len(ledger.staged()), facts)
+        return
+    path = Path(store)
+    if not is_store(path):
+        raise StoreError("expected a store that an earlier run made; there is none at that place")
+    private = path / PRIVATE
+    if is_in_use(str(private)):
+        raise StoreError("a run is at work in this store; wait for it", "locked")
+    try:
+        with memory_of(str(private)) as memory:
+            ledger_key(own_key(private), key, memory.facts["key"] or None)
+            yield memory
+    except sqlite3.Error:
+        raise StoreError("the ledger is missing or cannot be read: put its newest copy back") from None
+
+
+def _files(store: str) -> set[str]:
+    """Return the names of the snippets that lie in a store."""
+    names = Folder(store).names() if is_uri(store) else os.listdir(store)
+    return {name for name in names if SNIPPET_NAME.fullmatch(name)}
 
 
 def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bool:

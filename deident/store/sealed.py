@@ -1,4 +1,4 @@
-"""Records in a file that only a key opens: a line of text, then sealed records one after another."""
+"""A sealed log in a file: the linkage, and the history of reviews."""
 
 from __future__ import annotations
 
@@ -6,73 +6,229 @@ import contextlib
 import fcntl
 import json
 import os
-import struct
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from deident.errors import KeyMaterialError, StoreError
+from deident.errors import StoreError
 from deident.keys import Key
-from deident.store.disk import PRIVATE_FILE, Disk, plain_errors
+from deident.store.chain import (
+    HEAD_BYTES,
+    HEADS,
+    ID_BYTES,
+    MAX_BLOCK_BYTES,
+    SIZE_BYTES,
+    VERSION,
+    Anchor,
+    Chain,
+    magic,
+    missing,
+    size_of,
+)
+from deident.store.disk import Disk, plain_errors
 
-NONCE_BYTES = 12  # AES-GCM's (NIST SP 800-38D), drawn anew for every record
-MAX_RECORD_BYTES = 64 << 20
-_SIZE = struct.Struct(">I")
+BLOCK_BYTES = 1 << 20  # of records together, more or less
+_GENERATION_BYTES = 8
+
+Record = dict[str, Any]
 
 
 class Sealed:
-    """A file of JSON records under AES-256-GCM, mode 0600. purpose : what it holds; part of the seal.
+    """A file of records under a key, mode 0600; `deident.store.chain` says what is authenticated.
 
-    Opening proves that the key fits, and cuts off a record that a stop left half-written: it was not yet
-    committed. Several runs may write to it: each change is made under a lock that lasts no longer.
-    Raises `KeyMaterialError` for a wrong key or a changed file, `StoreError` for another file."""
+    Opening proves every record and changes nothing. An append that a stop left unfinished is ignored; before the next
+    one takes its place, it is copied to a file beside. Several runs may write to one file: each change is made under a
+    lock that lasts no longer.
 
-    def __init__(self, path: Path, key: Key, purpose: str, disk: Disk | None = None) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    Parameters
+    ----------
+    path : Path
+        The file; made with its first record.
+    key : Key
+        Seals it.
+    purpose : str
+        What it holds; part of the seal.
+    disk : Disk, optional
+        Makes the file-system calls.
+    anchor : Anchor, optional
+        Where a store remembers the file, so that an older copy, another one or none is noticed.
 
-        self._path = path
-        self._magic = f"deident {purpose} 1\n".encode()
+    Raises
+    ------
+    KeyMaterialError
+        For a wrong key.
+    StoreError
+        For another file, one of another version, and one that was changed, cut or put back.
+    """
+
+    def __init__(
+        self, path: Path, key: Key, purpose: str, disk: Disk | None = None, *, anchor: Anchor | None = None
+    ) -> None:
+        self._path, self._key, self._purpose = path, key, purpose
         self._disk = disk or Disk()
-        self._cipher = AESGCM(key.derive("sealed", purpose))
-        self._whole = self._end()
-        if self._path.exists() and self._path.stat().st_size > self._whole:
-            with self._locked() as descriptor:
-                self._mend(descriptor)
+        self._anchor = anchor
+        self._magic = magic(purpose)
+        self._heads_at = len(self._magic) + ID_BYTES + _GENERATION_BYTES
+        self._blocks_at = self._heads_at + HEADS * HEAD_BYTES
+        self._chain: Chain | None = None  # of the file as it was last proved; None where there was none
+        self._seen: tuple[bytes, int] | None = None  # its beginning and size then
+        self._prove()
 
-    def add(self, records: list[dict[str, Any]]) -> None:
-        """Append and sync."""
-        if not records:
+    def attach(self, anchor: Anchor) -> None:
+        """From here on, prove that this is the file that a store remembers, and let it remember every change."""
+        self._anchor, self._seen = anchor, None
+        self._refuse_missing()
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Append records and sync them. They count once this returns."""
+        for plain in _packed(records):
+            self._append(plain)
+        self._remember()
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records that were written whole."""
+        return self._read()
+
+    def rewrite(self, change: Callable[[Record], Record | None]) -> None:
+        """Put every record as `change` gives it in place of the old ones, without those of which it gives None."""
+        if not self._is_there():
+            self._refuse_missing()
             return
-        with self._locked(os.O_CREAT) as descriptor:
-            self._mend(descriptor)
-            start = b"" if self._whole else self._magic
-            self._disk.write(descriptor, start + b"".join(map(self._sealed, records)))
-            self._disk.sync(descriptor)
-            self._whole = os.fstat(descriptor).st_size
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """All records that were written whole."""
-        for record, _ in self._read():
-            yield record
-
-    def rewrite(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Every record as `change` gives it, without those of which it gives None."""
-        if not self._path.exists():
-            return
-        with self._locked():
-            old = list(self.records())
+        with self._locked() as descriptor:
+            old = list(self._read(descriptor))
             new = [changed for record in old if (changed := change(record)) is not None]
-            if new == old:
-                return
-            self._disk.replace(self._path, [self._magic, *map(self._sealed, new)])
+            if new != old and self._chain:
+                self._set_aside(self._chain.tail)
+                self._write(new, self._chain.id, self._chain.generation + 1)
+        self._remember()
+
+    def _append(self, plain: bytes) -> None:
+        with self._creating():
+            if not self._is_there():
+                self._refuse_missing()
+                self._write([], os.urandom(ID_BYTES), 0)
+        with self._locked() as descriptor:
+            if self._seen is None or self._seen != self._look(descriptor):
+                self._prove(descriptor)
+            chain, self._seen = self._chain, None
+            if chain is None:
+                raise missing(self._purpose)
+            if not chain.is_counted:
+                self._put_head(descriptor, chain)
+            if chain.tail:
+                self._set_aside(chain.tail)
+                self._disk.truncate(descriptor, os.fstat(descriptor).st_size - len(chain.tail))
+                chain.tail = b""
+            os.lseek(descriptor, 0, os.SEEK_END)
+            self._disk.write(descriptor, chain.seal(plain))
+            self._disk.sync(descriptor)
+            self._put_head(descriptor, chain)
+            self._seen = self._look(descriptor)
+
+    def _put_head(self, descriptor: int, chain: Chain) -> None:
+        os.lseek(descriptor, self._heads_at + chain.count % HEADS * HEAD_BYTES, os.SEEK_SET)
+        self._disk.write(descriptor, chain.head())
+        chain.is_counted = True
+
+    def _write(self, records: Sequence[Record], id_: bytes, generation: int) -> None:
+        """Put a new file in place of the old one, if any."""
+        chain = Chain(self._key, self._purpose, id_, generation)
+        blocks = [chain.seal(plain) for plain in _packed(records)]
+        start = self._magic + id_ + generation.to_bytes(_GENERATION_BYTES, "big")
+        self._disk.replace(self._path, [start, *(chain.head() for _ in range(HEADS)), *blocks])
+        self._chain, self._seen = chain, None
+
+    def _set_aside(self, tail: bytes) -> None:
+        if tail:
+            name = f"{self._path.name}.{secrets.token_hex(4)}.unfinished"
+            self._disk.replace(self._path.with_name(name), [tail])
+
+    def _remember(self) -> None:
+        if self._anchor and self._chain and self._anchor.get() != (mark := self._chain.mark()):
+            self._anchor.set(mark)
+
+    def _refuse_missing(self) -> None:
+        if self._anchor and self._anchor.get() and not self._is_there():
+            raise missing(self._purpose)
+
+    def _prove(self, locked: int | None = None) -> None:
+        for _ in self._read(locked):
+            pass
+
+    def _read(self, locked: int | None = None) -> Iterator[Record]:
+        """Yield all records, and note the state of the file then. locked : a descriptor of it that holds the lock."""
+        known = self._anchor.get() if self._anchor else None
+        file = self._opened(locked)
+        if file is None:
+            self._refuse_missing()
+            self._chain = self._seen = None
+            return
+        with file:
+            start, size = seen = self._look(file.fileno(), is_locked=locked is not None)
+            chain = Chain(self._key, self._purpose, *self._parse(start))
+            heads = [start[at : at + HEAD_BYTES] for at in range(self._heads_at, self._blocks_at, HEAD_BYTES)]
+            file.seek(self._blocks_at)
+            for plain in chain.walk(heads, _blocks(file, size - self._blocks_at), known):
+                yield from json.loads(plain)
+        self._chain, self._seen = chain, seen
+
+    def _parse(self, start: bytes) -> tuple[bytes, int]:
+        """Return the id and generation. Raises `StoreError` for another file, or one of another version."""
+        line = self._magic.rpartition(b" ")[0] + b" "
+        if start.startswith(line) and not start.startswith(self._magic):
+            raise StoreError(
+                f"{self._purpose}: expected version {VERSION}; this is of another, or damaged: go on with the deident"
+                " that made it, or begin a new store"
+            )
+        if not start.startswith(self._magic) or len(start) < self._blocks_at:
+            raise StoreError(
+                f"{self._purpose}: expected a file that begins with {self._magic.decode().strip()!r} and is whole; this"
+                " is not: put the newest copy of it back"
+            )
+        at = len(self._magic) + ID_BYTES
+        return start[len(self._magic) : at], int.from_bytes(start[at : self._heads_at], "big")
+
+    def _look(self, descriptor: int, *, is_locked: bool = True) -> tuple[bytes, int]:
+        """Return the beginning of the file and its size, while nobody writes."""
+        with plain_errors("reading a sealed file"):
+            if not is_locked:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            seen = os.pread(descriptor, self._blocks_at, 0), os.fstat(descriptor).st_size
+            if not is_locked:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            return seen
+
+    def _opened(self, locked: int | None) -> IO[bytes] | None:
+        with plain_errors("reading a sealed file"):
+            try:
+                if locked is not None:
+                    return open(os.dup(locked), "rb")
+                return open(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+            except FileNotFoundError:
+                return None
+
+    def _is_there(self) -> bool:
+        return os.path.lexists(self._path)
 
     @contextlib.contextmanager
-    def _locked(self, create: int = 0) -> Iterator[int]:
-        """The file that lies at the path, for no other process meanwhile; not one that was rewritten since."""
-        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | create
+    def _creating(self) -> Iterator[None]:
+        """Keep other runs from making the file meanwhile, where folders can be locked."""
+        with plain_errors("making a sealed file"):
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            self._disk.close(folder)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Give the file that lies at the path, for no other process meanwhile; not one that was rewritten since."""
         while True:
             with plain_errors("writing a sealed file"):
-                descriptor = os.open(self._path, flags, PRIVATE_FILE)
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 with plain_errors("locking a sealed file"):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -83,56 +239,28 @@ class Sealed:
             finally:
                 self._disk.close(descriptor)
 
-    def _sealed(self, record: dict[str, Any]) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, json.dumps(record).encode(), self._magic)
-        return _SIZE.pack(len(sealed)) + sealed
 
-    def _read(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Every whole record, and where it ends."""
-        from cryptography.exceptions import InvalidTag
+def _packed(records: Sequence[Record]) -> Iterator[bytes]:
+    """Yield JSON lists of some records each, so that no block grows too large."""
+    texts: list[str] = []
+    size = 0
+    for record in records:
+        texts.append(json.dumps(record))
+        size += len(texts[-1])
+        if size >= BLOCK_BYTES:
+            yield f"[{','.join(texts)}]".encode()
+            texts, size = [], 0
+    if texts:
+        yield f"[{','.join(texts)}]".encode()
 
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
+
+def _blocks(file: IO[bytes], left: int) -> Iterator[bytes]:
+    """Yield the blocks in so many bytes of a file; the last may be cut short."""
+    while left > 0:
+        start = file.read(min(SIZE_BYTES, left))
+        if not start:
             return
-        except OSError as error:
-            raise StoreError(f"a sealed file cannot be read: {error.strerror}") from None
-        with open(descriptor, "rb") as file:
-            found = file.read(len(self._magic))
-            if found != self._magic:
-                if self._magic.startswith(found):
-                    return
-                raise StoreError(
-                    f"expected a file that begins with {self._magic.decode().strip()!r}; this does not"
-                )
-            while len(head := file.read(_SIZE.size)) == _SIZE.size:
-                (size,) = _SIZE.unpack(head)
-                if not NONCE_BYTES < size <= MAX_RECORD_BYTES:
-                    raise StoreError("a sealed file is damaged")
-                sealed = file.read(size)
-                if len(sealed) < size:
-                    return
-                try:
-                    plain = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._magic)
-                except InvalidTag:
-                    raise KeyMaterialError(
-                        "this is not the key of the sealed file, or the file was changed"
-                    ) from None
-                yield json.loads(plain), file.tell()
-
-    def _mend(self, descriptor: int) -> None:
-        """Cut off what a stop, of this run or of another, left half-written. For who holds the lock."""
-        with plain_errors("repairing a sealed file"):
-            size = os.fstat(descriptor).st_size
-            if size != self._whole:
-                self._whole = self._end()
-                if size > self._whole:
-                    os.ftruncate(descriptor, self._whole)
-
-    def _end(self) -> int:
-        """Of what was written whole; opens every record."""
-        end = max((end for _, end in self._read()), default=0)
-        with plain_errors("looking at a sealed file"):
-            is_begun = self._path.exists() and self._path.stat().st_size >= len(self._magic)
-        return end or (len(self._magic) if is_begun else 0)
+        size = size_of(start) if len(start) == SIZE_BYTES else SIZE_BYTES
+        block = start + file.read(min(size, left, MAX_BLOCK_BYTES) - len(start))
+        yield block
+        left -= len(block)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import ClassVar, Self
 
 from deident.errors import KeyMaterialError
 from deident.keys import Key
+from deident.store.chain import Anchor, Mark
 from deident.store.ledger import Entry, Ledger, Staged
 
 MANIFEST = "manifest.jsonl"
@@ -166,9 +168,44 @@ class Store(ABC):
         """Tell whether this is the name of a released snippet."""
         return self._ledger.has(name)
 
+    def anchor(self, log: str) -> Anchor:
+        """Return where this store remembers a sealed log, by what that holds."""
+        return _Remembered(self, f"mark of {log}")
+
+    def allow(self, columns: Iterable[str]) -> None:
+        """Let labels of these names, too, stand in the manifest; an audit tells of others."""
+        if new := set(columns) - set(self.columns()):
+            self.remember("columns", json.dumps(sorted(new.union(self.columns()))))
+
+    def columns(self) -> list[str]:
+        """Return the names of labels that may stand in the manifest."""
+        return [str(name) for name in json.loads(self._ledger.facts().get("columns", "[]"))]
+
+    def remember(self, name: str, value: str) -> None:
+        """Remember a text by name."""
+        self._ledger.set_facts({name: value})
+
+    def recall(self, name: str) -> str | None:
+        """Return what is remembered by a name."""
+        return self._ledger.facts().get(name)
+
     def names(self) -> Iterator[str]:
         """Yield the names of released snippets, sorted."""
         return (row.name for row in self._ledger.released())
+
+
+class _Remembered:
+    """A sealed log's mark in the memory of a store."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store, self._name = store, name
+
+    def get(self) -> Mark | None:
+        text = self._store.recall(self._name)
+        return None if text is None else Mark.parse(text)
+
+    def set(self, mark: Mark) -> None:
+        self._store.remember(self._name, str(mark))
 
 
 def ledger_key(own: Key | None, given: Key | None, known: str | None) -> Key:

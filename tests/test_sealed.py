@@ -1,0 +1,383 @@
+"""Sealed logs, in files and in buckets: opened as they were written, or not at all, and never changed by opening."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deident.errors import DeidentError, KeyMaterialError, StoreError
+from deident.keys import Key
+from deident.store import Disk, Sealed
+from deident.store.chain import HEAD_BYTES, HEADS, Mark
+from deident.store.log import Log, Record
+from deident.store.objects import Objects
+from tests.test_store import Stopped, StoppingDisk
+
+fsspec = pytest.importorskip("fsspec")
+
+KEY = Key(bytes(32))
+RECORDS = 20
+Files = dict[str, bytes]
+
+
+class Held:
+    """An anchor in memory."""
+
+    def __init__(self) -> None:
+        self.mark: Mark | None = None
+
+    def get(self) -> Mark | None:
+        return self.mark
+
+    def set(self, mark: Mark) -> None:
+        self.mark = mark
+
+
+class InFile:
+    """A sealed log in a file, as the linkage and the history of reviews are."""
+
+    def __init__(self, folder: Path, purpose: str) -> None:
+        self.folder, self.purpose = folder, purpose
+        self.log = Sealed(folder / "log", KEY, purpose)
+
+    def add(self, number: int) -> None:
+        self.log.add([{"n": number}])
+
+    def files(self) -> Files:
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    def put(self, files: Files) -> None:
+        for path in self.folder.iterdir():
+            path.unlink()
+        for name, data in files.items():
+            (self.folder / name).write_bytes(data)
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        (self.folder / name).write_bytes(data)
+
+    def opened(self) -> list[int]:
+        self.log = Sealed(self.folder / "log", KEY, self.purpose)
+        return [record["n"] for record in self.log.records()]
+
+
+class InBucket:
+    """The log of a store in a bucket, an object a block."""
+
+    def __init__(self) -> None:
+        self.objects = Objects(f"memory://{uuid.uuid4().hex}")
+        self.fs, self.root = self.objects._fs, self.objects._root
+        self.log = Log(self.objects, KEY, "00" * 16)
+        self.log.create()
+
+    def add(self, number: int) -> None:
+        self.log.put(Record("erase", names=[str(number)]))
+
+    def files(self) -> Files:
+        return {path[len(self.root) + 1 :]: self.fs.cat_file(path) for path in self.fs.find(self.root)}
+
+    def put(self, files: Files) -> None:
+        for path in self.fs.find(self.root):
+            self.fs.rm_file(path)
+        self.fs.pipe({f"{self.root}/{name}": data for name, data in files.items()})
+
+    def read(self, name: str) -> bytes:
+        return bytes(self.fs.cat_file(f"{self.root}/{name}"))
+
+    def write(self, name: str, data: bytes) -> None:
+        self.fs.pipe_file(f"{self.root}/{name}", data)
+
+    def opened(self) -> list[int]:
+        self.log = Log(self.objects, KEY, "00" * 16)
+        return [int(record.names[0]) for record in self.log.records()]
+
+
+Kept = InFile | InBucket
+
+
+@pytest.fixture(params=["linkage", "reviews", "bucket"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
+    """An empty log."""
+    yield InBucket() if request.param == "bucket" else InFile(tmp_path, request.param)
+    fsspec.filesystem("memory").store.clear()
+
+
+def filled(kept: Kept, count: int = RECORDS) -> Files:
+    for number in range(count):
+        kept.add(number)
+    return kept.files()
+
+
+def refuses(kept: Kept, files: Files) -> bool:
+    """Tell whether a log made of these files is refused. In any case it is neither read as another nor changed."""
+    kept.put(files)
+    refused = is_refused(kept)
+    assert kept.files() == files
+    return refused
+
+
+def is_refused(kept: Kept) -> bool:
+    try:
+        assert kept.opened() == list(range(RECORDS))
+    except DeidentError:
+        return True
+    return False
+
+
+def test_every_flipped_bit_is_noticed_or_harmless(kept: Kept) -> None:
+    whole = filled(kept)
+    harmless = 0
+    for name, data in whole.items():
+        for bit in range(8 * len(data)):
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            kept.write(name, bytes(changed))
+            harmless += not is_refused(kept)
+            assert kept.read(name) == changed
+        kept.write(name, data)
+    assert kept.files() == whole
+    heads = HEADS * (HEAD_BYTES + (0 if isinstance(kept, InFile) else 8))
+    assert harmless == 8 * heads  # of the two heads, the other serves
+
+
+def test_every_truncation_is_noticed(kept: Kept) -> None:
+    whole = filled(kept)
+    for name, data in whole.items():
+        if "head-" in name:
+            continue  # of the two, the other serves
+        for size in range(len(data)):
+            kept.write(name, data[:size])
+            assert is_refused(kept)
+            assert kept.read(name) == data[:size]
+        kept.write(name, data)
+    assert kept.files() == whole
+    if isinstance(kept, InBucket):
+        for name in whole:
+            assert refuses(kept, {n: data for n, data in whole.items() if n != name}) == ("head-" not in name)
+        assert refuses(kept, {name: data for name, data in whole.items() if "head-" not in name})
+
+
+def test_nothing_is_added_to_a_log_that_was_damaged(tmp_path: Path) -> None:
+    kept = InFile(tmp_path, "linkage")
+    data = filled(kept)["log"]
+    for damaged in (data[:-1], data[:-50], data[:99], data[:-1] + b"xx", data + bytes(9), data * 2):
+        kept.put({"log": damaged})
+        with pytest.raises(StoreError):
+            kept.log.add([{"n": 1}])
+        with pytest.raises(StoreError):
+            kept.log.rewrite(lambda record: None)
+        assert kept.files() == {"log": damaged}
+
+
+def swapped(files: Files, one: str, other: str) -> Files:
+    return {**files, one: files[other], other: files[one]}
+
+
+def test_blocks_in_another_order_or_of_another_log_are_noticed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bucket = InBucket()
+    whole = filled(bucket)
+    names = sorted(name for name in whole if "head-" not in name)
+    for one, other in ((0, 1), (3, 17), (18, 19)):
+        assert refuses(bucket, swapped(whole, names[one], names[other]))
+    file = InFile(tmp_path, "linkage")
+    data = filled(file)["log"]
+    header = len(data) - sum(_sizes(data, RECORDS))
+    *first, last = _sizes(data, RECORDS)
+    blocks = [data[header + sum(first[:n]) :][:size] for n, size in enumerate((*first, last))]
+    for order in ([1, 0, *range(2, 20)], [*range(18), 19, 18], [*range(19), 18], [*range(20), 19]):
+        assert refuses(file, {"log": data[:header] + b"".join(blocks[n] for n in order)})
+    kept = InFile(tmp_path_factory.mktemp("other"), "linkage")
+    other = filled(kept)["log"]
+    assert refuses(file, {"log": data[:header] + other[header:]})
+    assert refuses(file, {"log": data[:-last] + other[-last:]})
+
+
+def _sizes(data: bytes, count: int) -> list[int]:
+    """Of the last blocks of a file."""
+    at = data.index(b"\n") + 1 + 24 + HEADS * HEAD_BYTES
+    sizes = []
+    for _ in range(count):
+        sizes.append(4 + int.from_bytes(data[at : at + 4], "big"))
+        at += sizes[-1]
+    assert at == len(data)
+    return sizes
+
+
+def test_an_append_that_did_not_finish_is_set_aside_before_the_next(tmp_path: Path) -> None:
+    kept = InFile(tmp_path, "linkage")
+    before = filled(kept)["log"]
+    kept.add(20)
+    after = kept.files()["log"]
+    header = before.index(b"\n") + 1 + 24 + HEADS * HEAD_BYTES
+    for size in range(len(before), len(after) + 1):  # the head is written last
+        cut = before[:header] + after[header:size]
+        kept.put({"log": cut})
+        whole = [*range(20), *([20] if size == len(after) else [])]
+        assert kept.opened() == whole
+        assert kept.files() == {"log": cut}
+        kept.add(99)
+        assert kept.opened() == [*whole, 99]
+        aside = [data for name, data in kept.files().items() if name.endswith(".unfinished")]
+        assert aside == ([after[len(before) : size]] if len(before) < size < len(after) else [])
+
+
+def test_an_object_that_was_put_in_part_is_set_aside_before_the_next() -> None:
+    kept = InBucket()
+    before = filled(kept)
+    kept.add(20)
+    after = kept.files()
+    (new,) = after.keys() - before.keys()
+    for size in (0, 1, 3, 4, 20, len(after[new]) - 1, len(after[new])):
+        files = {**before, new: after[new][:size]}
+        kept.put(files)
+        whole = [*range(20), *([20] if size == len(after[new]) else [])]
+        assert kept.opened() == whole
+        assert kept.files() == files
+        kept.add(99)
+        assert kept.opened() == [*whole, 99]
+        aside = [data for name, data in kept.files().items() if name.endswith(".unfinished")]
+        assert aside == ([after[new][:size]] if 0 < size < len(after[new]) else [])
+
+
+@pytest.mark.parametrize("how", ["before", "after", "full"])
+def test_a_stop_at_any_call_of_an_append_or_a_rewriting_loses_nothing(how: str, tmp_path: Path) -> None:
+    def work(folder: Path, disk: Disk, done: list[int]) -> None:
+        log = Sealed(folder / "log", KEY, "linkage", disk)
+        for number in range(3):
+            log.add([{"n": number}])
+            done.append(number)
+        log.rewrite(lambda record: None if record["n"] == 1 else record)
+        done.remove(1)
+        log.add([{"n": 3}])
+        done.append(3)
+
+    counting = StoppingDisk(-1, "none")
+    (tmp_path / "whole").mkdir()
+    work(tmp_path / "whole", counting, [])
+    for stop_at in range(1, counting.calls + 1):
+        done: list[int] = []
+        folder = tmp_path / str(stop_at)
+        folder.mkdir()
+        try:
+            work(folder, StoppingDisk(stop_at, how), done)
+        except (Stopped, StoreError):
+            pass
+        log = Sealed(folder / "log", KEY, "linkage")
+        found = [record["n"] for record in log.records()]
+        assert found in (done, [*done, len(done)], [0, 2], [0, 2, 3]), f"stopped {how} call {stop_at}"
+        assert set(found) >= set(done) - {1}
+        log.add([{"n": 9}])
+        assert [r["n"] for r in Sealed(folder / "log", KEY, "linkage").records()] == [*found, 9]
+
+
+@pytest.mark.parametrize("purpose", ["linkage", "reviews"])
+def test_a_file_that_is_older_than_its_store_knows_is_noticed(purpose: str, tmp_path: Path) -> None:
+    path, anchor = tmp_path / "log", Held()
+
+    def opened() -> Sealed:
+        return Sealed(path, KEY, purpose, anchor=anchor)
+
+    copies = []
+    for number in range(4):
+        opened().add([{"n": number}])
+        copies.append(path.read_bytes())
+    opened().rewrite(lambda record: None if record["n"] == 1 else record)
+    copies.append(path.read_bytes())
+    opened().add([{"n": 5}])
+    whole = path.read_bytes()
+    for copy in copies:
+        path.write_bytes(copy)
+        assert list(Sealed(path, KEY, purpose).records())  # whole in itself
+        with pytest.raises(StoreError, match="records are missing"):
+            opened()
+        assert path.read_bytes() == copy
+    path.unlink()
+    with pytest.raises(StoreError, match="it is not there"):
+        opened()
+    Sealed(path, KEY, purpose).add([{"n": 0}])
+    with pytest.raises(StoreError, match="another one"):
+        opened()
+    path.write_bytes(whole)
+    assert [record["n"] for record in opened().records()] == [0, 2, 3, 5]
+
+
+def test_a_forked_file_is_noticed(tmp_path: Path) -> None:
+    """Two copies grew on their own, to the same length."""
+    path, anchor = tmp_path / "log", Held()
+    Sealed(path, KEY, "linkage", anchor=anchor).add([{"n": 0}])
+    copy = path.read_bytes()
+    Sealed(path, KEY, "linkage", anchor=anchor).add([{"n": 1}])
+    path.write_bytes(copy)
+    Sealed(path, KEY, "linkage").add([{"n": 2}])
+    with pytest.raises(StoreError, match="was changed"):
+        Sealed(path, KEY, "linkage", anchor=anchor)
+
+
+def test_other_keys_versions_and_files_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    Sealed(path, KEY, "linkage").add([{"n": 0}])
+    with pytest.raises(KeyMaterialError, match="not its key"):
+        Sealed(path, Key.fresh(), "linkage")
+    whole = path.read_bytes()
+    for start, said in (
+        (b"deident linkage 1\n", "expected version 2"),
+        (b"deident reviews 2\n", "expected a file that begins"),
+        (b"RIFF....", "expected a file that begins"),
+        (b"", "expected a file that begins"),
+    ):
+        path.write_bytes(start + whole[len(start) :] if start else b"")
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=said):
+            Sealed(path, KEY, "linkage")
+        assert path.read_bytes() == before
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError):
+        Sealed(path, KEY, "linkage").add([{"n": 0}])
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_many_records_at_once_are_kept(tmp_path: Path) -> None:
+    log = Sealed(tmp_path / "log", KEY, "linkage")
+    many = [{"n": n, "text": "x" * 1000} for n in range(3000)]
+    log.add(many)
+    assert list(Sealed(tmp_path / "log", KEY, "linkage").records()) == many
+    log.rewrite(lambda record: record if record["n"] % 2 else None)
+    assert [r["n"] for r in Sealed(tmp_path / "log", KEY, "linkage").records()] == list(range(1, 3000, 2))
+    with pytest.raises(StoreError, match="at most"):
+        log.add([{"text": "x" * (33 << 20)}])
+
+
+def test_a_rewriting_that_was_stopped_leaves_the_old_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = InBucket()
+    filled(kept, 3)
+    put: Callable[..., None] = Objects.put
+    state = {"left": 0}
+
+    def stopping(self: Objects, files: dict[str, Any]) -> None:
+        state["left"] -= 1
+        if state["left"] < 0:
+            raise StoreError("down")
+        put(self, files)
+
+    for stop_at in range(5):
+        before = kept.opened()
+        state["left"] = stop_at
+        monkeypatch.setattr(Objects, "put", stopping)
+        try:
+            kept.log.rewrite(Record("erase", names=[str(n)]) for n in before)
+        except StoreError:
+            assert stop_at < 5
+        monkeypatch.setattr(Objects, "put", put)
+        assert kept.opened() == before
+        kept.log.sweep()
+        assert kept.opened() == before
+    kept.log.rewrite([Record("erase", names=["7"])])
+    assert kept.opened() == [7]
+    assert len(kept.files()) == 3
