@@ -146,9 +146,9 @@ class Tally(Totals):
     """
 
     partial: str | None = None
-    content_sha256: str = ""
-    head_sha256: str = ""
-    file_sha256: str = ""
+    content_sha256: str = field(default="", repr=False)
+    head_sha256: str = field(default="", repr=False)
+    file_sha256: str = field(default="", repr=False)
 
     def release(self, seconds: float) -> None:
         """Count a snippet."""

@@ -3,7 +3,10 @@
 import hashlib
 import json
 import os
+import shutil
+import sqlite3
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +20,13 @@ from deident.audit import AUDIT_VERSION, AuditError, Inspected, audit_store, ins
 from deident.audit.flac import canonical_header, coded, crc8, frame_size
 from deident.cli import main
 from deident.errors import StoreError
-from deident.store import FolderStore
+from deident.keys import Key
+from deident.store import FolderStore, Link, Linkage, Sealed, audit_linkage
 from tests import dirty_parts as parts
 from tests.dirty import dirty_files, voice
+from tests.store_contract import add, entry, stage
 
+KEY = Key(bytes(32))
 RATE = 16_000
 LIMIT = 10.0
 
@@ -498,3 +504,175 @@ def test_command(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
         {"code": "stray", "message": "a stray file is in the store; its name is not shown"}
     ]
     assert main(["audit", "--max-seconds", "-1", str(store)]) == 2
+
+
+# What a store remembers
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A store that a run made, private part and all."""
+    with FolderStore(tmp_path / "made", key=KEY) as opened:
+        add(opened, "a")
+        opened.recover()
+        history = Sealed(opened.history, KEY, "reviews", anchor=opened.anchor("reviews"))
+        history.add([{"reviewer": "a"}])
+    return tmp_path / "made"
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int, int, bytes]]:
+    return {
+        str(path): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.lstat().st_ctime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+def test_a_store_that_a_run_made_is_clean_and_is_not_changed(made: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    before = everything(tmp_path)
+    assert audit_store(made).problems == ()
+    assert main(["audit", str(made)]) == 0
+    assert everything(tmp_path) == before
+    with FolderStore(made, key=KEY) as store:
+        linkage = Linkage(links, KEY)
+        linkage.attach(store)
+        linkage.add([Link("00", "00", "r", "/p", None, tuple(store.names()), 1, store=store.id)])
+    before = everything(tmp_path)
+    assert audit_linkage(made, links, KEY) == []
+    assert everything(tmp_path) == before
+
+
+def test_a_stopped_run_is_told_and_left_as_it_is(made: Path, tmp_path: Path) -> None:
+    store = FolderStore(made, key=KEY)
+    staged, spool = stage(store, 2)
+    store.commit([(entry(store, "b"), staged)], spool=spool)
+    shutil.copytree(made, tmp_path / "stopped")  # as kill -9 leaves it, with SQLite's own log
+    store.close()
+    stopped = tmp_path / "stopped"
+    assert (stopped / ".private" / "ledger.sqlite-wal").stat().st_size
+    before = everything(stopped)
+    report = audit_store(stopped)
+    assert {problem.code for problem in report.problems} == {"unfinished"}
+    assert everything(stopped) == before
+    FolderStore(stopped, key=KEY).close()
+    assert audit_store(stopped).clean
+    assert audit_store(stopped).files == 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_store_on_a_read_only_file_system_is_audited(made: Path, tmp_path: Path) -> None:
+    place = tmp_path / "mounted"
+    place.mkdir()
+    for command in (["--bind", str(made), str(place)], ["-o", "remount,ro,bind", str(place)]):
+        if subprocess.run(["mount", *command], capture_output=True, check=False).returncode:
+            subprocess.run(["umount", str(place)], capture_output=True, check=False)
+            pytest.skip("mounting is not permitted")
+    try:
+        with pytest.raises(OSError, match="Read-only"):
+            (place / "x").touch()
+        assert audit_store(place).problems == ()
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def original(path: Path) -> None:
+    path.write_bytes(wav(voice(0.2)))
+    path.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda private: original(private / "call.wav"), "private"),
+        (lambda private: original(private / "staging" / "call.wav"), "private"),
+        (lambda private: original(private / "staging" / f"{'0' * 32}.spool"), "unfinished"),
+        (lambda private: original(private / "reviews"), "private"),
+        (lambda private: original(private / "lock"), "private"),
+        (lambda private: (private / "more").mkdir(mode=0o700), "private"),
+        (lambda private: (private / "more").symlink_to("/"), "private"),
+        (lambda private: (private / "ledger.sqlite").chmod(0o644), "mode"),
+        (lambda private: (private / "staging").chmod(0o755), "mode"),
+        (lambda private: (private / "reviews").chmod(0o640), "mode"),
+        (lambda private: (private / "ledger.sqlite").unlink(), "ledger"),
+        (lambda private: (private / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + bytes(99)), "ledger"),
+        (lambda private: (private / "reviews").unlink(), "history"),
+        (lambda private: (private / "store").unlink(), "private"),
+        (lambda private: (private / "store").write_bytes(b"mine"), "private"),
+    ],
+)
+def test_the_private_part_holds_what_a_store_has_for_its_owner_alone(
+    made: Path, change: Callable[[Path], object], code: str
+) -> None:
+    change(made / ".private")
+    before = everything(made)
+    report = audit_store(made)
+    assert code in {problem.code for problem in report.problems}
+    assert "call" not in "".join(map(str, report.problems))
+    assert everything(made) == before
+
+
+def test_the_ledger_the_manifest_and_the_files_agree(made: Path) -> None:
+    one, two, _ = sorted(path.name for path in made.glob("*.wav"))
+    ledger = sqlite3.connect(made / ".private" / "ledger.sqlite", isolation_level=None)
+    ledger.execute("UPDATE released SET seconds = 3.5 WHERE name = ?", (one,))
+    ledger.execute("DELETE FROM released WHERE name = ?", (two,))
+    ledger.execute("INSERT INTO released VALUES (?, 0.5, '', '{}')", ("f" * 32 + ".wav",))
+    ledger.close()
+    assert {(p.code, p.name) for p in audit_store(made).problems} == {
+        ("ledger", one),
+        ("ledger", two),
+        ("ledger", "f" * 32 + ".wav"),
+    }
+
+
+def test_a_store_at_work_is_not_judged(made: Path, tmp_path: Path) -> None:
+    with FolderStore(made, key=KEY):
+        assert codes(made) == {"locked"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_other_owners_are_told(made: Path) -> None:
+    for path in (some(made), made / "manifest.jsonl", made / ".private", made / ".private" / "ledger.sqlite"):
+        os.chown(path, 12_345, -1)
+        assert codes(made) == {"owner"}
+        os.chown(path, 0, -1)
+    assert codes(made) == set()
+
+
+ACCESS_LIST = struct.pack("<I" + 5 * "HHI", 2, *(1, 6, -1 & 0xFFFFFFFF), *(2, 4, 12_345), *(4, 0, 0xFFFFFFFF),
+                          *(16, 0, 0xFFFFFFFF), *(32, 0, 0xFFFFFFFF))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("system.posix_acl_access", ACCESS_LIST, "snippet"),
+        ("system.posix_acl_access", ACCESS_LIST, "ledger"),
+        ("system.posix_acl_default", ACCESS_LIST, "folder"),
+        ("security.note", b"mueller", "snippet"),
+        ("security.selinux", b"mueller:object_r:speech_t:s0", "snippet"),
+        ("security.ima", b"mueller", "manifest"),
+        ("user.note", b"mueller", "ledger"),
+    ],
+)
+def test_access_lists_and_security_attributes_are_told(
+    made: Path, name: str, value: bytes, where: str
+) -> None:
+    place = {
+        "snippet": some(made),
+        "manifest": made / "manifest.jsonl",
+        "folder": made,
+        "ledger": made / ".private" / "ledger.sqlite",
+    }[where]
+    try:
+        os.setxattr(place, name, value)
+    except (OSError, AttributeError):
+        pytest.skip("the file system keeps no such attribute, or not for this user")
+    assert "attributes" in codes(made)
+    os.removexattr(place, name)
+    assert "attributes" not in codes(made)

@@ -122,18 +122,26 @@ class Ledger:
                 os.fchmod(descriptor, 0o600)
                 os.close(descriptor)
             self._db = sqlite3.connect(path, isolation_level=None)
-            has_meta = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
-            found = self.meta("version") if has_meta else None
-            if found not in (None, STORE_VERSION):
-                raise wrong_version(str(found))
-            if found is None and not create:
-                raise _gone()
-            self._db.execute(f"PRAGMA journal_mode={'WAL' if durable else 'MEMORY'}")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-            self._db.execute("PRAGMA secure_delete=ON")  # which snippets were staged together is wiped
-            self._db.executescript(_SCHEMA)
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._db.close)
+                found = self._version()
+                if found is None and not create:
+                    raise _gone()
+                self._db.execute(f"PRAGMA journal_mode={'WAL' if durable else 'MEMORY'}")
+                self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+                self._db.execute("PRAGMA secure_delete=ON")  # which snippets were staged together is wiped
+                self._db.executescript(_SCHEMA)
+                undo.pop_all()
         if found is None:
             self.set_meta("version", STORE_VERSION)
+
+    def _version(self) -> str | None:
+        """Return the ledger's version, None for an empty one. Raises `StoreError` for another version than ours."""
+        has_meta = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        found = self.meta("version") if has_meta else None
+        if found not in (None, STORE_VERSION):
+            raise wrong_version(str(found))
+        return found
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):

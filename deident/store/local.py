@@ -67,17 +67,17 @@ class FolderStore(Store):
         self._waiting = 0
         self._spools: set[str] = set()
         self._open_folder(create)
-        self._lock = self._take_lock()
-        try:
+        with contextlib.ExitStack() as undo:
+            self._lock = self._take_lock()
+            undo.callback(self._release_lock)
             is_new = not any(True for _ in self._snippets()) and not os.path.lexists(self.path / MANIFEST)
             self._ledger = Ledger(self._private / LEDGER, create=is_new)
+            undo.callback(self._ledger.close)
             self.key = self._ledger_key(key)
             self.id = self._ledger.store_id()
             self._refuse_strangers()
             self.recover()
-        except BaseException:
-            self._release_lock()
-            raise
+            undo.pop_all()
 
     def close(self) -> None:
         self._ledger.close()
