@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -24,9 +25,10 @@ import soundfile
 
 from deident.audit import audit_store
 from deident.codec import read
+from deident.errors import DeidentError
 from deident.keys import Key
 from deident.review import MARKER, UNFINISHED
-from deident.store import Linkage, Sealed
+from deident.store import Linkage, Sealed, audit_linkage
 
 ROOT = Path(__file__).parents[1]
 RECORDINGS = 12
@@ -35,7 +37,9 @@ REVIEWERS = 3
 
 @dataclass
 class Count:
-    """Failures in so many stops. `stopped` : those in which the program was really at work."""
+    """Failures in so many stops.
+
+    stopped : stops in which the program was really at work.   changed : audits that changed a byte or a time."""
 
     stops: int = 0
     stopped: int = 0
@@ -43,10 +47,11 @@ class Count:
     twice: int = 0
     half: int = 0
     strays: int = 0
+    changed: int = 0
 
     @property
     def clean(self) -> bool:
-        return self.stopped > 0 and not (self.lost or self.twice or self.half or self.strays)
+        return self.stopped > 0 and not (self.lost or self.twice or self.half or self.strays or self.changed)
 
 
 class Place:
@@ -138,6 +143,27 @@ def _children(parent: int) -> list[int]:
     return found
 
 
+def audits_change(place: Place) -> int:
+    """Audit a store as a stop left it; 1 if that changed a byte, mode or time of the store or linkage, else 0."""
+    before = _digest(place)
+    audit_store(place.store, max_seconds=10.0)
+    with contextlib.suppress(
+        DeidentError
+    ):  # a store that was not yet made, or a linkage without its first record
+        audit_linkage(place.store, place.links, place.key())
+    return int(_digest(place) != before)
+
+
+def _digest(place: Place) -> str:
+    found = hashlib.sha256()
+    for path in sorted((place.links, place.store, *place.store.rglob("*"))):
+        with contextlib.suppress(FileNotFoundError):
+            info = path.lstat()
+            found.update(repr((str(path), info.st_mode, info.st_mtime_ns, info.st_size)).encode())
+            found.update(path.read_bytes() if path.is_file() else b"")
+    return found.hexdigest()
+
+
 def judge(place: Place, expected: int, count: Count) -> None:
     """Add what is wrong with a finished store to a count. expected : snippets that it should hold."""
     released = list(place.store.glob("*.wav"))
@@ -164,6 +190,7 @@ def killed_runs(place: Place, stops: int, moments: random.Random) -> Count:
                 whole *= 0.9  # it had little left to do, or the machine is less busy than at first
                 break
             count.stopped += 1
+            count.changed += audits_change(place)
             whole *= 1.03
         finish(place.run())
         judge(place, expected, count)
@@ -203,6 +230,7 @@ def killed_erasures(place: Place, stops: int, moments: random.Random) -> Count:
         else:
             count.stops += 1
             count.stopped += kill_at(place.erase(), moments.uniform(0.2, 1.0) * whole)
+            count.changed += audits_change(place)
             finish(place.erase())
         judge(place, expected, count)
         count.strays += len(_names_of(place, "00.wav"))
@@ -330,7 +358,7 @@ def main(argv: list[str]) -> int:
     }
     results: dict[str, dict[str, int] | str] = {}
     clean = True
-    print(f"{'':42}{'stops':>7}{'at work':>9}{'lost':>6}{'twice':>7}{'half':>6}{'strays':>8}")
+    print(f"{'':42}{'stops':>7}{'at work':>9}{'lost':>6}{'twice':>7}{'half':>6}{'strays':>8}{'changed':>9}")
     for kind, experiment in kinds.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -343,7 +371,7 @@ def main(argv: list[str]) -> int:
         clean &= count.clean
         print(
             f"{kind:42}{count.stops:7}{count.stopped:9}{count.lost:6}{count.twice:7}{count.half:6}"
-            f"{count.strays:8}", flush=True,
+            f"{count.strays:8}{count.changed:9}", flush=True,
         )  # fmt: skip
     Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
     return 0 if clean else 1

@@ -21,7 +21,7 @@ from deident.store.chain import Fixed, Mark
 from deident.store.linkage import Linkage
 from deident.store.local import SNIPPET_NAME, is_store, own_key
 from deident.store.store import ledger_key
-from deident.uris import PRIVATE, Folder, is_uri, local_path
+from deident.uris import PRIVATE, is_uri, local_path
 
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
@@ -119,7 +119,7 @@ def _memory(store: str, key: Key) -> Iterator[Memory]:
 
 def _files(store: str) -> set[str]:
     """Return the names of the snippets that lie in a store."""
-    names = Folder(store).names() if is_uri(store) else os.listdir(store)
+    names = UriFolder(store).names() if is_uri(store) else os.listdir(store)
     return {name for name in names if SNIPPET_NAME.fullmatch(name)}
 
 
