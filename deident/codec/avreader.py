@@ -106,7 +106,7 @@ class AvReader(Reader):
             announced = self._begin + float(self._stream.duration * self._stream.time_base)
         elif len(self._container.streams) > 1:
             slack = max(_OTHERS_SLACK_SECONDS, 0.01 * announced)
-        return announced - self._seconds > slack
+        return bool(announced - self._seconds > slack)
 
 
 def _ending(source: Bytes, container: Container) -> str | None:
@@ -123,7 +123,7 @@ def _samples(frame: Any) -> Block:
     kind, channels = _KINDS[frame.format.name.removesuffix("p")], frame.layout.nb_channels
     planes, width = (channels, 1) if frame.format.is_planar else (1, channels)
     # Not by `to_ndarray`, which looks for one plane more than there are and reads outside of memory at eight
-    rows = [np.frombuffer(AudioPlane(frame, n), kind, frame.samples * width) for n in range(planes)]
+    rows = [np.frombuffer(bytes(AudioPlane(frame, n)), kind, frame.samples * width) for n in range(planes)]
     values = np.stack(rows, axis=1) if planes > 1 else rows[0].reshape(-1, channels)
     if kind == "i2":
         return np.ascontiguousarray(values)
