@@ -21,7 +21,7 @@ from deident.store.chain import Fixed, Mark
 from deident.store.linkage import Linkage
 from deident.store.local import SNIPPET_NAME, is_store, own_key
 from deident.store.store import ledger_key
-from deident.uris import PRIVATE, is_uri, local_path
+from deident.uris import PRIVATE, UriFolder, is_uri, local_path
 
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
