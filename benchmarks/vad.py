@@ -1,53 +1,173 @@
-"""How much of the speech in real meetings is found, and how much of what is none.
+"""Recall and false alarm of the speech detectors: on real meetings, and on readings in noise.
 
-    DEIDENT_SPEECH=... python -m benchmarks vad
+    DEIDENT_SPEECH=... python -m benchmarks vad [--detectors webrtcvad silero] [--readings 8]
 
-The reference is the turns in the `.rttm` beside each recording, without a collar. Speech found: the share of
-reference speech inside found segments. False alarm: the share of the rest inside them."""
+Meetings: the reference is the turns in the `.rttm` beside each recording, without a collar. Recall is the share of
+reference speech inside detected segments, the false-alarm rate the share of the rest inside them. Noise: the share of
+what `find_speech` detects in the clean reading that a detector still detects, by kind of noise and by level of the
+noise below the speech. Readings are those of every other training speaker; the settings were chosen on the others."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from deident.audio import RATE, mask_of
+from deident.audio import RATE, Audio, Bools, Floats, Segment, mask_of
 from deident.codec import read
 from deident.datasets.recordings import read_segments
+from deident.segmentation.detectors import DETECTORS, check_detector
 from deident.segmentation.vad import VadSettings, find_speech
 
 RESULT = Path(__file__).parent / "results" / "vad.json"
+LEVELS_DB = (20, 15, 10, 5, 0)
+TALKING = 6  # readings in babble
+Find = Callable[[Audio], list[Segment]]
+
+SPECTRA: dict[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]] = {  # amplitude by Hz
+    "white": np.ones_like,
+    "pink": lambda hz: np.maximum(hz, 20.0) ** -0.5,
+    "hiss": lambda hz: np.where(hz >= 4_000.0, 1.0, 0.0),
+    "telephone": lambda hz: np.where((hz >= 300.0) & (hz <= 3_400.0), 1.0, 0.0),
+    "car": lambda hz: (hz > 20.0) / (1.0 + (hz / 100.0) ** 2),
+}
+KINDS = (*SPECTRA, "babble")
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks vad", description=__doc__)
-    parser.add_argument("folder", nargs="?", help="recordings with .rttm beside them")
-    parser.add_argument("--gate-db", type=float, default=VadSettings.gate_db)
+    parser.add_argument("--detectors", nargs="*", default=["webrtcvad", *DETECTORS])
+    parser.add_argument("--readings", type=int, default=8)
     args = parser.parse_args(argv)
-    speech = os.environ.get("DEIDENT_SPEECH")
-    folder = Path(args.folder) if args.folder else Path(speech, "meeting") if speech else None
-    if folder is None:
-        parser.error("name a folder, or set DEIDENT_SPEECH")
-    totals, rows = np.zeros(4), {}
-    print(f"{'recording':<20}{'speech':>8}{'found':>8}{'false alarm':>13}")
-    for turns in sorted(folder.glob("*.rttm")):
-        audio = read(next(p for p in sorted(folder.glob(f"{turns.stem}.*")) if p.suffix != ".rttm"))
-        truth = mask_of([s for found in read_segments(turns).values() for s in found], len(audio))
-        found = mask_of(find_speech(audio, VadSettings(gate_db=args.gate_db)), len(audio))
-        counts = np.array([(found & truth).sum(), truth.sum(), (found & ~truth).sum(), (~truth).sum()])
-        totals += counts
-        rows[turns.stem] = _row(turns.stem, counts)
-    rows["all"] = _row("all", totals)
-    if not args.folder and args.gate_db == VadSettings.gate_db:
-        RESULT.write_text(json.dumps(rows, indent=1) + "\n")
+    if not (folder := os.environ.get("DEIDENT_SPEECH")):
+        parser.error("set DEIDENT_SPEECH to the folder of real recordings")
+    speech = Path(folder)
+    results = {name: _measure(name, speech, args.readings) for name in args.detectors}
+    RESULT.write_text(json.dumps(results, indent=1) + "\n")
+    _draw(results)
     return 0
 
 
-def _row(name: str, counts: np.ndarray) -> dict[str, float]:
-    hit, said, alarm, rest = counts
-    found, false = float(hit / max(said, 1)), float(alarm / max(rest, 1))
-    print(f"{name:<20}{said / RATE:>6.1f} s{found:>8.1%}{false:>13.1%}")
-    return {"speech_seconds": round(said / RATE, 1), "found": round(found, 4), "false_alarm": round(false, 4)}
+def detector(name: str) -> Find:
+    """Find speech by `find_speech`, called webrtcvad here, or by a detector of an extra."""
+    if name == "webrtcvad":
+        return find_speech
+    check_detector(name)
+    return lambda audio: DETECTORS[name](audio, VadSettings())
+
+
+def _measure(name: str, speech: Path, readings: int) -> dict[str, object]:
+    find = detector(name)
+    print(f"{name}\n  {'recording':<18}{'speech':>8}{'recall':>8}{'false alarm':>13}")
+    meetings = dict(meetings_of(find, sorted((speech / "meeting").glob("*.rttm"))))
+    print(f"  {'noise':<12}" + "".join(f"{level:>5} dB" for level in LEVELS_DB) + "  below the speech")
+    recall = {}
+    for kind, row in in_noise(find, speech, readings).items():
+        print(f"  {kind:<12}" + "".join(f"{row[str(level)]:>8.1%}" for level in LEVELS_DB))
+        recall[kind] = row
+    return {"meetings": meetings, "recall_in_noise": recall}
+
+
+def meetings_of(find: Find, turns: Iterable[Path]) -> Iterable[tuple[str, dict[str, float]]]:
+    """Measure recall and false alarm on each meeting, and on all."""
+    totals = np.zeros(4)
+    for path in turns:
+        audio = read(path.with_suffix(".flac"))
+        truth = mask_of([s for found in read_segments(path).values() for s in found], len(audio))
+        found = mask_of(find(audio), len(audio))
+        counts = np.array([(found & truth).sum(), truth.sum(), (found & ~truth).sum(), (~truth).sum()])
+        totals += counts
+        yield path.stem, _row(path.stem, counts)
+    yield "all", _row("all", totals)
+
+
+def _row(name: str, counts: npt.NDArray[np.float64]) -> dict[str, float]:
+    hit, spoken, alarm, rest = counts
+    recall, false = float(hit / max(spoken, 1)), float(alarm / max(rest, 1))
+    print(f"  {name:<18}{spoken / RATE:>6.1f} s{recall:>8.1%}{false:>13.1%}")
+    return {
+        "speech_seconds": round(spoken / RATE, 1),
+        "recall": round(recall, 4),
+        "false_alarm": round(false, 4),
+    }
+
+
+def in_noise(find: Find, speech: Path, readings: int) -> dict[str, dict[str, float]]:
+    """Measure the mean recall over readings, by kind of noise and level."""
+    chosen = readings_of(speech, "dev_train")[1::2][:readings]
+    others = readings_of(speech, "dev_trial")[: 2 * TALKING]
+    totals = {kind: dict.fromkeys(map(str, LEVELS_DB), 0.0) for kind in KINDS}
+    for number, samples in enumerate(chosen):
+        clean = mask_of(find_speech(Audio(samples, RATE)), samples.size)
+        for kind in KINDS:
+            noise = noise_of(kind, samples.size, number, others)
+            for level in LEVELS_DB:
+                noisy = Audio(in_noise_at(samples, clean, noise, level), RATE)
+                found = mask_of(find(noisy), samples.size)
+                totals[kind][str(level)] += float((found & clean).sum() / clean.sum() / len(chosen))
+    return {kind: {level: round(share, 4) for level, share in row.items()} for kind, row in totals.items()}
+
+
+def readings_of(speech: Path, role: str) -> list[Floats]:
+    """Read the snippets of each speaker of a role, one after another."""
+    files: dict[str, list[str]] = {}
+    with (speech / "files.tsv").open() as table:
+        for row in csv.DictReader(table, delimiter="\t"):
+            if row["path"].startswith("verify/") and row["role"] == role:
+                files.setdefault(row["speaker"], []).append(row["path"])
+    return [
+        np.concatenate([read(speech / path).mono for path in paths]) for _, paths in sorted(files.items())
+    ]
+
+
+def noise_of(kind: str, samples: int, seed: int, others: list[Floats]) -> Floats:
+    """Make noise of power 1: (samples,)."""
+    rng = np.random.default_rng(seed)
+    if kind == "babble":
+        chosen = rng.choice(len(others), TALKING, replace=False)
+        voices = [np.roll(np.resize(others[at], samples), rng.integers(samples)) for at in chosen]
+        noise = np.sum([voice / voice.std() for voice in voices], axis=0)
+    else:
+        spectrum = np.fft.rfft(rng.standard_normal(samples))
+        noise = np.fft.irfft(spectrum * SPECTRA[kind](np.fft.rfftfreq(samples, 1.0 / RATE)), samples)
+    scaled: Floats = (noise / noise.std()).astype(np.float32)
+    return scaled
+
+
+def in_noise_at(samples: Floats, clean: Bools, noise: Floats, level_db: float) -> Floats:
+    """Add noise of power 1 at so many dB below the speech."""
+    speech = float(np.sqrt(np.mean(np.square(samples[clean]))))
+    return samples + noise * np.float32(speech * 10.0 ** (-level_db / 20.0))
+
+
+def _draw(results: dict[str, dict[str, object]]) -> None:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot as plt
+    except ImportError:
+        return
+    figure, axes = plt.subplots(
+        1, len(results), figsize=(4.5 * len(results), 3.5), sharey=True, squeeze=False
+    )
+    for axis, (name, result) in zip(axes[0], results.items(), strict=True):
+        for kind, row in result["recall_in_noise"].items():  # type: ignore[attr-defined]
+            axis.plot(LEVELS_DB, [100.0 * row[str(level)] for level in LEVELS_DB], marker="o", label=kind)
+        every = result["meetings"]["all"]  # type: ignore[index]
+        axis.set_title(
+            f"{name}: meetings {every['recall']:.1%}, false alarm {every['false_alarm']:.1%}", fontsize=9
+        )
+        axis.set_xlabel("speech over noise, dB")
+        axis.invert_xaxis()
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("recall, % of the clean reading")
+    axes[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(RESULT.with_suffix(".png"), dpi=100)

@@ -29,6 +29,7 @@ from deident.segmentation.streaming import (
     StreamSegmenter,
     closing_silence,
     section_detector,
+    section_length,
     segment_stream,
 )
 from deident.segmentation.turns import ChannelTurns, Turn, Word, merge_word_turns, transcript_within
@@ -266,6 +267,7 @@ def snippets_of(
                     observer.tally.drop(snippet, piece.audio.seconds)
                 else:
                     observer.tally.release(snippet.seconds)
+                    observer.tally.shortened_seconds += piece.audio.seconds - snippet.seconds
                     yield snippet
 
 
@@ -294,6 +296,7 @@ def _pieces_of(
         yield from pieces if most is None else _sample(pieces, most, draws, tally)
         tally.read_seconds = decoding.source_seconds
         tally.partial, tally.cancelled_seconds = decoding.partial, decoding.cancelled_seconds
+        tally.separate_channels = int(decoding.separate)
         tally.head_sha256, tally.file_sha256 = decoding.head_sha256, decoding.file_sha256
         digests = b"".join(segmenter.digest() for segmenter in segmenters)
         tally.content_sha256 = hashlib.sha256(digests).hexdigest()
@@ -324,7 +327,13 @@ def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Polic
         detect = section_detector(policy.vad, policy.detector, bounds, mute)
         segmenters.append(
             StreamSegmenter(
-                detect, number, closing_silence(policy.vad), mute, channel_turns, given=bounds or ()
+                detect,
+                number,
+                closing_silence(policy.vad),
+                mute,
+                channel_turns,
+                given=bounds or (),
+                length=section_length(decoding.channels),
             )
         )
     return segmenters
@@ -347,8 +356,14 @@ def _pieces_in(
     segmenter: StreamSegmenter, section: Section, policy: Policy, tally: Tally, end: int | None
 ) -> Iterator[Piece]:
     """Yield the pieces of a section. end : of the recording, where the section reaches it."""
-    tally.speech_seconds += sum(len(s) for s in section.segments) / RATE
+    kept = sum(map(len, section.segments)) / RATE
+    for reason, samples in section.dropped.items():
+        tally.drop(reason, samples / RATE)
+    tally.speech_seconds += kept + sum(section.dropped.values()) / RATE
+    tally.shortened_seconds += kept
+    tally.gated_seconds += section.gated / RATE
     for where, audio, dropped in cut_section(segmenter, section, policy):
+        tally.shortened_seconds -= where.seconds()  # what is left of it are pauses
         if dropped:
             tally.drop(dropped, where.seconds())
             continue

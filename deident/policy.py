@@ -18,9 +18,10 @@ from deident.disguise.naming import build, check_names, disguise_named
 from deident.disguise.presets import PRESETS
 from deident.errors import SettingError, all_of, did_you_mean, kind_of, truth
 from deident.segmentation.cutting import CuttingSettings
+from deident.segmentation.detectors import Detector, check_detector
 from deident.segmentation.mute import MuteSettings
 from deident.segmentation.turns import CARRIED
-from deident.segmentation.vad import Detector, VadSettings
+from deident.segmentation.vad import VadSettings
 
 Channels = int | Literal["mix", "split"]
 POLICY_VERSION = 1
@@ -49,9 +50,9 @@ class Policy:
         Of `find_speech`.
     cutting : CuttingSettings, optional
         Of `cut`.
-    detector : callable, optional
+    detector : callable or "silero", optional
         A voice activity detector in place of `find_speech`: `detector(samples, rate)` returns a mask or pairs of
-        (start, stop) in samples.
+        (start, stop) in samples; "silero" is the network of the extra silero.
     max_per_recording : int, optional
         Release at most so many snippets of a recording, chosen at random; by default all.
     mute : MuteSettings, optional
@@ -87,7 +88,7 @@ class Policy:
     channels: Channels = "mix"
     vad: VadSettings = field(default_factory=VadSettings)
     cutting: CuttingSettings = field(default_factory=CuttingSettings)
-    detector: Detector | None = None
+    detector: Detector | str | None = None
     max_per_recording: int | None = None
     mute: MuteSettings = field(default_factory=MuteSettings)
     carry: tuple[str, ...] = ()
@@ -100,8 +101,10 @@ class Policy:
         object.__setattr__(self, "disguise", as_method(self.disguise))
         for name, kind in _TABLES.items():
             all_of(kind, name, [getattr(self, name)], f"deident.{kind.__name__}(...)")
-        if self.detector is not None and not callable(self.detector):
-            raise SettingError(f"expected detector as a callable; got {kind_of(self.detector)}")
+        if isinstance(self.detector, str):
+            check_detector(self.detector)
+        elif self.detector is not None and not callable(self.detector):
+            raise SettingError(f"expected detector as a callable or a name; got {kind_of(self.detector)}")
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
@@ -182,7 +185,7 @@ class Policy:
         """
         settings = dict(settings)
         preset = settings.pop("preset", "review")
-        names = [f.name for f in dataclasses.fields(cls) if f.name != "detector"]
+        names = [f.name for f in dataclasses.fields(cls)]
         for table, kind in _TABLES.items():
             if lost := settings.keys() & {f.name for f in dataclasses.fields(kind)} - set(names):
                 raise SettingError(f"policy has no setting {min(lost)}; it belongs to [{table}]")
@@ -236,12 +239,11 @@ class Policy:
             if f.name not in ("disguise", "detector", *_TABLES)
         }
         tables = {name: dataclasses.asdict(getattr(self, name)) for name in _TABLES}
-        named = getattr(self.detector, "__qualname__", type(self.detector).__name__)
         return {
             "disguise": _disguise_to(self.disguise),
             **plain,
             **tables,
-            **({"detector": named} if self.detector else {}),
+            **({"detector": _detector_name(self.detector)} if self.detector else {}),
         }
 
     @property
@@ -269,6 +271,13 @@ def _disguise_to(disguise: object) -> Any:
     if isinstance(disguise, Method) and type(disguise) in names and dataclasses.is_dataclass(disguise):
         return {"method": names[type(disguise)], **dataclasses.asdict(disguise)}
     return {"method": type(disguise).__qualname__, "settings": repr(disguise)}
+
+
+def _detector_name(detector: Detector | str) -> str:
+    """Name a detector of the caller by its function or type."""
+    if isinstance(detector, str):
+        return detector
+    return str(getattr(detector, "__qualname__", type(detector).__name__))
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -101,6 +101,13 @@ class Totals:
         By the reason.
     cancelled_seconds : float
         Read where the channels of a mix cancelled each other, from the louder one.
+    shortened_seconds : float
+        Pauses that cutting and the disguise took out, less what the disguise lengthened: speech is released,
+        dropped or shortened.
+    gated_seconds : float
+        Refused by the gate of `find_speech` alone: noise, or speech in noise. No part of `speech_seconds`.
+    separate_channels : int
+        Mixed recordings of two channels with a person each.
     """
 
     read_seconds: float = 0.0
@@ -110,14 +117,14 @@ class Totals:
     lengths: dict[str, int] = field(default_factory=dict)
     dropped_seconds: dict[str, float] = field(default_factory=dict)
     cancelled_seconds: float = 0.0
+    shortened_seconds: float = 0.0
+    gated_seconds: float = 0.0
+    separate_channels: int = 0
 
     def include(self, other: Totals) -> None:
         """Add the seconds and counts of another to these."""
-        self.read_seconds += other.read_seconds
-        self.speech_seconds += other.speech_seconds
-        self.released_seconds += other.released_seconds
-        self.snippets += other.snippets
-        self.cancelled_seconds += other.cancelled_seconds
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         for step, count in other.lengths.items():
             self.lengths[step] = self.lengths.get(step, 0) + count
         for reason, seconds in other.dropped_seconds.items():
@@ -128,9 +135,21 @@ class Totals:
         self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
 
 
+_SUMS = (
+    "read_seconds",
+    "speech_seconds",
+    "released_seconds",
+    "snippets",
+    "cancelled_seconds",
+    "shortened_seconds",
+    "gated_seconds",
+    "separate_channels",
+)
+
+
 @dataclass
 class Tally(Totals):
-    """Seconds and counts of one recording.
+    """Seconds and counts of one recording, with the attributes of `Totals` too.
 
     Attributes
     ----------
@@ -138,11 +157,6 @@ class Tally(Totals):
         The code of the reason why the recording's end is missing.
     content_sha256, head_sha256, file_sha256 : str
         Digests of the decoded audio, of its first three seconds that are not silence, and of the file.
-
-    Notes
-    -----
-    It has the attributes of `Totals` too: `read_seconds`, `speech_seconds`, `released_seconds`, `snippets`, `lengths`,
-    `dropped_seconds` and `cancelled_seconds`.
     """
 
     partial: str | None = None
@@ -161,7 +175,7 @@ class Tally(Totals):
 
     def withdraw_all(self) -> None:
         """Count no snippet: the recording is refused or skipped after all."""
-        self.snippets, self.released_seconds, self.lengths = 0, 0.0, {}
+        self.snippets, self.released_seconds, self.shortened_seconds, self.lengths = 0, 0.0, 0.0, {}
 
     def _count(self, seconds: float, by: int) -> None:
         step = f"{seconds // LENGTH_STEP * LENGTH_STEP:g}"

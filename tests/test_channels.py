@@ -94,7 +94,8 @@ def test_a_turns_speaker_overrides_the_recordings() -> None:
 
 def test_equal_channels_have_different_names() -> None:
     policy = Policy(disguise=Sine(), channels="split", repeatable=True)
-    found = deidentify(both(4.0, 3, 3), policy, key=KEY, segments=[seconds(0, 3)])
+    turns = [Turn(seconds(0, 3), channel=channel) for channel in (0, 1)]
+    found = deidentify(both(4.0, 3, 3), policy, key=KEY, turns=turns)
     assert len({snippet.name for snippet in found}) == 2
 
 

@@ -5,16 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deident import DISGUISES, Key, Policy, deidentify
+from deident.audio import RATE
 from deident.dsp.level import (
     LEVEL_DB,
     bend_peaks,
     fade,
     random_bytes,
+    remove_offset,
     replace_quiet,
     rms,
     round_to_pcm,
     set_level,
 )
+from tests.voices import WOMAN, speech
 
 RNG = np.random.default_rng(1)
 
@@ -30,6 +34,29 @@ def test_level_is_constant_and_without_dc(gain: float, offset: float) -> None:
     out = set_level(speechlike(gain) + np.float32(offset))
     assert 20 * np.log10(rms(out)) == pytest.approx(LEVEL_DB, abs=0.2)
     assert abs(out.mean()) < 1e-4
+
+
+@pytest.mark.parametrize("offset", [0.05, -0.3, 0.6])
+def test_an_offset_changes_no_level_through_disguise_and_pipeline(offset: float) -> None:
+    """Also where a disguise is called as a function, at its own level and at another rate."""
+    sound = speech(WOMAN, 4.0, seed=3)
+    sound -= sound.mean()
+    shifted = sound + np.float32(offset)
+    policy = Policy(disguise=DISGUISES["psola"](), repeatable=True)
+    for snippet in deidentify((shifted, RATE), policy, key=Key(bytes(32))):
+        assert 20 * np.log10(rms(snippet.samples)) == pytest.approx(LEVEL_DB, abs=0.3)
+        assert abs(snippet.samples.mean()) < 2e-3
+    for rate in (RATE, 22_050):
+        out = DISGUISES["pitch_shift"]()(shifted, rate)
+        assert abs(out.mean()) < 0.01
+        assert rms(out) == pytest.approx(rms(sound), rel=0.1)
+
+
+def test_a_small_offset_is_left() -> None:
+    sound = speechlike(0.1)
+    sound -= sound.mean()
+    assert remove_offset(sound) is sound
+    assert abs(remove_offset(sound + np.float32(0.1)).mean()) < 1e-6
 
 
 def test_silence_stays_silent() -> None:

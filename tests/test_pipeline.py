@@ -10,10 +10,11 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import soxr
 
 from deident.audio import RATE, Audio, Segment
 from deident.codec import read
-from deident.disguise import Chain
+from deident.disguise import DISGUISES, Chain
 from deident.disguise.vocoder import Vocoder
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
@@ -24,9 +25,9 @@ from deident.recording import Tally
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.streaming import SECTION, StreamSegmenter
 from deident.segmentation.turns import Turn
-from deident.segmentation.vad import find_speech
+from deident.segmentation.vad import Detection, VadSettings, detect, find_speech
 from tests.methods import Anew, Pair, Sine, Through, Together, frequency
-from tests.voices import speech
+from tests.voices import MAN, WOMAN, speech
 
 KEY = Key(bytes(32))
 SINE = Policy(disguise=Sine())
@@ -55,6 +56,45 @@ def test_every_snippet_has_a_voice_of_its_own(call: Path) -> None:
     assert tally.released_seconds == pytest.approx(sum(s.seconds for s in snippets))
     assert tally.released_seconds + sum(tally.dropped_seconds.values()) <= tally.speech_seconds + 1e-6
     assert tally.read_seconds == pytest.approx(20.6, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("disguise", "cutting"),
+    [
+        ("psola", CuttingSettings(max_seconds=1.5)),
+        ("vocoder", CuttingSettings(max_seconds=2.0, min_seconds=1.0)),
+        ("mcadams", CuttingSettings(max_seconds=3.0, over_limit="split")),
+    ],
+)
+def test_speech_is_released_dropped_or_shortened(
+    long_audio: Audio, disguise: str, cutting: CuttingSettings
+) -> None:
+    tally, most = Tally(), 12
+    policy = Policy(disguise=DISGUISES[disguise](), cutting=cutting, max_per_recording=most)
+    out = list(deidentify(long_audio[Segment(0, 70 * RATE)], policy, tally=tally))
+    assert len(out) == most
+    dropped = sum(tally.dropped_seconds.values())
+    assert tally.speech_seconds == pytest.approx(tally.released_seconds + dropped + tally.shortened_seconds)
+    assert tally.shortened_seconds > 0.05
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("leak", [0.0, 0.05])
+def test_two_people_on_two_channels_are_pointed_out(rate: int, leak: float) -> None:
+    one, two = speech(MAN, 12.0, seed=1), speech(WOMAN, 12.0, seed=2)
+    one[6 * RATE :], two[: 6 * RATE] = 0.0, 0.0
+    rows = soxr.resample(np.stack([one + leak * two, two + leak * one], axis=1), RATE, rate).T
+    for policy, separate in ((SINE, 1), (Policy(disguise=Sine(), channels="split"), 0)):
+        tally = Tally()
+        list(deidentify((rows, rate), policy, tally=tally))
+        assert tally.separate_channels == separate
+
+
+@pytest.mark.parametrize("balance", [1.0, 0.5, 0.01])
+def test_one_person_on_two_channels_is_not_pointed_out(balance: float) -> None:
+    one, tally = speech(MAN, 8.0, seed=1), Tally()
+    list(deidentify((np.stack([one, balance * one]), RATE), SINE, tally=tally))
+    assert tally.separate_channels == 0
 
 
 def test_the_room_between_words_does_not_leave() -> None:
@@ -258,7 +298,7 @@ def test_snippets_before_an_error_come_before_it() -> None:
 @pytest.mark.parametrize("sizes", [(7_000,), (RATE * 200,), (1, 99_999, 3)])
 def test_sections_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[int, ...]) -> None:
     def sections(sizes: tuple[int, ...]) -> list[tuple[int, list[Segment], bytes]]:
-        made = StreamSegmenter(lambda audio, offset: find_speech(audio), 0, RATE)
+        made = StreamSegmenter(lambda audio, offset: detect(audio, VadSettings()), 0, RATE)
         out = []
         at = turn = 0
         while at < len(long_audio):
@@ -274,7 +314,7 @@ def test_sections_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[i
 
 
 def test_sections_give_the_segments_of_the_whole(long_audio: Audio) -> None:
-    made = StreamSegmenter(lambda audio, offset: find_speech(audio), 0, RATE)
+    made = StreamSegmenter(lambda audio, offset: detect(audio, VadSettings()), 0, RATE)
     offset = 0
     found = []
     for section in (*made.push(long_audio.mono), *made.finish()):
@@ -290,7 +330,9 @@ def test_sections_give_the_segments_of_the_whole(long_audio: Audio) -> None:
 @pytest.mark.parametrize("start", [0, 9_600, 30 * RATE])
 def test_endless_speech_is_cut(start: int) -> None:
     """Also with a detector that finds its start a little later each time."""
-    made = StreamSegmenter(lambda audio, offset: [Segment(min(start, len(audio) - 1), len(audio))], 0, RATE)
+    made = StreamSegmenter(
+        lambda audio, offset: Detection([Segment(min(start, len(audio) - 1), len(audio))]), 0, RATE
+    )
     noise = np.random.default_rng(1).standard_normal(600 * RATE).astype(np.float32)
     sections = [c for second in noise.reshape(-1, RATE) for c in made.push(second)]
     sections += made.finish()
@@ -430,9 +472,9 @@ def test_the_next_section_begins_with_the_end_of_the_last() -> None:
     """A detector needs the noise before speech to tell it from speech."""
     under_way = Segment(58 * RATE, 66 * RATE)
 
-    def find(audio: Audio, offset: int) -> list[Segment]:
+    def find(audio: Audio, offset: int) -> Detection:
         here = Segment(max(0, under_way.start - offset), min(under_way.stop - offset, len(audio)))
-        return [here]
+        return Detection([here])
 
     section = next(iter(StreamSegmenter(find, 0, RATE).push(np.full(90 * RATE, 1e-4, np.float32))))
     assert section.offset + len(section.audio) == 58 * RATE - RATE // 2

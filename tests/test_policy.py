@@ -85,7 +85,7 @@ def test_the_fingerprint_changes_with_every_setting() -> None:
         ({"disguise": []}, "expected disguise as"),
         ({"disguise": {"method": "mcadams", "alfa": 1}}, "did you mean alpha"),
         ({"preset": "strongest"}, "expected a preset"),
-        ({"detector": "x"}, "no setting"),
+        ({"detector": "x"}, "detector as a callable or of silero"),
     ],
 )
 def test_what_is_wrong_is_said(settings: dict[str, object], said: str) -> None:

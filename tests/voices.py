@@ -134,3 +134,24 @@ def _edges(samples: Samples, seconds: float = 0.01) -> Samples:
     out[: len(fade)] *= fade
     out[-len(fade) :] *= fade[::-1]
     return out
+
+
+def noise(kind: str, samples: int, seed: int = 0) -> Samples:
+    """Make (samples,) of noise of power 1: white, pink, hiss, telephone, car or babble."""
+    rng = np.random.default_rng(seed)
+    if kind == "babble":
+        voices = [
+            speech(Speaker(f0), samples / RATE + 1.0, seed + n) for n, f0 in enumerate(range(90, 270, 30))
+        ]
+        out = np.sum([np.roll(np.resize(v, samples), int(rng.integers(samples))) for v in voices], axis=0)
+    else:
+        hz = np.fft.rfftfreq(samples, 1.0 / RATE)
+        weights = {
+            "white": np.ones_like(hz),
+            "pink": np.maximum(hz, 20.0) ** -0.5,
+            "hiss": hz >= 4_000.0,
+            "telephone": (hz >= 300.0) & (hz <= 3_400.0),
+            "car": (hz > 20.0) / (1.0 + (hz / 100.0) ** 2),
+        }
+        out = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * weights[kind], samples)
+    return _level(out, 1.0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Option, the setting it changes, and the value it stands for; None: the value that was given.
 SETTINGS = (
     ("scope", "scope", None),
+    ("detector", "detector", None),
     ("format", "container", None),
     ("max_per_recording", "max_per_recording", None),
     ("strict", "strict", True),

@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("snippet", "recording", "speaker"),
         help="how long one voice is kept",
     )
+    how.add_argument("--detector", metavar="NAME", help="silero, the network of the extra silero")
     how.add_argument(
         "--max-per-recording", type=int, metavar="N", help="release at most N per recording, chosen at random"
     )
@@ -193,6 +194,8 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
     )
     found = f"{clock(summary.read_seconds)} of audio, {summary.speech_seconds:.1f} s of speech found"
     released = f"{counted(summary.snippets, 'snippet')}, {summary.released_seconds:.1f} s"
+    if summary.shortened_seconds >= 0.05:
+        released += f" ({summary.shortened_seconds:.1f} s of pauses taken out)"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
     cancelled = (
@@ -206,6 +209,18 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
         "dropped": drops or "nothing",
         **({"because": codes} if codes else {}),
         **({"cancelled": cancelled} if summary.cancelled else {}),
+        **_remarks(summary),
         "took": took,
     }
     return "\n".join(f"{name:<14}{value}" for name, value in rows.items())
+
+
+def _remarks(summary: Summary) -> dict[str, str]:
+    """Point out what may be wrong with the settings."""
+    remarks = {}
+    if summary.gated_seconds > max(1.0, 0.25 * summary.speech_seconds):
+        remarks["gated"] = f"{summary.gated_seconds:.1f} s of noise, or speech in noise: see [vad] gate_db"
+    if count := summary.separate_channels:
+        several = "a recording has" if count == 1 else f"{count} recordings have"
+        remarks["channels"] = f"{several} a person on each channel: --channels split keeps them apart"
+    return remarks

@@ -83,6 +83,7 @@ class Decoding:
         self.container = container
         self._digest = digest
         self.partial: str | None = None
+        self.separate = False
         self.source_seconds = 0.0
         self.cancelled_seconds = 0.0
         try:
@@ -125,7 +126,7 @@ class Decoding:
     def _finish(self, end: Ended) -> None:
         self.source_seconds = end.microseconds / 1e6
         self.cancelled_seconds = end.cancelled_milliseconds / 1e3
-        self.partial = end.ending
+        self.partial, self.separate = end.ending, end.separate
         if end.ending and self._strict:
             raise RefusedError(end.ending)
 
@@ -251,7 +252,7 @@ def _from_array(audio: Audio, channels: Channels, zero_nonfinite: bool, out_rate
     last = shaper.finish()
     if last.shape[1]:
         yield last
-    yield Ended(round(audio.seconds * 1e6), None, round(shaper.cancelled_seconds * 1e3))
+    yield Ended(round(audio.seconds * 1e6), None, round(shaper.cancelled_seconds * 1e3), shaper.separate)
 
 
 def _from_file(

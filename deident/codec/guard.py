@@ -222,9 +222,9 @@ class Decoder:
         if kind == OPENED and MIN_RATE <= a <= MAX_RATE and 1 <= b <= MAX_CHANNELS and c in (1, b):
             self._opened = Opened(a, b, c, count)
             return self._opened
-        if kind == ENDED and (a == 0 or (a <= len(CODES) and CODES[a - 1] in ENDINGS)):
+        if kind == ENDED and c <= 1 and (a == 0 or (a <= len(CODES) and CODES[a - 1] in ENDINGS)):
             self.is_sound = a == 0
-            return Ended(count, CODES[a - 1] if a else None, b)
+            return Ended(count, CODES[a - 1] if a else None, b, bool(c))
         if kind == REFUSED and a < len(CODES):
             raise RefusedError(CODES[a], b, c)
         raise RefusedError("decoder-crashed", word="message")  # our own code sends nothing of the kind

@@ -15,6 +15,42 @@ Channels = int | Literal["mix", "split"]
 # Float files may be scaled like integers of up to 32 bits; a larger value is damage.
 LOUDEST = np.float32(2.0**31)
 
+ACTIVITY_SECONDS = 0.1
+ACTIVITY_STEP = 8  # every eighth sample measures power as well
+ACTIVE_POWER = 1e-5  # full scale = 1
+ALONE_RATIO = 16.0  # 12 dB; crosstalk between the channels of a call lies below that
+
+
+class ChannelActivity:
+    """Compares the activity of two channels, to tell those of two people from a stereo recording.
+
+    rate : Hz."""
+
+    def __init__(self, rate: int) -> None:
+        self._frame = max(1, round(rate * ACTIVITY_SECONDS / ACTIVITY_STEP))
+        self._rest = np.zeros((0, 2), dtype=np.float32)
+        self._alone = np.zeros(2, dtype=np.int64)  # frames
+        self._active = 0
+
+    def add(self, samples: npt.NDArray[np.int16] | Samples, scale: np.float32) -> None:
+        """Add (n, 2) samples, to be scaled."""
+        rest = np.concatenate((self._rest, samples[::ACTIVITY_STEP] * scale))
+        count = len(rest) // self._frame
+        frames = rest[: count * self._frame].reshape(count, self._frame, 2)
+        power = np.square(frames).mean(axis=1)
+        self._rest = rest[count * self._frame :]
+        self._active += int((power.max(axis=1, initial=0.0) > ACTIVE_POWER).sum())
+        louder = power > np.maximum(ACTIVE_POWER, ALONE_RATIO * power[:, ::-1])
+        self._alone += louder.sum(axis=0)
+
+    @property
+    def separate(self) -> bool:
+        """True where each channel is active alone for a while, and mostly one of them is."""
+        first, second = sorted(self._alone.tolist())
+        return (
+            first * ACTIVITY_SECONDS >= 1.0 and first >= 0.1 * second and first + second > 0.5 * self._active
+        )
+
 
 _CANCELLED = np.float32(10.0**-1.5)  # power of the mix over that of its channels: 15 dB below
 _WINDOW_SECONDS = 1.0
@@ -111,6 +147,7 @@ class Shaper:
         self._how = how
         self._zero = zero_nonfinite
         self._mixer = Mixer(rate, channels) if how == "mix" and channels > 1 else None
+        self._activity = ChannelActivity(rate) if how == "mix" and channels == 2 else None
         self._stream = None
         if rate != out_rate:
             import soxr
@@ -133,12 +170,19 @@ class Shaper:
         """Seconds in which the channels cancelled each other, and one was taken."""
         return self._mixer.cancelled_seconds if self._mixer else 0.0
 
+    @property
+    def separate(self) -> bool:
+        """True where two channels with a person each were mixed."""
+        return self._activity is not None and self._activity.separate
+
     def _mix(self, block: npt.NDArray[np.int16] | Samples) -> Samples:
         """Turn (n, channels) into (n, out_channels)."""
         if isinstance(self._how, int):
             block = block[:, self._how : self._how + 1]
         if block.dtype != np.int16:
             block = self._finite(block.astype(np.float32, copy=False))
+        if self._activity is not None:
+            self._activity.add(block, _scale(block.dtype))
         if self._mixer:
             return self._mixer.push(block)
         samples = block.astype(np.float32, copy=False)

@@ -85,6 +85,7 @@ class Ended(NamedTuple):
     microseconds: int
     ending: str | None
     cancelled_milliseconds: int = 0  # of channels that cancel each other
+    separate: bool = False  # two channels with a person each were mixed
 
 
 def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
@@ -135,7 +136,7 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
     if last.shape[1]:
         yield last
     cancelled += shaper.cancelled_seconds
-    yield Ended(round(seconds * 1e6), ending, round(cancelled * 1e3))
+    yield Ended(round(seconds * 1e6), ending, round(cancelled * 1e3), shaper.separate)
 
 
 def _check(sound: tuple[int, int], job: Job) -> None:
@@ -240,9 +241,10 @@ def _serve(link: socket.socket, source: Bytes, job: Job, layers: int) -> bool:
             if isinstance(event, Opened):
                 link.sendall(HEADER.pack(OPENED, *event[:3], layers))
             elif isinstance(event, Ended):
-                ending = event.ending
-                code = CODES.index(ending) + 1 if ending else 0
-                link.sendall(HEADER.pack(ENDED, code, event.cancelled_milliseconds, 0, event.microseconds))
+                code = CODES.index(event.ending) + 1 if event.ending else 0
+                link.sendall(
+                    HEADER.pack(ENDED, code, event.cancelled_milliseconds, event.separate, event.microseconds)
+                )
             else:
                 event = np.ascontiguousarray(event, dtype=np.float32)
                 link.sendall(HEADER.pack(BLOCK, *event.shape, 0, 0))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import RATE, Audio
-from deident.dsp.level import fade
+from deident.dsp.level import fade, remove_offset
 from deident.errors import SettingError, between, kind_of
 from deident.keys import fresh_rng
 from deident.process import one_thread
@@ -165,7 +165,7 @@ class Method(Generic[V]):
         return out
 
     def _one(self, row: npt.NDArray[np.float32], rate: int, voice: V) -> npt.NDArray[np.float32]:
-        rng = fresh_rng()
+        rng, row = fresh_rng(), remove_offset(row)
         if self.needs_fades:
             row = fade(row, rate // 100)
         if rate == RATE:

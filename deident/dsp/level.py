@@ -11,6 +11,7 @@ Pcm = npt.NDArray[np.int16]
 
 LEVEL_DB = -26.0  # RMS of every released snippet, dB re full scale (ITU-T P.56 test material is kept there)
 SILENCE_DB = -75.0  # below this RMS there is nothing to raise
+MIN_OFFSET = 0.05  # of the RMS; a smaller one is 0.01 dB of it
 QUIET_FRAME = 160  # samples, 10 ms
 HELD = 3  # frames before and after what is not quiet
 COMFORT = 10.0 ** (-70.0 / 20.0)  # RMS of the noise in place of quiet, re full scale: 44 dB below speech
@@ -21,6 +22,14 @@ KNEE = 0.7  # full scale = 1; peaks above it are bent, not cut
 def rms(samples: Floats) -> float:
     """Compute the root mean square of (samples,); 0 for none."""
     return float(np.sqrt(np.dot(samples, samples) / max(1, samples.size)))
+
+
+def remove_offset(samples: Floats) -> Floats:
+    """Remove the DC offset of (samples,); the same array where it is 26 dB below the sound."""
+    if not samples.size:
+        return samples
+    offset = samples.mean(dtype=np.float32)
+    return samples if abs(offset) <= MIN_OFFSET * rms(samples) else samples - offset
 
 
 def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Segment, at_work_rate, segments_of
 from deident.errors import SettingError, between, truth
-from deident.segmentation.vad import FRAME, VadSettings, frame_energy_db, passes_gate
+from deident.segmentation.vad import FRAME, VadSettings, frame_level_db, passes_gate
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]
@@ -181,7 +181,7 @@ def divide_at_pauses(
 
 def split_at_quiet(audio: Audio, segment: Segment, longest: int) -> list[Segment]:
     """Split a segment into parts of at most `longest` samples, each where its last third is quietest."""
-    energy = frame_energy_db(audio.mono[segment.start : segment.stop])
+    energy = frame_level_db(audio.mono[segment.start : segment.stop])
     parts = []
     start = segment.start
     while segment.stop - start > longest:

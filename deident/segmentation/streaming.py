@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.dsp.hum import remove_hum
+from deident.dsp.level import remove_offset
+from deident.dsp.tones import find_tones
 from deident.errors import RecordingError, SettingError, debug_traceback
+from deident.segmentation.detectors import DETECTORS, Detector, check_segments, run_detector
+from deident.segmentation.echo import EchoDetector
 from deident.segmentation.mute import NO_MUTE, PAST_END, Mute
 from deident.segmentation.turns import ChannelTurns
-from deident.segmentation.vad import (
-    Detector,
-    VadSettings,
-    check_segments,
-    find_speech,
-    frame_energy_db,
-    run_detector,
-)
+from deident.segmentation.vad import Detection, VadSettings, detect, frame_level_db, join, subtract
 
 SECTION = 60 * RATE  # samples; memory and latency stay the same for any length of recording
 CONTEXT = RATE // 2  # samples before a segment in progress that the next section repeats
+TONE_GAP = 3 * RATE // 10  # samples; shorter pauses between tones go with them
 DIGEST_STEP = 8  # every eighth sample distinguishes two recordings as surely as all of them
 
-SectionDetector = Callable[[Audio, int], list[Segment]]  # takes audio and its offset in the recording
+SectionDetector = Callable[[Audio, int], Detection]  # takes audio and its offset in the recording
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,10 @@ class Section:
         Its start in the recording, in samples.
     last : bool
         True where the recording ends with it.
+    gated : int
+        Samples that only the gate of `find_speech` refused.
+    dropped : dict of str to int
+        Samples of detected speech that are in no segment, by the reason.
     """
 
     audio: Audio
@@ -53,6 +55,8 @@ class Section:
     audio_sha256: bytes
     offset: int
     last: bool
+    gated: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 class StreamSegmenter:
@@ -76,6 +80,8 @@ class StreamSegmenter:
         Turns of the channel.
     given : sequence of Segment
         Known segments, to check that they lie within the recording.
+    length : int
+        Samples of a section, about. See `section_length`.
 
     Attributes
     ----------
@@ -94,6 +100,7 @@ class StreamSegmenter:
         turns: ChannelTurns | None = None,
         *,
         given: Sequence[Segment] = (),
+        length: int = SECTION,
     ) -> None:
         self.channel = channel
         self.mute = mute
@@ -106,7 +113,7 @@ class StreamSegmenter:
         self._waiting: list[Samples] = []
         self._size = 0
         self._offset = 0
-        self._need = SECTION
+        self._length = self._need = length
         self._hash = hashlib.sha256()
         self._muted_hash = hashlib.sha256() if self.mute.ranges else self._hash
 
@@ -145,8 +152,8 @@ class StreamSegmenter:
     def _close(self, buffered: Samples, need: int | None) -> Section:
         muted = self.mute.silence(buffered[:need], self._offset)
         audio = Audio.trusted(muted[np.newaxis], RATE)
-        segments = self._detect(audio, self._offset)
-        stop = len(audio)
+        detection = self._detect(audio, self._offset)
+        segments, stop = detection.segments, len(audio)
         if need is not None:
             stop, segments = self._boundary(audio, segments)
             audio = Audio.trusted(muted[np.newaxis, :stop], RATE)
@@ -157,15 +164,34 @@ class StreamSegmenter:
         self._offset += stop
         self._waiting = [buffered[stop:]]
         self._size = buffered.size - stop
-        self._need = (need or 0) - stop + SECTION
+        self._need = (need or 0) - stop + self._length
         audio_sha256 = self._muted_hash.digest()
         if segments:  # many recordings begin with the same silence
             self.opening_sha256 = self.opening_sha256 or audio_sha256
         start = self._offset - stop
-        clean = self.mute.silence(remove_hum(audio.mono), start)  # subtraction leaves negative hum there
-        return Section(
-            Audio.trusted(clean[np.newaxis], RATE), segments, audio_sha256, start, last=need is None
+        clean = self.mute.silence(
+            remove_offset(remove_hum(audio.mono)), start
+        )  # subtraction leaves negative hum there
+        gated = sum(max(0, min(segment.stop, stop) - segment.start) for segment in detection.gated)
+        section = Section(
+            Audio.trusted(clean[np.newaxis], RATE), segments, audio_sha256, start, need is None, gated
         )
+        return self._without_tones(section) if self.mute.tones else section
+
+    def _without_tones(self, section: Section) -> Section:
+        """Silence signalling tones; where speech was detected rather than given, leave them out of it."""
+        sound = section.audio.mono
+        found = (
+            tone.shift(s.start) for s in section.segments for tone in find_tones(sound[s.start : s.stop])
+        )
+        tones = join(found, TONE_GAP)
+        if not tones:
+            return section
+        out = sound.copy()
+        for tone in tones:
+            out[tone.start : tone.stop] = 0.0
+        section = replace(section, audio=Audio.trusted(out[np.newaxis], RATE))
+        return section if self.turns.bounds else without(section, tones, "tones")
 
     def _boundary(self, audio: Audio, segments: list[Segment]) -> tuple[int, list[Segment]]:
         """Choose the end of a section, and its segments; a segment in progress is left to the next section."""
@@ -175,56 +201,93 @@ class StreamSegmenter:
         *done, last = segments
         before = done[-1].stop if done else 0
         start = max(before, last.start - CONTEXT)
-        if start > 0 and (start >= len(audio) // 3 or len(audio) < 2 * SECTION):
+        if start > 0 and (start >= len(audio) // 3 or len(audio) < 2 * self._length):
             return start, done
         # Speech without any pause: the quietest frame of the last third is the best cut there is.
-        energy = frame_energy_db(audio.mono)
+        energy = frame_level_db(audio.mono)
         first = 2 * energy.size // 3
         cut_at = (first + int(np.argmin(energy[first:]))) * (RATE // 100)
         return cut_at, [*done, Segment(last.start, cut_at)]
 
 
+def without(section: Section, holes: Sequence[Segment], reason: str) -> Section:
+    """Leave holes out of a section's segments, and count them under a reason."""
+    segments = subtract(section.segments, holes)
+    lost = sum(map(len, section.segments)) - sum(map(len, segments))
+    return replace(section, segments=segments, dropped={**section.dropped, reason: lost})
+
+
 def segment_stream(
-    blocks: Iterable[Iterable[Samples]], segmenters: Sequence[StreamSegmenter]
+    blocks: Iterable[Samples], segmenters: Sequence[StreamSegmenter]
 ) -> Iterator[tuple[StreamSegmenter, Section]]:
     """Yield every section with its segmenter, as soon as it is complete.
 
-    blocks : (channels, samples) each, or a list of (samples,)."""
+    Speech that several channels hold is left to the loudest, unless turns say whose it is.
+
+    blocks : (channels, samples) each."""
+    echoes = None
+    if len(segmenters) > 1 and not any(segmenter.turns.given for segmenter in segmenters):
+        echoes = EchoDetector(len(segmenters), segmenters[0].mute)
+
+    def checked(segmenter: StreamSegmenter, section: Section) -> tuple[StreamSegmenter, Section]:
+        if echoes is None or not section.segments:
+            return segmenter, section
+        own = [segment.shift(section.offset) for segment in section.segments]
+        holes = [hole.shift(-section.offset) for hole in echoes.echoes(segmenter.channel, own)]
+        return segmenter, without(section, holes, "echo") if holes else section
+
     for block in blocks:
+        if echoes is not None:
+            echoes.push(block)
         for segmenter, samples in zip(segmenters, block, strict=True):
-            yield from ((segmenter, section) for section in segmenter.push(samples))
+            for section in segmenter.push(samples):
+                yield checked(segmenter, section)
+        if echoes is not None:
+            echoes.forget(min(segmenter.end for segmenter in segmenters))
     for segmenter in segmenters:
-        yield from ((segmenter, section) for section in segmenter.finish())
+        for section in segmenter.finish():
+            yield checked(segmenter, section)
 
 
 def section_detector(
-    vad: VadSettings, detector: Detector | None, segments: Sequence[Segment] | None, mute: Mute = NO_MUTE
+    vad: VadSettings,
+    detector: Detector | str | None,
+    segments: Sequence[Segment] | None,
+    mute: Mute = NO_MUTE,
 ) -> SectionDetector:
     """Choose the source of a channel's speech segments: known ones, the caller's detector, or `find_speech`."""
     if segments is not None:
         return partial(_known_segments, sorted(segments))
+    if isinstance(detector, str):
+        named = DETECTORS[detector]
+        return lambda audio, _offset: Detection(named(audio, vad))
     if detector is not None:
         return partial(_custom_segments, detector)
-    return lambda audio, offset: find_speech(audio, vad, muted=mute.within_audio(audio, offset))
+    return lambda audio, offset: detect(audio, vad, muted=mute.within_audio(audio, offset))
 
 
-def _custom_segments(detector: Detector, audio: Audio, _offset: int) -> list[Segment]:
+def _custom_segments(detector: Detector, audio: Audio, _offset: int) -> Detection:
     """Run the caller's detector; its errors refuse the recording."""
     try:
-        return run_detector(detector, audio)
+        return Detection(run_detector(detector, audio))
     except SettingError as error:  # the detector may work on other recordings
         debug_traceback()
         raise RecordingError(str(error), "detector") from None
 
 
-def _known_segments(segments: list[Segment], audio: Audio, offset: int) -> list[Segment]:
+def _known_segments(segments: list[Segment], audio: Audio, offset: int) -> Detection:
     """Select the known segments that lie in audio at an offset."""
     here = [
         Segment(max(0, s.start - offset), s.stop - offset)
         for s in segments
         if s.stop > offset and s.start < offset + len(audio)
     ]
-    return check_segments(here, len(audio))
+    return Detection(check_segments(here, len(audio)))
+
+
+def section_length(channels: int) -> int:
+    """Choose the length of sections in samples, so that those of many channels fit the memory of eight."""
+    return max(SECTION // 4, min(SECTION, 8 * SECTION // channels))
 
 
 def closing_silence(vad: VadSettings) -> int:

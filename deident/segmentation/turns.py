@@ -203,10 +203,13 @@ class ChannelTurns:
     bounds : list of Segment or None
         Segments that no snippet may cross; None where speech has to be detected, since there are no turns or
         one without times.
+    given : bool
+        True where there are turns.
     """
 
     def __init__(self, turns: Sequence[Turn], *, drop: bool = False, whole: bool = False) -> None:
         turns = [replace(turn, words=tuple(sorted(turn.words, key=_start))) for turn in turns]
+        self.given = bool(turns)
         self._parts = separate_turns(turns, drop=drop)
         only = turns[0] if len(turns) == 1 else None
         # Words say themselves where they are, and without text nothing has to be kept together.

@@ -1,0 +1,119 @@
+"""Echo between channels: the same speech on two channels that are cut on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from deident.audio import RATE, Bools, Floats, Samples, Segment, segments_of
+from deident.dsp import fft
+from deident.segmentation.mute import Mute
+from deident.segmentation.vad import join
+
+STEP = 4  # samples averaged into one: at 4 kHz a copy is recognised as well, at a fraction of the cost
+HOP = RATE // STEP // 4  # 250 ms; a decision each
+WINDOW = 3 * HOP
+LAG = RATE // STEP * 11 // 100  # 110 ms; delays of copies reach 100 ms
+SIZE = 1 << (WINDOW + 2 * LAG - 1).bit_length()
+MIN_COHERENCE = 0.6  # share of a copy's power; of two people at a time under 0.3
+EQUAL = 10.0**0.1  # 1 dB; channels closer than that are equally loud, and the first is kept
+LOUDEST = 4  # so many louder channels are compared
+SHORTEST = RATE // 2  # of what is kept between echoes
+
+
+class EchoDetector:
+    """Finds speech that another channel of the recording holds too, and louder.
+
+    A copy has a delay of up to 100 ms and one gain. Memory is bounded by `forget`.
+
+    Parameters
+    ----------
+    channels : int
+    mute : Mute
+        Muted ranges, whose content must not matter.
+    """
+
+    def __init__(self, channels: int, mute: Mute) -> None:
+        self._mute = mute
+        self._rest: Samples = np.zeros((channels, 0), dtype=np.float32)  # less than a step
+        self._received = 0  # samples
+        self._start = 0  # of the history, in steps
+        self._history: Floats = np.zeros((channels, 0), dtype=np.float32)
+
+    def push(self, block: Samples) -> None:
+        """Add (channels, samples) at 16 kHz."""
+        muted = np.stack([self._mute.silence(row, self._received) for row in block])
+        self._received += muted.shape[1]
+        muted = np.concatenate((self._rest, muted), axis=1)
+        count = muted.shape[1] // STEP
+        slow = muted[:, : count * STEP].reshape(len(muted), count, STEP) @ np.ones(STEP, np.float32)
+        self._rest = muted[:, count * STEP :]
+        self._history = np.concatenate((self._history, slow), axis=1)
+
+    def forget(self, before: int) -> None:
+        """Drop the history that no segment from `before`, in samples, on depends on."""
+        start = max(self._start, before // STEP - WINDOW - LAG)
+        self._history = self._history[:, start - self._start :].copy()
+        self._start = start
+
+    def echoes(self, channel: int, segments: Sequence[Segment]) -> list[Segment]:
+        """Select the parts of a channel's segments that are echoes, in samples of the recording."""
+        found: list[Segment] = []
+        for segment in segments:
+            first, last = segment.start // (STEP * HOP), -(-segment.stop // (STEP * HOP))
+            cells = segments_of(self._copies(channel, first, last), STEP * HOP)
+            own = [cell.shift(first * STEP * HOP) for cell in cells]
+            echoes = [cell.within(segment) for cell in join(own, SHORTEST) if cell.overlap(segment)]
+            if echoes and echoes[0].start - segment.start < SHORTEST:
+                echoes[0] = Segment(segment.start, echoes[0].stop)
+            if echoes and segment.stop - echoes[-1].stop < SHORTEST:
+                echoes[-1] = Segment(echoes[-1].start, segment.stop)
+            found += echoes
+        return found
+
+    def _copies(self, channel: int, first: int, last: int) -> Bools:
+        """Decide for windows around the hops `first` to `last` whether another channel holds a louder copy."""
+        lead = WINDOW // 2 - HOP // 2 + LAG
+        start, stop = first * HOP - lead, (last - 1) * HOP - lead + WINDOW + 2 * LAG
+        sound = self._between(start - 2, stop)
+        sound = (
+            sound[:, 2:] - sound[:, :-2]
+        )  # around 1 kHz: hum is common to all, and above delays count in steps
+        out = np.zeros(last - first, dtype=np.bool_)
+        for number in range(last - first):
+            wide = sound[:, number * HOP :][:, : WINDOW + 2 * LAG]
+            energy = np.einsum("ij,ij->i", wide, wide)
+            copy = wide[channel, LAG:-LAG]
+            least = np.where(np.arange(len(energy)) < channel, 1.0 / EQUAL, EQUAL) * np.dot(copy, copy)
+            others = np.flatnonzero((energy >= least) & (np.arange(len(energy)) != channel))
+            if others.size and least.any():
+                others = others[np.argsort(-energy[others], kind="stable")[:LOUDEST]]
+                shares, loudness = _best_delays(copy, wide[others])
+                out[number] = bool(((shares >= MIN_COHERENCE) & (loudness >= least[others])).any())
+        return out
+
+    def _between(self, start: int, stop: int) -> Floats:
+        """Copy the history from `start` to `stop`, in steps, with zeros where there is none."""
+        out = np.zeros((len(self._history), stop - start), dtype=np.float32)
+        first = max(start, self._start)
+        known = self._history[:, first - self._start : max(0, stop - self._start)]
+        out[:, first - start : first - start + known.shape[1]] = known
+        return out
+
+
+def _best_delays(copy: Floats, originals: Floats) -> tuple[Floats, Floats]:
+    """Find the share of a copy's power that each original explains at its best delay, and its energy there.
+
+    copy : (window,).   originals : (originals, window + 2 · lags)."""
+    spectrum = np.conj(fft.rfft(copy[None], SIZE)) * fft.rfft(originals, SIZE)
+    products = fft.irfft(spectrum, SIZE)[:, : 2 * LAG + 1]
+    sums = np.cumsum(np.square(originals, dtype=np.float64), axis=1)
+    energy = sums[:, WINDOW - 1 :].copy()
+    energy[:, 1:] -= sums[:, :-WINDOW]
+    ratio = np.abs(products) / np.sqrt(np.maximum(energy * float(np.dot(copy, copy)), 1e-20))
+    rows, best = np.arange(len(ratio)), ratio[:, 1:-1].argmax(axis=1) + 1
+    below, peak, above = ratio[rows, best - 1], ratio[rows, best], ratio[rows, best + 1]
+    bend = np.maximum(2.0 * peak - below - above, 1e-9)  # a parabola: delays are no whole steps
+    peak += 0.125 * np.square(above - below) / bend
+    return np.square(peak), energy[rows, best]

@@ -1,0 +1,136 @@
+"""Signalling tones are found exactly, muted by default, and speech and singing are not taken for them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deident import Policy
+from deident.audio import RATE, Audio, Segment, mask_of
+from deident.codec import read
+from deident.dsp.tones import HIGH_HZ, LOW_HZ, find_tones
+from deident.pipeline import deidentify
+from deident.recording import Tally
+from deident.segmentation.mute import MuteSettings
+from tests.methods import Sine
+from tests.voices import CHILD, MAN, VOWELS, WOMAN, Speaker, speech, vowel
+
+KEYS = "123A456B789C*0#D"
+
+
+def sines(seconds: float, *tones: tuple[float, float]) -> np.ndarray:
+    time = np.arange(round(seconds * RATE)) / RATE
+    return sum(level * np.sin(2 * np.pi * hz * time) for hz, level in tones)  # type: ignore[return-value]
+
+
+def dial(keys: str, on: float = 0.12, off: float = 0.1, level: float = 0.2, twist_db: float = 0.0,
+         deviation: float = 1.0) -> tuple[np.ndarray, list[Segment]]:  # fmt: skip
+    """Make the tones of keys, half a second after the start, and their segments."""
+    parts, places, at = [np.zeros(RATE // 2)], [], RATE // 2
+    for key in keys:
+        row, column = divmod(KEYS.index(key), 4)
+        quiet = level * 10 ** (-twist_db / 20)
+        tone = sines(on, (LOW_HZ[row] * deviation, quiet), (HIGH_HZ[column] * deviation, level))
+        places.append(Segment(at, at + tone.size))
+        parts += [tone, np.zeros(round(off * RATE))]
+        at += tone.size + round(off * RATE)
+    return np.concatenate([*parts, np.zeros(RATE // 2)]), places
+
+
+def least_share(samples: np.ndarray, places: list[Segment], noise: float = 1e-3) -> float:
+    """Find the tone of which the smallest share is found."""
+    noisy = samples + noise * np.random.default_rng(1).standard_normal(samples.size)
+    found = mask_of(find_tones(noisy.astype(np.float32)), samples.size)
+    return min(float(found[place.start : place.stop].mean()) for place in places)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {}, {"on": 0.04, "off": 0.04}, {"on": 0.05, "off": 0.05}, {"twist_db": 8.0}, {"twist_db": -8.0},
+        {"deviation": 1.015}, {"deviation": 0.985}, {"level": 0.003},
+    ],
+)  # fmt: skip
+def test_every_key_is_found_to_its_ends(how: dict[str, float]) -> None:
+    assert least_share(*dial(KEYS, **how), noise=1e-4) == 1.0
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.05])
+def test_keys_are_found_in_noise(noise: float) -> None:
+    assert least_share(*dial(KEYS), noise=noise) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("tones", "seconds"),
+    [
+        ((440, 480), 2.0), ((480, 620), 0.5), ((480, 620), 0.25), ((350, 440), 1.0), ((400, 450), 0.4),
+        ((425,), 1.0), ((425,), 0.25), ((950,), 0.33), ((1400,), 0.33),
+    ],
+)  # fmt: skip
+def test_call_progress_tones_are_found(tones: tuple[float, ...], seconds: float) -> None:
+    tone = sines(seconds, *((hz, 0.1) for hz in tones))
+    samples = np.concatenate([np.zeros(RATE // 2), tone, np.zeros(RATE // 2)])
+    assert least_share(samples, [Segment(RATE // 2, RATE // 2 + tone.size)]) > 0.95
+
+
+@pytest.mark.parametrize("f0_hz", [90.0, 150.0, 210.0, 300.0, 400.0, 425.0, 450.0, 600.0])
+@pytest.mark.parametrize("name", VOWELS)
+def test_sung_vowels_are_not_tones(name: str, f0_hz: float) -> None:
+    for tract in (1.0, 1.17, 1.35):
+        assert find_tones(np.asarray(vowel(name, f0_hz, 1.0, tract), np.float32)) == []
+
+
+@pytest.mark.parametrize("speaker", [MAN, WOMAN, CHILD])
+def test_synthetic_speech_holds_no_tones(speaker: Speaker) -> None:
+    assert find_tones(speech(speaker, 10.0)) == []
+
+
+def test_real_speech_holds_no_tones(speech: Path) -> None:
+    found = total = 0
+    for file in (*sorted((speech / "verify").rglob("*.flac"))[::4], *(speech / "meeting").glob("*.flac")):
+        samples = read(file).mono
+        found += sum(map(len, find_tones(samples)))
+        total += samples.size
+    assert found < 1e-4 * total
+
+
+def test_a_flute_that_is_no_signal_stays() -> None:
+    assert find_tones(sines(2.0, (523.25, 0.1), (1_046.5, 0.02), (1_569.75, 0.004)).astype(np.float32)) == []
+
+
+def spoken_number(recordings: Path) -> Audio:
+    """Put keys between two sentences."""
+    sentence = read(recordings / "reading.mp3").mono[: 3 * RATE]
+    samples = np.concatenate([sentence, dial("4929123456780")[0], sentence])
+    return Audio(samples + 1e-4 * np.random.default_rng(2).standard_normal(samples.size), RATE)
+
+
+class Keep(Sine):
+    """Keeps what it is given."""
+
+    heard: list[np.ndarray] = []  # noqa: RUF012
+
+    def apply(self, audio, voice, rng):  # type: ignore[no-untyped-def]
+        Keep.heard.append(audio.mono)
+        return super().apply(audio, voice, rng)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_keypad_tones_do_not_reach_the_disguise(recordings: Path, given: bool) -> None:
+    audio = spoken_number(recordings)
+    segments = [Segment(0, len(audio))] if given else None
+    for setting in ("mute", "keep"):
+        Keep.heard.clear()
+        tally = Tally()
+        policy = Policy(disguise=Keep(), mute=MuteSettings(tones=setting))  # type: ignore[arg-type]
+        assert list(deidentify(audio, policy, segments=segments, tally=tally))
+        spectrum = np.abs(np.fft.rfft(np.concatenate(Keep.heard))) ** 2
+        hz = np.fft.rfftfreq(2 * (len(spectrum) - 1), 1 / RATE)
+        tone = spectrum[np.abs(hz - HIGH_HZ[0]) < 2].sum() / spectrum.sum()
+        assert (tone > 0.01) == (setting == "keep")
+        if not given:
+            lost = tally.dropped_seconds.get("tones", 0.0)
+            assert lost == pytest.approx(2.8 if setting == "mute" else 0.0, abs=0.5)
+            assert tally.speech_seconds == pytest.approx(
+                tally.released_seconds + sum(tally.dropped_seconds.values()) + tally.shortened_seconds
+            )
