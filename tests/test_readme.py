@@ -14,7 +14,8 @@ from subprocess import CompletedProcess
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# docs/extending.md has a test of its own: its steps build on each other.
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("[!e]*.md")), ROOT / "docs" / "evaluation.md"]
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -1,0 +1,74 @@
+"""Public names are documented by the numpydoc rules, and their examples run."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import deident
+
+numpydoc = pytest.importorskip("numpydoc.validate")
+
+# The rules of numpydoc that hold here: a summary that is a sentence, every parameter with its type and meaning, the
+# returned value, errors. Those on layout are ruff's, and sections nobody needs (See Also, an extended summary) are free.
+RULES = {
+    "GL06", "GL07", "GL08", "SS01", "SS02", "SS03", "SS04", "SS05",
+    "PR01", "PR02", "PR03", "PR04", "PR05", "PR07", "RT01", "RT03", "YD01",
+}  # fmt: skip
+# Seams that are no names of the package itself: what others implement, and what reaches across packages.
+SEAMS = [
+    "deident.codec.decode",
+    "deident.codec.Decoding",
+    "deident.containers.CONTAINERS",
+    "deident.datasets.export",
+    "deident.datasets.items.read_items",
+    "deident.datasets.recordings.expand",
+    "deident.disguise.base.Method.apply",
+    "deident.disguise.base.Method.draw",
+    "deident.disguise.naming.disguise_named",
+    "deident.evaluation.attackers.Attacker",
+    "deident.pages.preview.preview",
+    "deident.review.make_round",
+    "deident.segmentation.streaming.StreamSegmenter",
+    "deident.store.Store",
+    "deident.store.open_store",
+]
+
+
+def public() -> Iterator[str]:
+    """Dotted names of everything in `deident.__all__`, and of the public methods of its classes."""
+    for name in deident.__all__:
+        value = getattr(deident, name)
+        if not (inspect.isclass(value) or inspect.isroutine(value)):
+            continue
+        yield f"{value.__module__}.{name}"
+        if inspect.isclass(value):
+            for method, function in vars(value).items():
+                if not method.startswith("_") and (inspect.isroutine(function) or isinstance(function, property)):
+                    yield f"{value.__module__}.{name}.{method}"
+
+
+def faults(name: str) -> list[str]:
+    found = numpydoc.validate(name)["errors"]
+    return [f"{code} {text}" for code, text in found if code in RULES]
+
+
+@pytest.mark.parametrize("name", [*public(), *(seam for seam in SEAMS if not seam.endswith("CONTAINERS"))])
+def test_a_public_name_is_documented(name: str) -> None:
+    assert faults(name) == []
+
+
+def modules() -> list[str]:
+    return [found.name for found in pkgutil.walk_packages(deident.__path__, "deident.") if "__main__" not in found.name]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_in_docstrings_run(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except deident.ExtraMissingError:
+        pytest.skip("its extra is not installed")
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).failed == 0
