@@ -74,10 +74,13 @@ def caf_format(body: bytes) -> CafFormat:
     return CafFormat(int(rate) if 0 <= rate < 2**31 else 0, *fields)
 
 
+def sphere_fields(head: bytes) -> dict[bytes, bytes]:
+    """Read the fields of a NIST SPHERE header, by name."""
+    lines = (line.split(None, 2) for line in head.split(b"end_head")[0].split(b"\n"))
+    return {line[0]: line[2].strip() for line in lines if len(line) == 3}
+
+
 def sphere_samples(source: Source) -> int:
     """Read `sample_count` of a NIST SPHERE header; 0 if missing."""
-    for line in source.at(0, 1024).split(b"\n"):
-        words = line.split()
-        if len(words) == 3 and words[0] == b"sample_count" and words[2].isdigit():
-            return int(words[2][:18])
-    return 0
+    count = sphere_fields(source.at(0, 1024)).get(b"sample_count", b"")
+    return int(count[:18]) if count.isdigit() else 0

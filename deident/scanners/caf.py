@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deident.containers.chunks import CAF
+from deident.containers.chunks import CAF, Chunk
+from deident.containers.headers import CafFormat, caf_format
 from deident.containers.source import number
 from deident.scanners.chunks import add_chunk, add_claim, add_filler, add_rest, add_second, walk
 from deident.scanners.finding import Bytes, Notes
@@ -11,16 +12,18 @@ CHUNKS = {
     b"info": "names and values: title, artist, dates, notes", b"mark": "markers", b"regn": "regions",
     b"inst": "instrument settings", b"midi": "MIDI data", b"ovvw": "waveform overview", b"peak": "peaks",
     b"strg": "names of markers and regions", b"umid": "material identifier", b"uuid": "data of a program",
-    b"edct": "count of edits",
+    b"edct": "count of edits", b"ldsc": "layout of layers",
 }  # fmt: skip
-_NEEDED = (b"desc", b"pakt", b"kuki", b"chan", b"ldsc")  # a decoder needs these
+_NEEDED = (b"desc", b"pakt", b"kuki", b"chan")  # a decoder needs these
 _TO_THE_END = (1 << 64) - 1
 _DESCRIPTION = 32
+_TABLE = 1 << 14
 
 
 def scan_caf(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note what a CAF file holds besides sound."""
     seen = set[bytes]()
+    found = None
     for chunk in walk(source, start + 8, stop, CAF, "caf", notes):
         first = chunk.name not in seen
         seen.add(chunk.name)
@@ -36,6 +39,31 @@ def scan_caf(source: Bytes, start: int, stop: int, notes: Notes) -> None:
             if number(source.at(chunk.body, 4), 0, 4):
                 notes.add("caf.edits", source, chunk.body, chunk.body + 4, "count of edits")
         elif chunk.name == b"desc":
+            found = caf_format(source.at(chunk.body, _DESCRIPTION).ljust(_DESCRIPTION, b"\0"))
             add_rest(notes, source, chunk, "caf.desc", _DESCRIPTION)
         elif chunk.name == b"kuki":
             notes.add("caf.kuki", source, chunk.body, chunk.stop, "data that the codec needs")
+        elif chunk.name == b"chan":
+            count = number(source.at(chunk.body, 12), 8, 4)
+            add_rest(notes, source, chunk, "caf.chan", 12 + 20 * count)
+        else:
+            _packets(source, chunk, found, notes)
+
+
+def _packets(source: Bytes, chunk: Chunk, found: CafFormat | None, notes: Notes) -> None:
+    """Note a packet table where packets are all alike, and what follows the entries of one."""
+    if found and found.packet_bytes and found.packet_frames:
+        notes.add("caf.pakt", source, chunk.start, chunk.stop, "a table of packets that are all alike")
+        return
+    columns = 2 if found and not found.packet_bytes and not found.packet_frames else 1
+    left = number(source.at(chunk.body, 8), 0, 8) * columns
+    at = chunk.body + 24
+    while left > 0 and at < chunk.stop:
+        ends = [
+            index for index, byte in enumerate(source.at(at, min(_TABLE, chunk.stop - at))) if byte < 0x80
+        ]
+        if not ends:
+            break
+        at += ends[min(left, len(ends)) - 1] + 1
+        left -= len(ends)
+    notes.add("caf.pakt", source, at, chunk.stop, "bytes after the table of packets")

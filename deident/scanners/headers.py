@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from deident.containers.headers import sphere_fields
 from deident.containers.source import number
 from deident.scanners.finding import Bytes, Notes
 from deident.scanners.reader import is_zero
@@ -32,4 +35,11 @@ def scan_sphere(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note the header of a NIST SPHERE file, whose fields name speakers and sessions."""
     head = source.at(start, 16)
     size = int(head[8:16]) if head[8:16].strip().isdigit() else 1024
-    notes.add("sphere.header", source, start, min(stop, start + max(16, size)), "header of named fields")
+    end = min(stop, start + max(16, size))
+    notes.add("sphere.header", source, start, end, "header of named fields")
+    fields = sphere_fields(source.at(start, end - start))
+    if fields.get(b"sample_coding", b"pcm") in (b"pcm", b"ulaw", b"alaw"):
+        sizes = [fields.get(name, b"") for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
+        if all(size.isdigit() for size in sizes):
+            sound = math.prod(int(size[:18]) for size in sizes)
+            notes.add("sphere.trailing", source, min(stop, end + sound), stop, "bytes after the end")

@@ -14,6 +14,12 @@ _NEEDED = {
     b"ctts", b"stss", b"sgpd", b"sbgp", b"elst", b"trex", b"mehd", b"mfhd", b"tfhd", b"tfdt", b"trun",
     b"sidx", b"tfra", b"mfro", b"iods", b"wide",
 }  # fmt: skip
+# By version, the bytes of a sample description before its boxes; and the boxes that a decoder needs.
+_FIELDS = {0: 36, 1: 52, 2: 72}
+_DECODER = {
+    b"esds", b"alac", b"dOps", b"dfLa", b"dac3", b"dec3", b"damr", b"chan", b"chnl", b"btrt", b"frma", b"enda",
+    b"mp4a", b"samr", b"sawb", b"pcmC", b"srat", b"SA3D", b"\0\0\0\0",
+}  # fmt: skip
 _TIMES = {b"mvhd": "the whole", b"tkhd": "a track", b"mdhd": "a track's sound"}
 _WHAT = {
     b"uuid": "data of a program, such as XMP", b"hdlr": "a handler with a name", b"chpl": "chapters",
@@ -99,10 +105,34 @@ def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -
 
 
 def _descriptions(source: Bytes, body: int, stop: int, notes: Notes) -> None:
-    """Note what follows a sample description: text that no decoder reads."""
-    head = source.at(body, 16)
-    size = number(head, 8, 4)
-    if number(head, 4, 4) != 1 or body + 8 + size < stop:
-        notes.add(
-            "mp4.stsd", source, min(stop, body + 8 + max(8, size)), stop, "more than one description of sound"
-        )
+    """Note what a decoder does not read in the sample descriptions, and all of them but the first."""
+    if stop - body <= 8:
+        return
+    head = source.at(body + 8, 36)
+    end = min(stop, body + 8 + max(8, number(head, 0, 4)))
+    notes.add("mp4.stsd", source, end, stop, "more than one description of sound")
+    version = number(head, 16, 2)
+    fields = _FIELDS.get(version, 0) if head[8:14] == bytes(6) else 0
+    if not fields or body + 8 + fields > end:
+        notes.add("mp4.stsd", source, body + 16, end, "a description that is none of sound")
+        return
+    if not is_zero(source, body + 26, body + 32):
+        notes.add("mp4.stsd", source, body + 26, body + 32, "the maker of the sound's coder")
+    _decoder_boxes(source, body + 8 + fields, end, notes)
+
+
+def _decoder_boxes(source: Bytes, start: int, stop: int, notes: Notes) -> None:
+    """Note boxes beside those that set up a decoder: players' shops write a buyer's name there."""
+    while start < stop:
+        head = source.at(start, 8)
+        name, size = head[4:8], number(head, 0, 4)
+        if size < 8 or start + size > stop:
+            if not is_zero(source, start, stop):
+                notes.add("mp4.stsd", source, start, stop, "bytes after a description")
+            return
+        if name == b"wave":
+            _decoder_boxes(source, start + 8, start + size, notes)
+        elif name not in _DECODER:
+            known = name.decode("latin-1").lower() if name == b"pinf" else "stsd"
+            notes.add(f"mp4.{known}", source, start, start + size, "data beside what a decoder needs")
+        start += size
