@@ -38,15 +38,16 @@ class Audio:
     Parameters
     ----------
     samples : (channels, samples) or (samples,) array_like
-        Real numbers; signed integers are scaled by their range, floats have full scale ±1. Kept as a read-only
-        float32 copy of shape (channels, samples).
+        Floats with full scale ±1, or integers of 8, 16 or 32 bits that use their range. Kept as a read-only float32
+        copy of shape (channels, samples).
     rate : int
         Hz, 4,000 to 384,000.
 
     Raises
     ------
     RecordingError
-        For NaN, infinities, other shapes, over 64 channels and impossible rates.
+        For NaN, infinities, other shapes, over 64 channels, impossible rates, and integers of an unknown scale: those
+        of 64 bits, as in lists, and those of 32 bits that hold samples of 16 or 24.
 
     Examples
     --------
@@ -66,7 +67,7 @@ class Audio:
         array = as_array(samples)
         if array.dtype.kind not in "fiub":
             raise RecordingError(f"samples must be real numbers; got dtype {array.dtype}", "bad-samples")
-        scale = 1.0 / (np.iinfo(array.dtype).max + 1.0) if array.dtype.kind == "i" else 1.0
+        scale = 1.0 / _full_scale(array) if array.dtype.kind == "i" else 1.0
         if array.dtype.kind in "ub":
             raise RecordingError("unsigned samples have no agreed zero: convert to float32", "bad-samples")
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused below
@@ -175,6 +176,25 @@ class Audio:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Audio, (self.samples, self.rate)
+
+
+def _full_scale(array: npt.NDArray[Any]) -> float:
+    """Return the full scale of integers. Raises `RecordingError` where it is not that of their type."""
+    if array.dtype.itemsize == 8 and array.ndim:
+        raise RecordingError(
+            "integers of 64 bits, as of a list, have no known full scale: give np.asarray(samples, dtype=np.int16) for"
+            " samples of 16 bits, or float32 within ±1",
+            "bad-samples",
+        )
+    if array.dtype.itemsize == 4 and array.size:
+        peak = max(int(array.max()), -int(array.min()))
+        if 0 < peak <= 1 << 23:
+            raise RecordingError(
+                "expected 32-bit integers that use their range; got values of 24 bits at most: give"
+                " samples.astype(np.int16) for samples of 16 bits, or float32 within ±1",
+                "bad-samples",
+            )
+    return float(np.iinfo(array.dtype).max) + 1.0
 
 
 def as_array(samples: npt.ArrayLike) -> npt.NDArray[Any]:

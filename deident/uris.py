@@ -15,12 +15,25 @@ from urllib.parse import unquote, urlsplit
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_PATH_OF_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
 PRIVATE = ".private"  # folder of a store for everything that is not released
 FORMAT = f"{PRIVATE}/format.json"  # marks a store at a URI
 MARKER = f"{PRIVATE}/store"  # marks a store in a folder
 LEDGER = "ledger.sqlite"  # in the private folder of a store on disk
 STORE_MARKS = (FORMAT, MARKER)
 PART = ".part"
+# What fsspec needs besides itself, where its own message does not say it in one word.
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+}
 _READ_BLOCK = 8 << 20
 # Names that file systems give to a value that changes with the bytes, the most reliable first.
 _VERSIONS = (
@@ -39,6 +52,11 @@ _VERSIONS = (
 def is_uri(path: object) -> bool:
     """Tell whether a path is text that begins with a scheme, such as "s3://"."""
     return isinstance(path, str) and bool(_URI.match(path))
+
+
+def is_path_of_uri(path: object) -> bool:
+    """Tell whether a path object was made of a URI, and has lost a slash of it."""
+    return isinstance(path, os.PathLike) and bool(_PATH_OF_URI.match(os.fsdecode(path)))
 
 
 def local_path(path: str | os.PathLike[str]) -> str:
@@ -166,11 +184,10 @@ def _file_system(uri: str) -> tuple[Any, str]:
     try:
         # Others write there too: a listing of a minute ago may be wrong.
         fs, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
-    except ImportError:
-        known = fsspec.registry.known_implementations.get(scheme, {})
-        raise ExtraMissingError(
-            f"{scheme}:// needs another package: {known.get('err', 'see fsspec')}"
-        ) from None
+    except ImportError as error:
+        package = _PACKAGES.get(scheme)
+        told = f"pip install {package}" if package else str(error)[:200]
+        raise ExtraMissingError(f"{scheme}:// needs another package: {told}") from None
     except ValueError:
         raise SettingError(f"expected a URI of a scheme that fsspec knows; got {scheme[:20]}://") from None
     except Exception as error:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deident.audio import Audio, Segment, mask_of, segments_of
+from deident.codec import decode
+from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 
 
@@ -123,3 +125,33 @@ def test_a_notebook_keeps_no_long_audio() -> None:
     assert "longer than 60 s" in html
     assert len(html) < 10_000
     assert "<svg" in Audio(np.zeros(0), 16_000)._repr_html_()
+
+
+VALUES = (20_000 * np.sin(np.arange(4_000) / 9.0)).astype(np.int16)
+OTHER_SCALES = {
+    "a list": VALUES.tolist(),
+    "a list of channels": [VALUES.tolist(), VALUES.tolist()],
+    "int64": VALUES.astype(np.int64),
+    "int64 of 64 bits": VALUES.astype(np.int64) << 48,
+    "int32 with 16 bits": VALUES.astype(np.int32),
+    "int32 with 24 bits": VALUES.astype(np.int32) << 8,
+    "int32 with the lowest of 16 bits": np.full(100, -32_768, np.int32),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_SCALES)
+def test_integers_of_another_scale_are_refused_with_the_remedy(name: str) -> None:
+    """Scaled by their type, they would be silence."""
+    samples = OTHER_SCALES[name]
+    for use in (lambda: Audio(samples, 16_000), lambda: next(iter(decode((samples, 16_000)))),
+                lambda: DISGUISES["psola"]()(np.asarray(samples), sample_rate=16_000)):  # fmt: skip
+        with pytest.raises(RecordingError, match=r"np\.int16|astype") as caught:
+            use()
+        assert caught.value.code == "bad-samples"
+
+
+def test_integers_that_use_their_range_are_scaled_by_it() -> None:
+    wide = Audio(VALUES.astype(np.int32) << 16, 16_000)
+    assert np.allclose(wide.samples, Audio(VALUES, 16_000).samples)
+    assert np.allclose(wide.mono, VALUES / 32_768)
+    assert not Audio(np.zeros(100, np.int32), 16_000).samples.any()

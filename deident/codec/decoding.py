@@ -28,8 +28,9 @@ from deident.codec.worker import Ended, Job, Opened
 from deident.containers import Container, recognise
 from deident.containers.tags import front_tags_end
 from deident.errors import RecordingError, SettingError, kind_of
+from deident.uris import is_path_of_uri
 
-Source = str | os.PathLike[str] | BinaryIO | Audio | tuple[npt.ArrayLike, int]
+Source = str | os.PathLike[str] | bytes | BinaryIO | Audio | tuple[npt.ArrayLike, int]
 Events = Iterator[Opened | Samples | Ended]
 _ARRAY_BLOCK_SECONDS = 2
 _HEAD = 3 * RATE  # samples
@@ -162,8 +163,9 @@ def decode(
 
     Parameters
     ----------
-    source : path, binary file, Audio, or (samples, rate)
-        A file is read from its current position. Samples are (samples,) or (channels, samples).
+    source : path, URI, bytes, binary file, Audio, or (samples, rate)
+        A URI is text such as "s3://bucket/call.wav"; bytes are those of a whole file; an open file is read from its
+        current position. Samples are (samples,) or (channels, samples).
     channels : "mix", "split" or int
         Average the channels, keep each as a row, or take one by its number from 0. Where the average is more than
         15 dB below the channels' mean power, as with crossed wires, the louder channel is taken.
@@ -214,13 +216,18 @@ def _decode(
     if nonfinite not in ("refuse", "zero"):
         raise SettingError("nonfinite must be 'refuse' or 'zero'")
     zero = nonfinite == "zero"
+    if is_path_of_uri(source):
+        raise SettingError("expected a URI as text; got a Path, which has lost a slash of it")
+    if isinstance(source, bytes | bytearray | memoryview):
+        source = io.BytesIO(source)
     if isinstance(source, tuple) and len(source) == 2:
         source = _audio(*source, zero)
     if isinstance(source, Audio):
         return Decoding(_from_array(source, channels, zero, out_rate or source.rate), "samples", strict)
     if not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
         raise RecordingError(
-            f"expected a path, an open binary file, Audio or (samples, rate); got {kind_of(source)}",
+            "expected a path, the bytes of a file, an open binary file, Audio or (samples, rate); "
+            f"got {kind_of(source)}",
             "not-binary",
         )
     events = _from_file(source, channels, limits, follow_links, zero, out_rate, timed)
