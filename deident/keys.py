@@ -144,6 +144,7 @@ class Key:
             raise KeyMaterialError(f"the key file cannot be made: {error.strerror}") from None
         try:
             with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o600)  # whatever the umask is
                 file.write(self.to_text())
                 file.flush()
                 os.fsync(file.fileno())

@@ -27,6 +27,7 @@ from deident.runs.run import dry_run, run
 from deident.segmentation.turns import Turn
 from deident.store import Entry, Linkage, Staged, audit_linkage
 from deident.store import bucket as bucket_module
+from deident.store import lease as lease_module
 from deident.store.bucket import BucketSpool, BucketStore
 from deident.store.lease import Lease
 from deident.store.objects import Objects
@@ -214,6 +215,19 @@ def test_the_lease_of_a_dead_run_ends(place: str) -> None:
     time.sleep(3.0 * unit)
     lease.check()  # renewed meanwhile
     lease.release()
+    assert not folder.names(Lease.FOLDER)
+
+
+@pytest.mark.parametrize("written", [b"", b"17", b"not a time", b"nan", b"inf"])
+def test_a_lease_that_is_no_time_blocks_nobody(
+    written: bytes, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop left it half-written; its run is dead."""
+    monkeypatch.setattr(lease_module, "HALF_WRITTEN_SECONDS", 0.01)
+    folder = Objects(place)
+    folder.prepare(".private", Lease.FOLDER)
+    folder.put({f"{Lease.FOLDER}/{'0' * 32}": written})
+    BucketStore(place, key=KEY).close()
     assert not folder.names(Lease.FOLDER)
 
 

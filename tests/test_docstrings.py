@@ -47,7 +47,9 @@ def public() -> Iterator[str]:
         yield f"{value.__module__}.{name}"
         if inspect.isclass(value):
             for method, function in vars(value).items():
-                if not method.startswith("_") and (inspect.isroutine(function) or isinstance(function, property)):
+                if not method.startswith("_") and (
+                    inspect.isroutine(function) or isinstance(function, property)
+                ):
                     yield f"{value.__module__}.{name}.{method}"
 
 
@@ -62,7 +64,11 @@ def test_a_public_name_is_documented(name: str) -> None:
 
 
 def modules() -> list[str]:
-    return [found.name for found in pkgutil.walk_packages(deident.__path__, "deident.") if "__main__" not in found.name]
+    return [
+        found.name
+        for found in pkgutil.walk_packages(deident.__path__, "deident.")
+        if "__main__" not in found.name
+    ]
 
 
 @pytest.mark.parametrize("name", modules())

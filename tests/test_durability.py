@@ -11,10 +11,11 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.runs.run import run
-from deident.store import Disk, FolderStore, Link, Linkage
+from deident.store import Disk, FolderStore, Link, Linkage, open_store
 from deident.store.disk import plain_errors
 from deident.store.ledger import Ledger
 from tests.methods import Sine
+from tests.store_contract import add
 from tests.test_store import small_run
 
 KEY = Key(bytes(32))
@@ -77,6 +78,22 @@ def test_a_link_is_on_the_disk_when_it_was_made_or_erased(
     linkage.remove(lambda _: True)
     assert [call[0] for call in calls] == ["sync", "rename", "sync"]
     assert calls[-1] == ("sync", str(tmp_path))
+
+
+def test_a_store_at_file_syncs_its_files_and_folders(calls: list[tuple[str, ...]], tmp_path: Path) -> None:
+    with open_store(f"file://{tmp_path}/s") as store:
+        for made in (tmp_path, tmp_path / "s", tmp_path / "s" / ".private"):
+            assert ("sync", str(made)) in calls
+        add(store, "a")
+        store.recover()
+    renames = [(number, call) for number, call in enumerate(calls) if call[0] == "rename"]
+    assert {str(Path(new).parent) for _, (_, _, new) in renames} >= {
+        str(tmp_path / "s"),
+        f"{tmp_path}/s/.private/log",
+    }
+    for number, (_, old, new) in renames:
+        assert ("sync", old) in calls[:number]
+        assert calls[number + 1] == ("sync", str(Path(new).parent))
 
 
 def test_a_snippet_is_linked_before_it_counts(

@@ -20,7 +20,10 @@ def sections() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("title", "text"), sections(), ids=[title for title, _ in sections()])
 def test_every_step_runs(title: str, text: str, tmp_path: Path) -> None:
-    for folder in ("examples", *(("deident",) if "```diff" in text else ())):  # a change of the package, in a copy
+    for folder in (
+        "examples",
+        *(("deident",) if "```diff" in text else ()),
+    ):  # a change of the package, in a copy
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     path = [str(tmp_path), str(ROOT), *sys.path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
@@ -46,7 +49,9 @@ def test_every_step_runs(title: str, text: str, tmp_path: Path) -> None:
 def patch(folder: Path, block: str) -> None:
     """Add the lines of a diff without line numbers behind the one line before them."""
     place = re.search(r"^\+\+\+ b/(.*)$", block, re.M)
-    before, added, after = re.split(r"((?:^\+(?!\+\+).*\n)+)", block.partition("@@ @@\n")[2], maxsplit=1, flags=re.M)
+    before, added, after = re.split(
+        r"((?:^\+(?!\+\+).*\n)+)", block.partition("@@ @@\n")[2], maxsplit=1, flags=re.M
+    )
     assert place
     file = folder / place[1]
     old = "".join(line[1:] + "\n" for line in (before + after).splitlines())

@@ -97,3 +97,13 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o600)
     with pytest.raises(KeyMaterialError, match="regular"):
         Key.read(tmp_path / "fifo")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o277, 0o777])
+def test_a_key_file_is_for_its_owner_whatever_the_umask_is(umask: int, tmp_path: Path) -> None:
+    old = os.umask(umask)
+    try:
+        Key.fresh().write(tmp_path / "key")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600

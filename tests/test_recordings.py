@@ -11,7 +11,7 @@ from deident.datasets.recordings import expand, read_segments, read_table, with_
 from deident.errors import SettingError
 from deident.pipeline import deidentify
 from deident.policy import Policy
-from deident.recording import Recording
+from deident.recording import Recording, Tally
 from deident.runs.run import run
 from tests.methods import Sine
 
@@ -125,3 +125,8 @@ def test_a_folder_that_cannot_be_looked_into_is_told_of(
     names = [str(tmp_path / ("long" * 100)), "nul\0byte"]
     assert [r.path for r in expand(names)] == names
     assert run(names, tmp_path / "s", jobs=1).codes == {"missing": 2}
+
+
+def test_a_tally_shows_no_digest() -> None:
+    tally = Tally(content_sha256="c0ffee", head_sha256="beef", file_sha256="cafe")
+    assert not any(digest in repr(tally) for digest in ("c0ffee", "beef", "cafe"))
