@@ -444,8 +444,7 @@ def test_a_refusal_names_the_command_that_finds_its_recording(deident: Command, 
     odd = tmp_path / "odd.wav"
     odd.write_text("no audio")
     result = deident("run", odd, "--out", tmp_path / "s", "--jobs", "1")
-    (line,) = (line for line in result.stdout.splitlines() if line.startswith("which "))
-    words = line.split()[1:]
-    assert words[:2] == ["deident", "which"]
-    found = deident(*words[1:3], odd, *words[4:])
+    (line,) = (line for line in result.stdout.splitlines() if "deident which" in line)
+    words = line.partition("deident which")[2].split()
+    found = deident("which", words[0], odd, *words[2:4])
     assert found.stdout == f"{odd}\n"

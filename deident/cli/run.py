@@ -173,14 +173,20 @@ def _print(
             seconds = policy.cutting.max_seconds
             limit = "" if seconds == 10.0 else f" --max-seconds {seconds:g}"  # 10 is the audit's own
             text += f"\n{'next':<14}deident audit {args.out}{limit}"
-        if problems and not args.show_paths and not args.dry_run:
-            key = f" --key-file {args.key_file}" if args.key_file else ""
-            text += f"\n{'which':<14}deident which {problems[0]['recording']} RECORDING... --store {args.out}{key}"
+        if problems and not args.show_paths:
+            text += f"\n{'next':<14}{_which(args, problems)}"
         if summary.states["skipped"] and not args.again:
             text += (
                 f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"
             )
     sys.stdout.write(text + "\n")
+
+
+def _which(args: argparse.Namespace, problems: list[dict[str, str]]) -> str:
+    """Say how to find the recording that a message names by a pseudonym."""
+    if args.dry_run:
+        return "--show-paths names recordings by their paths, as `deident which` does after a run"
+    return f"deident which {problems[0]['recording']} RECORDING... --store {args.out}   names that recording"
 
 
 def describe(summary: Summary, *, dry: bool = False) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deident.errors import ExtraMissingError
+from deident.errors import require
 from deident.evaluation import figures
 from deident.evaluation.report import LEGEND, SYNTHETIC, WITHHELD, Report, Table
 from deident.pages.page import filled, table, write_private
@@ -19,10 +19,7 @@ PAGE = "evaluation.html"
 
 def check_extras() -> None:
     """Raise `ExtraMissingError` where the figures of a page cannot be drawn."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ExtraMissingError.of("evaluate", "the page of an evaluation") from None
+    require("evaluate", "the page of an evaluation", "matplotlib")
 
 
 def write(report: Report, folder: Path) -> None:
