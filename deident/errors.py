@@ -123,11 +123,11 @@ def kind_of(value: object) -> str:
     return f"the class {kind} itself" if isinstance(value, type) else f"a value of type {kind}"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """Suggest the known word nearest to one that was typed, as the end of a message; "" when none is near."""
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), 1, 0.7)
+    near = difflib.get_close_matches(word, list(known), 1, likeness)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -126,7 +126,8 @@ class Policy:
             )
         most = self.max_per_recording
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            raise SettingError(f"expected max_per_recording as a whole number from 1; got {_shown(most)}")
+            got = most if isinstance(most, int | float) else kind_of(most)
+            raise SettingError(f"expected max_per_recording as a whole number from 1; got {got}")
 
     @classmethod
     def given(cls, policy: Policy | None) -> Policy:
@@ -282,8 +283,5 @@ def _detector_name(detector: Detector | str) -> str:
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise SettingError(f"expected {name} of {', '.join(allowed)}; got {_shown(value)}")
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:40]
+        got = (did_you_mean(value, allowed) if isinstance(value, str) else "") or f"; got {kind_of(value)}"
+        raise SettingError(f"expected {name} of {', '.join(allowed)}{got}")

@@ -160,7 +160,7 @@ class Tally(Totals):
     """
 
     partial: str | None = None
-    content_sha256: str = field(default="", repr=False)
+    content_sha256: str = field(default="", repr=False)  # they would tell recordings apart in a log
     head_sha256: str = field(default="", repr=False)
     file_sha256: str = field(default="", repr=False)
 

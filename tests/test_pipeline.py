@@ -517,3 +517,11 @@ def test_a_snippet_is_saved_and_shown_as_it_is_released(call: Path, tmp_path: Pa
     assert base64.b64encode(snippet.encode("wav")).decode() in html
     assert "<svg" in html
     assert snippet.name not in html
+
+
+def test_a_tally_shows_no_digest(call: Path) -> None:
+    tally = Tally()
+    list(deidentify(call, tally=tally))
+    for digest in (tally.content_sha256, tally.head_sha256, tally.file_sha256):
+        assert len(digest) == 64
+        assert digest not in repr(tally)

@@ -142,3 +142,24 @@ def test_what_shows_no_settings_is_not_repeatable() -> None:
     for disguise in (Mine(), Chain((Mine(),))):  # type: ignore[arg-type]
         with pytest.raises(SettingError, match="__repr__"):
             Policy(disguise=disguise, repeatable=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"canary": 1}, {"scope": "canary"}, {"container": "canary"}, {"max_per_recording": "canary"},
+        {"vad": {"canary": 1}}, {"disguise": "canary"}, {"disguise": {"method": "psola", "canary": 1}},
+        {"carry": ["canary"]}, {"nonfinite": "canary"}, {"preset": "canary"}, {"channels": "canary"},
+    ],
+)  # fmt: skip
+def test_an_error_does_not_repeat_what_a_policy_holds(settings: dict[str, object]) -> None:
+    with pytest.raises(SettingError) as caught:
+        Policy.from_mapping(settings)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_wrong_setting_is_told_by_its_number_and_the_nearest_name() -> None:
+    with pytest.raises(SettingError, match=r"number 2 of 2; did you mean channels\?"):
+        Policy.from_mapping({"scope": "snippet", "chanels": "mix"})
+    with pytest.raises(SettingError, match=r"did you mean recording\?"):
+        Policy(scope="recordng")  # type: ignore[arg-type]

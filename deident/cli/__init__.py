@@ -128,7 +128,7 @@ class _Parser(argparse.ArgumentParser):
             more = [f"{others} other argument{'s' * (others > 1)}"] if others else []
             commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
             known = commands[found.command]._option_string_actions
-            near = did_you_mean(options[0].replace("_", "-"), known) if options else ""
+            near = did_you_mean(options[0].replace("_", "-"), known, 0.7) if options else ""
             commands[found.command].error(f"not understood: {', '.join([*options, *more])}{near}")
         return found
 

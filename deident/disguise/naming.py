@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from deident.disguise import DISGUISES, Chain
 from deident.disguise.base import Method, Scoped, as_method
 from deident.disguise.presets import PRESETS
-from deident.errors import SettingError
+from deident.errors import SettingError, did_you_mean
 
 
 def disguise_named(value: object, *, presets: bool = True) -> Method[Any]:
@@ -107,12 +106,13 @@ def build(kind: type[Any], settings: object, where: str) -> Any:
 
 
 def check_names(where: str, settings: Mapping[str, Any], names: list[str]) -> None:
-    """Raise `SettingError` for a name in settings that is not among names."""
-    for name in settings:
+    """Raise `SettingError` for a name in settings that is not among names; it is told by its number."""
+    for number, name in enumerate(settings, 1):
         if name not in names:
-            near = difflib.get_close_matches(str(name), names, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(names)}"
-            raise SettingError(f"{where} has no setting {repr(name)[:40]}{hint}")
+            hint = did_you_mean(str(name), names) or f"; it has {', '.join(names)}"
+            raise SettingError(
+                f"{where} has no setting of that name: see number {number} of {len(settings)}{hint}"
+            )
 
 
 def object_named(text: str) -> Any:
