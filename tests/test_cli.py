@@ -153,6 +153,8 @@ def test_a_path_of_any_bytes_is_printed(tmp_path: Path) -> None:
         (["run", "x.wav", "--keyfile", "key"], "did you mean --key-file?"),
         (["run", "x.wav", "--bogus"], "not understood: --bogus\n"),
         ([], "expected a command of run, preview"),
+        (["--verson"], "did you mean --version?"),
+        (["--quiet", "run"], "not understood: --quiet"),
         (["runn", "x.wav"], "did you mean run?"),
         (["secret/calls", "--out", "s"], "expected a command of run, preview"),
         (["run", "x.wav", "--out", "s", "--max_seconds", "8"], "did you mean --max-seconds?"),

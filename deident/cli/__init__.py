@@ -127,9 +127,10 @@ class _Parser(argparse.ArgumentParser):
             others = len(rest) - len(options)
             more = [f"{others} other argument{'s' * (others > 1)}"] if others else []
             commands = next(a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction))
-            known = commands[found.command]._option_string_actions
+            parser = commands[found.command] if found.command else self
+            known = parser._option_string_actions
             near = did_you_mean(options[0].replace("_", "-"), known, 0.7) if options else ""
-            commands[found.command].error(f"not understood: {', '.join([*options, *more])}{near}")
+            parser.error(f"not understood: {', '.join([*options, *more])}{near}")
         return found
 
     def format_usage(self) -> str:
