@@ -182,9 +182,11 @@ class Draws:
         return self._held[owner]
 
     def rng(self, purpose: str, *parts: int | bytes) -> np.random.Generator:
+        """Make a generator for a purpose."""
         return self._key.rng(purpose, *parts) if self._key else fresh_rng()
 
     def name(self, piece: Piece) -> str:
+        """Draw the name of a piece."""
         return self._key.pseudonym("name", *piece.id) if self._key else fresh_name()
 
 

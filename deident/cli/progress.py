@@ -59,6 +59,7 @@ class Progress:
             self._show()
 
     def finish(self) -> None:
+        """Remove the bar."""
         if self._width:
             self._write("\r" + " " * self._width + "\r")
 

@@ -66,10 +66,12 @@ class Part:
 
     @property
     def start(self) -> int:
+        """The first sample, at 16 kHz."""
         return round(self.start_seconds * RATE)
 
     @property
     def stop(self) -> int:
+        """The sample after the last, at 16 kHz."""
         return self.start + round(self.seconds * RATE)
 
 

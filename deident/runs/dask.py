@@ -63,17 +63,21 @@ class TaskCipher(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
         self._key = os.urandom(32)
 
     def setup(self, worker: object) -> None:
+        """Let a worker keep freed memory while the run lasts."""
         _set_malloc(KEPT_BYTES, KEPT_BYTES)
 
     def teardown(self, worker: object) -> None:
+        """Give a worker its own settings back."""
         _set_malloc(int(os.environ.get("MALLOC_TRIM_THRESHOLD_", MALLOC_BYTES)), MALLOC_BYTES)
 
     def seal(self, content: object) -> SealedTask:
+        """Seal a task or a result."""
         nonce = os.urandom(_NONCE_BYTES)
         plain = cloudpickle.dumps((__version__, content))
         return SealedTask(self.name, nonce + self._cipher().encrypt(nonce, plain, self.name.encode()))
 
     def open(self, message: SealedTask) -> Any:
+        """Open a sealed message. Raises `StoreError` when another version of deident sealed it."""
         nonce, sealed = message.sealed[:_NONCE_BYTES], message.sealed[_NONCE_BYTES:]
         version, content = cloudpickle.loads(self._cipher().decrypt(nonce, sealed, message.run.encode()))
         if version != __version__:
@@ -131,9 +135,11 @@ class Cluster:
         self._sent.clear()
 
     def threads(self) -> int:
+        """Count the threads of all workers now."""
         return _threads(self._client)
 
     def send(self, function: Callable[..., Any], *arguments: object, priority: int = 0) -> Future:
+        """Send a task: a function and its arguments."""
         future = self._client.submit(
             run_sealed,
             self._cipher.seal((function, arguments)),
@@ -147,6 +153,7 @@ class Cluster:
         return future
 
     def as_completed(self) -> Any:
+        """Return an iterator to which tasks are added, and that yields them as they end."""
         return as_completed(loop=self._client.loop)
 
     def result(self, future: Future) -> Any:
