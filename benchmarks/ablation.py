@@ -13,10 +13,11 @@ from typing import Any
 
 from benchmarks.fill import fill
 from benchmarks.strength import RESULTS, material
-from deident.cli.evaluate import Stages
+from deident.cli.evaluate import Stages, add_tool_arguments, tools_of
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
-from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.run import evaluate
+from deident.evaluation.settings import Settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
@@ -34,7 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "both jitters 0.5": {"loudness_jitter": 0.5, "spread_jitter": 0.5},
 }
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
-COLUMNS = ("variant", "strongest", "encoder", "equalised", "statistics", "same recording", "top-1", "words")
+COLUMNS = ("variant", "strongest", "by", "statistics", "top-1", "words added")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,15 +43,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", help="names of variants, separated by commas; the record stays as it is")
     parser.add_argument("--cache", help="keep work in this folder")
     parser.add_argument("--jobs", type=int, default=2)
+    add_tool_arguments(parser)
+    parser.set_defaults(statistics=False)
     args = parser.parse_args(argv)
     corpus, _ = material()
     chosen = args.only.split(",") if args.only else list(VARIANTS)
     progress = Stages()
     report = evaluate(
-        corpus, {name: Vocoder(**VARIANTS[name]) for name in chosen}, settings=Settings(invert=False, draws=100),
-        tools=Tools.installed(), cache=Cache(Path(args.cache) if args.cache else None), jobs=args.jobs,
+        corpus,
+        {name: Vocoder(**VARIANTS[name]) for name in chosen},
+        settings=Settings(invert=False, bootstrap=100, channels=False),
+        tools=tools_of(args),
+        cache=Cache(Path(args.cache) if args.cache else None),
+        jobs=args.jobs,
         tick=progress,
-    )  # fmt: skip
+    )
     progress.finish()
     rows = [{"variant": name, "changed": VARIANTS[name], **_row(report, name)} for name in chosen]
     table = [COLUMNS, *([_text(row[column]) for column in COLUMNS] for row in rows)]
@@ -63,21 +70,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def _row(report: Any, name: str) -> dict[str, Any]:
     verdict = report.verdicts[name]
-    words = verdict.utility.relative_word_error
 
     def percent(result: Any) -> list[float]:
         return [round(100.0 * value, 1) for value in (result.eer, result.low, result.high)]
 
-    def rate(family: str) -> float | None:
-        found = verdict.attacks.get(f"informed/{family}")
-        return round(100.0 * found.eer, 1) if found else None
-
+    recogniser = next(iter(verdict.utility.words), None)
+    words = verdict.utility.words[recogniser].added.scaled(100.0) if recogniser else None
     return {
         "strongest": percent(verdict.headline),
-        **{family: rate(family) for family in ("encoder", "equalised", "statistics")},
-        "same recording": percent(verdict.same_recording),
+        "by": verdict.strongest,
+        "statistics": percent(verdict.attacks["semi-informed/statistics"]),
         "top-1": round(verdict.identification.top_1.value, 2),
-        "words": [round(value, 2) for value in (words.value, words.low, words.high)] if words else None,
+        "words added": [round(value, 1) for value in (words.value, words.low, words.high)] if words else None,
     }
 
 

@@ -1,7 +1,12 @@
 """The standing comparison of disguises: what each protects and what it costs, attacked in one run.
 
-`python -m benchmarks strength` on the recordings in the folder that DEIDENT_SPEECH names (its `files.tsv`,
-snippets under `verify/`, words under `digits/`); on synthetic voices, which say nothing of people, without."""
+`python -m benchmarks strength` on the recordings in the folder that DEIDENT_SPEECH names (its `files.tsv`, snippets
+under `verify/`, words under `digits/`, and `nonnative/files.tsv`); on synthetic voices, which say nothing of people,
+without.
+With the instruments of the README's table:
+
+    python -m benchmarks strength --encoder onnx:campplus.onnx --attacker trained:campplus_cn_en_common.pt \\
+        --recogniser whisper:whisper-base"""
 
 from __future__ import annotations
 
@@ -21,22 +26,19 @@ import numpy as np
 from benchmarks.fill import fill
 from benchmarks.peers import pyworld
 from deident.audio import RATE, Audio
-from deident.cli.evaluate import Stages
+from deident.cli.evaluate import Stages, add_tool_arguments, tools_of
 from deident.disguise.naming import disguise_named
 from deident.evaluation.cache import Cache
-from deident.evaluation.corpus import Corpus, Utterance
+from deident.evaluation.corpus import Corpus, Utterance, joined
 from deident.evaluation.layouts import read_corpus
-from deident.evaluation.report import COLUMNS
-from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.run import evaluate
+from deident.evaluation.settings import Settings
 from deident.evaluation.synthetic import synthetic_corpus
 
 RESULTS = Path(__file__).parent / "results"
 MEASURED = Path(__file__).parents[1] / "deident" / "disguise" / "strength.json"  # for `deident methods`
 README = Path(__file__).parents[1] / "README.md"
-IN_README = (
-    "method", "strongest attack, EER % [95 %]", "informed encoder", "equalised encoder", "lazy encoder",
-    "top-1 [95 %]", "same recording EER %", "relative [95 %]",
-)  # fmt: skip
+EVALUATION = Path(__file__).parents[1] / "docs" / "evaluation.md"
 STANDING = ("pitch_shift", "natural", "mcadams", "review", "training")
 
 
@@ -93,6 +95,7 @@ PEERS = {"Praat change gender": ("parselmouth", PraatChangeGender), "WORLD offse
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks strength", description=__doc__)
     parser.add_argument("--statistics", action="store_true", help="no encoder, no recogniser")
+    add_tool_arguments(parser)
     parser.add_argument("--methods", default=",".join(STANDING), help=f"default {','.join(STANDING)}")
     parser.add_argument("--no-peers", action="store_true", help="leave other people's methods out")
     parser.add_argument("--cache", help="keep work in this folder")
@@ -100,13 +103,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args(argv)
 
-    methods = {name: disguise_named(name) for name in args.methods.split(",")}
+    methods: dict[str, Any] = {name: disguise_named(name) for name in args.methods.split(",")}
     if not args.no_peers:
         methods |= {
             name: kind() for name, (package, kind) in PEERS.items() if importlib.util.find_spec(package)
         }
     corpus, words = material()
-    tools = Tools() if args.statistics else Tools.installed()
+    tools = tools_of(args)
     cache = Cache(Path(args.cache) if args.cache else None)
     started, progress = time.monotonic(), Stages()
     report = evaluate(
@@ -114,16 +117,18 @@ def main(argv: list[str] | None = None) -> int:
         cache=cache, jobs=args.jobs, tick=progress,
     )  # fmt: skip
     progress.finish()
-    print("\n".join((*report.head(), "", report.markdown(), "")))
+    print(report.table())
     took = {"seconds": round(time.monotonic() - started), "jobs": args.jobs, "from_cache": cache.found}
     print(f"{took['seconds']} s, {args.jobs} processes", file=sys.stderr)
     if not report.corpus["synthetic"] and not args.statistics and args.methods == ",".join(STANDING):
         _write(report, took)  # of anything less, the record would be no comparison
-        shown = [COLUMNS.index(column) for column in IN_README]
-        rows = [COLUMNS, *(report.row(name) for name in report.verdicts)]
-        table = [[row[k] for k in shown] for row in rows]
+        speed = len(report.summary()[0]) - 1  # the column that another benchmark measures better
+        table = [row[:speed] for row in report.summary()]
         fill(README, "strength", table)
         MEASURED.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        tables = {"attacks": report.attacks(), "groups": report.groups(), "words": report.words()}
+        for name, table in {**tables, "channels": report.channels()}.items():
+            fill(EVALUATION, name, table)
     if args.out:
         from deident.evaluation.report_html import write
 
@@ -133,11 +138,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def material() -> tuple[Corpus, Sequence[Utterance]]:
     """Speakers to tell apart, and single words to learn from; invented voices where no recordings are."""
-    speech = os.environ.get("DEIDENT_SPEECH")
-    if not speech:
+    folder = os.environ.get("DEIDENT_SPEECH")
+    if not folder:
         return synthetic_corpus(), ()
-    table = Path(speech) / "files.tsv"
-    return read_corpus(table, "verify/"), read_corpus(table, "digits/").utterances
+    speech = Path(folder)
+    corpora = [read_corpus(speech / "files.tsv", "verify/")]
+    if (speech / "nonnative" / "files.tsv").exists():
+        corpora.append(read_corpus(speech / "nonnative" / "files.tsv"))
+    return joined(corpora), read_corpus(speech / "files.tsv", "digits/").utterances
 
 
 def _write(report: Any, took: dict[str, int]) -> None:

@@ -6,7 +6,8 @@ For those, run `deident evaluate YOUR_SPEECH --out report/`. Needs `pip install 
     python examples/06_compare.py"""
 
 import deident
-from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.run import evaluate
+from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.synthetic import synthetic_corpus
 
 

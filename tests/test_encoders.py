@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 
 from deident.audio import RATE, Audio
 from deident.disguise.vocoder.analysis import CEPSTRUM
-from deident.evaluation import encoders
+from deident.errors import SettingError
+from deident.evaluation import encoders, filterbanks
 from deident.evaluation.copies import CopyJob, Embedding, Undisguised, gather
 from deident.evaluation.corpus import InMemory, Utterance
 from deident.evaluation.encoders import Equalised, equalised
+from deident.evaluation.layouts import read_corpus
+from deident.evaluation.words import recogniser_named, word_errors
 from tests.voices import WOMAN, speech
 
 
@@ -84,3 +88,98 @@ def test_embeddings_of_utterances_that_are_measured_together_are_their_own() -> 
         CopyJob(Undisguised(), "trial", 2, 0, "snippet", {"mean": Embedding("mean", Means())}), some
     )
     np.testing.assert_allclose(found["mean"], levels[:, None, None].repeat(2, axis=1))
+
+
+def message(number: int, *parts: bytes) -> bytes:
+    """A field of a protocol buffer, of length-delimited parts."""
+    body = b"".join(parts)
+    return bytes([number << 3 | 2, len(body) & 0x7F | 0x80, len(body) >> 7]) + body
+
+
+def integer(number: int, value: int) -> bytes:
+    return bytes([number << 3, value])
+
+
+def onnx_mean(path: Path, *dims: int) -> str:
+    """A network in the ONNX format: the mean over the second axis of an input of these dimensions (0: any)."""
+
+    def value(name: bytes, sizes: tuple[int, ...]) -> bytes:
+        shape = message(2, *(message(1, integer(1, size) if size else message(2, b"t")) for size in sizes))
+        return message(1, name) + message(2, message(1, integer(1, 1), shape))
+
+    axes = message(5, message(1, b"axes"), integer(8, 1), integer(20, 7)[:0], bytes([0xA0, 0x01, 7]))
+    keep = message(5, message(1, b"keepdims"), integer(3, 0), bytes([0xA0, 0x01, 2]))
+    node = message(1, message(1, b"x"), message(2, b"e"), message(4, b"ReduceMean"), axes, keep)
+    graph = message(
+        7, node, message(2, b"g"), message(11, value(b"x", dims)), message(12, value(b"e", (1, *dims[2:])))
+    )
+    path.write_bytes(integer(1, 8) + graph + message(8, integer(2, 13)))
+    return str(path)
+
+
+class TestOnnx:
+    @pytest.fixture(autouse=True)
+    def packages(self) -> None:
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("kaldi_native_fbank")
+
+    def test_a_network_gets_filterbanks_without_their_mean(self, tmp_path: Path) -> None:
+        name, encoder = encoders.encoder_named(f"onnx:{onnx_mean(tmp_path / 'mean.onnx', 1, 0, 80)}")
+        samples = speech(WOMAN, 1.5)
+        assert name == "mean"
+        assert encoder(samples).shape == (80,)
+        np.testing.assert_allclose(encoder(samples), 0.0, atol=1e-4)
+        np.testing.assert_allclose(encoder(samples[:2_000]), 0.0, atol=1e-4)  # repeated to a second
+        assert np.isfinite(encoder(np.zeros(0, np.float32))).all()
+
+    def test_filterbanks_are_kaldis(self) -> None:
+        """A tone lies in the band of its mel, and twice the amplitude is log 4 more power."""
+        tone = np.sin(2.0 * np.pi * 1_000.0 * np.arange(RATE) / RATE).astype(np.float32)
+        frames = filterbanks.filterbanks(0.1 * tone)
+        assert frames.shape == (98, 80)
+        mel = 1127.0 * np.log1p(np.array([20.0, 1_000.0, 8_000.0]) / 700.0)
+        assert frames.mean(0).argmax() == pytest.approx(81 * (mel[1] - mel[0]) / (mel[2] - mel[0]) - 1, abs=1)
+        louder = filterbanks.filterbanks(0.2 * tone)
+        assert louder.max() - frames.max() == pytest.approx(np.log(4.0), abs=0.01)
+
+    def test_it_travels_and_is_named_by_its_content(self, tmp_path: Path) -> None:
+        one, same, other = (
+            encoders.Onnx(onnx_mean(tmp_path / name, *dims))
+            for name, dims in (
+                ("a.onnx", (1, 0, 80)),
+                ("b.onnx", (1, 0, 80)),
+                ("c.onnx", (1, 0, 80)),
+            )
+        )
+        assert pickle.loads(pickle.dumps(one)).fingerprint == one.fingerprint == same.fingerprint
+        (tmp_path / "d.onnx").write_bytes((tmp_path / "c.onnx").read_bytes() + integer(5, 1))
+        assert encoders.Onnx(str(tmp_path / "d.onnx")).fingerprint != other.fingerprint
+
+    @pytest.mark.parametrize("content", [b"", b"no network", None])
+    def test_a_file_that_is_no_network_is_refused_without_its_path(
+        self, content: bytes | None, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "secret.onnx"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(SettingError, match="ONNX") as error:
+            encoders.Onnx(str(path))
+        assert "secret" not in str(error.value)
+
+
+class TestWhisper:
+    def test_a_folder_without_a_model_is_refused_without_its_path(self, tmp_path: Path) -> None:
+        pytest.importorskip("faster_whisper")
+        with pytest.raises(SettingError, match="Whisper") as error:
+            recogniser_named(f"whisper:{tmp_path}")
+        assert str(tmp_path) not in str(error.value)
+
+    def test_it_understands_speech(self, speech: Path) -> None:
+        models = os.environ.get("DEIDENT_MODELS")
+        if not models:
+            pytest.skip("DEIDENT_MODELS names no folder of models")
+        name, whisper = recogniser_named(f"whisper:{models}/whisper-tiny.en")
+        assert name == "whisper-tiny.en"
+        u = next(u for u in read_corpus(speech / "files.tsv", "verify/1040/").utterances if u.transcript)
+        assert word_errors(u.transcript, whisper(u.load().mono)) < 0.3 * word_errors(u.transcript, "")
+        assert whisper(np.zeros(RATE, np.float32)) == whisper(np.zeros(RATE, np.float32))

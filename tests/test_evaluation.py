@@ -36,7 +36,8 @@ from deident.evaluation.inversion import undo
 from deident.evaluation.ranking import compare, read_report
 from deident.evaluation.report import Report
 from deident.evaluation.report_html import write
-from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.run import evaluate
+from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
 from deident.evaluation.utility import Melody, WordShape, training_use
 from deident.evaluation.words import Pocketsphinx, Recognition, text_by, word_errors

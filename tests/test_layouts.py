@@ -10,7 +10,9 @@ import soundfile
 
 from deident.audio import RATE
 from deident.errors import SettingError
+from deident.evaluation.corpus import joined
 from deident.evaluation.layouts import read_corpus
+from deident.evaluation.trials import Trials
 
 
 def sound(path: Path, seconds: float = 0.6) -> None:
@@ -103,3 +105,30 @@ def test_nothing_known_is_said_without_a_path(tmp_path: Path) -> None:
         with pytest.raises(SettingError) as error:
             read_corpus(place)
         assert str(tmp_path) not in str(error.value)
+
+
+def test_a_table_within_the_folder_that_its_paths_begin_with(tmp_path: Path) -> None:
+    sound(tmp_path / "abroad" / "1.wav")
+    rows = "path\tspeaker\tnote\nabroad/1.wav\tanna\tchild\nabroad/2.wav\tben\ta remark\n"
+    (tmp_path / "abroad" / "files.tsv").write_text(rows)
+    one, two = read_corpus(tmp_path / "abroad" / "files.tsv").utterances
+    assert one.load().seconds == pytest.approx(0.6)
+    assert (one.group, two.group) == ("child", "")
+
+
+def test_joined_corpora_keep_speakers_apart(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        for speaker in ("anna", "ben"):
+            sound(tmp_path / place / speaker / "talk_1.wav")
+    one, two = (read_corpus(tmp_path / place) for place in ("one", "two"))
+    whole = joined([one, two])
+    assert whole.name == "one + two"
+    assert {u.speaker for u in whole.utterances} == {"one/anna", "one/ben", "two/anna", "two/ben"}
+    assert len({u.name for u in whole.utterances}) == 4
+    assert {u.labels for u in whole.utterances} == {("one",), ("two",)}
+    trials = Trials.of(whole.utterances)
+    corpora = np.array([u.corpus for u in whole.utterances])
+    for row, column in zip(*np.nonzero(trials.nontarget), strict=True):
+        assert corpora[row] == corpora[trials.speakers == column][0]
+    assert joined([one]) is one
+    assert {u.corpus for u in joined([one, one]).utterances} == {"one 1", "one 2"}

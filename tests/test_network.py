@@ -16,7 +16,8 @@ from deident.evaluation.attackers import SemiInformed
 from deident.evaluation.cache import Cache
 from deident.evaluation.corpus import Corpus, InMemory, Utterance
 from deident.evaluation.network import CROP, Recipe, Trained, attacker_named, train
-from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.run import evaluate
+from deident.evaluation.settings import Settings, Tools
 
 pytest.importorskip("torch")
 pytest.importorskip("kaldi_native_fbank")

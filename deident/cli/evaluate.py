@@ -14,7 +14,7 @@ from deident.errors import SettingError
 
 if TYPE_CHECKING:
     from deident.evaluation.corpus import Corpus, Utterance
-    from deident.evaluation.run import Tools
+    from deident.evaluation.settings import Tools
 
 DEFAULT = "review,natural,mcadams"
 EPILOG = """\
@@ -46,6 +46,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REPORT",
         help="print a leaderboard of these report.json, and measure nothing",
     )
+    add_tool_arguments(parser)
+    add("--statistics", action="store_true", help="attack by statistics alone, and recognise no words: quick")
+    words_help = "single spoken words of several speakers: measure use as training data"
+    add("--words", metavar="TABLE", help=words_help)
+    add("--words-only", default="", metavar="PREFIX", help="keep the words whose path begins with this")
+    add("--runs", type=int, default=2, help="times the speakers on trial are disguised (default 2)")
+    add("--train-draws", type=int, default=3, help="disguised copies of each training utterance (default 3)")
+    add("--enrol-draws", type=int, default=2,
+        help="disguised copies of each enrolment utterance that are averaged (default 2)")  # fmt: skip
+    add("--same-recording", action="store_true",
+        help="let enrolment share the recording of the trial, where a speaker has several")  # fmt: skip
+    add("--no-channels", action="store_true", help="do not try to tell the channel of a recording")
+    add("--most", type=int, default=12, help="utterances kept per speaker (default 12)")
+    add("--spoken", type=int, default=2, help="of these, how many recognisers get (default 2)")
+    add("--seed", type=int, default=0, help="of every draw (default 0)")
+    add("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes (default: up to 4)")
+    add("--json", action="store_true", help="print the report as JSON instead of the table")
+    add("--quiet", action="store_true", help="no progress")
+
+
+def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `tools_of`."""
+    add = parser.add_argument
     add("--encoder", action="append", default=[], metavar="NAME",
         help="attack with this speaker encoder: onnx:PATH; resemblyzer; package.module:NAME, a callable from samples "
         "at 16 kHz to an embedding; equalised: before any of them takes out what colour was drawn; several count "
@@ -58,22 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "count the word errors of this: package.module:NAME, a callable from samples at 16 kHz to text"
     )
     add("--recogniser", action="append", default=[], metavar="NAME", help=recogniser_help)
-    add("--statistics", action="store_true", help="attack by statistics alone, and recognise no words: quick")
-    words_help = "single spoken words of several speakers: measure use as training data"
-    add("--words", metavar="TABLE", help=words_help)
-    add("--words-only", default="", metavar="PREFIX", help="keep the words whose path begins with this")
-    add("--runs", type=int, default=2, help="times the speakers on trial are disguised (default 2)")
-    add("--train-draws", type=int, default=3, help="disguised copies of each training utterance (default 3)")
-    add("--enrol-draws", type=int, default=2,
-        help="disguised copies of each enrolment utterance that are averaged (default 2)")  # fmt: skip
-    add("--same-recording", action="store_true",
-        help="let enrolment share the recording of the trial, where a speaker has several")  # fmt: skip
-    add("--most", type=int, default=12, help="utterances kept per speaker (default 12)")
-    add("--spoken", type=int, default=2, help="of these, how many recognisers get (default 2)")
-    add("--seed", type=int, default=0, help="of every draw (default 0)")
-    add("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes (default: up to 4)")
-    add("--json", action="store_true", help="print the report as JSON instead of the table")
-    add("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,18 +94,19 @@ def run(args: argparse.Namespace) -> int:
     from deident.evaluation import report_html
     from deident.evaluation.cache import Cache
     from deident.evaluation.layouts import read_corpus
-    from deident.evaluation.run import Settings, evaluate
+    from deident.evaluation.run import evaluate
+    from deident.evaluation.settings import Settings
 
     # Everything that can be missing or wrong is found before the first second of work.
     names = [name for text in args.disguise or [DEFAULT] for name in text.split(",") if name]
     disguises = {name: disguise_named(name) for name in names}
-    tools = _tools(args)
+    tools = tools_of(args)
     before = read_report(Path(args.compare)) if args.compare else None
     if args.out:
         report_html.check_extras()
     settings = Settings(
         args.seed, args.runs, args.train_draws, args.enrol_draws, most=args.most, spoken=args.spoken,
-        across=not args.same_recording,
+        across=not args.same_recording, channels=not (args.statistics or args.no_channels),
     )  # fmt: skip
     words: tuple[Utterance, ...] = ()
     if args.words:
@@ -139,11 +147,12 @@ def _corpus(args: argparse.Namespace) -> Corpus:
     return joined([read_corpus(Path(place), args.only) for place in args.originals])
 
 
-def _tools(args: argparse.Namespace) -> Tools:
+def tools_of(args: argparse.Namespace) -> Tools:
+    """The attackers, encoders and recognisers that were named; those that are installed where none was."""
     from deident.evaluation.attackers import with_attackers
     from deident.evaluation.encoders import encoder_named
     from deident.evaluation.network import attacker_named
-    from deident.evaluation.run import NO_ENCODER, NO_RECOGNISER, Tools
+    from deident.evaluation.settings import NO_ENCODER, NO_RECOGNISER, Tools
     from deident.evaluation.words import recogniser_named
 
     attackers = with_attackers(dict(attacker_named(text) for text in args.attacker))

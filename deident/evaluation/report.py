@@ -22,6 +22,7 @@ PACKAGES = ("numpy", "scipy", "soundfile", "librosa", "torch", "resemblyzer", "p
 SYNTHETIC = "Made with synthetic voices: these numbers say nothing about people."
 WITHHELD = "untrustworthy"
 EER, TOP_1, SAME_RECORDING = "EER % [95 %]", "top-1 [95 %]", "same recording EER %"
+CHANNEL = "channel of 13 told, % [95 %]"
 Table = list[tuple[str, ...]]
 UNTRUSTWORTHY = 3  # exit code
 
@@ -145,7 +146,7 @@ class Report:
     def summary(self) -> Table:
         """A row for each method, the head first: the strongest attack, and what the method costs."""
         words = [f"words added by {name}, points [95 %]" for name in self.recognisers]
-        head = ("method", "strongest attack", EER, TOP_1, SAME_RECORDING, *words, "× real time")
+        head = ("method", "strongest attack", EER, TOP_1, *words, SAME_RECORDING, CHANNEL, "× real time")
         return [head, *(self._row(name) for name in self.verdicts)]
 
     def _row(self, name: str) -> tuple[str, ...]:
@@ -155,17 +156,18 @@ class Report:
         recordings = percent(linked.eer) if linked else "-"
         if self.distrust_ranks(name):
             ranks = recordings = WITHHELD
-        plain = name == UNDISGUISED
+        plain, told = name == UNDISGUISED, verdict.channels
         return (
             name,
             verdict.strongest,
             self._rate(name, verdict.strongest),
             ranks,
-            recordings,
             *(
                 "-" if plain or recogniser not in useful.words else self._words(name, recogniser)
                 for recogniser in self.recognisers
             ),
+            recordings,
+            "-" if told is None else with_bounds(told.accuracy.value, told.accuracy.low, told.accuracy.high),
             "-" if plain or useful.speed is None else f"{useful.speed:,.0f}",
         )
 
@@ -240,6 +242,20 @@ class Report:
             for name, verdict in self.verdicts.items() for recogniser, use in verdict.utility.words.items()
         ]  # fmt: skip
         return [head, *rows]
+
+    def channels(self) -> Table:
+        """A row for each channel, a column for each method: snippets whose channel was told, %."""
+        told = {name: verdict.channels for name, verdict in self.verdicts.items() if verdict.channels}
+        names = list(next(iter(told.values())).by_channel) if told else []
+        rows = [
+            (channel, *(percent(result.by_channel[channel]) for result in told.values())) for channel in names
+        ]
+        areas = (f"{result.narrow_area:.2f}" for result in told.values())
+        return [
+            ("channel told, %", *told),
+            *rows,
+            *([("8 kHz against wide: area under the ROC", *areas)] if told else []),
+        ]
 
     def table(self) -> str:
         """Text for a terminal."""

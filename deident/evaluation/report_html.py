@@ -72,7 +72,12 @@ def page(report: Report) -> str:
             "as far as there are enough."
         )
         parts += _section("More snippets", says, grown)
-    for title, rows in (("By groups of speakers", report.groups()), ("Words", report.words())):
+    tables = {
+        "By groups of speakers": report.groups(),
+        "Words": report.words(),
+        "Channels": report.channels(),
+    }
+    for title, rows in tables.items():
         if len(rows) > 1:
             parts += [f"<h2>{title}</h2>", _table(rows)]
     if report.pictures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,9 +15,9 @@ from typing import Any, get_args
 import numpy as np
 
 from deident.disguise.base import Scope, as_method
-from deident.errors import ExtraMissingError, SettingError
-from deident.evaluation.attackers import ATTACKERS, Attacker
+from deident.errors import SettingError
 from deident.evaluation.cache import Cache
+from deident.evaluation.channels import CHANNELS, ChannelResult, Through, share_of, tell_channels
 from deident.evaluation.copies import (
     CopyJob,
     Embedding,
@@ -28,9 +28,11 @@ from deident.evaluation.copies import (
 )
 from deident.evaluation.corpus import Corpus, InMemory, Utterance, prepare
 from deident.evaluation.gates import check
+from deident.evaluation.intervals import draw_weights
 from deident.evaluation.inversion import undo
 from deident.evaluation.judge import NETWORK, Case, Material, judge
 from deident.evaluation.report import Report
+from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.trials import Trials
 from deident.evaluation.utility import Melody, WordShape, training_use
 from deident.evaluation.verdict import Verdict
@@ -38,97 +40,8 @@ from deident.evaluation.words import Recognition
 from deident.process import worker_environment
 
 UNDISGUISED = "undisguised"
-NO_ENCODER = (
-    "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they could be, so every "
-    "equal error rate here is only an upper bound on the protection"
-)
-NO_RECOGNISER = "no recogniser (pip install 'deident[attackers]'): word error was not measured"
 Tick = Callable[[str, int, int], None]
 Waiting = Callable[[], Material]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Sizes of an evaluation.
-
-    Attributes
-    ----------
-    seed : int
-        Of every draw in it.
-    runs : int
-        Times the speakers on trial are disguised, each with enrolments of its own.
-    train_draws : int
-        Disguised copies of every training utterance.
-    enrol_draws : int
-        Disguised copies of every enrolment utterance that a run averages over.
-    bootstrap : int
-        Bootstrap samples of an interval.
-    most : int
-        Utterances kept a speaker.
-    spoken : int
-        Of these, how many the recognisers get.
-    invert : bool
-        Attack one-parameter methods by undoing them, too.
-    across : bool
-        Enrolment shares no recording with the trial, where a speaker has several.
-    """
-
-    seed: int = 0
-    runs: int = 2
-    train_draws: int = 3
-    enrol_draws: int = 2
-    bootstrap: int = 300
-    most: int = 12
-    spoken: int = 2
-    invert: bool = True
-    across: bool = True
-
-    def __post_init__(self) -> None:
-        least = {"runs": 1, "train_draws": 2, "enrol_draws": 1, "bootstrap": 20, "most": 2}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise SettingError(f"expected {name} of at least {bound}; got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Tools:
-    """Encoders, recognisers and attackers of an evaluation, besides statistics.
-
-    Attributes
-    ----------
-    encoders : mapping of str to callable
-        From (samples,) float32 at 16 kHz to an embedding. One with `many` takes a list of them.
-    recognisers : mapping of str to callable
-        From (samples,) float32 at 16 kHz to text.
-    attackers : mapping of str to Attacker
-    lacking : tuple of str
-        What is not installed, in words.
-    """
-
-    encoders: Mapping[str, Any] = field(default_factory=dict)
-    recognisers: Mapping[str, Any] = field(default_factory=dict)
-    attackers: Mapping[str, Attacker] = field(default_factory=lambda: dict(ATTACKERS))
-    lacking: tuple[str, ...] = ()
-
-    @classmethod
-    def installed(cls) -> Tools:
-        """The encoder and the recogniser of the extra `attackers`, as far as they are there."""
-        from deident.evaluation.encoders import Equalised, Resemblyzer
-        from deident.evaluation.words import Pocketsphinx
-
-        encoders: dict[str, Any] = {}
-        recognisers: dict[str, Any] = {}
-        lacking = []
-        try:
-            encoders = {Resemblyzer.name: Resemblyzer()}
-            encoders |= {f"{name}, equalised": Equalised(encoder) for name, encoder in encoders.items()}
-        except ExtraMissingError:
-            lacking.append(NO_ENCODER)
-        try:
-            recognisers = {Pocketsphinx.name: Pocketsphinx()}
-        except ExtraMissingError:
-            lacking.append(NO_RECOGNISER)
-        return cls(encoders, recognisers, lacking=tuple(lacking))
 
 
 @contextmanager
@@ -199,11 +112,15 @@ def evaluate(
         trained = (
             run.begin_training(tuple(replace(u, load=InMemory(u.load())) for u in words)) if words else dict
         )
+        channels = run.begin_channels() if how.channels else dict
         verdicts = attacked()
         gates = check(verdicts, run.cases[UNDISGUISED], corpus.synthetic)
         training = trained()
+        told = channels()
     for name, use in training.items():
         verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
+    for name, result in told.items():
+        verdicts[name] = replace(verdicts[name], channels=result)
     return Report.of(
         corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures(),
         run.cases[UNDISGUISED].trials,
@@ -368,6 +285,34 @@ class _Run:
             return {name: asdict(training_use(words, plain, hidden)) for name, hidden in shapes.items()}
 
         return wait
+
+    def begin_channels(self) -> Callable[[], dict[str, ChannelResult]]:
+        """Have each method's copies of speech through every channel made; what is returned tells the channels."""
+        sides = {"train": self.corpus.train, "trial": self.corpus.tests}
+        numbers = {name: k for k, name in enumerate(dict.fromkeys(u.speaker for u in self.corpus.tests))}
+        shares = {(side, channel): share_of(sides[side], channel) for side in sides for channel in CHANNELS}
+        made: dict[str, dict[tuple[str, str], Callable[[], Any]]] = {}
+        for name, method in self.methods.items():
+            counter = _counter(self.tick, f"{name}, channels", sum(map(len, shares.values())))
+            made[name] = {}
+            for (side, channel), share in shares.items():
+                measures: dict[str, Measure] = {"statistics": Statistics()}
+                job = CopyJob(
+                    Through(method, channel), f"channel {side}", 1, self.how.seed, method.scope, measures
+                )
+                made[name][side, channel] = begin(job, share, self.executor, self.store, counter)
+
+        def tell(waiting: Mapping[tuple[str, str], Callable[[], Any]]) -> ChannelResult:
+            found = {key: one() for key, one in waiting.items()}
+            train, tests = ({channel: found[side, channel] for channel in CHANNELS} for side in sides)
+            speakers = {
+                c: np.array([numbers[u.speaker] for u in shares["trial", c]], np.intp) for c in CHANNELS
+            }
+            return tell_channels(
+                train, tests, speakers, draw_weights(len(numbers), self.how.bootstrap, self.how.seed)
+            )
+
+        return lambda: {name: tell(waiting) for name, waiting in made.items()}
 
     def pictures(self) -> dict[str, Any]:
         """The samples of one snippet of a speaker on trial, under every method."""

@@ -89,7 +89,7 @@ def training_use(words: Sequence[Utterance], plain: Floats, hidden: Floats) -> T
 
     def accuracy(train: Floats, test: Floats) -> float:
         right = [
-            _nearest(train[speakers != s], labels[speakers != s], test[speakers == s])
+            nearest_class(train[speakers != s], labels[speakers != s], test[speakers == s])
             == labels[speakers == s]
             for s in np.unique(speakers)
         ]
@@ -110,7 +110,7 @@ def _word_vector(frames: Frames) -> Floats:
     return np.concatenate(rows).astype(np.float32)
 
 
-def _nearest(train: Floats, labels: npt.NDArray[np.intp], test: Floats) -> npt.NDArray[np.intp]:
+def nearest_class(train: Floats, labels: npt.NDArray[np.intp], test: Floats) -> npt.NDArray[np.intp]:
     """Labels by linear discriminants with a shrunken common covariance. Friedman, JASA 84 (1989)."""
     classes = np.unique(labels)
     means = np.stack([train[labels == c].mean(0) for c in classes])

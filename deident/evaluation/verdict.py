@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from deident.evaluation.channels import ChannelResult
 from deident.evaluation.intervals import Interval
 
 
@@ -136,6 +137,8 @@ class Verdict:
     groups : dict of str to Interval
         Equal error rate of the strongest attack for each sex, corpus and group of speakers.
     utility : Utility
+    channels : ChannelResult or None
+        The channel that a snippet came through, told by an attacker.
     scores : dict of str to list of float
         Of the strongest attack, "target" and "nontarget".
     held_areas : dict of str to float
@@ -153,6 +156,7 @@ class Verdict:
     growth: dict[str, dict[int, float]]
     groups: dict[str, Interval]
     utility: Utility
+    channels: ChannelResult | None = None
     scores: dict[str, list[float]] = field(repr=False, default_factory=dict)
     held_areas: dict[str, float] = field(default_factory=dict)
     tables: dict[str, npt.NDArray[np.float32]] = field(repr=False, default_factory=dict)
