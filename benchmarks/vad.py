@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from deident.audio import RATE, Audio, Bools, Floats, Segment, mask_of
 from deident.codec import read
-from deident.datasets.recordings import read_segments
+from deident.datasets.annotations import read_annotations
 from deident.segmentation.detectors import DETECTORS, check_detector
 from deident.segmentation.vad import VadSettings, find_speech
 
@@ -79,7 +79,7 @@ def meetings_of(find: Find, turns: Iterable[Path]) -> Iterable[tuple[str, dict[s
     totals = np.zeros(4)
     for path in turns:
         audio = read(path.with_suffix(".flac"))
-        truth = mask_of([s for found in read_segments(path).values() for s in found], len(audio))
+        truth = mask_of([annotation.segment for annotation in read_annotations(path)], len(audio))
         found = mask_of(find(audio), len(audio))
         counts = np.array([(found & truth).sum(), truth.sum(), (found & ~truth).sum(), (~truth).sum()])
         totals += counts

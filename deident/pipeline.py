@@ -199,6 +199,7 @@ def deidentify(
     segments: Sequence[Segment] | None = None,
     turns: Sequence[Turn] = (),
     mute: Sequence[Segment] = (),
+    follow_links: bool = False,
     tally: Tally | None = None,
     on_read: Callable[[float], object] | None = None,
 ) -> Iterator[Snippet]:
@@ -221,6 +222,8 @@ def deidentify(
     mute : sequence of Segment, optional
         Ranges to silence before anything else, in samples at 16 kHz; `policy.mute` says how. Words in them are
         left out.
+    follow_links : bool, default False
+        Read a path that is a symbolic link.
     tally : Tally, optional
         Filled with seconds and counts.
     on_read : callable, optional
@@ -246,7 +249,12 @@ def deidentify(
     True
     """
     known = Recording(
-        "", speaker, None if segments is None else tuple(segments), turns=tuple(turns), mute=tuple(mute)
+        "",
+        speaker,
+        None if segments is None else tuple(segments),
+        turns=tuple(turns),
+        mute=tuple(mute),
+        follow_links=follow_links,
     )
     observer = Observer(tally, on_read)
     policy = Policy.given(policy)
@@ -291,6 +299,7 @@ def _pieces_of(
         channels=policy.channels,
         nonfinite=policy.nonfinite,
         strict=policy.strict,
+        follow_links=recording.follow_links,
         timed=recording.is_timed,
     ) as decoding:
         segmenters = segmenters_for(decoding, recording, policy)

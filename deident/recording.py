@@ -41,6 +41,8 @@ class Recording:
         Bytes; `expand` looks it up where the path is a URI.
     version : str, optional
         A tag that changes with the bytes; `expand` looks it up where the path is a URI.
+    follow_links : bool, default False
+        Read it through symbolic links.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Recording:
     id: str = ""
     size: int | None = None
     version: str = ""
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | bytes | os.PathLike):

@@ -7,6 +7,7 @@ import gzip
 import io
 import pickle
 import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,7 +287,24 @@ def takes_snippets_with_sound_alone(write: Exporter, items: list[Item], place: P
     assert all(b"None" not in data and b"null" not in data for data in _files(place / "out").values())
 
 
+def writes_inside_its_folder_only(write: Exporter, items: list[Item], place: Path) -> None:
+    names = ("../../victim", ".hidden", "/root", "a/b", "x" * 300, "müller:1")
+    odd = [
+        dataclasses.replace(item, id=name, speaker=name) for item, name in zip(items * 2, names, strict=False)
+    ]
+    (place / "in").mkdir()
+    assert write(odd, place / "in" / "out") == len(odd)
+    assert [path.name for path in place.iterdir()] == ["in"]
+    assert [path.name for path in (place / "in").iterdir()] == ["out"]
+    for path in (place / "in" / "out").rglob("*"):
+        assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", path.name)
+        if path.suffix == ".tar":
+            with tarfile.open(path) as archive:
+                assert all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", n) for n in archive.getnames())
+
+
 EXPORTER_CONTRACTS: list[ExporterContract] = [
+    writes_inside_its_folder_only,
     writes_every_snippet,
     writes_the_same_files_again,
     writes_neutral_times_and_modes,

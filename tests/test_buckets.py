@@ -18,7 +18,8 @@ from deident.audit import audit_store
 from deident.cli import main
 from deident.codec import encode_wav, read
 from deident.datasets.items import read_items
-from deident.datasets.recordings import expand, read_table
+from deident.datasets.recordings import expand
+from deident.datasets.table import read as read_table
 from deident.errors import ExtraMissingError, RecordingError, SettingError, StoreError
 from deident.keys import Key, fresh_name
 from deident.policy import Policy
@@ -122,12 +123,16 @@ def test_a_place_that_is_not_there_is_refused_without_its_name(bucket: str) -> N
     assert dry_run([f"{bucket}/canary.wav"], POLICY, key=KEY).codes == {"missing": 1}
 
 
-def test_a_table_may_name_uris(bucket: str, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text(f"path,speaker\n{bucket}/call.wav,a\nlocal.wav,b\n")
-    found = list(expand(read_table(tmp_path / "t.csv")))
-    assert [r.path for r in found] == [f"{bucket}/call.wav", str(tmp_path / "local.wav")]
-    assert found[0].size
-    assert found[1].size is None
+def test_a_table_names_files_of_a_bucket_by_its_base(bucket: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("path,speaker\ncall.wav,a\n")
+    (found,) = expand(read_table(table, base=bucket))
+    assert found.path == f"{bucket}/call.wav"
+    assert found.size
+    for outside in (f"{bucket}/call.wav", "../call.wav", "/call.wav"):
+        table.write_text(f"path,speaker\n{outside},a\n")
+        with pytest.raises(SettingError, match=r"line 2.*--base"):
+            read_table(table, base=bucket)
 
 
 def test_a_store_at_a_uri_is_the_store_of_a_folder(

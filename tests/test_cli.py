@@ -183,6 +183,9 @@ def test_wrong_calls_teach(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Key(bytes(32)).write("key")
+    Path("x.wav").touch()
+    if "." in arguments[:2]:
+        Path("x.wav").unlink()
     result = deident(*arguments)
     assert result.returncode == 2
     assert said in result.stderr

@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import re
+import shutil
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +19,7 @@ from deident.datasets import EXPORTERS, export, exporter_named, kaldi, lhotse, n
 from deident.datasets.huggingface import MapBatch
 from deident.datasets.items import Item, read_items
 from deident.datasets.package import package
-from deident.datasets.recordings import read_table
+from deident.datasets.table import read as read_table
 from deident.errors import SettingError, StoreError
 from deident.evaluation.layouts import read_corpus
 from deident.keys import Key
@@ -114,7 +116,7 @@ def test_a_kaldi_folder_is_read(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("wav.scp", "rec1 sox a.wav -t wav - |\nrec2 rec2.wav\n", "never run"),
+        ("wav.scp", "rec1 sox a.wav -t wav - remix 1 |\nrec2 rec2.wav\n", "never run"),
         ("wav.scp", "rec1 | touch ran\nrec2 rec2.wav\n", "never run"),
         ("wav.scp", "rec1 rec1.flac\n", "wav.scp does not have"),
         ("wav.scp", "", "something in them"),
@@ -312,6 +314,35 @@ def test_ids_that_could_go_elsewhere_are_refused(store: Path) -> None:
         with_ids(read_items(store), [link()])
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("../../victim", None), ("a\nb c", None), ("x" * 500, None), (None, "../x.wav"), (None, "x./y")],
+)
+@pytest.mark.parametrize("to", ["kaldi", "webdataset", "nemo"])
+def test_a_manifest_that_was_tampered_with_leads_nowhere_else(
+    label: str | None, name: str | None, to: str, store: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "below" / "copy"
+    shutil.copytree(store, copy)
+    rows = [json.loads(line) for line in (copy / "manifest.jsonl").read_text().split("\n") if line]
+    for row in rows:
+        row["labels"]["speaker"] = label or row["labels"]["speaker"]
+        row["name"] = name or row["name"]
+    (copy / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if name:
+        with pytest.raises(StoreError, match="audit"):
+            read_items(copy)
+        return
+    items = read_items(copy)
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", word) for i in items for word in (i.id, str(i.speaker))
+    )
+    export(items, to, tmp_path / "below" / "out")
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.parent in (tmp_path, copy.parent)) == [
+        "below", "copy", "out",
+    ]  # fmt: skip
+
+
 def test_lhotse_takes_files_only(folder: Path, tmp_path: Path) -> None:
     recording = {
         "id": "r", "sources": [{"type": "file", "channels": [0], "source": str(folder / "rec1.flac")}],
@@ -378,8 +409,19 @@ def test_nemo_entries_are_turns(folder: Path, tmp_path: Path) -> None:
         ("one", "7", {}),
         ("two", None, {"lang": "en"}),
     ]
-    assert (two.path, two.turns[0].is_whole_recording) == (str(tmp_path / "near.wav"), True)
-    for bad in ('{"text": "x"}', "[1]", "no", '{"audio_filepath": "x", "offset": 1}'):
+    assert (two.path, two.turns[0].segment) == (str(tmp_path / "near.wav"), Segment(0, 2 * RATE))
+    whole, part = '{"audio_filepath": "a.wav"}', '{"audio_filepath": "b.wav", "duration": 3}'
+    manifest.write_text(f"\ufeff{whole}\n{part}\n")
+    assert [r.turns[0].segment.stop for r in nemo.read(manifest)] == [OPEN, 3 * RATE]
+    for bad in (
+        f'{part[:-1]}, "ofs": 2}}\n{{"audio_filepath": "c.wav", "offset": 1, "duration": 3}}',
+        f'{whole}\n{{"audio_filepath": "a.wav", "text": "x"}}',
+        '{"audio_filepath": "x", "begin": 1, "duration": 1}',
+        '{"text": "x"}',
+        "[1]",
+        "no",
+        '{"audio_filepath": "x", "offset": 1}',
+    ):
         manifest.write_text(bad)
         with pytest.raises(SettingError):
             nemo.read(manifest)

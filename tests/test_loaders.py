@@ -1,4 +1,4 @@
-"""The real packages open what was written."""
+"""The packages whose formats are written open the exports."""
 
 import io
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.interop
 
 
 def loader(name: str) -> Any:
-    """A package of others, whose warnings are not ours to answer for; it asks no server."""
+    """Import a package of others without its warnings; it asks no server."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

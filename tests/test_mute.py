@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -11,7 +12,7 @@ import soundfile
 
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
-from deident.datasets.annotations import Annotation, read_annotations, with_mutes, with_words
+from deident.datasets.annotations import Annotation, read_annotations, with_mute, with_words
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
@@ -298,7 +299,7 @@ def test_json_may_number_its_speakers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_ranges_are_read_from_several_formats(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(FILES[name])
-    a, b, c = with_mutes(
+    a, b, c = with_mute(
         [Recording("/x/a.wav"), Recording("/x/b.wav"), Recording("/x/c.wav")],
         read_annotations(tmp_path / name),
     )
@@ -315,8 +316,8 @@ def bad_files() -> Iterator[tuple[str, str, str]]:
     yield "m.json", '[{"recording": "a", "start": 1}]', "stop or end"
     yield "m.json", '[{"recording": 7, "start": 1, "end": 2}]', "expected recording"
     yield "m.json", "nothing", "not JSON"
-    yield "m.json", "{}", "no place"
-    yield "m.csv", "recording,start,end\na,1\n", "seconds"
+    yield "m.json", "{}", "no segment"
+    yield "m.csv", "recording,start,end\na,1\n", "line 2: expected 3 fields"
     yield "m.csv", "recording;start;end\na;1;2\n", "column"
     yield "m.ctm", "a 1 1.0\n", "five fields"
     yield "m.ctm", "a 1 one 1 anna\n", "seconds"
@@ -324,8 +325,8 @@ def bad_files() -> Iterator[tuple[str, str, str]]:
     yield "m.rttm", "SPEAKER a 1 1 2\n", "eight fields"
     yield "m.csv", "recording,start,end\na,nan,inf\n", "seconds"
     yield "m.txt", "a 1 2\n", "ends in"
-    # the quote would hide the second row, whose name would be heard
-    yield "m.tsv", 'recording\tstart\tstop\ttext\na\t1\t2\t"Bob\na\t5\t6\tSue\n', "after line 1 "
+    # the quote would hide the second row, and leave its name unmuted
+    yield "m.tsv", 'recording\tstart\tstop\ttext\na\t1\t2\t"B ""b"" b"\na\t5\t6\t"Sue\n', "line 3: "
     yield "m.csv", 'recording,start,stop,text\na,1,2,"Bob\na,5,6,Sue\na,7,8,"Jim\n', "begins with a quote"
     yield "m.csv", f"recording,start,stop,text\na,1,2,{'x' * 200_000}\n", "cannot be read"
     yield "m.json", '[{"recording": "a", "start": 1, "end": 2, "text": ["Bob"]}]', "expected text as"
@@ -344,16 +345,18 @@ def test_a_range_without_a_recording_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"canary": [[1, 2]]}')
     annotations = read_annotations(tmp_path / "m.json")
     with pytest.raises(SettingError, match=r"1 of the recordings .* not in this run") as error:
-        with_mutes([Recording("/x/other.wav")], annotations)
+        with_mute([Recording("/x/other.wav")], annotations)
     assert "canary" not in str(error.value)
     with pytest.raises(SettingError, match="use their paths"):
-        with_mutes([Recording("/x/canary.wav"), Recording("/y/canary.flac")], annotations)
+        with_mute([Recording("/x/canary.wav"), Recording("/y/canary.flac")], annotations)
     with pytest.raises(SettingError, match="use their paths"):
-        with_mutes([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], annotations)
-    found = with_mutes([Recording("/x/other.wav"), Recording("/y/1.flac", id="canary")], annotations)
+        with_mute([Recording("/x/canary.wav"), Recording("/y/1.flac", id="canary")], annotations)
+    found = with_mute([Recording("/x/other.wav"), Recording("/y/1.flac", id="canary")], annotations)
     assert [bool(r.mute) for r in found] == [False, True]
     with pytest.raises(SettingError, match="--turns"):
-        with_words([Recording("/x/canary.wav", segments=(seconds(0, 1),))], annotations)
+        with_words(
+            [Recording("/x/canary.wav", segments=(seconds(0, 1),))], [replace(annotations[0], text="x")]
+        )
 
 
 def test_the_command_mutes(
@@ -395,7 +398,7 @@ def noise(length: float) -> np.ndarray:
 
 def test_ranges_of_a_file_are_added_to_those_of_the_recording() -> None:
     known = Recording("a.wav", mute=(seconds(0, 1),))
-    (one,) = with_mutes([known], [Annotation("a", seconds(2, 3))])
+    (one,) = with_mute([known], [Annotation("a", seconds(2, 3))])
     assert one.mute == (seconds(0, 1), seconds(2, 3))
 
 

@@ -1,4 +1,4 @@
-"""What is read, from folders, tables and segment files."""
+"""Recordings from folders, tables and segment files."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,9 @@ import pytest
 
 from deident.audio import Segment
 from deident.codec import read
-from deident.datasets.recordings import expand, read_segments, read_table, with_segments
+from deident.datasets.annotations import read_annotations, with_segments
+from deident.datasets.recordings import expand
+from deident.datasets.table import read as read_table
 from deident.errors import SettingError
 from deident.pipeline import deidentify
 from deident.policy import Policy
@@ -46,8 +48,9 @@ def test_table_gives_speakers_and_labels(tmp_path: Path) -> None:
     one, two = read_table(table, ["language"])
     assert one == Recording(str(tmp_path / "x/a.wav"), "7", None, {"language": "en"})
     assert two.speaker is None
-    with pytest.raises(SettingError, match="lacks the column colour"):
-        read_table(table, ["colour"])
+    with pytest.raises(SettingError, match="lacks the column of label 2") as error:
+        read_table(table, ["language", "canary"])
+    assert "canary" not in str(error.value)
     with pytest.raises(SettingError, match="cannot be read"):
         read_table(tmp_path / "none.csv")
 
@@ -67,15 +70,16 @@ def test_table_gives_speakers_and_labels(tmp_path: Path) -> None:
 def test_segments_in_three_formats(name: str, text: str, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_text(text)
-    expected = [Segment(8_000, 12_000), Segment(32_000, 48_000)]
-    assert read_segments(file) == {"rec": expected}
-    one, other = with_segments([Recording("/x/rec.wav"), Recording("/x/other.wav")], file)
-    assert one.segments == tuple(expected)
+    expected = (Segment(8_000, 12_000), Segment(32_000, 48_000))
+    annotations = read_annotations(file)
+    one, other = with_segments([Recording("/x/rec.wav"), Recording("/x/other.wav")], annotations)
+    assert one.segments == expected
     assert other.segments == ()
-    (alone,) = with_segments([Recording("/x/whatever.wav")], file)
-    assert alone.segments == tuple(expected)
-    with pytest.raises(SettingError, match="none of the recordings"):
-        with_segments([Recording("/x/a.wav"), Recording("/x/b.wav")], file)
+    for others in (["/x/a.wav"], ["/x/a.wav", "/x/b.wav"]):
+        with pytest.raises(SettingError, match="not in this run"):
+            with_segments([Recording(path) for path in others], annotations)
+    with pytest.raises(SettingError, match="use their paths"):
+        with_segments([Recording("/x/rec.wav"), Recording("/y/rec.wav")], annotations)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +98,15 @@ def test_segments_in_three_formats(name: str, text: str, tmp_path: Path) -> None
 def test_wrong_segments_are_refused(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingError):
-        read_segments(tmp_path / name)
+        read_annotations(tmp_path / name)
 
 
 def test_a_segment_may_last_to_the_end_as_kaldi_writes_it(recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "segments").write_text("u1 call 1.0 3.0\nu2 call 17.5 -1\n")
-    (one,) = with_segments([Recording(recordings / "call.wav")], tmp_path / "segments")  # type: ignore[arg-type]
+    annotations = read_annotations(tmp_path / "segments")
+    (one,) = with_segments([Recording(recordings / "call.wav")], annotations)  # type: ignore[arg-type]
     seconds = [s.seconds for s in deidentify(one.path, Policy(disguise=Sine()), segments=one.segments)]
     assert seconds == [2.0, pytest.approx(read(one.path).seconds - 17.5, abs=1e-4)]
-    (tmp_path / "segments").write_text("u1 call 1.0 3.0 0\n")
-    with pytest.raises(SettingError, match="--turns"):
-        read_segments(tmp_path / "segments")
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told_of(

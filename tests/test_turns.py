@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deident.audio import RATE, Audio, Segment
-from deident.datasets.annotations import Annotation, with_mutes, with_turns, with_words
+from deident.datasets.annotations import Annotation, with_mute, with_turns, with_words
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify
@@ -112,7 +112,7 @@ def test_every_speaker_has_a_voice() -> None:
     a, b, again, other = (round(frequency(s.samples), -1) for s in out(noise(9), turns, policy, key=KEY))
     assert (a, b) == (again, other)
     assert a != b
-    with pytest.raises(RecordingError, match="who speaks"):
+    with pytest.raises(RecordingError, match="needs the speaker"):
         out(noise(9), [Turn(seconds(0, 2))], policy, key=KEY)
 
 
@@ -203,14 +203,15 @@ def test_muted_words_are_not_in_the_text() -> None:
     assert heard(Turn(WHOLE, text="all"), seconds(1, 2), end=4 * RATE) is None
 
 
-def test_one_recording_needs_no_name() -> None:
+def test_annotations_name_their_recordings() -> None:
     annotations = [Annotation("b", seconds(1, 2), speaker="x"), Annotation("b", seconds(3, 4), text="y")]
-    (alone,) = with_turns([Recording("/x/a.wav")], annotations)
+    (alone,) = with_turns([Recording("/x/b.wav")], annotations)
     assert [(t.speaker, t.text) for t in alone.turns] == [("x", None), (None, "y")]
+    assert "b" not in repr(annotations[0]).removeprefix("Annotation")
     with pytest.raises(SettingError, match="not in this run"):
         with_turns([Recording("/x/a.wav"), Recording("/x/c.wav")], annotations)
     with pytest.raises(SettingError, match="not in this run"):
-        with_mutes([Recording("/x/a.wav")], annotations)
+        with_mute([Recording("/x/a.wav")], annotations)
     silent, spoken = with_turns([Recording("/x/a.wav"), Recording("/x/b.wav")], annotations)
     assert (silent.turns, silent.segments, len(spoken.turns)) == ((), (), 2)
 

@@ -35,7 +35,7 @@ COMMANDS = {
         "make a page that shows and plays what a run would do with one recording",
     ),
     "demo": ("deident.cli.demo", "try `run` on a recording that comes with the package"),
-    "scan": ("deident.scanners.command", "list what a recording holds besides sound"),
+    "scan": ("deident.cli.scan", "list what a recording holds besides sound"),
     "audit": ("deident.cli.audit", "prove that a store keeps every promise"),
     "evaluate": ("deident.cli.evaluate", "attack disguises, and measure what they protect and cost"),
     "review": ("deident.cli.review", "distribute snippets to reviewers"),

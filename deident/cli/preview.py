@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from deident.cli.inputs import ANNOTATIONS, check_paths
 from deident.cli.policy import add_cutting_arguments, policy_of
 from deident.errors import SettingError
 
@@ -44,27 +45,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("as a run would do it")
     add_cutting_arguments(how)
     how.add_argument("--channels", metavar="C", help="mix (default), split, or the number of one channel")
-    how.add_argument("--segments", metavar="FILE", help="where speech is: RTTM, CSV, TSV or Kaldi segments")
-    how.add_argument("--mute", metavar="FILE", help="ranges to silence: JSON, CSV, TSV, CTM or RTTM")
+    how.add_argument("--follow-links", action="store_true", help="read through a symbolic link")
+    how.add_argument(
+        "--segments", metavar="FILE", help=f"segments with speech: {ANNOTATIONS}, or Kaldi's segments"
+    )
+    how.add_argument("--mute", metavar="FILE", help=f"ranges to silence: {ANNOTATIONS}")
     parser.add_argument("--show-paths", action="store_true", help="name the recording in the page")
 
 
 def run(args: argparse.Namespace) -> int:
     from deident.cli.progress import counted
-    from deident.datasets.annotations import read_annotations, with_mutes
-    from deident.datasets.recordings import with_segments
+    from deident.datasets.annotations import read_annotations, with_mute, with_segments
     from deident.pages.page import check_place, write_page
     from deident.pages.preview import Part, preview
     from deident.recording import Recording
 
+    check_paths([args.recording])
     path = check_place(args.out)
     part = Part(args.start, args.seconds, args.snippets)
     policy = policy_of(args)
     recording = Recording(args.recording)
     if args.segments:
-        [recording] = with_segments([recording], args.segments)
+        [recording] = with_segments([recording], read_annotations(args.segments))
     if args.mute:
-        [recording] = with_mutes([recording], read_annotations(args.mute))
+        [recording] = with_mute([recording], read_annotations(args.mute))
     title = f"Preview of {os.path.basename(args.recording)}" if args.show_paths else "Preview of a recording"
     made = preview(
         recording.path,
@@ -73,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
         include_original=args.include_original,
         part=part,
         segments=recording.segments,
+        turns=recording.turns,
         mute=recording.mute,
+        follow_links=args.follow_links,
         title=title,
     )
     write_page(path, made.html)

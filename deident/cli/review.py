@@ -80,10 +80,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _opted_out(path: str) -> list[str]:
-    from deident.datasets.recordings import text_of
+    from deident.datasets.text_files import read_text
 
     try:
-        lines = [line.strip() for line in text_of(path).splitlines() if line.strip()]
+        lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
     except SettingError as error:
         raise SettingError(f"--opt-out: {error}") from None
     return lines + [location(line) for line in lines]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 
 from deident import __version__
-from deident.cli.inputs import add_input_arguments, recordings_of
+from deident.cli.inputs import LINKS, add_input_arguments, lacking, recordings_of
 from deident.cli.keys import add_key_argument, key_of
 from deident.cli.policy import add_cutting_arguments, policy_of
 from deident.cli.report import check_report, write_report
@@ -109,8 +110,12 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
     check_kaldi(args)
-    recordings = recordings_of(args)
     policy = policy_of(args)
+    passed_over: Counter[str] = Counter()
+    recordings = recordings_of(args, passed_over)
+    missing = lacking(args, policy.carry, recordings)
+    if missing:
+        print(f"deident: --carry: no recording has any {', '.join(missing)}", file=sys.stderr)
     warm_up()
     shown: dict[str, Any] = {"show_paths": args.show_paths, "quiet": args.quiet}
     log = JsonLog(len(recordings), policy.fingerprint(), **shown) if args.log == "json" else None
@@ -133,13 +138,14 @@ def run(args: argparse.Namespace) -> int:
                 )  # fmt: skip
     finally:
         progress.finish()
+    summary.passed_over = dict(passed_over)
     if log:
         log.end(summary)
     _print(summary, progress.problems, args, policy)
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
     is_clean = write_report(args, summary, policy)
-    return 0 if summary.fine and is_clean else 1
+    return 0 if summary.fine and is_clean and not missing else 1
 
 
 def _executor(args: argparse.Namespace) -> Any:
@@ -203,6 +209,11 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
     if summary.shortened_seconds >= 0.05:
         released += f" ({summary.shortened_seconds:.1f} s of pauses taken out)"
     took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
+    passed = ", ".join(
+        f"{count} {kind}{' (--follow-links reads them)' if kind == LINKS else ''}"
+        for kind, count in sorted(summary.passed_over.items())
+        if count
+    )
     codes = ", ".join(f"{count} {code}" for code, count in sorted(summary.codes.items()))
     cancelled = (
         f"the channels of {counted(summary.cancelled, 'recording')} cancel each other, for "
@@ -213,6 +224,7 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
         "read": found,
         "would release" if dry else "released": released,
         "dropped": drops or "nothing",
+        **({"passed over": passed} if passed else {}),
         **({"because": codes} if codes else {}),
         **({"cancelled": cancelled} if summary.cancelled else {}),
         **_remarks(summary),

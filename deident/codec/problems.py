@@ -19,7 +19,7 @@ PROBLEMS: dict[str, str] = {
     "unreadable": "the recording cannot be opened for reading: check its permissions and the disk",
     "directory": "expected a recording; got a folder",
     "not-regular": "expected a regular file; got a pipe, device or socket: pass it as an open binary file",
-    "symlink": "the recording is a symbolic link: pass its target, or allow links (follow_links)",
+    "symlink": "the recording is a symbolic link: pass its target, or allow links (--follow-links, follow_links=True)",
     "not-binary": "expected a file that is open for reading in binary mode",
     "empty": "the recording holds no samples",
     "not-audio": f"the bytes are not those of any container on the list: {_titles('sound')}; "

@@ -51,7 +51,7 @@ class Reader(NamedTuple):
     Attributes
     ----------
     read : str
-        `package.module:NAME` of a function (path, labels to carry) that returns a list of `Recording`.
+        `package.module:NAME` of a function (path, carry, base) that returns a list of `Recording`.
     metavar, help : str
         For the option."""
 
@@ -59,7 +59,9 @@ class Reader(NamedTuple):
     metavar: str
     help: str
 
-    def __call__(self, path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
+    def __call__(
+        self, path: str | os.PathLike[str], carry: Sequence[str] = (), base: str | None = None
+    ) -> list[Recording]:
         """Read a data set.
 
         Parameters
@@ -68,6 +70,8 @@ class Reader(NamedTuple):
             The file or folder.
         carry : sequence of str
             Names of columns or fields that go into the manifest as labels.
+        base : str, optional
+            The folder or URI of the sound, for the paths in the data set.
 
         Returns
         -------
@@ -76,22 +80,27 @@ class Reader(NamedTuple):
         Raises
         ------
         SettingError
-            If a line is not understood, or nothing supplies a label to carry."""
-        found: list[Recording] = _imported(self.read)(path, carry)
+            If a line is not understood, or names an address."""
+        found: list[Recording] = _imported(self.read)(path, carry, base)
         return found
 
 
 READERS = {
     "table": Reader(
-        "deident.datasets.recordings:read_table",
+        "deident.datasets.table:read",
         "FILE",
-        "CSV or TSV with a column path; speaker, text, start, stop if known",
+        "CSV or TSV with a column path; speaker, text, start, stop, channel if known",
     ),
     "kaldi": Reader("deident.datasets.kaldi:read", "DIR", "a Kaldi data folder, VoicePrivacy's too"),
     "lhotse": Reader(
         "deident.datasets.lhotse:read", "PATH", "a folder of recordings and supervisions, or a file of cuts"
     ),
     "nemo": Reader("deident.datasets.nemo:read", "FILE", "a NeMo manifest"),
+    "corpus": Reader(
+        "deident.datasets.layouts:read",
+        "DIR",
+        "a folder of LibriSpeech or VCTK, or of a folder for each speaker",
+    ),
 }
 
 EXPORTERS = {

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deident.datasets.package import escaped, is_safe
 from deident.errors import SettingError, StoreError
 from deident.segmentation.turns import CARRIED, words_from_json
 from deident.store import Link
@@ -61,7 +62,13 @@ class Item:
         return data
 
     @property
+    def file(self) -> str:
+        """The name for its file in a data set: its id and suffix, escaped."""
+        return f"{escaped(self.id)}.{self.suffix}"
+
+    @property
     def suffix(self) -> str:
+        """The ending of its file: wav or flac."""
         return self.name.rpartition(".")[2]
 
     def __repr__(self) -> str:
@@ -103,15 +110,17 @@ def _item(place: Path, line: str) -> Item:
         labels: dict[str, Value] = row.get("labels", {})
         text, words, speaker = (labels.get(name) for name in CARRIED)
         stem = row["name"].rpartition(".")[0]
+        if not is_safe(row["name"]):
+            raise ValueError
         return Item(
-            id=f"{speaker}-{stem}" if speaker is not None else stem,
+            id=escaped(f"{speaker}-{stem}" if speaker is not None else stem),
             name=row["name"],
-            path=place / os.path.basename(row["name"]),
+            path=place / row["name"],
             seconds=row["seconds"],
             rate=row["sample_rate"],
             sha256=row["sha256"],
             text=None if text is None else str(text),
-            speaker=None if speaker is None else str(speaker),
+            speaker=None if speaker is None else escaped(str(speaker)),
             words=tuple(words_from_json(str(words))) if words is not None else (),
             labels={name: value for name, value in labels.items() if name not in CARRIED},
         )
@@ -144,12 +153,15 @@ def with_ids(items: Iterable[Item], links: Iterable[Link]) -> list[Item]:
             "an utterance was cut into several snippets: run with --whole-turns to keep its id"
         )
     for item in named:
-        if not all(
-            word and not word.startswith(".") and word.isprintable() for word in (item.id, item.speaker)
+        words = (item.id, str(item.speaker))
+        if (
+            item.id.startswith(".")
+            or "/" in item.id
+            or not all(w.isprintable() and w.split() == [w] for w in words)
         ):
-            raise SettingError("an id begins with a dot, or is not printable: it cannot be a file's name")
-        if "/" in item.id or any(c.isspace() for c in item.id + str(item.speaker)):
-            raise SettingError("an id has a slash or white space: it cannot be a file's name")
+            raise SettingError(
+                "an id begins with a dot, or holds a slash, white space or what cannot be printed"
+            )
     return sorted(named, key=lambda item: item.id)
 
 

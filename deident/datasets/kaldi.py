@@ -1,46 +1,56 @@
-"""Kaldi data folders, and those of the VoicePrivacy challenges. Nothing that is named in them is run or opened.
+"""Kaldi data folders, and those of the VoicePrivacy challenges. No command in them is run.
 
 https://kaldi-asr.org/doc/data_prep.html"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from deident.datasets.entries import Entry, chosen, gather, located, segment_from, segment_of
 from deident.datasets.items import Item, one_line
 from deident.datasets.package import package
-from deident.datasets.recordings import chosen, gather, segment_from, segment_of
+from deident.datasets.text_files import TO_THE_END, Row, read_kaldi, read_kaldi_segments
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import Turn
 
+FILE = "FILE"
+PASSING = (  # commands of wav.scp that give the sound of a file as it is
+    ("cat", FILE),
+    ("flac", "-c", "-d", FILE),
+    ("flac", "-c", "-d", "-s", FILE),
+    ("sox", FILE, "-t", "wav", "-"),
+)
 LISTS = ("trials", "enrolls")  # VoicePrivacy's; they name utterances and speakers
 
 
-def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
+def read(
+    place: str | os.PathLike[str], carry: Sequence[str] = (), base: str | Path | None = None
+) -> list[Recording]:
     """Read the recordings of a data folder, with its utterances as turns; see `deident.datasets.Reader`.
 
     carry : "gender" for that of spk2gender."""
-    folder = read_folder(Path(place))
-    return gather(
-        (
-            utterance.recording,
-            folder.recordings[utterance.recording],
-            Turn(
-                segment_from(utterance.start)
-                if utterance.stop is None
-                else segment_of(utterance.start, utterance.stop),
-                utterance.speaker,
-                utterance.text,
-                channel=utterance.channel,
-                labels=chosen({"gender": utterance.gender}, carry),
-                id=utterance.id,
-            ),
-        )
-        for utterance in folder.utterances
+    folder = read_folder(Path(place), base)
+    return gather(_entry(utterance, folder, carry) for utterance in folder.utterances)
+
+
+def _entry(utterance: KaldiUtterance, folder: KaldiFolder, carry: Sequence[str]) -> Entry:
+    start, stop = utterance.start, utterance.stop
+    turn = Turn(
+        segment_from(start) if stop is None else segment_of(start, stop),
+        utterance.speaker,
+        utterance.text or None,
+        channel=utterance.channel,
+        labels=chosen({"gender": utterance.gender}, carry),
+        id=utterance.id,
     )
+    return Entry("the Kaldi folder", utterance.recording, folder.recordings[utterance.recording], turn)
 
 
 def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = None) -> int:
@@ -69,7 +79,7 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
         if str(item.labels.get("gender", "")).lower()[:1] in ("f", "m")
     }
     files = {
-        "wav.scp": [f"{item.id} {out / 'wav' / item.id}.{item.suffix}" for item in found],
+        "wav.scp": [f"{item.id} {out / 'wav' / item.file}" for item in found],
         "utt2spk": [f"{id} {speaker}" for id, speaker in speakers.items()],
         "spk2utt": [f"{speaker} {' '.join(ids)}" for speaker, ids in sorted(spoken.items())],
         "utt2dur": [f"{item.id} {item.seconds}" for item in found],
@@ -83,7 +93,7 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
     }
     with package(out) as folder:
         for item in found:
-            folder.put(f"wav/{item.id}.{item.suffix}", item.read())
+            folder.put(f"wav/{item.file}", item.read())
         for name, lines in files.items():
             if lines:
                 folder.put_lines(name, lines)
@@ -136,7 +146,7 @@ class KaldiFolder:
         return f"KaldiFolder({len(self.recordings)} recordings, {len(self.utterances)} utterances)"
 
 
-def read_folder(place: Path) -> KaldiFolder:
+def read_folder(place: Path, base: str | Path | None = None) -> KaldiFolder:
     """Read wav.scp and utt2spk, with segments, text and spk2gender where they are there.
 
     Parameters
@@ -144,6 +154,8 @@ def read_folder(place: Path) -> KaldiFolder:
     place : Path
         The folder. Paths in wav.scp are relative to where the program runs, as Kaldi takes them, or else to the
         folder.
+    base : str or Path, optional
+        The folder or URI that paths in wav.scp are relative to instead.
 
     Returns
     -------
@@ -152,66 +164,81 @@ def read_folder(place: Path) -> KaldiFolder:
     Raises
     ------
     SettingError
-        If wav.scp holds commands, or a file is missing or not as Kaldi writes it."""
-    sounds = fields(place / "wav.scp")
-    speakers = fields(place / "utt2spk")
-    if any(value.endswith("|") or value.startswith("|") for value in sounds.values()):
+        If wav.scp holds commands other than those that only pass a file on, or a file is missing or not as Kaldi
+        writes it."""
+    sounds, speakers = read_kaldi(place / "wav.scp"), read_kaldi(place / "utt2spk", single=True)
+    if not sounds or not all(sounds.values()) or not speakers:
         raise SettingError(
-            "wav.scp holds commands (with a |), and they are never run: write the sound files out first, and"
-            " name them in wav.scp"
+            "a Kaldi data folder has a wav.scp and a utt2spk with something in them, and on every line"
         )
-    if not sounds or not speakers:
-        raise SettingError("a Kaldi data folder has a wav.scp and a utt2spk with something in them")
-    recordings = {name: _located(place, value) for name, value in sounds.items()}
+    recordings = {name: located(_sound_of(value), base, Path(), place) for name, value in sounds.items()}
     return KaldiFolder(place, recordings, list(_utterances(place, recordings, speakers)))
+
+
+def _sound_of(value: str) -> str:
+    """Read the file that an entry of wav.scp names, also where a command passes it on as it is."""
+    if "|" not in value:
+        return value
+    words = _words_of(value)
+    for pattern in PASSING:
+        if len(words) == len(pattern) and all(
+            w == p for w, p in zip(words, pattern, strict=True) if p != FILE
+        ):
+            return words[pattern.index(FILE)]
+    raise SettingError(
+        "wav.scp holds commands (with a |), and they are never run: `cat FILE |`, `flac -c -d -s FILE |` and"
+        " `sox FILE -t wav - |` are read as their files; of others write the sound files out first, and name them"
+    )
+
+
+def _words_of(value: str) -> list[str]:
+    command = value.removesuffix("|")
+    if command == value or re.search(r"[|&;<>()$`\\*?\[\]{}!~#%=\n]", command):
+        return []
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return []
+    if words[:1] == ["flac"]:  # its options come in any order
+        options = {letter for word in words[1:] if re.fullmatch("-[cds]+", word) for letter in word[1:]}
+        files = [word for word in words[1:] if not word.startswith("-")]
+        return ["flac", *(f"-{letter}" for letter in sorted(options)), *files] if len(files) == 1 else []
+    return words if not any(word.startswith("-") for word in words[1:2]) else []
 
 
 def _utterances(
     place: Path, recordings: dict[str, str], speakers: dict[str, str]
 ) -> Iterator[KaldiUtterance]:
-    segments, texts = fields(place / "segments"), fields(place / "text")
-    genders = fields(place / "spk2gender")
+    segments = {row.values["id"]: row.values for row in _segments(place)}
+    texts, genders = read_kaldi(place / "text"), read_kaldi(place / "spk2gender", single=True)
+    if any(name in text.split(" ") for name, text in texts.items()):
+        raise SettingError("the Kaldi folder's text has an utterance's id in its text")
+    for name, found in (("text", texts), ("segments", segments)):
+        if not found.keys() <= speakers.keys():
+            raise SettingError(f"the Kaldi folder's {name} has utterances that utt2spk does not have")
     for name, speaker in speakers.items():
-        recording, start, stop, channel = (
-            _place(segments.get(name, "")) if segments else (name, 0.0, None, None)
+        where: Mapping[str, Any] = (
+            segments.get(name, {}) if segments else {"recording": name, "start": 0.0, "stop": TO_THE_END}
         )
-        if recording not in recordings:
+        if not where:
+            raise SettingError("an utterance of utt2spk is not in segments")
+        if where["recording"] not in recordings:
             raise SettingError("an utterance is of a recording that wav.scp does not have")
-        gender = genders.get(speaker, "").lower()
-        yield KaldiUtterance(name, recording, start, stop, speaker, texts.get(name), gender, channel)
+        yield KaldiUtterance(
+            name,
+            str(where["recording"]),
+            float(where["start"]),
+            None if where["stop"] is TO_THE_END else float(where["stop"]),
+            speaker,
+            texts.get(name),
+            genders.get(speaker, "").lower(),
+            int(where["channel"]) if where.get("channel") else None,
+        )
 
 
-def _place(value: str) -> tuple[str, float, float | None, int | None]:
-    """Read recording, start, stop and channel of a line of segments. A stop of -1 is the recording's end."""
-    try:
-        recording, start, stop, *more = value.split()
-        channel = int(more[0]) if more else None
-        if len(more) > 1 or (channel is not None and channel < 0):
-            raise ValueError
-        return recording, float(start), None if float(stop) == -1 else float(stop), channel
-    except ValueError:
-        raise SettingError(
-            "an utterance of utt2spk is not in segments with its recording, start and stop in seconds, and a channel"
-            " if it has one"
-        ) from None
-
-
-def _located(place: Path, value: str) -> str:
-    return value if "://" in value or Path(value).exists() else os.fspath(place / value)
-
-
-def fields(path: Path) -> dict[str, str]:
-    """Read a Kaldi text file: a name, white space, the rest. Empty when the file is not there."""
-    if not path.exists():
-        return {}
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise SettingError(f"a file of the Kaldi folder cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingError("a file of the Kaldi folder is not UTF-8 text") from None
-    rows = [line.split(maxsplit=1) for line in lines if line.strip()]
-    found = {row[0]: row[1].strip() if len(row) > 1 else "" for row in rows}
-    if len(found) < len(rows):
-        raise SettingError("a file of the Kaldi folder has a name twice")
-    return found
+def _segments(place: Path) -> list[Row]:
+    path = place / "segments"
+    rows = list(read_kaldi_segments(path)) if path.exists() else []
+    if len({row.values["id"] for row in rows}) < len(rows):
+        raise SettingError("the Kaldi folder's segments have an utterance twice")
+    return rows

@@ -21,8 +21,8 @@ def write(items: Iterable[Item], out: Path) -> int:
         facts.append(known)
     with package(out) as folder:
         for item in found:
-            folder.put(f"{item.id}.{item.suffix}", item.read())
-        folder.put("tasks.json", tasks([f"{item.id}.{item.suffix}" for item in found], facts).encode())
+            folder.put(item.file, item.read())
+        folder.put("tasks.json", tasks([item.file for item in found], facts).encode())
     return len(found)
 
 

@@ -8,13 +8,14 @@ import gzip
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deident.datasets.entries import Entry, chosen, gather, located, segment_of, text_of
 from deident.datasets.items import Item, one_line
-from deident.datasets.lines import json_lines, located
 from deident.datasets.package import package
-from deident.datasets.recordings import chosen, gather, segment_of
+from deident.datasets.text_files import Row, errors_at, read_json_lines, seconds_of
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import SLACK, Turn, Word
@@ -23,27 +24,44 @@ FIELDS = ("language", "gender")  # of a supervision; other labels are in its `cu
 CUTS = ("MonoCut", "MultiCut")
 
 
-def read(place: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
+def read(
+    place: str | os.PathLike[str], carry: Sequence[str] = (), base: str | Path | None = None
+) -> list[Recording]:
     """Read a folder with one file of recordings and one of supervisions, or a file of cuts; see
     `deident.datasets.Reader`.
 
     carry : "language", "gender", or names of fields of `custom`. The sound must lie in single files: commands are never
     run, addresses never fetched."""
     path = Path(place)
-    try:
-        turns = _from_folder(path, carry) if path.is_dir() else _from_cuts(path, carry)
-        return gather(turns)
-    except (KeyError, TypeError, AttributeError):
-        raise SettingError("a line of the Lhotse manifest lacks what it must have") from None
+    rows = _supervisions(path) if path.is_dir() else _cuts(path)
+    folder = path if path.is_dir() else path.parent
+    return gather(_entry(row, carry, base, folder) for row in rows)
 
 
-def _from_folder(place: Path, carry: Sequence[str]) -> Iterator[tuple[str, str, Turn]]:
-    recordings = {row["id"]: row for row in json_lines(_only(place, "recordings"))}
-    for row in json_lines(_only(place, "supervisions")):
-        if row["recording_id"] not in recordings:
-            raise SettingError("a supervision is of a recording that is not there")
-        turn = _turn(row, row["start"], row["start"] + row["duration"], carry)
-        yield row["recording_id"], _file(recordings[row["recording_id"]], place), turn
+@contextmanager
+def _fields(row: Row) -> Iterator[None]:
+    """Name the line of a field that is missing or of another kind."""
+    with errors_at(row.place):
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            if isinstance(error, SettingError):
+                raise
+            raise SettingError("a line of the Lhotse manifest lacks what it must have") from None
+
+
+def _supervisions(place: Path) -> Iterator[Row]:
+    """Give the supervisions of a folder, each with its recording."""
+    recordings: dict[str, Any] = {}
+    for row in read_json_lines(_only(place, "recordings"), "Lhotse's recordings"):
+        with _fields(row):
+            if recordings.setdefault(row.values["id"], row.values) is not row.values:
+                raise SettingError("this recording is there twice")
+    for row in read_json_lines(_only(place, "supervisions"), "Lhotse's supervisions"):
+        with _fields(row):
+            if row.values["recording_id"] not in recordings:
+                raise SettingError("a supervision is of a recording that is not there")
+            yield Row(row.place, {**row.values, "recording": recordings[row.values["recording_id"]]})
 
 
 def _only(place: Path, kind: str) -> Path:
@@ -56,25 +74,35 @@ def _only(place: Path, kind: str) -> Path:
     return found[0]
 
 
-def _from_cuts(path: Path, carry: Sequence[str]) -> Iterator[tuple[str, str, Turn]]:
-    for cut in json_lines(path):
-        if cut.get("type") not in CUTS:
-            raise SettingError(
-                f"expected cuts of the types {' and '.join(CUTS)}: mixed ones hold several sounds"
-            )
-        where = _file(cut["recording"], path.parent)
-        begin, end = cut["start"], cut["start"] + cut["duration"]
-        for row in cut.get("supervisions") or [{"id": cut["id"], "start": 0.0, "duration": cut["duration"]}]:
-            start = begin + row["start"]
-            stop = start + row["duration"]
-            if start < begin or stop > end:  # only a part of it is in the cut
-                row = {**row, "text": None}
-            turn = _turn(row, max(start, begin), min(stop, end), carry)
-            yield cut["recording"]["id"], where, turn
+def _cuts(path: Path) -> Iterator[Row]:
+    """Give the supervisions of cuts, each with its recording and at its time there."""
+    for row in read_json_lines(path, "Lhotse's cuts"):
+        with _fields(row):
+            cut = row.values
+            if cut.get("type") not in CUTS:
+                raise SettingError(
+                    f"expected cuts of the types {' and '.join(CUTS)}: mixed ones hold several sounds"
+                )
+            begin, duration = seconds_of(cut["start"]), seconds_of(cut["duration"])
+            whole = {"id": cut["id"], "start": 0.0, "duration": duration}
+            for supervision in cut.get("supervisions") or [whole]:
+                start = begin + supervision["start"]
+                stop = start + seconds_of(supervision["duration"])
+                if start < begin or stop > begin + duration:  # only a part of it is in the cut
+                    supervision = {**supervision, "text": None}
+                first, last = max(start, begin), min(stop, begin + duration)
+                times = {"start": first, "duration": last - first, "recording": cut["recording"]}
+                yield Row(row.place, {**supervision, **times})
 
 
-def _turn(row: Mapping[str, Any], start: float, stop: float, carry: Sequence[str]) -> Turn:
-    where = segment_of(start, stop)
+def _entry(row: Row, carry: Sequence[str], base: str | Path | None, folder: Path) -> Entry:
+    with _fields(row):
+        recording = row.values["recording"]
+        return Entry(row.place, recording["id"], _file(recording, base, folder), _turn(row.values, carry))
+
+
+def _turn(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
+    where = segment_of(row["start"], row["start"] + seconds_of(row["duration"]))
     # Lhotse keeps the times of an alignment when it moves a cut: they count from the recording's start.
     words = [
         Word(segment_of(at, at + max(lasts, 0.01)), symbol)
@@ -84,11 +112,13 @@ def _turn(row: Mapping[str, Any], start: float, stop: float, carry: Sequence[str
     channel = row.get("channel")
     if isinstance(channel, list):
         channel = channel[0] if len(channel) == 1 else None
+    if isinstance(channel, bool) or not isinstance(channel, int | None):
+        raise SettingError("expected a channel as a number from 0")
     known = {**(row.get("custom") or {}), **{name: row.get(name) for name in FIELDS}}
     return Turn(
         where,
-        str(row["speaker"]) if row.get("speaker") not in (None, "") else None,
-        row.get("text"),
+        text_of(row, "speaker"),
+        text_of(row),
         tuple(words)
         if near
         else (),  # elsewhere: somebody counts them otherwise, and no text can be cut by them
@@ -98,14 +128,14 @@ def _turn(row: Mapping[str, Any], start: float, stop: float, carry: Sequence[str
     )
 
 
-def _file(recording: Mapping[str, Any], base: Path) -> str:
+def _file(recording: Mapping[str, Any], base: str | Path | None, folder: Path) -> str:
     sources = recording["sources"]
     if len(sources) != 1 or sources[0]["type"] != "file" or recording.get("transforms"):
         raise SettingError(
             "expected recordings of one sound file each, without transforms: commands are never run, addresses"
             " never fetched; write the sound out first, as `CutSet.save_audios` does"
         )
-    return located(sources[0]["source"], base)
+    return located(sources[0]["source"], base, Path(), folder)
 
 
 def write(items: Iterable[Item], out: Path) -> int:
@@ -115,7 +145,7 @@ def write(items: Iterable[Item], out: Path) -> int:
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for item in found:
-            folder.put(f"audio/{item.id}.{item.suffix}", item.read())
+            folder.put(f"audio/{item.file}", item.read())
         recordings = [_recording(item, out) for item in found]
         supervisions = [_supervision(item) for item in found]
         cuts = [_cut(one, other) for one, other in zip(recordings, supervisions, strict=True)]
@@ -126,7 +156,7 @@ def write(items: Iterable[Item], out: Path) -> int:
 
 
 def _recording(item: Item, out: Path) -> dict[str, Any]:
-    source = os.fspath(out / "audio" / f"{item.id}.{item.suffix}")
+    source = os.fspath(out / "audio" / item.file)
     return {
         "id": item.id,
         "sources": [{"type": "file", "channels": [0], "source": source}],

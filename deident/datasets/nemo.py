@@ -9,40 +9,53 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deident.datasets.entries import Entry, chosen, gather, located, segment_of, text_of
 from deident.datasets.items import Item, one_line
-from deident.datasets.lines import json_lines, located
 from deident.datasets.package import package
-from deident.datasets.recordings import chosen, gather, segment_of
+from deident.datasets.text_files import Row, check_names, errors_at, read_json_lines, seconds_of
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import WHOLE, Turn
 
+FIELDS = ("offset", "duration")
 
-def read(path: str | os.PathLike[str], carry: Sequence[str] = ()) -> list[Recording]:
+
+def read(
+    path: str | os.PathLike[str], carry: Sequence[str] = (), base: str | Path | None = None
+) -> list[Recording]:
     """Read the recordings of a manifest, with its entries as turns; see `deident.datasets.Reader`.
 
-    carry : names of further fields. Entries without an offset are whole files."""
-    place = Path(path)
-    try:
-        return gather(
-            (
-                "",
-                located(row["audio_filepath"], place.parent),
-                Turn(
-                    segment_of(row["offset"], row["offset"] + row["duration"])
-                    if row.get("offset") is not None
-                    else WHOLE,
-                    str(row["speaker"]) if row.get("speaker") not in (None, "") else None,
-                    row.get("text"),
-                    labels=chosen(row, carry),
-                ),
-            )
-            for row in json_lines(place)
-        )
-    except (KeyError, TypeError):
+    carry : names of further fields. Entries without an offset begin at the start of their files; without a duration
+    either, they are whole files."""
+    rows = list(read_json_lines(path, "the NeMo manifest"))
+    known = {name for row in rows if "offset" in row.values for name in row.values}
+    entries = [_entry(row, Path(path).parent, carry, base, known) for row in rows]
+    starts = [
+        entry.path for entry, row in zip(entries, rows, strict=True) if row.values.get("offset") is None
+    ]
+    if len(set(starts)) < len(starts):
         raise SettingError(
-            "expected audio_filepath on every line of the NeMo manifest, and a duration where there is an offset"
-        ) from None
+            "the NeMo manifest: expected an offset with every entry of a file that has several"
+        )
+    return gather(entries)
+
+
+def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None, known: set[str]) -> Entry:
+    values, where = row.values, WHOLE
+    with errors_at(row.place):
+        check_names(list(values), (*FIELDS, *carry))
+        if "audio_filepath" not in values or ("offset" in values and values.get("duration") is None):
+            raise SettingError("expected audio_filepath, and a duration where there is an offset")
+        strange = (value for name, value in values.items() if name not in {*known, *carry})
+        if known and "offset" not in values and any(isinstance(value, int | float) for value in strange):
+            raise SettingError(
+                "expected an offset, as other lines have one in place of a number of another name"
+            )
+        if values.get("duration") is not None:
+            start = seconds_of(values.get("offset") or 0.0)
+            where = segment_of(start, start + seconds_of(values["duration"]))
+        turn = Turn(where, text_of(values, "speaker"), text_of(values), labels=chosen(values, carry))
+        return Entry(row.place, "", located(values["audio_filepath"], base, Path(), folder), turn)
 
 
 def write(items: Iterable[Item], out: Path) -> int:
@@ -51,7 +64,7 @@ def write(items: Iterable[Item], out: Path) -> int:
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for item in found:
-            folder.put(f"audio/{item.id}.{item.suffix}", item.read())
+            folder.put(f"audio/{item.file}", item.read())
         folder.put_lines("manifest.json", [json.dumps(_row(item), ensure_ascii=False) for item in found])
     return len(found)
 
@@ -59,7 +72,7 @@ def write(items: Iterable[Item], out: Path) -> int:
 def _row(item: Item) -> dict[str, object]:
     row: dict[str, object] = {
         **item.labels,
-        "audio_filepath": f"audio/{item.id}.{item.suffix}",
+        "audio_filepath": f"audio/{item.file}",
         "duration": item.seconds,
     }
     if item.text is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +14,37 @@ from pathlib import Path
 from deident.errors import StoreError
 from deident.store import Disk
 from deident.store.disk import plain_errors
+
+LONGEST = 90  # bytes of a name: with an ending, what a tar header holds
+
+
+def is_safe(name: str) -> bool:
+    """Tell a name that stays in its folder: letters, digits, dots, dashes and underscores, no dot in front."""
+    return bool(re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,%d}" % (LONGEST + 10), name))  # noqa: UP031  # braces
+
+
+def escaped(name: str) -> str:
+    """Make a safe name for a file of any name.
+
+    Parameters
+    ----------
+    name : str
+        A speaker or id, as a manifest has it.
+
+    Returns
+    -------
+    str
+        The name where it is safe, else its safe characters and a digest of the whole.
+
+    Examples
+    --------
+    >>> from deident.datasets.package import escaped
+    >>> escaped("anna-1"), escaped("../anna")
+    ('anna-1', '_._anna-ec02c72411b3')"""
+    if is_safe(name) and len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{re.sub(r'^[.]|[^A-Za-z0-9._-]', '_', name)[: LONGEST - 13]}-{digest}"
 
 
 class Package:
@@ -23,7 +56,7 @@ class Package:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a new file, in a folder below if the name has a slash."""
-        path = self._folder / name
+        path = self.path(name)
         if path.parent != self._folder:
             self._disk.make_folder(path.parent)
         self._disk.close(self._disk.written(path, [data]))
@@ -34,13 +67,17 @@ class Package:
 
     def path(self, name: str) -> Path:
         """Return the path for a file that another library writes; `finish` it then."""
+        if not all(is_safe(part) for part in name.split("/")):
+            raise StoreError(
+                "expected names of letters, digits, dots, dashes and underscores, without a dot in front; see `escaped`"
+            )
         return self._folder / name
 
     def finish(self, name: str) -> None:
         """Set mode and time of a file that another library wrote."""
         with plain_errors("finishing a file"):
-            os.chmod(self._folder / name, 0o600)
-            os.utime(self._folder / name, ns=(0, 0))
+            os.chmod(self.path(name), 0o600)
+            os.utime(self.path(name), ns=(0, 0))
 
 
 @contextmanager

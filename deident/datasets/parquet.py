@@ -83,7 +83,7 @@ def _type(values: Sequence[object]) -> str:
 def _row(item: Item, names: Sequence[str]) -> dict[str, object]:
     row: dict[str, object] = {
         **item.labels,
-        "audio": {"bytes": item.read(), "path": f"{item.id}.{item.suffix}"},
+        "audio": {"bytes": item.read(), "path": item.file},
         "id": item.id,
         "seconds": item.seconds,
         "text": item.text,

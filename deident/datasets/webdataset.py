@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deident.datasets.items import Item
-from deident.datasets.package import package
+from deident.datasets.package import escaped, package
 
 SHARD = 5_000  # snippets; about a gigabyte
 
@@ -37,7 +37,7 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
             with tarfile.open(folder.path(name), "w", format=tarfile.USTAR_FORMAT) as archive:
                 for item in found[first : first + shard]:
                     for suffix, data in _parts(item):
-                        info = tarfile.TarInfo(f"{item.id}.{suffix}")
+                        info = tarfile.TarInfo(f"{escaped(item.id)}.{suffix}")
                         info.size, info.mode = len(data), 0o600
                         archive.addfile(info, io.BytesIO(data))
             folder.finish(name)

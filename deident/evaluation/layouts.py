@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deident import codec
 from deident.audio import RATE, Audio, Segment
-from deident.containers import SUFFIXES
 from deident.datasets import kaldi
+from deident.datasets.layouts import SEXES, corpus_files, recording_of
+from deident.datasets.text_files import read_kaldi
 from deident.errors import SettingError
 from deident.evaluation.corpus import Corpus, Utterance
 
@@ -23,7 +23,6 @@ ROLES = {
     "enrol": "enrol", "enroll": "enrol", "dev_enrol": "enrol", "test_enrol": "enrol",
 }  # fmt: skip
 AGES = frozenset({"adult", "child"})
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ def read_corpus(place: Path, only: str = "") -> Corpus:
     if place.is_file():
         utterances = _table(place)
     else:
-        reader = next((read for marks, read in LAYOUTS if any(place.glob(marks))), _folder)
-        utterances = reader(place)
+        utterances = _kaldi(place) if (place / "wav.scp").exists() else _files(place)
     kept = tuple(u for u in utterances if u.name.startswith(only))
     if not kept:
         raise SettingError(
@@ -97,7 +95,7 @@ def _table(path: Path) -> Iterable[Utterance]:
             load=File(base / row["path"]),
             sex=SEXES.get((row.get("sex") or "").strip().lower(), ""),
             transcript="" if row.get("oov") == "1" else (row.get("transcript") or ""),
-            recording=row.get("recording") or _recording_of(row["path"]),
+            recording=row.get("recording") or recording_of(row["path"]),
             role=ROLES.get(role, ""),
             group=_group(row),
         )
@@ -109,30 +107,17 @@ def _group(row: Mapping[str, str | None]) -> str:
     return (row.get("group") or "").strip().lower() or (note if note in AGES else "")
 
 
-def _recording_of(path: str) -> str:
-    """A file name without the number at its end: snippets of one recording are numbered."""
-    return re.sub(r"[_-]?\d+$", "", Path(path).with_suffix("").as_posix())
-
-
-def _folder(place: Path) -> Iterable[Utterance]:
-    """speaker/utterance.*, at any depth below the speaker."""
-    for speaker in sorted(child for child in place.iterdir() if child.is_dir()):
-        for path in _sounds(speaker):
-            name = path.relative_to(place).as_posix()
-            yield Utterance(name, speaker.name, File(path), recording=_recording_of(name))
-
-
-def _sounds(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix[1:].lower() in SUFFIXES and path.is_file()
-    )
+def _files(place: Path) -> Iterable[Utterance]:
+    """LibriSpeech, VCTK, or speaker/utterance.*, as `deident run --corpus` reads them."""
+    for file in corpus_files(place):
+        yield Utterance(file.name, file.speaker, File(file.path), file.sex, file.text, file.recording)
 
 
 def _kaldi(place: Path) -> Iterable[Utterance]:
     """A Kaldi data folder. Where VoicePrivacy's lists of enrolments and trials are (`enrolls`, `trials_f`,
     `trials_m` and the like), speakers in none of them are to train on."""
     folder = kaldi.read_folder(place)
-    enrols = {name for path in place.glob("enrolls*") for name in kaldi.fields(path)}
+    enrols = {name for path in place.glob("enrolls*") for name in read_kaldi(path)}
     lines = [line for path in place.glob("trials*") for line in path.read_text(encoding="utf-8").splitlines()]
     tried = {cells[1] for line in lines if len(cells := line.split()) > 1}
     listed = {u.speaker for u in folder.utterances if u.id in enrols or u.id in tried}
@@ -150,55 +135,6 @@ def _kaldi(place: Path) -> Iterable[Utterance]:
             ),
             SEXES.get(utterance.gender, ""),
             utterance.text or "",
-            _recording_of(name) if utterance.recording == name else utterance.recording,
+            recording_of(name) if utterance.recording == name else utterance.recording,
             "enrol" if name in enrols else "trial" if name in tried else other,
         )
-
-
-def _librispeech(place: Path) -> Iterable[Utterance]:
-    """speaker/section/speaker-section-number.flac with *.trans.txt beside and SPEAKERS.TXT above."""
-    table = next(
-        (p / "SPEAKERS.TXT" for p in (place, *place.parents[:3]) if (p / "SPEAKERS.TXT").exists()), None
-    )
-    sexes: dict[str, str] = {}
-    if table:
-        for line in table.read_text(encoding="utf-8").splitlines():
-            cells = [cell.strip() for cell in line.split("|")]
-            if len(cells) > 2 and not line.startswith(";"):
-                sexes[cells[0]] = SEXES.get(cells[1].lower(), "")
-    texts: dict[str, str] = {}
-    for file in place.rglob("*.trans.txt"):
-        texts |= kaldi.fields(file)
-    for path in _sounds(place):
-        parts = path.stem.split("-")
-        if len(parts) == 3:
-            name = path.relative_to(place).as_posix()
-            text = texts.get(path.stem, "").lower()
-            yield Utterance(name, parts[0], File(path), sexes.get(parts[0], ""), text, "-".join(parts[:2]))
-
-
-def _vctk(place: Path) -> Iterable[Utterance]:
-    """wav48*/speaker/speaker_number*, txt/speaker/speaker_number.txt, speaker-info.txt. One microphone."""
-    sexes: dict[str, str] = {}
-    info = place / "speaker-info.txt"
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            cells = line.split()
-            if len(cells) > 2:
-                sexes["p" + cells[0].lstrip("p")] = SEXES.get(cells[2].lower(), "")
-    for path in sorted(p for sound in place.glob("wav48*") for p in _sounds(sound)):
-        speaker, stem = path.parent.name, re.sub(r"_mic\d$", "", path.stem)
-        if path.stem.endswith("_mic2"):
-            continue
-        text = place / "txt" / speaker / f"{stem}.txt"
-        words = text.read_text(encoding="utf-8").strip() if text.exists() else ""
-        name = path.relative_to(place).as_posix()
-        yield Utterance(name, speaker, File(path), sexes.get(speaker, ""), words, stem)
-
-
-LAYOUTS: tuple[tuple[str, Callable[[Path], Iterable[Utterance]]], ...] = (
-    ("wav.scp", _kaldi),
-    ("speaker-info.txt", _vctk),
-    ("wav48*", _vctk),
-    ("**/*.trans.txt", _librispeech),
-)

@@ -26,6 +26,7 @@ from deident.policy import Policy
 from deident.process import one_thread
 from deident.recording import Recording
 from deident.segmentation.streaming import Section, StreamSegmenter, segment_stream
+from deident.segmentation.turns import Turn
 
 PAGE = "preview.html"
 METHODS = ("vocoder", "psola", "mcadams")
@@ -149,7 +150,9 @@ def preview(
     include_original: bool = False,
     part: Part | None = None,
     segments: Sequence[Segment] | None = None,
+    turns: Sequence[Turn] = (),
     mute: Sequence[Segment] = (),
+    follow_links: bool = False,
     title: str = "Preview of a recording",
 ) -> Preview:
     """Make a self-contained page of a recording: its speech, its snippets, and these in several disguises.
@@ -167,7 +170,7 @@ def preview(
         the positions of speech; no audio, no spectrum and no pitch.
     part : Part, optional
         Of a long recording.
-    segments, mute : sequences of Segment, optional
+    segments, turns, mute, follow_links
         As `deidentify` takes them; muted ranges are silent in the original too.
     title : str, optional
         Shown in the page.
@@ -186,7 +189,14 @@ def preview(
     policy = Policy.given(policy)
     part = part or Part()
     disguises = {name: disguise_named(name) for name in METHODS} if disguises is None else disguises
-    contents = _read_part(recording, policy, part, segments, mute)
+    known = Recording(
+        "",
+        segments=None if segments is None else tuple(segments),
+        turns=tuple(turns),
+        mute=tuple(mute),
+        follow_links=follow_links,
+    )
+    contents = _read_part(recording, policy, part, known)
     if contents.stop <= part.start:
         raise SettingError("the recording ends before the part to show: start earlier")
     kept = [piece for piece in contents.pieces if piece.audio is not None]
@@ -226,8 +236,7 @@ def _read_part(
     recording: Source,
     policy: Policy,
     part: Part,
-    segments: Sequence[Segment] | None,
-    mute: Sequence[Segment],
+    known: Recording,
 ) -> _PartContents:
     """Read a recording as a run does, from its beginning to the part's end."""
     with codec.decode(
@@ -235,14 +244,11 @@ def _read_part(
         channels=policy.channels,
         nonfinite=policy.nonfinite,
         strict=policy.strict,
-        timed=bool(mute) or segments is not None,
+        follow_links=known.follow_links,
+        timed=known.is_timed,
     ) as decoding:
         contents = _PartContents(part, decoding.channels)
-        segmenters = segmenters_for(
-            decoding,
-            Recording("", segments=None if segments is None else tuple(segments), mute=tuple(mute)),
-            policy,
-        )
+        segmenters = segmenters_for(decoding, known, policy)
         for segmenter, section in segment_stream(decoding, segmenters):
             contents.add(segmenter, section, policy)
             if min(contents.ends) >= part.stop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import closing
@@ -13,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deident.datasets.recordings import expand
+from deident.datasets.recordings import LINKS, collect
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.keys import check_key
 from deident.process import without_core_dumps
@@ -45,6 +46,8 @@ class Summary(Totals):
         Recordings by the code of why they were not released, or not whole.
     cancelled : int
         Recordings in which the channels of a mix cancelled each other.
+    passed_over : dict of str to int
+        Links, files of other kinds, hidden files and stores in folders, which were not read.
     elapsed_seconds : float
         Wall time of the run.
 
@@ -58,6 +61,7 @@ class Summary(Totals):
     states: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     codes: dict[str, int] = field(default_factory=dict)
     cancelled: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
     elapsed_seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -76,8 +80,9 @@ class Summary(Totals):
 
     @property
     def fine(self) -> bool:
-        """True when every recording was released or had no speech, now or in an earlier run."""
-        return all(not count or state in FINE for state, count in self.states.items())
+        """True when every recording was released or had no speech, now or earlier, and no link was passed over."""
+        fine = all(not count or state in FINE for state, count in self.states.items())
+        return fine and not self.passed_over.get(LINKS)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return all of it as plain values, for JSON."""
@@ -110,6 +115,7 @@ def run(
     jobs: int | None = None,
     executor: Executor | Client | None = None,
     again: bool = False,
+    follow_links: bool = False,
     linkage: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     on_read: OnRead | None = None,
@@ -135,6 +141,8 @@ def run(
         Takes the place of local processes. Its workers must see the recordings and the store.
     again : bool, optional
         Release again, under another voice, what was released before. Two versions of one snippet tell more than one.
+    follow_links : bool, optional
+        Read through symbolic links.
     linkage : path-like, optional
         A sealed file outside the store that remembers which snippets came from which recording, so that they can be
         erased.
@@ -173,8 +181,9 @@ def run(
         all_of(str | os.PathLike, name, [path], "a path or URI")
     _check_linkage(linkage, key, out)
     started = time.monotonic()
+    passed_over: Counter[str] = Counter()
     summary = Summary()
-    waiting = list(expand(recordings))
+    waiting = collect(recordings, follow_links=follow_links, passed_over=passed_over)
     links = Linkage(linkage, key) if linkage is not None and key is not None else None
     with open_store(out, key=key, spread=releaser_of(executor)) as store:
         commits = Commits(store, waiting, policy, again=again, linkage=links)
@@ -195,6 +204,7 @@ def run(
         finally:  # all workers have ended
             store.recover()
     summary.elapsed_seconds = time.monotonic() - started
+    summary.passed_over = dict(passed_over)
     return summary
 
 
@@ -205,6 +215,7 @@ def dry_run(
     *,
     key: Key | None = None,
     jobs: int | None = None,
+    follow_links: bool = False,
     progress: Progress | None = None,
     on_read: OnRead | None = None,
 ) -> Summary:
@@ -231,9 +242,10 @@ def dry_run(
     policy = Policy.given(policy)
     _check(policy, key, jobs, progress, on_read)
     started = time.monotonic()
+    passed_over: Counter[str] = Counter()
     summary = Summary()
     names = key or Key.fresh()
-    waiting = list(expand(recordings))
+    waiting = collect(recordings, follow_links=follow_links, passed_over=passed_over)
     todo = list(enumerate(waiting))
     known: set[str] = set()
     with closing(outcomes_of(todo, policy, key, None, jobs, None, on_read)) as results:
@@ -245,6 +257,7 @@ def dry_run(
                     known.add(outcome.tally.content_sha256)
                 _report(summary, outcome, waiting[outcome.number], names, progress)
     summary.elapsed_seconds = time.monotonic() - started
+    summary.passed_over = dict(passed_over)
     return summary
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
+from collections import Counter
 
 from deident.errors import RecordingError
 from deident.scanners import scan
-from deident.uris import is_uri, open_uri
+from deident.uris import is_uri, local_path, open_uri
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from deident.scanners import Finding
@@ -23,15 +26,23 @@ examples:
   deident scan --values interview.mp3      what the tags say, too
   deident scan --json calls/*.wav
   deident scan s3://calls/interview.mp3
+  deident scan calls/                      every recording in a folder and below
 
-Files are named by their number on the command line. docs/metadata.md says what is looked for and what is not.
+Files are named by their number on the command line, and in a folder by another one.
+docs/metadata.md says what is looked for and what is not.
 exit codes: 0 nothing but sound, 1 something else or a file that cannot be read, 2 wrong options"""
 SHOWN = 200  # characters of a value on a line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a recording of any format, or its URI")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="recordings of any format, folders to look through, or their URIs",
+    )
+    parser.add_argument("--follow-links", action="store_true", help="read through symbolic links in folders")
     parser.add_argument("--values", action="store_true", help="show what the tags say: names, places, times")
     parser.add_argument("--json", action="store_true", help="findings as JSON on standard output")
     parser.add_argument("--show-paths", action="store_true", help="name files by their paths")
@@ -40,14 +51,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scan and print; returns the exit code."""
     answers = []
-    for number, path in enumerate(args.files, 1):
-        answer = _scanned(path, str(path) if args.show_paths else f"file {number}", args.values)
+    passed_over: Counter[str] = Counter()
+    for name, path in _named(args, passed_over):
+        answer = _scanned(path, path if args.show_paths else name, args.values)
         answers.append(answer)
         if not args.json:
             sys.stdout.write(_text(answer))
+    if passed_over and not args.json:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(passed_over.items()))
+        sys.stdout.write(f"passed over: {counts}\n")
     if args.json:
         sys.stdout.write(json.dumps({"files": answers}, indent=1) + "\n")
     return 1 if any(answer["findings"] or "error" in answer for answer in answers) else 0
+
+
+def _named(args: argparse.Namespace, passed_over: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Give the files to scan, with numbers for names."""
+    from deident.datasets.recordings import expand
+
+    for number, place in enumerate(args.files, 1):
+        if not is_uri(local_path(place)) and not os.path.isdir(local_path(place)):
+            yield f"file {number}", place
+            continue
+        found = [r.path for r in expand(place, follow_links=args.follow_links, passed_over=passed_over)]
+        for below, path in enumerate(found, 1):
+            yield f"file {number}" if path == place else f"file {number}.{below}", path
 
 
 def _scanned(path: str, name: str, values: bool) -> dict[str, Any]:

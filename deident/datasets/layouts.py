@@ -1,0 +1,137 @@
+"""Corpora by the layout of their folders: LibriSpeech, VCTK, Kaldi, and folders of speakers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deident.containers import SUFFIXES
+from deident.datasets import kaldi
+from deident.datasets.entries import Entry, chosen, gather
+from deident.datasets.text_files import read_kaldi, read_text
+from deident.errors import SettingError
+from deident.recording import Recording
+from deident.segmentation.turns import WHOLE, Turn
+
+SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+
+
+@dataclass(frozen=True, repr=False)
+class CorpusFile:
+    """A file of a corpus, with one utterance.
+
+    Attributes
+    ----------
+    name : str
+        Its path below the corpus.
+    path : Path
+    speaker, recording : str
+    sex : str
+        "F", "M", or "" where it is not known.
+    text : str
+        "" where it is not known."""
+
+    name: str
+    path: Path
+    speaker: str
+    recording: str
+    sex: str = ""
+    text: str = ""
+
+    def __repr__(self) -> str:
+        return "CorpusFile(hidden)"
+
+
+def read(
+    place: str | os.PathLike[str], carry: Sequence[str] = (), base: str | Path | None = None
+) -> list[Recording]:
+    """Read a corpus by the layout of its folder; see `deident.datasets.Reader`.
+
+    carry : "gender". Files with a text are turns."""
+    folder = Path(place)
+    if not folder.is_dir():
+        raise SettingError("expected the folder of a corpus")
+    if (folder / "wav.scp").exists():
+        return kaldi.read(folder, carry, base)
+    return gather(_entry(file, carry) for file in corpus_files(folder))
+
+
+def _entry(file: CorpusFile, carry: Sequence[str]) -> Entry:
+    labels = chosen({"gender": file.sex.lower()}, carry)
+    turn = Turn(WHOLE, file.speaker, file.text or None, labels=labels)
+    return Entry("the corpus", "", os.fspath(file.path), turn)
+
+
+def corpus_files(place: Path) -> Iterable[CorpusFile]:
+    """Read the files of a LibriSpeech or VCTK folder, or of a folder of speakers.
+
+    Parameters
+    ----------
+    place : Path
+
+    Returns
+    -------
+    iterable of CorpusFile
+        Sorted; empty where the folder has none of these layouts."""
+    reader = next((read for mark, read in LAYOUTS if any(place.glob(mark))), speaker_folders)
+    return reader(place)
+
+
+def recording_of(path: str) -> str:
+    """Drop the number at the end of a file's name: snippets of one recording are numbered."""
+    return re.sub(r"[_-]?\d+$", "", Path(path).with_suffix("").as_posix())
+
+
+def speaker_folders(place: Path) -> Iterable[CorpusFile]:
+    """Read speaker/utterance.*, at any depth below the speaker."""
+    for speaker in sorted(child for child in place.iterdir() if child.is_dir()):
+        for path in _sounds(speaker):
+            name = path.relative_to(place).as_posix()
+            yield CorpusFile(name, path, speaker.name, recording_of(name))
+
+
+def _sounds(folder: Path) -> list[Path]:
+    found = (path for path in folder.rglob("*") if path.suffix.lower()[1:] in SUFFIXES)
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def _librispeech(place: Path) -> Iterable[CorpusFile]:
+    """Read speaker/section/speaker-section-number.flac with *.trans.txt beside and SPEAKERS.TXT above."""
+    above = (folder / "SPEAKERS.TXT" for folder in (place, *place.parents[:3]))
+    table = next((path for path in above if path.exists()), None)
+    rows = [line.split("|") for line in read_text(table).split("\n") if line[:1] != ";"] if table else []
+    sexes = {row[0].strip(): SEXES.get(row[1].strip().lower(), "") for row in rows if len(row) > 2}
+    texts: dict[str, str] = {}
+    for file in place.rglob("*.trans.txt"):
+        texts |= read_kaldi(file)
+    for path in _sounds(place):
+        speaker, *rest = path.stem.split("-")
+        if len(rest) == 2:
+            name = path.relative_to(place).as_posix()
+            text = texts.get(path.stem, "").lower()
+            yield CorpusFile(name, path, speaker, f"{speaker}-{rest[0]}", sexes.get(speaker, ""), text)
+
+
+def _vctk(place: Path) -> Iterable[CorpusFile]:
+    """Read wav48*/speaker/speaker_number*, txt/speaker/speaker_number.txt and speaker-info.txt. One microphone."""
+    info = place / "speaker-info.txt"
+    rows = [line.split() for line in read_text(info).split("\n")] if info.exists() else []
+    sexes = {"p" + row[0].lstrip("p"): SEXES.get(row[2].lower(), "") for row in rows if len(row) > 2}
+    for path in sorted(p for sound in place.glob("wav48*") for p in _sounds(sound)):
+        speaker, stem = path.parent.name, re.sub(r"_mic\d$", "", path.stem)
+        if path.stem.endswith("_mic2"):
+            continue
+        text = place / "txt" / speaker / f"{stem}.txt"
+        words = read_text(text).strip() if text.exists() else ""
+        name = path.relative_to(place).as_posix()
+        yield CorpusFile(name, path, speaker, stem, sexes.get(speaker, ""), words)
+
+
+LAYOUTS: tuple[tuple[str, Callable[[Path], Iterable[CorpusFile]]], ...] = (
+    ("speaker-info.txt", _vctk),
+    ("wav48*", _vctk),
+    ("**/*.trans.txt", _librispeech),
+)
