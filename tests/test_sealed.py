@@ -1,5 +1,6 @@
 """Sealed logs, in files and in buckets: opened as they were written, or not at all, and never changed by opening."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,10 +265,8 @@ def test_a_stop_at_any_call_of_an_append_or_a_rewriting_loses_nothing(how: str, 
         done: list[int] = []
         folder = tmp_path / str(stop_at)
         folder.mkdir()
-        try:
+        with contextlib.suppress(Stopped, StoreError):
             work(folder, StoppingDisk(stop_at, how), done)
-        except (Stopped, StoreError):
-            pass
         log = Sealed(folder / "log", KEY, "linkage")
         found = [record["n"] for record in log.records()]
         assert found in (done, [*done, len(done)], [0, 2], [0, 2, 3]), f"stopped {how} call {stop_at}"

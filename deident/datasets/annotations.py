@@ -73,8 +73,8 @@ def read_annotations(path: str | os.PathLike[str]) -> list[Annotation]:
     path : str or path-like
         A file that ends in one of `ANNOTATION_READERS`. Tables, and lists of objects in JSON, have recording, start,
         and stop or end; speaker, text or word, channel (from 0) and id where known. JSON may also be an object of
-        [start, stop] pairs by recording, or the output of a recogniser (`deident.datasets.json_annotations`). Times are in
-        seconds from the start of the recording.
+        [start, stop] pairs by recording, or the output of a recogniser (`deident.datasets.json_annotations`). Times
+        are in seconds from the start of the recording.
 
     Returns
     -------
