@@ -105,7 +105,19 @@ class Audio:
 
     @classmethod
     def trusted(cls, samples: Samples, rate: int) -> Audio:
-        """Wrap (channels, samples) float32 without a check or a copy: they must be finite and must not change."""
+        """Wrap samples without a check or a copy.
+
+        Parameters
+        ----------
+        samples : (channels, samples) float32
+            Finite, and not to be changed by anybody.
+        rate : int
+            In Hz.
+
+        Returns
+        -------
+        Audio
+        """
         audio = object.__new__(cls)
         samples.setflags(write=False)
         object.__setattr__(audio, "samples", samples)

@@ -154,7 +154,13 @@ class Key:
             raise KeyMaterialError(f"the key file cannot be written: {error.strerror}") from None
 
     def to_text(self) -> bytes:
-        """Write the key as its file holds it: a line of hexadecimal digits."""
+        """Write the key as its file holds it.
+
+        Returns
+        -------
+        bytes
+            A line of 64 hexadecimal digits.
+        """
         return self._bytes.hex().encode() + b"\n"
 
     def derive(self, purpose: str, *parts: str | int | bytes) -> bytes:
@@ -184,7 +190,9 @@ class Key:
 
         Parameters
         ----------
-        purpose, *parts
+        purpose : str
+            As in `derive`.
+        *parts : str, int or bytes
             As in `derive`.
 
         Returns
@@ -198,7 +206,9 @@ class Key:
 
         Parameters
         ----------
-        purpose, *parts
+        purpose : str
+            As in `derive`.
+        *parts : str, int or bytes
             As in `derive`.
 
         Returns
@@ -213,7 +223,9 @@ class Key:
 
         Parameters
         ----------
-        purpose, *parts
+        purpose : str
+            As in `derive`.
+        *parts : str, int or bytes
             As in `derive`.
 
         Returns
@@ -223,7 +235,13 @@ class Key:
         return stream(self.derive("rng", purpose, *parts))
 
     def fingerprint(self) -> str:
-        """Tells two keys apart without telling anything of either."""
+        """Derive a word that tells two keys apart and reveals nothing of either.
+
+        Returns
+        -------
+        str
+            32 hexadecimal digits.
+        """
         return self.pseudonym("fingerprint")
 
     def __eq__(self, other: object) -> bool:

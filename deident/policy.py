@@ -131,7 +131,21 @@ class Policy:
 
     @classmethod
     def given(cls, policy: Policy | None) -> Policy:
-        """Return the policy that a caller gave, or the default. Raises `SettingError` for something else."""
+        """Return the policy that a caller gave, or the default.
+
+        Parameters
+        ----------
+        policy : Policy or None
+
+        Returns
+        -------
+        Policy
+
+        Raises
+        ------
+        SettingError
+            For something else.
+        """
         if policy is not None and not isinstance(policy, cls):
             raise SettingError(
                 f"expected a deident.Policy, such as Policy.preset('review'); got {kind_of(policy)}"
@@ -258,7 +272,13 @@ class Policy:
         return self.scope == "speaker" or "speaker" in self.carry
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that differ when any setting differs."""
+        """Digest all settings.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits that differ when any setting differs.
+        """
         text = json.dumps([POLICY_VERSION, self.to_mapping()], sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -168,11 +168,22 @@ class Tally(Totals):
     file_sha256: str = field(default="", repr=False)
 
     def release(self, seconds: float) -> None:
-        """Count a snippet."""
+        """Count a snippet.
+
+        Parameters
+        ----------
+        seconds : float
+        """
         self._count(seconds, 1)
 
     def withdraw(self, reason: str, seconds: float) -> None:
-        """Count a snippet as dropped after all."""
+        """Count a snippet as dropped after all.
+
+        Parameters
+        ----------
+        reason : str
+        seconds : float
+        """
         self._count(seconds, -1)
         self.drop(reason, seconds)
 

@@ -54,17 +54,60 @@ class Segment:
         return self.stop - self.start
 
     def seconds(self, rate: int = RATE) -> float:
-        """Duration at a rate in Hz."""
+        """Give the duration.
+
+        Parameters
+        ----------
+        rate : int
+            In Hz.
+
+        Returns
+        -------
+        float
+        """
         return len(self) / rate
 
     def shift(self, samples: int) -> Segment:
-        """Move the segment by a number of samples."""
+        """Move the segment.
+
+        Parameters
+        ----------
+        samples : int
+            Later, or earlier where it is negative.
+
+        Returns
+        -------
+        Segment
+        """
         return Segment(self.start + samples, self.stop + samples)
 
     def within(self, other: Segment) -> Segment:
-        """Intersect with another segment. Raises `ValueError` where they do not overlap."""
+        """Intersect with another segment.
+
+        Parameters
+        ----------
+        other : Segment
+
+        Returns
+        -------
+        Segment
+
+        Raises
+        ------
+        SettingError
+            A `ValueError`, where they do not overlap.
+        """
         return Segment(max(self.start, other.start), min(self.stop, other.stop))
 
     def overlap(self, other: Segment) -> int:
-        """Count the samples in both segments."""
+        """Count the samples in both segments.
+
+        Parameters
+        ----------
+        other : Segment
+
+        Returns
+        -------
+        int
+        """
         return max(0, min(self.stop, other.stop) - max(self.start, other.start))

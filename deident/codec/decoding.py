@@ -346,10 +346,14 @@ def read(
 
     Parameters
     ----------
-    source, channels, strict
+    source : path, binary file, Audio, or (samples, rate)
+        As in `decode`.
+    channels : "mix", "split" or int
         As in `decode`.
     rate : int or None
         16,000 Hz, or None for the recording's own rate.
+    strict : bool
+        As in `decode`.
 
     Returns
     -------

@@ -170,8 +170,14 @@ def preview(
         the positions of speech; no audio, no spectrum and no pitch.
     part : Part, optional
         Of a long recording.
-    segments, turns, mute, follow_links
-        As `deidentify` takes them; muted ranges are silent in the original too.
+    segments : sequence of Segment, optional
+        As `deidentify` takes them.
+    turns : sequence of Turn, optional
+        As `deidentify` takes them.
+    mute : sequence of Segment, optional
+        As `deidentify` takes them; silent in the original too.
+    follow_links : bool, optional
+        As `deidentify` takes it.
     title : str, optional
         Shown in the page.
 

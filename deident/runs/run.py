@@ -65,7 +65,12 @@ class Summary(Totals):
     elapsed_seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
-        """Count a recording."""
+        """Count a recording.
+
+        Parameters
+        ----------
+        outcome : Outcome
+        """
         self.recordings += 1
         self.states[outcome.state] += 1
         if outcome.code:
@@ -85,7 +90,12 @@ class Summary(Totals):
         return fine and not self.passed_over.get(LINKS)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return all of it as plain values, for JSON."""
+        """Return all of it as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+        """
         return {**vars(self), "times_real_time": round(self.times_real_time, 1), "fine": self.fine}
 
     def _repr_html_(self) -> str:

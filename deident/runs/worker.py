@@ -61,7 +61,13 @@ class Outcome:
     turns: list[Turn | None] = field(default_factory=list)
 
     def withhold(self, state: str, code: str, message: str) -> None:
-        """Change the end to one that releases nothing."""
+        """Change the end to one that releases nothing.
+
+        Parameters
+        ----------
+        state, code, message : str
+            As of `Outcome`.
+        """
         self.state, self.code, self.message = state, code, message
         self.tally.withdraw_all()
 

@@ -40,7 +40,16 @@ class Word:
     text: str
 
     def within(self, piece: Segment) -> Word:
-        """Give the word its time in a piece, cut off at the piece's ends."""
+        """Give the word its time in a piece, cut off at the piece's ends.
+
+        Parameters
+        ----------
+        piece : Segment
+
+        Returns
+        -------
+        Word
+        """
         return Word(self.segment.within(piece).shift(-piece.start), self.text)
 
     def __repr__(self) -> str:
