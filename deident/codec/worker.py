@@ -31,7 +31,7 @@ from deident.codec.problems import CODES, RefusedError
 from deident.codec.readers import check_sound, open_reader
 from deident.codec.write import encode_flac, encode_wav
 
-BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart
+BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart; of many channels shorter
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
 READY, OPENED, BLOCK, ENDED, REFUSED = b"redy", b"open", b"blok", b"ends", b"refu"
 MAX_JOB_BYTES = 4096
@@ -125,7 +125,7 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
         if values > job.expansion_grace and values > job.max_expansion * source.size:
             raise RefusedError("limit-expansion", job.max_expansion)
         waiting.append(shaper.push(block))
-        if sum(part.shape[1] for part in waiting) >= BLOCK_SAMPLES:
+        if sum(part.shape[1] for part in waiting) * max(1, shaper.out_channels // 8) >= BLOCK_SAMPLES:
             yield np.concatenate(waiting, axis=1) if len(waiting) > 1 else waiting[0]
             waiting = []
     ending = ending or reader.ending

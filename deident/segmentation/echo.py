@@ -20,6 +20,7 @@ MIN_COHERENCE = 0.6  # share of a copy's power; of two people at a time under 0.
 EQUAL = 10.0**0.1  # 1 dB; channels closer than that are equally loud, and the first is kept
 LOUDEST = 4  # so many louder channels are compared
 SHORTEST = RATE // 2  # of what is kept between echoes
+_SUM = np.ones(STEP, dtype=np.float32)
 
 
 class EchoDetector:
@@ -43,13 +44,16 @@ class EchoDetector:
 
     def push(self, block: Samples) -> None:
         """Add (channels, samples) at 16 kHz."""
-        muted = np.stack([self._mute.silence(row, self._received) for row in block])
-        self._received += muted.shape[1]
-        muted = np.concatenate((self._rest, muted), axis=1)
-        count = muted.shape[1] // STEP
-        slow = muted[:, : count * STEP].reshape(len(muted), count, STEP) @ np.ones(STEP, np.float32)
-        self._rest = muted[:, count * STEP :]
-        self._history = np.concatenate((self._history, slow), axis=1)
+        rest = self._rest.shape[1]
+        count = (rest + block.shape[1]) // STEP
+        slow = np.empty((len(block), count), dtype=np.float32)
+        left = np.empty((len(block), rest + block.shape[1] - count * STEP), dtype=np.float32)
+        for row, samples in enumerate(block):  # one at a time: copies of 64 would be large
+            own = np.concatenate((self._rest[row], self._mute.silence(samples, self._received)))
+            np.matmul(own[: count * STEP].reshape(count, STEP), _SUM, out=slow[row])
+            left[row] = own[count * STEP :]
+        self._received += block.shape[1]
+        self._rest, self._history = left, np.concatenate((self._history, slow), axis=1)
 
     def forget(self, before: int) -> None:
         """Drop the history that no segment from `before`, in samples, on depends on."""

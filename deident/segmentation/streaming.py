@@ -286,8 +286,8 @@ def _known_segments(segments: list[Segment], audio: Audio, offset: int) -> Detec
 
 
 def section_length(channels: int) -> int:
-    """Choose the length of sections in samples, so that those of many channels fit the memory of eight."""
-    return max(SECTION // 4, min(SECTION, 8 * SECTION // channels))
+    """Choose the length of sections in samples, so that those of many channels fit the memory of a few."""
+    return max(SECTION // 6, min(SECTION, 8 * SECTION // channels))
 
 
 def closing_silence(vad: VadSettings) -> int:
