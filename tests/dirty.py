@@ -151,7 +151,7 @@ def _aiff(samples: np.ndarray) -> Iterator[Dirty]:
     def made(kind: str, data: bytes) -> Dirty:
         return Dirty(f"aiff-{kind}", "aiff", data, (canary(f"aiff-{kind}"),), True)
 
-    kinds = ("comt", "mark", "id3", "offset", "name-of-codec", "trailing")
+    kinds = ("comt", "mark", "id3", "offset", "name-of-codec", "trailing", "behind")
     words = {kind: canary(f"aiff-{kind}").encode() for kind in kinds}
     for name in (b"NAME", b"AUTH", b"(c) ", b"ANNO", b"APPL", b"MIDI", b"QQQQ"):
         kind = name.decode().strip().lower()
@@ -166,12 +166,17 @@ def _aiff(samples: np.ndarray) -> Iterator[Dirty]:
     yield made("offset", parts.aiff(samples, before=words["offset"] + b"."))
     yield made("name-of-codec", parts.aiff(samples, compression=words["name-of-codec"]))
     yield made("trailing", parts.aiff(samples) + words["trailing"])
+    yield made("behind", parts.aiff(samples, behind=words["behind"] + b"."))
 
 
 def _caf(samples: np.ndarray) -> Iterator[Dirty]:
     def made(kind: str, data: bytes) -> Dirty:
         return Dirty(f"caf-{kind}", "caf", data, (canary(f"caf-{kind}"),), True)
 
+    def word(kind: str) -> bytes:
+        return canary(f"caf-{kind}").encode()
+
+    described = struct.pack(">III", 0, 0, 1) + bytes(20)
     for name, head in (
         (b"info", struct.pack(">I", 1) + b"artist\0"), (b"strg", struct.pack(">I", 1)),
         (b"uuid", bytes(range(16))), (b"free", b""), (b"midi", b""), (b"umid", b""), (b"Zzzz", b""),
@@ -181,6 +186,9 @@ def _caf(samples: np.ndarray) -> Iterator[Dirty]:
         body = head + canary(f"caf-{kind}").encode() + b"\0"
         yield made(kind, parts.caf(samples, [(name, body)]))
     yield made("trailing", parts.caf(samples, [], canary("caf-trailing").encode()))
+    yield made("chan", parts.caf(samples, [(b"chan", struct.pack(">III", 6_553_601, 0, 0) + word("chan"))]))
+    yield made("chan-described", parts.caf(samples, [(b"chan", described + word("chan-described"))]))
+    yield made("pakt", parts.caf(samples, [(b"pakt", bytes(24) + word("pakt"))]))
 
 
 def _headers(samples: np.ndarray) -> Iterator[Dirty]:
@@ -190,6 +198,7 @@ def _headers(samples: np.ndarray) -> Iterator[Dirty]:
     yield made("au-annotation", "au", parts.au(samples, canary("au-annotation").encode() + b"\0" * 5))
     yield made("au-trailing", "au", parts.au(samples) + canary("au-trailing").encode())
     yield made("sphere", "sph", parts.sphere(samples, canary("sphere")))
+    yield made("sphere-trailing", "sph", parts.sphere(samples, "1") + canary("sphere-trailing").encode())
 
 
 _REFUSED = ("after-comments", "second-info")  # FLAC that libsndfile does not decode
@@ -383,6 +392,14 @@ def _mp4(_: np.ndarray) -> Iterator[Dirty]:
     yield made("keys", parts.mp4(inside=box(b"meta", handler + box(b"keys", bytes(8) + word("keys")))))
     yield made("unknown", parts.mp4(box(b"Qqqq", word("unknown"))))
     yield made("trailing", parts.mp4() + b"\0\0\0\1" + word("trailing"))
+    setup, buyer = box(b"esds", bytes(30)), box(b"frma", b"mp4a") + box(b"schi", box(b"name", word("pinf")))
+    for kind, boxes, version in (
+        ("pinf", setup + box(b"pinf", buyer), 0),
+        ("pinf-version-1", box(b"pinf", box(b"name", word("pinf-version-1"))) + setup, 1),
+        ("pinf-in-wave", box(b"wave", setup + box(b"pinf", box(b"name", word("pinf-in-wave")))), 2),
+        ("description-tail", setup + word("description-tail"), 0),
+    ):
+        yield made(kind, parts.mp4(description=parts.sound_description(boxes, version)))
 
 
 def _matroska(_: np.ndarray) -> Iterator[Dirty]:

@@ -61,15 +61,18 @@ def wave64(samples: np.ndarray, more: list[tuple[bytes, bytes]]) -> bytes:
     return riff + struct.pack("<Q", 40 + len(body)) + b"wave" + W64_TAIL + body
 
 
-def aiff(samples: np.ndarray, more: bytes = b"", before: bytes = b"", compression: bytes = b"") -> bytes:
-    """AIFF, or AIFF-C with a name of its compression. before : bytes that the sound's offset skips."""
+def aiff(
+    samples: np.ndarray, more: bytes = b"", before: bytes = b"", compression: bytes = b"", behind: bytes = b""
+) -> bytes:
+    """AIFF, or AIFF-C with a name of its compression. before : bytes that the sound's offset skips. behind : bytes
+    of the sound's chunk behind the announced samples."""
     common = struct.pack(">hIh", 1, samples.size, 16) + bytes.fromhex("400cfa00000000000000")
     version = b""
     if compression:
         name = bytes([len(compression)]) + compression
         common += b"NONE" + name + bytes(len(name) % 2)
         version = chunk(b"FVER", bytes.fromhex("a2805140"), ">")
-    data = struct.pack(">II", len(before), 0) + before + samples.astype(">i2").tobytes()
+    data = struct.pack(">II", len(before), 0) + before + samples.astype(">i2").tobytes() + behind
     body = (b"AIFC" if compression else b"AIFF") + version + chunk(b"COMM", common, ">")
     body += more + chunk(b"SSND", data, ">")
     return b"FORM" + struct.pack(">I", len(body)) + body
@@ -275,11 +278,15 @@ def box(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", 8 + len(body)) + name + body
 
 
-def mp4(more: bytes = b"", inside: bytes = b"", times: int = 0, name: bytes = b"") -> bytes:
+def mp4(
+    more: bytes = b"", inside: bytes = b"", times: int = 0, name: bytes = b"", description: bytes = b""
+) -> bytes:
     """An MP4 of silence that no decoder here reads; its boxes are as they should be."""
     movie = box(b"mvhd", struct.pack(">IIIII", 0, times, times, RATE, 1024) + bytes(80))
     handler = box(b"hdlr", bytes(8) + b"soun" + bytes(12) + name + b"\0")
-    media = box(b"mdia", box(b"mdhd", bytes(24)) + handler + box(b"minf", box(b"smhd", bytes(8))))
+    sound = box(b"smhd", bytes(8))
+    table = box(b"stbl", box(b"stsd", bytes(4) + struct.pack(">I", 1) + description)) if description else b""
+    media = box(b"mdia", box(b"mdhd", bytes(24)) + handler + box(b"minf", sound + table))
     track = box(b"trak", box(b"tkhd", bytes(84)) + media)
     return (
         box(b"ftyp", b"M4A \0\0\0\0M4A ")
@@ -287,6 +294,12 @@ def mp4(more: bytes = b"", inside: bytes = b"", times: int = 0, name: bytes = b"
         + more
         + box(b"mdat", bytes(64))
     )
+
+
+def sound_description(boxes: bytes, version: int = 0) -> bytes:
+    """A sample description of AAC with these boxes."""
+    fields = bytes(6) + struct.pack(">HHHIHHHHI", 1, version, 0, 0, 1, 16, 0, 0, RATE << 16)
+    return box(b"mp4a", fields + bytes({0: 0, 1: 16, 2: 36}[version]) + boxes)
 
 
 def element(name: str, body: bytes) -> bytes:

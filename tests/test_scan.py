@@ -4,8 +4,11 @@ import io
 import json
 import os
 import random
+import shutil
 import struct
+import subprocess
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,65 @@ def test_soundfile_reads_what_is_said_to_be_decodable(file: Dirty) -> None:
     assert file.decodable == (len(samples) > 0)
 
 
+def texts(value: object) -> Iterator[str]:
+    """Every text in what a tag reader returns, however nested."""
+    if isinstance(value, bytes):
+        yield value.decode("latin-1")
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (*texts(key), *texts(inner))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from texts(inner)
+    elif type(value).__module__.startswith("mutagen") and not isinstance(value, int):
+        yield from texts(list(vars(value).values()))
+
+
+def assert_found(file: Dirty, values: Iterable[str]) -> int:
+    """Every value that stands in the file must lie in a finding. Returns how many do."""
+    findings, count = scan(file.data), 0
+    for part in {part for value in values for part in value.split("\0")}:
+        if len(part) < 8:
+            continue
+        for form in (part.encode(), part.encode("utf-16-le"), part.encode("utf-16-be")):
+            start = file.data.find(form)
+            if start >= 0:
+                assert covered(findings, start, start + len(form)), "a tag that others read is not found"
+                count += 1
+    return count
+
+
+def test_what_mutagen_reads_is_found() -> None:
+    mutagen = pytest.importorskip("mutagen")
+    total = 0
+    for file in FILES:
+        try:
+            tags = mutagen.File(io.BytesIO(file.data))
+        except Exception:  # broken on purpose
+            continue
+        if tags is not None:
+            values = [getattr(tags, "tags", None), getattr(tags, "pictures", None)]
+            pairs = [list(value.items()) if hasattr(value, "items") else value for value in values]
+            total += assert_found(file, texts(pairs))
+    assert total > 20
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_what_exiftool_reads_is_found(tmp_path: Path) -> None:
+    for number, file in enumerate(FILES):
+        (tmp_path / f"{number}.{file.extension}").write_bytes(file.data)
+    command = ["exiftool", "-json", "-a", "-u", "-U", "-ee", "-q", "-q", str(tmp_path)]
+    answer = subprocess.run(command, capture_output=True, check=False).stdout
+    own = ("SourceFile", "FileName", "Directory", "FileModifyDate", "FileAccessDate", "FileInodeChangeDate")
+    total = 0
+    for entry in json.loads(answer):
+        values = [str(value) for name, value in entry.items() if name not in own]
+        total += assert_found(FILES[int(Path(entry["SourceFile"]).stem)], values)
+    assert total > 20
+
+
 def test_no_word_is_shown_in_anything_but_the_value() -> None:
     for file in FILES:
         shown = repr(scan(file.data)).encode()
@@ -107,7 +169,9 @@ def test_what_is_found_is_named() -> None:
         "mp3-id3v2.2": "id3v2.tp1", "mp3-id3v2.3-unsync": "id3v2.tpe1", "mp3-id3v1": "id3v1", "mp3-ape2": "ape.item",
         "mp3-lyrics1": "lyrics3", "mp3-lyrics2": "lyrics3v2.field", "mp3-gap": "mp3.gap", "mp4-ilst": "mp4.ilst",
         "mp3-id3v2.4-plain-size": "id3v2.tpe2", "mp3-ape-front": "ape.item",
-        "webm-tags": "matroska.tags", "sphere": "sphere.header",
+        "webm-tags": "matroska.tags", "sphere": "sphere.header", "sphere-trailing": "sphere.trailing",
+        "mp4-pinf": "mp4.pinf", "mp4-pinf-in-wave": "mp4.pinf", "mp4-description-tail": "mp4.stsd",
+        "aiff-behind": "aiff.behind", "caf-chan": "caf.chan", "caf-chan-described": "caf.chan", "caf-pakt": "caf.pakt",
     }.items():  # fmt: skip
         assert kind in kinds[file]
 
