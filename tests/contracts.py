@@ -351,6 +351,15 @@ def is_refused_when_cut(container: Container, content: bytes) -> None:
         assert caught.value.code in ("truncated", "damaged", "undecodable")
 
 
+def is_read_on_or_partial_where_another_is_glued(container: Container, content: bytes) -> None:
+    try:
+        with decode(io.BytesIO(content + content)) as decoding:
+            seconds = sum(block.shape[1] for block in decoding) / RATE
+    except RecordingError:
+        return
+    assert decoding.partial or seconds == pytest.approx(2 * SECONDS, abs=0.3)
+
+
 def is_scanned(container: Container, content: bytes) -> None:
     word = b"Canary in a tag"
     planted = content + b"TAG" + word.ljust(125, b"\0")
@@ -364,6 +373,7 @@ CONTAINER_CONTRACTS: list[Callable[[Container, bytes], None]] = [
     is_named,
     is_read_whole,
     is_refused_when_cut,
+    is_read_on_or_partial_where_another_is_glued,
     is_scanned,
 ]
 

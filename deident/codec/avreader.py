@@ -20,6 +20,7 @@ from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
 from deident.containers import Container, load
+from deident.containers.mp4 import boxes
 
 av.logging.set_level(None)
 
@@ -115,7 +116,11 @@ def _ending(source: Bytes, container: Container) -> str | None:
         chain = ogg.chain(source)
         return chain.ending or ("extra-data" if len(chain.links) > 1 else None)
     layout: Layout | None = load(container.layout)(source) if container.layout else None
-    return layout.ending if layout else None
+    if container.name == "mp4":
+        has_more = [box.name for box in boxes(source, 0, source.size)].count(b"moov") > 1
+    else:
+        has_more = container.head_bytes > 0 and source.has_again(container.head_bytes)
+    return layout.ending if layout else "extra-data" if has_more else None
 
 
 def _samples(frame: Any) -> Block:

@@ -8,6 +8,8 @@ from typing import Any
 
 from deident.containers.source import Source
 
+_SEARCHED = 1 << 20
+
 
 class Bytes:
     """A descriptor's bytes from `start` to `stop`. Reading never moves another reader's position."""
@@ -27,6 +29,11 @@ class Bytes:
     def window(self, start: int, stop: int | None = None) -> Bytes:
         end = self.size if stop is None else stop
         return Bytes(self.descriptor, self.start + start, self.start + end)
+
+    def has_again(self, count: int) -> bool:
+        """Tell whether its first `count` bytes occur once more."""
+        head = self.at(0, count)
+        return any(head in self.at(at, _SEARCHED + count - 1) for at in range(count, self.size, _SEARCHED))
 
 
 def _pread(descriptor: int, count: int, offset: int) -> bytes:

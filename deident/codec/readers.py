@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from deident.containers.headers import sphere_samples
 _BLOCK_SECONDS = 1.4
 _BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are many
 _BUFFER = 1 << 16
+_SPHERE_TOLERANCE = 2048  # samples behind the announced ones: padding
 # mpg123 derives the length from the first frame's bit rate; bit rates differ by at most 320 / 8.
 _MP3_STRETCH = 64
 
@@ -157,14 +159,20 @@ class OggReader(Reader):
 
 
 class SphereReader(Reader):
-    """SPHERE, whose header libsndfile reads well enough."""
+    """SPHERE, whose header libsndfile reads well enough; it would take what follows the samples for more of them."""
 
     def __init__(self, source: Bytes, container: Container) -> None:
-        self._decoder = Decoder(File(source), announced=sphere_samples(source))
+        self._announced = sphere_samples(source)
+        self._decoder = Decoder(File(source), announced=self._announced)
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
-        yield from self._decoder
-        self.ending = self._decoder.ending
+        left = self._announced or sys.maxsize
+        for rate, block in self._decoder:
+            if left:
+                yield rate, block[:left]
+            left = max(0, left - len(block))
+        has_more = self._announced and self._decoder.frames > self._announced + _SPHERE_TOLERANCE
+        self.ending = self._decoder.ending or ("extra-data" if has_more else None)
 
 
 # libsndfile guesses the format from the content too; it must come to one of ours.

@@ -44,6 +44,8 @@ class Container:
         FFmpeg's name of it; empty when it is none of FFmpeg's.
     is_timed : bool
         It has time stamps, and its duration is written in it, not guessed from its size.
+    head_bytes : int
+        Bytes at its beginning that tell another recording glued to it, where its reader does not go on to that.
     scanner : str
         "module:name" of a `deident.scanners.Scanner`; empty when nobody looks into it."""
 
@@ -57,6 +59,7 @@ class Container:
     libsndfile: str = ""
     demuxer: str = ""
     is_timed: bool = False
+    head_bytes: int = 0
     scanner: str = ""
 
     @property
@@ -137,10 +140,10 @@ _TABLE = (
     Container("amr", "AMR", "amr awb", (((0, b"#!AMR"),),), demuxer="amr"),
     Container("asf", "WMA", "wma asf wmv", (((0, _ASF),),), demuxer="asf", is_timed=True),
     Container("avi", "AVI", "avi", (_form(b"RIFF", b"AVI "),), demuxer="avi", is_timed=True),
-    Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv", is_timed=True),
+    Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv", is_timed=True, head_bytes=13),
     Container("wavpack", "WavPack", "wv", (((0, b"wvpk"),),), demuxer="wv"),
-    Container("ape", "APE", "ape", (((0, b"MAC "),),), demuxer="ape"),
-    Container("tta", "TTA", "tta", (((0, b"TTA1"),),), demuxer="tta"),
+    Container("ape", "APE", "ape", (((0, b"MAC "),),), demuxer="ape", head_bytes=16),
+    Container("tta", "TTA", "tta", (((0, b"TTA1"),),), demuxer="tta", head_bytes=10),
     # Without magic bytes, and so behind all others:
     Container("aac", "AAC", "aac adts", recogniser=mpeg.is_adts, demuxer="aac"),
     Container(

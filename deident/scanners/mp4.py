@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deident.containers.mp4 import boxes
 from deident.containers.source import number
 from deident.scanners.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.scanners.reader import is_zero
@@ -38,21 +39,12 @@ def scan_mp4(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     work = [(start, stop, b"")]
     while work:
         place, end, inside = work.pop()
-        while place < end:
+        for box in boxes(source, place, end):
             if len(work) > MOST_OPEN:
                 raise ScanStop(f"more than {MOST_OPEN} pieces inside pieces")
-            head = source.at(place, 16)
-            header, size = 8, number(head, 0, 4)
-            if size == 1:
-                header, size = 16, number(head, 8, 8)
-            elif size == 0:
-                size = end - place
-            if size < header or place + header > end:
-                notes.add("mp4.gap", source, place, end, "bytes that are no box, or after the last")
-                break
-            after = min(end, place + size)
-            work += _box(source, head[4:8], place, place + header, after, inside, notes)
-            place = after
+            work += _box(source, box.name, box.start, box.body, box.stop, inside, notes)
+            place = box.stop
+        notes.add("mp4.gap", source, place, end, "bytes that are no box, or after the last")
 
 
 def _box(
