@@ -46,7 +46,7 @@ class AvReader(Reader):
             self._container: Any = av.open(
                 io.BufferedReader(File(source)), format=container.demuxer, metadata_errors="ignore"
             )
-            self._stream = self._container.streams.audio[0]
+            self._stream: Any = self._container.streams.audio[0]
             context = self._stream.codec_context
             context.thread_count = 1
             if " channels" in context.layout.name:  # an order of channels that PyAV would free twice
@@ -128,7 +128,8 @@ def _samples(frame: Any) -> Block:
     kind, channels = _KINDS[frame.format.name.removesuffix("p")], frame.layout.nb_channels
     planes, width = (channels, 1) if frame.format.is_planar else (1, channels)
     # Not by `to_ndarray`, which looks for one plane more than there are and reads outside of memory at eight
-    rows = [np.frombuffer(bytes(AudioPlane(frame, n)), kind, frame.samples * width) for n in range(planes)]
+    buffers: list[Any] = [AudioPlane(frame, number) for number in range(planes)]
+    rows = [np.frombuffer(buffer, kind, frame.samples * width) for buffer in buffers]
     values = np.stack(rows, axis=1) if planes > 1 else rows[0].reshape(-1, channels)
     if kind == "i2":
         return np.ascontiguousarray(values)
