@@ -1,5 +1,8 @@
 """BLAS is limited to one thread while snippets are made, and only then."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,3 +105,28 @@ def test_disguises_and_recordings_use_one_thread() -> None:
         for disguise in DISGUISES.values():
             disguise()(audio.mono, RATE)
         assert threads() == {2}
+
+
+KERNEL = """
+import sys
+from deident import Key, Policy, deidentify
+for snippet in deidentify(sys.argv[1], Policy(repeatable=True), key=Key(bytes(32))):
+    print(snippet.name, snippet.pcm.size)
+"""
+
+
+def test_names_and_lengths_of_a_repeatable_run_do_not_depend_on_the_kernel_of_blas(recordings: Path) -> None:
+    """Its samples do, in their last bits: the documentation promises them for the same machine only."""
+    root = Path(__file__).parents[1]
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", KERNEL, str(recordings / "reading.mp3")],
+            env={**os.environ, "OPENBLAS_CORETYPE": kernel, "PYTHONPATH": str(root)},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for kernel in ("Prescott", "Haswell")
+    }  # fmt: skip
+    assert len(told) == 1
+    assert told.pop().count("\n") > 3
+    promise = " ".join((root / "docs" / "settings.md").read_text(encoding="utf-8").split())
+    assert "same bytes where processor and libraries" in promise
