@@ -20,7 +20,7 @@ PRIVATE = ".private"  # folder of a store for everything that is not released
 FORMAT = f"{PRIVATE}/format.json"  # marks a store at a URI
 MARKER = f"{PRIVATE}/store"  # marks a store in a folder
 LEDGER = "ledger.sqlite"  # in the private folder of a store on disk
-STORE_MARKS = (FORMAT, MARKER)
+STORE_MARKS = (FORMAT, MARKER, f"{PRIVATE}/{LEDGER}")  # the last, alone, of older ones
 PART = ".part"
 # What fsspec needs besides itself, where its own message does not say it in one word.
 _PACKAGES = {

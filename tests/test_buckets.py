@@ -411,6 +411,27 @@ def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
     assert not snippets(place)
 
 
+def test_a_store_at_file_is_not_written_through_a_link(tmp_path: Path) -> None:
+    place = f"file://{tmp_path}/s"
+    (tmp_path / "theirs").mkdir()
+    for name in ("staging", "log", "lease"):
+        BucketStore(place, key=KEY).close()
+        folder = tmp_path / "s" / ".private" / name
+        folder.rename(tmp_path / "theirs" / name)
+        folder.symlink_to(tmp_path / "theirs" / name)
+        before = files(f"file://{tmp_path}/theirs")
+        with pytest.raises(StoreError, match="got a link"):
+            BucketStore(place, key=KEY)
+        assert files(f"file://{tmp_path}/theirs") == before
+        folder.unlink()
+        (tmp_path / "theirs" / name).rename(folder)
+
+
+def test_a_copy_of_a_store_at_a_uri_is_exported(recordings: Path, tmp_path: Path) -> None:
+    run([recordings / "call.wav"], f"file://{tmp_path}/s", POLICY, key=KEY, jobs=1)
+    assert len(read_items(tmp_path / "s")) == len(list((tmp_path / "s").glob("*.wav")))
+
+
 def test_what_needs_files_refuses_a_uri_in_plain_words(bucket: str, place: str) -> None:
     run([bucket], place, POLICY, key=KEY, jobs=1)
     with pytest.raises(StoreError, match="not at a URI"):

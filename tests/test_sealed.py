@@ -316,6 +316,14 @@ def test_a_forked_file_is_noticed(tmp_path: Path) -> None:
     Sealed(path, KEY, "linkage").add([{"n": 2}])
     with pytest.raises(StoreError, match="was changed"):
         Sealed(path, KEY, "linkage", anchor=anchor)
+    one, other = bytearray(copy), path.read_bytes()  # the heads of one with the blocks of the other
+    anchor.mark = None
+    path.write_bytes(copy)
+    Sealed(path, KEY, "linkage").add([{"n": 3}])
+    heads = path.read_bytes()[: len(one) - sum(_sizes(bytes(one), 1))]
+    path.write_bytes(heads + other[len(heads) :])
+    with pytest.raises(StoreError, match="was changed"):
+        Sealed(path, KEY, "linkage")
 
 
 def test_other_keys_versions_and_files_are_told_apart(tmp_path: Path) -> None:

@@ -93,10 +93,11 @@ def read_items(store: str | os.PathLike[str]) -> list[Item]:
     StoreError
         If there is no store, or its manifest is damaged."""
     from deident.store import MANIFEST, folder_of, is_store
+    from deident.uris import FORMAT
 
     place = folder_of(store)
     try:
-        if not is_store(place):
+        if not is_store(place) and not (place / FORMAT).is_file():  # a copy of one that was made at a URI
             raise StoreError("expected a store that `deident run` made; there is none at that place")
         lines = (place / MANIFEST).read_text(encoding="utf-8").split("\n")
     except OSError as error:

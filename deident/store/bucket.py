@@ -204,7 +204,9 @@ class BucketStore(Store):
         self._is_compact = True
 
     def _check(self, create: bool) -> None:
+        folders = PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER
         if self._folder.has(FORMAT):
+            self._folder.prepare(*folders)
             return
         if not create:
             raise StoreError("expected a store that an earlier run made; there is none at that place")
@@ -214,7 +216,7 @@ class BucketStore(Store):
             raise StoreError(
                 "expected an empty or new place, or a store made at a URI; got other files, or a store made by its path"
             )
-        self._folder.prepare(PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER)
+        self._folder.prepare(*folders)
 
     def _store_key(self, key: Key | None) -> tuple[Key, bool]:
         """Return the ledger's key, and whether the store is made now."""

@@ -106,15 +106,16 @@ class Chain:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, _STATE.pack(self.count, self._digest), self._start)
 
-    def count_of(self, head: bytes) -> int | None:
-        """Return the blocks that a head counts; None for one that is damaged, or of another log or key."""
+    def counted(self, head: bytes) -> dict[int, bytes]:
+        """Return the number of blocks in a head and their digest; nothing for a damaged one or one of another log."""
         from cryptography.exceptions import InvalidTag
 
         try:
             plain = self._cipher.decrypt(head[:_NONCE_BYTES], head[_NONCE_BYTES:], self._start)
         except (InvalidTag, ValueError):
-            return None
-        return int(_STATE.unpack(plain)[0])
+            return {}
+        count, digest = _STATE.unpack(plain)
+        return {count: digest}
 
     def mark(self) -> Mark:
         """Return what tells this log from an older or another one."""
@@ -126,10 +127,12 @@ class Chain:
         blocks : as `seal` made them; the last may be cut short.   known : what a store remembers of the log.
         Raises `KeyMaterialError` for a wrong key, `StoreError` for a log that was changed, cut or reordered, or that
         is another or an older one than the known."""
-        counts = [count for head in heads if (count := self.count_of(head)) is not None]
-        if not counts:
+        counted: dict[int, bytes] = {}
+        for head in heads:
+            counted |= self.counted(head)
+        if not counted:
             raise KeyMaterialError(f"{self._purpose}: this is not its key, or its beginning was changed")
-        expected = max(counts)
+        expected = max(counted)
         if known and known.id != self.id.hex():
             raise StoreError(
                 f"{self._purpose}: this is another one than the store was written with; {_GO_ON}"
@@ -142,7 +145,8 @@ class Chain:
                 self.tail = block
                 continue
             yield self._open(block)
-            if known and is_known and self.count == known.blocks and self.mark() != known:
+            is_other = known and is_known and self.count == known.blocks and self.mark() != known
+            if is_other or counted.get(self.count, self._digest) != self._digest:
                 raise self.changed()
         oldest = max(expected, known.blocks) if known and is_known else expected
         if self.count < oldest or (known and self.generation < known.generation):

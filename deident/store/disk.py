@@ -17,6 +17,7 @@ from deident.errors import StoreError
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 SYNC_THREADS = 16
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # a folder, on some network file systems
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -92,10 +93,17 @@ class Disk:
             os.unlink(path)
 
     def sync_folder(self, path: Path) -> None:
+        """Make names in a folder durable, on file systems that can."""
         with plain_errors("syncing a folder of the store"):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except PermissionError:
+                return  # a folder that may be written and not be read
             try:
                 os.fsync(descriptor)
+            except OSError as error:
+                if error.errno not in _CANNOT_SYNC:
+                    raise
             finally:
                 os.close(descriptor)
 

@@ -263,11 +263,9 @@ class Ledger:
 
     def strangers(self, names: Iterable[str]) -> list[str]:
         """Return those of the names that are neither released, nor on their way, nor to be erased."""
-        query = (
-            "SELECT 1 FROM released WHERE name = ? UNION SELECT 1 FROM staged WHERE name = ?"
-            " UNION SELECT 1 FROM erasing WHERE name = ?"
-        )
-        return [name for name in names if not self._db.execute(query, (name,) * 3).fetchone()]
+        missing = [name for name in names if not self.has(name)]
+        query = "SELECT 1 FROM staged WHERE name = ? UNION SELECT 1 FROM erasing WHERE name = ?"
+        return [name for name in missing if not self._db.execute(query, (name, name)).fetchone()]
 
     def staged(self) -> list[Staged]:
         return [Staged(*row) for row in self._db.execute("SELECT * FROM staged")]

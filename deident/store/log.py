@@ -89,7 +89,7 @@ class Log:
         if not raw:
             raise missing(PURPOSE)
         heads = [(int.from_bytes(head[:_GENERATION_BYTES], "big"), head[_GENERATION_BYTES:]) for head in raw]
-        own = [generation for generation, head in heads if self._begun(generation).count_of(head) is not None]
+        own = [generation for generation, head in heads if self._begun(generation).counted(head)]
         chain = self._begun(max(own, default=0))
         names = [
             name for name in self._folder.names(self.FOLDER) if self._generation(name) == chain.generation

@@ -49,20 +49,8 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
     StoreError
         For a missing or damaged linkage, and for a store that a run is at work in.
     """
-    problems = []
     store, path = os.fspath(store), Path(linkage)
-    try:
-        info = path.lstat()
-    except OSError:
-        raise StoreError(
-            "there is no linkage at that place: give the file that `run --linkage` wrote"
-        ) from None
-    if not stat.S_ISREG(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o600 or info.st_nlink != 1:
-        problems.append(Problem("linkage", "the linkage must be a regular file with mode 0600 and one link"))
-    if is_inside(path, store):
-        problems.append(
-            Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
-        )
+    problems = _problems_of_file(path, store)
     links = Linkage(path, key)
     with _memory(store, key) as memory:
         mark = memory.facts.get("mark of linkage")
@@ -74,12 +62,32 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
             problems += RemoteAudit(LONGEST_SECONDS, deep=False).of_memory(store, memory).problems
         known = [name for link in links.links() if link.store == memory.facts["id"] for name in link.names]
         released = {row.name for row in memory.rows()}
-    held = _files(store)
-    named = set(known)
-    if len(known) != len(named):
+    return problems + _disagreements(known, _files(store), released)
+
+
+def _problems_of_file(path: Path, store: str) -> list[Problem]:
+    try:
+        info = path.lstat()
+    except OSError:
+        raise StoreError(
+            "there is no linkage at that place: give the file that `run --linkage` wrote"
+        ) from None
+    problems = []
+    if not stat.S_ISREG(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o600 or info.st_nlink != 1:
+        problems.append(Problem("linkage", "the linkage must be a regular file with mode 0600 and one link"))
+    if is_inside(path, store):
         problems.append(
-            Problem("linkage", f"{len(known) - len(named)} snippets are linked to more than one source")
+            Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
         )
+    return problems
+
+
+def _disagreements(known: list[str], held: set[str], released: set[str]) -> list[Problem]:
+    """Compare the names in a linkage with the files in the store and the names in its ledger."""
+    problems = []
+    named = set(known)
+    if twice := len(known) - len(named):
+        problems.append(Problem("linkage", f"{twice} snippets are linked to more than one source"))
     for name in sorted(held | released | named):
         if name not in named:
             where = "store" if name in held else "ledger"
@@ -88,6 +96,12 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
             where = "store" if name not in held else "ledger"
             problems.append(Problem("linkage", f"is in the linkage but not in the {where}", name))
     return problems
+
+
+def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bool:
+    """Tell whether a file would lie in a store, there or not."""
+    folder = local_path(store)
+    return not is_uri(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 @contextlib.contextmanager
@@ -121,9 +135,3 @@ def _files(store: str) -> set[str]:
     """Return the names of the snippets that lie in a store."""
     names = UriFolder(store).names() if is_uri(store) else os.listdir(store)
     return {name for name in names if SNIPPET_NAME.fullmatch(name)}
-
-
-def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bool:
-    """Tell whether a file would lie in a store, there or not."""
-    folder = local_path(store)
-    return not is_uri(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())

@@ -136,7 +136,9 @@ class Sealed:
         chain = Chain(self._key, self._purpose, id_, generation)
         blocks = [chain.seal(plain) for plain in _packed(records)]
         start = self._magic + id_ + generation.to_bytes(_GENERATION_BYTES, "big")
-        self._disk.replace(self._path, [start, *(chain.head() for _ in range(HEADS)), *blocks])
+        beside = self._path.with_name(f"{self._path.name}.part")
+        self._disk.unlink(beside)  # of a run that was stopped
+        self._disk.replace(self._path, [start, *(chain.head() for _ in range(HEADS)), *blocks], beside)
         self._chain, self._seen = chain, None
 
     def _set_aside(self, tail: bytes) -> None:
@@ -214,14 +216,12 @@ class Sealed:
     @contextlib.contextmanager
     def _creating(self) -> Iterator[None]:
         """Keep other runs from making the file meanwhile, where folders can be locked."""
-        with plain_errors("making a sealed file"):
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
+                folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(self._disk.close, folder)
                 fcntl.flock(folder, fcntl.LOCK_EX)
             yield
-        finally:
-            self._disk.close(folder)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:

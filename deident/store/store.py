@@ -42,7 +42,7 @@ class Store(ABC):
         Seals what the ledger remembers of sources.
     staging : Path or str
         Where workers put finished snippets, for `open_spool`.
-    window : int
+    WINDOW : int
         Recordings whose snippets are released together.
 
     Raises
