@@ -231,6 +231,33 @@ def a_spool_elsewhere_is_told(backend: Backend) -> None:
         assert caught.value.code == "unshared"
 
 
+def a_store_whose_memory_is_gone_or_older_stops(backend: Backend) -> None:
+    with backend.open() as store:
+        add(store, "a")
+        store.recover()
+    older = {name: data for name, data in backend.files().items() if name.startswith(".private/")}
+    with backend.open() as store:
+        add(store, "b")
+        store.recover()
+    whole = backend.files()
+    memory = {name for name in whole if name.startswith((".private/log", ".private/ledger"))}
+    for kept in ({}, {name: data for name, data in older.items() if name in memory or "/log/" in name}):
+        for name in memory:
+            backend.change(name, None)
+        for name, data in kept.items():
+            backend.change(name, data)
+        before = backend.files()
+        with pytest.raises(StoreError, match=r"gone|not there|does not know"):
+            backend.open()
+        after = backend.files()
+        assert {n: d for n, d in after.items() if n not in before or d != before[n]} == {}
+        for name in kept:
+            backend.change(name, None)
+        for name in memory:
+            backend.change(name, whole[name])
+    backend.open().close()
+
+
 def private_files_name_no_source(backend: Backend) -> None:
     with backend.open() as store:
         add(store, "canary/call.wav")
@@ -318,5 +345,6 @@ CONTRACT: list[Contract] = [
     foreign_places_are_refused_untouched,
     a_spool_that_changed_is_not_released,
     a_spool_elsewhere_is_told,
+    a_store_whose_memory_is_gone_or_older_stops,
     private_files_name_no_source,
 ]

@@ -27,7 +27,7 @@ from deident.store.lease import LEASE_SECONDS, Lease
 from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
-from deident.store.store import MANIFEST, Store, ledger_key
+from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
 from deident.uris import FORMAT, LEDGER, PART, PRIVATE
 
 STAGING = f"{PRIVATE}/staging"
@@ -103,6 +103,7 @@ class BucketStore(Store):
             self._ledger = Ledger(Path(self._scratch.name) / LEDGER, durable=False)
             self._log = Log(self._folder, self.key, self.id)
             self._is_compact = is_new or replay(self._log, self._ledger)
+            self.refuse_strangers(filter(is_snippet, self._folder.names()))
             self.recover()
         except BaseException:
             self._scratch.cleanup()

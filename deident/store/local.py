@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
@@ -25,12 +24,11 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
-from deident.store.store import MANIFEST, Store, ledger_key
+from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
 from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE
 
 SYNCED_TOGETHER = 64  # files open at a time
 LINES = 1000  # of the manifest, written at once
-SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
 _MARK = "deident store "
 _MARKER_PART = "store.part"
 _LONGEST_MARK = 64  # bytes
@@ -70,12 +68,12 @@ class FolderStore(Store):
         with contextlib.ExitStack() as undo:
             self._lock = self._take_lock()
             undo.callback(self._release_lock)
-            is_new = not any(True for _ in self._snippets()) and not os.path.lexists(self.path / MANIFEST)
+            is_new = not self._snippets() and not os.path.lexists(self.path / MANIFEST)
             self._ledger = Ledger(self._private / LEDGER, create=is_new)
             undo.callback(self._ledger.close)
             self.key = self._ledger_key(key)
             self.id = self._ledger.store_id()
-            self._refuse_strangers()
+            self.refuse_strangers(self._snippets())
             self.recover()
             undo.pop_all()
 
@@ -137,7 +135,7 @@ class FolderStore(Store):
         self._ledger.set_manifest(size)
 
     def _fresh(self, name: str) -> Path:
-        """A path in the staging folder where nothing lies any more."""
+        """Return a path in the staging folder where nothing lies any more."""
         path = self.staging / name
         self._disk.unlink(path)
         return path
@@ -186,7 +184,7 @@ class FolderStore(Store):
             self._disk.rename(part, self.path / snippet.name)
 
     def _write_part(self, snippet: Staged, part: Path, spool: int) -> int:
-        """The open descriptor of the whole file."""
+        """Write a whole file; its open descriptor."""
         with plain_errors("reading what is to be released"):
             data = os.pread(spool, snippet.size, snippet.start)
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
@@ -234,21 +232,13 @@ class FolderStore(Store):
             if folder.is_symlink():
                 raise _link()
             with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-                if any(entry.is_symlink() for entry in entries if not _is_snippet(entry.name)):
+                if any(entry.is_symlink() for entry in entries if not is_snippet(entry.name)):
                     raise _link()
 
-    def _snippets(self) -> Iterator[str]:
-        """Yield the names of all files that are named as snippets are."""
+    def _snippets(self) -> list[str]:
+        """Return the names of all files that are named as snippets are."""
         with plain_errors("looking at the store"), os.scandir(self.path) as entries:
-            yield from (entry.name for entry in entries if _is_snippet(entry.name))
-
-    def _refuse_strangers(self) -> None:
-        """Raise `StoreError` where the ledger knows less than lies in the store: it would be released again."""
-        if count := len(self._ledger.strangers(self._snippets())):
-            raise StoreError(
-                f"the store holds {count} snippets that its ledger does not know: it is an older one, or somebody put"
-                " them there. Nothing was changed: put the ledger's newest copy back, or remove what an audit tells of"
-            )
+            return [entry.name for entry in entries if is_snippet(entry.name)]
 
     def _take_lock(self) -> int:
         with plain_errors("locking the store"):
@@ -307,11 +297,7 @@ def is_store(path: Path) -> bool:
     return True
 
 
-def _is_snippet(name: str) -> bool:
-    return bool(SNIPPET_NAME.fullmatch(name))
-
-
 def _link() -> StoreError:
     return StoreError(
-        "a symbolic link lies in the store; nothing was changed: remove it, `deident audit` tells where"
+        "a symbolic link lies in the store or its private folder; nothing was changed: remove it"
     )

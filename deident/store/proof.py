@@ -19,8 +19,8 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.chain import Fixed, Mark
 from deident.store.linkage import Linkage
-from deident.store.local import SNIPPET_NAME, is_store, own_key
-from deident.store.store import ledger_key
+from deident.store.local import is_store, own_key
+from deident.store.store import is_snippet, ledger_key
 from deident.uris import PRIVATE, UriFolder, is_uri, local_path
 
 
@@ -134,4 +134,4 @@ def _memory(store: str, key: Key) -> Iterator[Memory]:
 def _files(store: str) -> set[str]:
     """Return the names of the snippets that lie in a store."""
     names = UriFolder(store).names() if is_uri(store) else os.listdir(store)
-    return {name for name in names if SNIPPET_NAME.fullmatch(name)}
+    return set(filter(is_snippet, names))

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from deident.errors import KeyMaterialError
+from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor, Mark
 from deident.store.ledger import Entry, Ledger, Staged
 
 MANIFEST = "manifest.jsonl"
+_SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
 
 
 class Store(ABC):
@@ -168,6 +170,14 @@ class Store(ABC):
         """Tell whether this is the name of a released snippet."""
         return self._ledger.has(name)
 
+    def refuse_strangers(self, names: Iterable[str]) -> None:
+        """Raise `StoreError` where the ledger knows less than lies in the store: it would be released again."""
+        if count := len(self._ledger.strangers(names)):
+            raise StoreError(
+                f"the store holds {count} snippets that its ledger does not know: it is an older one, or somebody put"
+                " them there. Nothing was changed: put the ledger's newest copy back, or remove what an audit tells of"
+            )
+
     def anchor(self, log: str) -> Anchor:
         """Return where this store remembers a sealed log, by what that holds."""
         return _Remembered(self, f"mark of {log}")
@@ -206,6 +216,11 @@ class _Remembered:
 
     def set(self, mark: Mark) -> None:
         self._store.remember(self._name, str(mark))
+
+
+def is_snippet(name: str) -> bool:
+    """Tell whether a file has the name of a snippet."""
+    return bool(_SNIPPET_NAME.fullmatch(name))
 
 
 def ledger_key(own: Key | None, given: Key | None, known: str | None) -> Key:
