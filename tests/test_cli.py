@@ -139,7 +139,7 @@ def test_a_path_of_any_bytes_is_printed(tmp_path: Path) -> None:
         (["run", "--out", "s"], "expected recordings"),
         (
             ["run", "x.wav", "--out", "s", "--disguise", "none"],
-            r"of vocoder, psola, mcadams, pitch_shift, or",
+            f"of {', '.join(DISGUISES)}, or",
         ),
         (["run", "x.wav", "--out", "s", "--disguise", "review"], "give it as --preset review"),
         (
