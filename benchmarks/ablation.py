@@ -1,4 +1,4 @@
-"""What each stage of the vocoder protects and costs: the default with one setting changed, attacked.
+"""Protection and cost of each stage of the vocoder: the default with one setting changed, attacked.
 
 `python -m benchmarks ablation` on the recordings in the folder that DEIDENT_SPEECH names. The first rows take a
 stage away; the last are other points on the curve of equal error rate against words wrong."""

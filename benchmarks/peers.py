@@ -1,4 +1,4 @@
-"""What others do, to compare with: nothing here is imported by the library."""
+"""Methods of others, to compare with: nothing here is imported by the library."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ PEERS: dict[str, Callable[[Samples], object]] = {
 
 
 def installed(peer: Callable[[Samples], object]) -> bool:
-    """Whether it runs here at all."""
+    """Tell if it runs here at all."""
     try:
         peer((0.1 * ((np.arange(RATE) / 133.0) % 1.0 - 0.5)).astype(np.float32))  # something with a pitch
     except (ImportError, FileNotFoundError, subprocess.CalledProcessError):

@@ -95,7 +95,7 @@ def _standardised(
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What a back end needs to know of its training vectors, before any setting is chosen."""
+    """Statistics of training vectors that a back end of any shape is made from."""
 
     centres: dict[str, Doubles]
     scale: Doubles

@@ -120,7 +120,7 @@ class Cache:
         return place
 
     def once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
-        """What is there under this name, made if it is not."""
+        """The arrays of this name, made if they are not there."""
         arrays = self.get(name)
         if arrays is None:
             arrays = make()

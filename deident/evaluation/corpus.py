@@ -49,7 +49,7 @@ class Utterance:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What it is reported by."""
+        """Properties that numbers are reported by."""
         return tuple(label for label in (self.sex, self.group, self.corpus) if label)
 
     @property

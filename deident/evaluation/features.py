@@ -1,4 +1,4 @@
-"""What a few seconds of speech say about their speaker, by families of plain statistics.
+"""Families of plain statistics of a few seconds of speech, which tell speakers apart.
 
 Each family is one vector a snippet. They are kept apart, so that an attacker can weigh them and a report
 can say which of them still leaks. None depends on the level of the snippet."""
@@ -164,7 +164,7 @@ def cepstra(frames: Frames) -> Floats:
 
 
 def covariance(frames: Frames) -> Floats:
-    """How cepstra move together: the correlations among the first sixteen."""
+    """Joint movement of the cepstra: the correlations among the first sixteen."""
     speech = frames.cepstra[frames.speech][:, :17]
     standard = (speech - speech.mean(0)) / (speech.std(0) + 1e-4)
     correlations: Floats = standard.T @ standard / len(standard)
@@ -172,7 +172,7 @@ def covariance(frames: Frames) -> Floats:
 
 
 def dynamics(frames: Frames) -> Floats:
-    """How far, how fast and how regularly the envelope moves."""
+    """Extent, speed and regularity of the movement of the spectral envelope."""
     speech, cepstrum, delta = frames.speech, frames.cepstra[:, :16], frames.deltas[:, :16]
     acceleration = _slope(delta)
     centred = cepstrum - cepstrum.mean(0)
@@ -274,13 +274,13 @@ def voice(frames: Frames) -> Floats:
 
 
 def quiet(frames: Frames) -> Floats:
-    """What lies under and between the words: the floor of every band, and the spectrum of quiet frames."""
+    """Noise under and between the words: the floor of every band, and the spectrum of quiet frames."""
     pairs = np.float32(0.5) * (frames.power[:, 1:257:2] + frames.power[:, 2:257:2])
     logs = np.log(pairs + np.float32(1e-10))
     floor = np.percentile(logs, 5, axis=0)
-    hushed = logs[frames.level_db <= np.percentile(frames.level_db, 12)].mean(0)
+    quietest = logs[frames.level_db <= np.percentile(frames.level_db, 12)].mean(0)
     levels = np.percentile(frames.level_db, (1, 3, 5, 10, 20))
-    return np.concatenate((floor - floor.mean(), hushed - hushed.mean(), levels))
+    return np.concatenate((floor - floor.mean(), quietest - quietest.mean(), levels))
 
 
 FAMILIES: dict[str, Callable[[Frames], Floats]] = {

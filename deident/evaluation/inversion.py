@@ -1,4 +1,4 @@
-"""The attacker who reads a method's own parameter off its output and applies the method backwards.
+"""An attacker that estimates a method's own parameter from its output and applies the method backwards.
 
 Possible where one number decides the voice. That number is drawn in secret, but the output shows it: a
 kernel regression trained on the attacker's own copies, whose parameters the attacker drew, finds it."""

@@ -309,7 +309,7 @@ def growth(attack: Attack, trials: Trials) -> dict[str, dict[int, float]]:
 
 
 def utility(case: Case, weights: Doubles) -> Utility:
-    """What the method costs."""
+    """The cost of the method."""
     trial = case.disguised.trial
     spent, count = trial["seconds"], trial["seconds"].size
     correlation = trial["f0_correlation"]

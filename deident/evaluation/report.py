@@ -1,4 +1,4 @@
-"""What an evaluation found: as values, as JSON, and as a table for a terminal or a README."""
+"""The results of an evaluation: as values, as JSON, and as tables for a terminal or a page."""
 
 from __future__ import annotations
 

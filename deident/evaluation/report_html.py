@@ -50,9 +50,11 @@ def page(report: Report) -> str:
     parts.append(f'<p class="soft">{escape(" ".join(LEGEND))}</p>')
     if report.recognisers:
         recogniser = report.recognisers[0]
-        heard = {name: verdict for name, verdict in verdicts.items() if recogniser in verdict.utility.words}
+        measured = {
+            name: verdict for name, verdict in verdicts.items() if recogniser in verdict.utility.words
+        }
         says = "Up is better protected, left is better understood. Bars: 95 % intervals over speakers."
-        drawn = figures.privacy_utility(heard, recogniser, distrusted)
+        drawn = figures.privacy_utility(measured, recogniser, distrusted)
         parts += _section("Protection and its price", says, drawn)
     says = (
         "Equal error rate, %, by what the attacker knows and works on. Green: nothing learned. ?: withheld."

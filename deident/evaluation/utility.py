@@ -1,4 +1,4 @@
-"""What a disguise costs: words, melody, length, time, and use as training material.
+"""The cost of a disguise: melody, length, and use as training material.
 
 No measure of naturalness is here: those that follow listeners are networks trained on votes, and the
 plain ones (cepstral distance to the original) count every change of voice as damage."""

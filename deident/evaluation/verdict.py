@@ -94,7 +94,7 @@ class WordUse:
 
 @dataclass(frozen=True)
 class Utility:
-    """What remains of the speech. None, or no entry, where it was not measured.
+    """The use that remains of the speech. None, or no entry, where it was not measured.
 
     Attributes
     ----------
