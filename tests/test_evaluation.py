@@ -43,7 +43,7 @@ from deident.evaluation.utility import Melody, WordShape, training_use
 from deident.evaluation.words import Pocketsphinx, Recognition, text_by, word_errors
 from tests.methods import Pair
 
-QUICK = Settings(runs=1, train_draws=2, bootstrap=50)
+QUICK = Settings(runs=1, train_draws=2, enrol_draws=1, bootstrap=50, channels=False)
 
 
 @dataclass(frozen=True)

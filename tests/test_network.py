@@ -34,7 +34,7 @@ class Louder(Method[float]):
         return Audio(audio.samples * np.float32(voice), RATE)
 
 
-def tones(speakers: int, each: int = 3) -> Corpus:
+def tones(speakers: int, each: int = 2) -> Corpus:
     """Speakers who are noise in a band of their own."""
     rng = np.random.default_rng(0)
     made = []
@@ -80,7 +80,7 @@ def test_a_network_learns_speakers_and_is_trained_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_attacks_with_its_own_embeddings_and_is_shown() -> None:
     tools = Tools(attackers={"semi-informed": SemiInformed(), "trained": Trained(QUICK)})
-    how = Settings(runs=1, train_draws=2, enrol_draws=1, bootstrap=20)
+    how = Settings(runs=1, train_draws=2, enrol_draws=1, bootstrap=20, channels=False)
     report = evaluate(tones(16), {"louder": Louder()}, settings=how, tools=tools)
     for verdict in report.verdicts.values():
         assert {a for a in verdict.attacks if a.startswith("trained/")} == {"trained/network"}
