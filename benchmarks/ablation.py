@@ -1,7 +1,7 @@
 """Protection and cost of each stage of the vocoder: the default with one setting changed, attacked.
 
-`python -m benchmarks ablation` on the recordings in the folder that DEIDENT_SPEECH names. The first rows take a
-stage away; the last are other points on the curve of equal error rate against words wrong."""
+`python -m benchmarks ablation` on the recordings in the folder that DEIDENT_SPEECH names. The first rows take
+something away; the last erase or draw more."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from deident.evaluation.settings import Settings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
-    "loudness jitter 0": {"loudness_jitter": 0.0},
-    "spread jitter 0": {"spread_jitter": 0.0},
-    "colour 0": {"colour": 0.0},
-    "covariance 0": {"covariance": 0.0},
-    "sounds 0": {"sounds": 0.0},
-    "tract norm 0": {"tract_norm": 0.0},
-    "spread 0": {"spread": 0.0, "covariance": 0.0},
-    "mean 0": {"mean": 0.0},
-    "noise 0": {"noise": 0.0},
-    "drawn tract and warp": {"tract": (0.9, 1.12), "warp": 0.04},
-    "loudness jitter 0.6": {"loudness_jitter": 0.6},
-    "both jitters 0.5": {"loudness_jitter": 0.5, "spread_jitter": 0.5},
+    "no drawn tract": {"tract": (1.0, 1.0)},
+    "no drawn warp": {"warp": 0.0},
+    "no drawn speaker": {"speaker": 0.0},
+    "no mixing": {"mixing": 0.0},
+    "no colour": {"colour": 0.0},
+    "no jitter": {"loudness_jitter": 0.0, "spread_jitter": 0.0},
+    "noise kept": {"noise": 0.0, "gate_db": 60.0},
+    "own tract": {"tract_norm": 0.0},
+    "own spread": {"spread": 0.0},
+    "own mean": {"mean": 0.0},
+    "common sounds": {"sounds": 1.0},
+    "common covariance": {"covariance": 1.0},
+    "flat melody": {"f0_octaves": (0.0, 0.06)},
+    "wandering tract": {"wander": 0.06},
 }
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
 COLUMNS = ("variant", "strongest", "by", "statistics", "top-1", "words added")

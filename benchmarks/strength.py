@@ -39,7 +39,7 @@ RESULTS = Path(__file__).parent / "results"
 MEASURED = Path(__file__).parents[1] / "deident" / "disguise" / "strength.json"  # for `deident methods`
 README = Path(__file__).parents[1] / "README.md"
 EVALUATION = Path(__file__).parents[1] / "docs" / "evaluation.md"
-STANDING = ("pitch_shift", "natural", "mcadams", "review", "training")
+STANDING = ("pitch_shift", "psola", "mcadams", "natural", "review", "strong", "training")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ _HOMES = {
     "Method": "disguise",
     "Vocoder": "disguise.vocoder",
     "Psola": "disguise.psola",
-    "Reshape": "disguise.reshape",
     "McAdams": "disguise.mcadams",
     "PitchShift": "disguise.pitch_shift",
     "Policy": "policy",
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from deident.disguise.mcadams import McAdams as McAdams
     from deident.disguise.pitch_shift import PitchShift as PitchShift
     from deident.disguise.psola import Psola as Psola
-    from deident.disguise.reshape import Reshape as Reshape
     from deident.disguise.vocoder import Vocoder as Vocoder
     from deident.errors import DeidentError as DeidentError
     from deident.errors import ExtraMissingError as ExtraMissingError

@@ -158,7 +158,7 @@ class Policy:
 
         Parameters
         ----------
-        name : {"review", "natural", "training"}
+        name : {"review", "strong", "natural", "training"}
             Decides disguise and scope.
         **changes
             Settings of `Policy`.

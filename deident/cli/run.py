@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser)
     how = parser.add_argument_group("what to make of it")
     add_cutting_arguments(how)
-    how.add_argument("--preset", metavar="NAME", help="review (default), natural or training")
+    how.add_argument("--preset", metavar="NAME", help="review (default), strong, natural or training")
     how.add_argument(
         "--disguise",
         dest="chain",

@@ -9,14 +9,12 @@ from deident.disguise.chain import Chain
 from deident.disguise.mcadams import McAdams
 from deident.disguise.pitch_shift import PitchShift
 from deident.disguise.psola import Psola
-from deident.disguise.reshape import Reshape
 from deident.disguise.vocoder import Vocoder
 
 __all__ = ["DISGUISES", "Chain", "Disguise", "Method"]
 
 DISGUISES: dict[str, type[Method[Any]]] = {
     "vocoder": Vocoder,
-    "reshape": Reshape,
     "psola": Psola,
     "mcadams": McAdams,
     "pitch_shift": PitchShift,

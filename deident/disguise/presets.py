@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from deident.disguise.base import Method, Scope
-from deident.disguise.psola import Psola
 from deident.disguise.vocoder import Vocoder
 
 
@@ -25,8 +24,33 @@ class Preset:
     scope: Scope
 
 
+STRONG = Vocoder(
+    sounds=0.5,
+    tract=(0.78, 1.28),
+    warp=0.18,
+    mixing=0.12,
+    loudness_jitter=0.3,
+    spread_jitter=0.15,
+)
+NATURAL = Vocoder(
+    spread=0.5,
+    floor_db=40.0,
+    gate_db=60.0,
+    noise=0.0,
+    f0_octaves=(0.15, 0.3),
+    tract=(0.9, 1.12),
+    warp=0.06,
+    mixing=0.0,
+    speaker=2.0,
+    colour=0.4,
+    loudness_jitter=0.05,
+    spread_jitter=0.05,
+    pause_seconds=(10.0, 10.0),
+)
+
 PRESETS = {
     "review": Preset(Vocoder(), "snippet"),
-    "natural": Preset(Psola(), "snippet"),
+    "strong": Preset(STRONG, "snippet"),
+    "natural": Preset(NATURAL, "snippet"),
     "training": Preset(Vocoder(), "speaker"),
 }

@@ -20,6 +20,9 @@ STFT = Stft(512, 256)  # frames every 8 ms cost a fifth more, and bring the reco
 TRACKER = PitchTracker(hop=256)
 CEPSTRUM = MelCepstrum(STFT)
 LOUD = 95  # percentile of the frames' powers that stands for the level of the speech
+HIGHEST_GATE_DB = -36.0
+ABOVE_QUIET_DB = 10.0
+LEAST_DB = -58.0
 QUIET = 10  # percentile of a band's powers that stands for its noise
 
 
@@ -43,8 +46,6 @@ class Analysis:
         Pitch over the median of its snippet, 0 where unvoiced.
     level : (snippets,) float32
         Mean square of the loud frames, full scale 1.
-    equaliser : (snippets, order) float32
-        Mel cepstrum of the log gain that gave a snippet the common long-term spectrum.
     """
 
     ragged: Ragged
@@ -54,7 +55,6 @@ class Analysis:
     voiced: Floats
     octaves: Floats
     level: Floats
-    equaliser: Floats
 
     @cached_property
     def evidence(self) -> Floats:
@@ -93,7 +93,11 @@ def analyse(
     total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
     level: Floats = np.array([_percentile(total[own], LOUD) for own in ragged.slices]) + np.float32(1e-12)
     level_db = np.float32(10.0) * np.log10(total / ragged.spread(level) + np.float32(1e-6))
-    weight, presence, audible = _soft_step(level_db, (-18.0, -gate_db, -24.0), (1.5, 2.2, 1.7))
+    weight, audible = _soft_step(level_db, (-18.0, -24.0), (1.5, 1.7))
+    # Where there is a background, the gate lies above it: what is between words tells the room.
+    quiet_db = np.array([_background(level_db[own]) for own in ragged.slices])
+    gate = np.clip(quiet_db + ABOVE_QUIET_DB, -gate_db, max(-gate_db, HIGHEST_GATE_DB))
+    (presence,) = _soft_step(level_db - ragged.spread(gate.astype(np.float32)), (0.0,), (1.2,))
     if noise:
         quiet = np.array([_percentile(powers[own].T, QUIET) for own in ragged.slices])
         powers -= ragged.spread(np.float32(noise) * quiet)
@@ -101,8 +105,7 @@ def analyse(
     average = ragged.segment_product(weight[None], powers)[:, 0] / (
         ragged.segment_sum(weight)[:, None] + np.float32(1e-3)
     )
-    gains = BANDS / (average + np.float32(1e-6) * level[:, None])
-    powers *= ragged.spread(gains)
+    powers *= ragged.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
     strength, octaves = _pitch(pitches, ragged)
@@ -118,7 +121,6 @@ def analyse(
         voiced,
         octaves,
         level / energy,
-        np.log(gains) @ CEPSTRUM.analysis,
     )
 
 
@@ -134,6 +136,12 @@ def _pitch(pitches: Sequence[Pitch], ragged: Ragged) -> tuple[Floats, Floats]:
     np.log2(f0_hz / ragged.spread(middle), out=octaves, where=f0_hz > 0.0)
     strength = np.concatenate([pitch.strength for pitch in pitches])[at]
     return smooth(strength, 0.5, ragged), octaves.clip(-0.6, 0.6, out=octaves)
+
+
+def _background(level_db: Floats) -> float:
+    """Estimate the level of the background from frames that are not digital silence."""
+    sounding = level_db[level_db > LEAST_DB]
+    return float(_percentile(sounding, QUIET)) if sounding.size else LEAST_DB
 
 
 def _percentile(values: Floats, percent: int) -> Floats:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from deident.audio import Audio, Doubles, Floats
+from deident.audio import RATE, Audio, Doubles, Floats, at_work_rate
+from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.analysis import CEPSTRUM, STFT, TRACKER, Analysis, analyse
-from deident.disguise.vocoder.envelope import (
-    FRAMES_PER_SECOND,
-    ORDER,
-    RANGES,
-    EnvelopeMethod,
-    drawn,
-    in_batches,
+from deident.disguise.vocoder.normalisation import (
+    contour,
+    covariance_map,
+    matrix_exponential,
+    normalise_means,
+    normalise_sounds,
+    normalise_spread,
+    rewarp,
+    tract_ratio,
+    warp_generator,
 )
-from deident.disguise.vocoder.normalisation import contour
 from deident.disguise.vocoder.synthesis import (
     COMFORT_KNOTS,
     SynthesisParameters,
@@ -27,11 +31,22 @@ from deident.disguise.vocoder.synthesis import (
     levelled,
     synthesise,
 )
-from deident.dsp.timing import interpolate_rows, limit_runs, source_positions
+from deident.disguise.vocoder.tables import FACTORS, SPREADS
+from deident.dsp.timing import interpolate_rows, limit_runs, smooth_curve, source_positions
+from deident.errors import between
+
+ORDER = CEPSTRUM.order
+FRAMES_PER_SECOND = RATE / STFT.hop
+WARP_KNOTS = 4  # pieces of equal width on the mel scale, of the drawn warp
+LINK = (
+    0.7  # correlation of a drawn pitch and a drawn vocal tract, as people with short tracts have high voices
+)
+WANDER_KNOTS = 64
+WANDER_SECONDS = 0.4  # from one drawn value to the next
 
 
 @dataclass(frozen=True)
-class Vocoder(EnvelopeMethod[VocoderVoice]):
+class Vocoder(Method[VocoderVoice]):
     """Synthesise every snippet anew: analysis, normalisation, and synthesis under a drawn voice.
 
     Normalisation brings to common averages what tells speakers apart; drawing gives every voice a pitch, a vocal tract
@@ -47,44 +62,46 @@ class Vocoder(EnvelopeMethod[VocoderVoice]):
     floor_db : float, 6 to 60
         Floor of each band of the envelope, in dB below the band's average. Default 25.
     noise : float, 0 to 3
-        Times the noise floor of a band that is subtracted from its power. Default 1.
+        Times the noise floor of a band that is subtracted from its power. Default 0.5.
     tract_norm : float, 0 to 1
         Fraction by which the estimated vocal tract moves to the average one. Default 1.
     sounds : float, 0 to 1
-        Fraction by which each kind of sound moves to its mean in average speech. Default 1.
+        Fraction by which each kind of sound moves to its mean in average speech. Default 0.
     covariance : float, 0 to 1
-        Fraction by which the covariance of the cepstra moves to the common one. Default 1.
+        Fraction by which the covariance of the cepstra moves to the common one. Default 0.
     gate_db : float, 6 to 60
-        Gate for speech, in dB below the loud frames; comfort noise replaces what is softer. Default 30.
+        Gate for speech, in dB below the loud frames; comfort noise replaces what is softer. Over a background it lies
+        above that, up to 36. Default 50.
     f0_hz : (lower, upper), 60 to 400
         Range of the drawn median pitch in Hz, uniform in its logarithm. Default (95, 215).
     f0_octaves : (lower, upper), 0 to 0.5
-        Range of the drawn standard deviation of the pitch contour in octaves. Default (0, 0.06).
+        Range of the drawn standard deviation of the pitch contour in octaves. Default (0.12, 0.22).
     tract : (lower, upper), 0.6 to 1.6
-        Range of the drawn ratio of all formants, uniform in its logarithm; higher for higher pitch. Default (1, 1).
+        Range of the drawn ratio of all formants, uniform in its logarithm; it rises with the pitch.
+        Default (0.87, 1.16).
     warp : float, 0 to 0.4
-        Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.
+        Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.1.
     tilt_db : float, 0 to 12
         Standard deviation of the drawn spectral tilt, in dB over the band. Default 1.5.
     breath : (lower, upper), 0 to 1
         Range of the drawn share of aspiration noise. Default (0, 0.25).
     loudness_jitter : float, 0 to 1
-        Standard deviation of the drawn log scale of the first cepstrum, in nepers. Default 0.4.
+        Standard deviation of the drawn log scale of the first cepstrum, in nepers. Default 0.15.
     spread_jitter : float, 0 to 0.5
-        The same for each other cepstrum. Default 0.2.
+        The same for each other cepstrum. Default 0.1.
     colour : float, 0 to 2
         Standard deviation of the drawn offsets of each cepstrum, in common standard deviations. Default 0.8.
     mixing : float, 0 to 0.3
         Amount of a drawn linear map of all cepstra but the first, the exponential of amount times a unit normal matrix.
-        Default 0.
+        Default 0.05.
     speaker : float, 0 to 5
-        Standard deviation of drawn coordinates in a space of speakers, in that of real ones. Default 0.
+        Standard deviation of drawn coordinates in a space of speakers, in that of real ones. Default 3.
     wander : float, 0 to 0.15
         Standard deviation of a drawn wandering of all formants within a snippet, in nepers. Default 0.
     sharpness : float, 0.5 to 2
         Scale of all cepstra but the first: above 1, formants are sharper than found. Default 1.15.
     pause_seconds : (lower, upper), 0 to 10
-        Range of the drawn length to which longer pauses are shortened. Default (0.18, 0.33).
+        Range of the drawn length to which longer pauses are shortened. Default (0.5, 1).
     delay_seconds : float, 0 to 0.004
         Range of the drawn group delay of the pulses. Default 0.0015.
     comfort_db : float, 20 to 90
@@ -105,30 +122,56 @@ class Vocoder(EnvelopeMethod[VocoderVoice]):
     replaces_quiet = True
     needs_fades: ClassVar[bool] = True
 
-    noise: float = 1.0
-    f0_octaves: tuple[float, float] = (0.0, 0.06)
+    mean: float = 1.0
+    spread: float = 1.0
+    floor_db: float = 25.0
+    tract_norm: float = 1.0
+    sounds: float = 0.0
+    covariance: float = 0.0
+    gate_db: float = 50.0
+    f0_hz: tuple[float, float] = (95.0, 215.0)
+    tract: tuple[float, float] = (0.87, 1.16)
+    warp: float = 0.1
+    mixing: float = 0.05
+    speaker: float = 3.0
+    wander: float = 0.0
+    colour: float = 0.8
+    tilt_db: float = 1.5
+    loudness_jitter: float = 0.15
+    spread_jitter: float = 0.1
+    sharpness: float = 1.15
+    noise: float = 0.5
+    f0_octaves: tuple[float, float] = (0.12, 0.22)
     breath: tuple[float, float] = (0.0, 0.25)
-    pause_seconds: tuple[float, float] = (0.18, 0.33)
+    pause_seconds: tuple[float, float] = (0.5, 1.0)
     delay_seconds: float = 0.0015
     comfort_db: float = 45.0
 
-    @classmethod
-    def ranges(cls) -> Sequence[tuple[str, float, float]]:
-        return (
-            *RANGES,
-            ("noise", 0.0, 3.0),
-            ("f0_octaves", 0.0, 0.5),
-            ("breath", 0.0, 1.0),
-            ("pause_seconds", 0.0, 10.0),
-            ("delay_seconds", 0.0, 0.004),
-            ("comfort_db", 20.0, 90.0),
-        )
+    def __post_init__(self) -> None:
+        for name, low, high in RANGES:
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                ordered(name, value, low, high)
+            else:
+                between(name, value, low, high)
 
     def draw(self, rng: np.random.Generator) -> VocoderVoice:
         """Draw a voice; see `Disguise.draw`."""
+        # Bounded, as an extreme warp costs words, and protects no more than the others.
+        slopes = np.exp(self.warp * np.sqrt(3.0) * rng.uniform(-1.0, 1.0, WARP_KNOTS))
+        jitter = np.array((self.loudness_jitter, *(self.spread_jitter,) * (ORDER - 1)))
+        size, own = rng.standard_normal(2)
+        tract = LINK * size + math.sqrt(1.0 - LINK**2) * own
         delays = rng.uniform(-0.5, 0.5, 9) * self.delay_seconds
         return VocoderVoice(
-            **self._drawn_envelope(rng),
+            f0_hz=_quantile(self.f0_hz, size),
+            tract=_quantile(self.tract, tract),
+            warp=tuple((np.cumsum(slopes) / slopes.sum()).tolist()),
+            tilt_db=float(self.tilt_db * rng.standard_normal()),
+            spreads=tuple(np.exp(jitter * rng.standard_normal(ORDER)).tolist()),
+            colour=(0.0, *(self.colour * rng.standard_normal(ORDER - 1)).tolist()),
+            mixing=tuple((self.mixing * rng.standard_normal((ORDER - 1) ** 2)).tolist()),
+            speaker=tuple((self.speaker * rng.standard_normal(len(FACTORS))).tolist()),
             f0_octaves=float(rng.uniform(*self.f0_octaves)),
             breath=float(rng.uniform(*self.breath)),
             pause_seconds=float(rng.uniform(*self.pause_seconds)),
@@ -138,13 +181,31 @@ class Vocoder(EnvelopeMethod[VocoderVoice]):
 
     def apply(self, audio: Audio, voice: VocoderVoice, rng: np.random.Generator) -> Audio:
         """Disguise one snippet; the output is as long as the input, or shorter."""
-        return in_batches(self._batch, batch_key, [audio], [voice], [rng])[0]
+        return self._each([audio], [voice], [rng])[0]
 
     def apply_all(
         self, audios: Sequence[Audio], voices: Sequence[VocoderVoice], rngs: Sequence[np.random.Generator]
     ) -> list[Audio]:
         """Disguise several snippets in one pass, at the cost per second of a long one."""
-        return in_batches(self._batch, batch_key, audios, voices, rngs)
+        return self._each(audios, voices, rngs)  # not by `apply`, which a subclass may replace
+
+    def _each(
+        self, audios: Sequence[Audio], voices: Sequence[VocoderVoice], rngs: Sequence[np.random.Generator]
+    ) -> list[Audio]:
+        """Disguise together what has voices of one `batch_key`; silence stays silent."""
+        samples = [at_work_rate(audio) for audio in audios]
+        out = [Audio(np.zeros_like(own), RATE) for own in samples]
+        batches: dict[object, list[int]] = {}
+        for index, (own, voice, _) in enumerate(zip(samples, voices, rngs, strict=True)):
+            if own.any():
+                batches.setdefault(batch_key(voice), []).append(index)
+        for batch in batches.values():
+            made = self._batch(
+                [samples[i] for i in batch], [voices[i] for i in batch], [rngs[i] for i in batch]
+            )
+            for index, audio in zip(batch, made, strict=True):
+                out[index] = audio
+        return out
 
     def _batch(
         self, snippets: list[Floats], voices: list[VocoderVoice], rngs: list[np.random.Generator]
@@ -176,18 +237,101 @@ class Vocoder(EnvelopeMethod[VocoderVoice]):
         ragged, into = speech.ragged, STFT.ragged(lengths)
         tracks = np.empty((ragged.frames, ORDER + 4), dtype=np.float32)
         tracks[:, :ORDER] = self._changed(speech, voices, rngs)
-        tracks[:, ORDER] = ragged.spread(drawn(voices, "tilt_db"))
+        tracks[:, ORDER] = ragged.spread(_drawn(voices, "tilt_db"))
         tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.presence
-        tracks[:, -1] = contour(speech, drawn(voices, "f0_octaves"))
+        tracks[:, -1] = contour(speech, _drawn(voices, "f0_octaves"))
         tracks = interpolate_rows(tracks, source_positions(rate, ragged, into))
         cepstra = tracks[:, : ORDER + 1]
         voiced, presence, octaves = np.ascontiguousarray(tracks[:, -3:].T)
         cepstra[:, 0] += np.log(presence + np.float32(1e-12))  # the gate, as log power
         return SynthesisParameters(lengths, into, cepstra, voiced, presence, octaves)
 
+    def _changed(
+        self, speech: Analysis, voices: Sequence[VocoderVoice], rngs: Sequence[np.random.Generator]
+    ) -> Floats:
+        """Normalise (frames, order) cepstra, and give them the statistics of the drawn voices."""
+        ragged, cepstra = speech.ragged, speech.cepstra
+        if self.tract_norm:
+            ratios = tract_ratio(speech, CEPSTRUM) ** -self.tract_norm
+            cepstra = ragged.transform(cepstra, rewarp(CEPSTRUM, ratios))
+        centre, deviations = normalise_means(cepstra, speech, self.mean)
+        if self.spread:
+            deviations = normalise_spread(deviations, speech, self.spread)
+        if self.sounds or self.speaker:
+            offsets = _drawn(voices, "speaker") @ FACTORS.reshape(len(FACTORS), -1)
+            offsets = offsets.reshape(len(voices), *FACTORS.shape[1:])
+            deviations = normalise_sounds(deviations, speech, self.sounds, offsets)
+        matrices = self._matrices(voices)
+        if self.covariance:
+            matrices = covariance_map(deviations, speech, self.covariance) @ matrices
+        deviations = ragged.transform(deviations, matrices)
+        deviations += centre
+        deviations += ragged.spread(SPREADS[0] * _drawn(voices, "colour"))
+        tracts, knots = (np.array([getattr(voice, name) for voice in voices]) for name in ("tract", "warp"))
+        cepstra = ragged.transform(deviations, rewarp(CEPSTRUM, tracts, knots))
+        if self.wander:
+            knots = self.wander * np.array([rng.standard_normal(WANDER_KNOTS) for rng in rngs])
+            curve = smooth_curve(knots, WANDER_SECONDS * FRAMES_PER_SECOND, ragged)[:, None].astype(
+                np.float32
+            )
+            slope = cepstra @ warp_generator(CEPSTRUM)
+            slope += np.float32(0.5) * curve * (slope @ warp_generator(CEPSTRUM))
+            cepstra += curve * slope
+        return cepstra
+
+    def _matrices(self, voices: Sequence[VocoderVoice]) -> Floats:
+        """Build (snippets, order, order): from deviations in common spreads to cepstra, mixed and scaled as drawn."""
+        matrices = np.tile(np.eye(ORDER, dtype=np.float32), (len(voices), 1, 1))
+        if self.mixing:
+            mixing = _drawn(voices, "mixing").reshape(-1, ORDER - 1, ORDER - 1)
+            matrices[:, 1:, 1:] = matrix_exponential(mixing)
+        scale = SPREADS[0] * _drawn(voices, "spreads")
+        scale[:, 1:] *= np.float32(self.sharpness)
+        matrices *= scale[:, None]
+        return matrices
+
 
 def _shortened_pauses(speech: Analysis, voices: list[VocoderVoice]) -> Doubles:
     """Shorten pauses to those of the voices: (frames,) frames of output per frame of input."""
     pauses = np.array([voice.pause_seconds for voice in voices]) * FRAMES_PER_SECOND
     return limit_runs(np.ones(speech.ragged.frames), speech.presence < 0.3, pauses, speech.ragged)
+
+
+def _quantile(bounds: tuple[float, float], normal: float) -> float:
+    """Map a unit normal to a value uniform in its logarithm between bounds."""
+    share = 0.5 + 0.5 * math.erf(normal / math.sqrt(2.0))
+    return float(bounds[0] * (bounds[1] / bounds[0]) ** share)
+
+
+def _drawn(voices: Sequence[VocoderVoice], name: str) -> Floats:
+    """Collect a parameter of all voices, (voices, ...)."""
+    return np.array([getattr(voice, name) for voice in voices], dtype=np.float32)
+
+
+RANGES: tuple[tuple[str, float, float], ...] = (
+    ("mean", 0.0, 1.0),
+    ("spread", 0.0, 1.0),
+    ("floor_db", 6.0, 60.0),
+    ("tract_norm", 0.0, 1.0),
+    ("sounds", 0.0, 1.0),
+    ("covariance", 0.0, 1.0),
+    ("gate_db", 6.0, 60.0),
+    ("f0_hz", 60.0, 400.0),
+    ("tract", 0.6, 1.6),
+    ("warp", 0.0, 0.4),
+    ("mixing", 0.0, 0.3),
+    ("speaker", 0.0, 5.0),
+    ("wander", 0.0, 0.15),
+    ("colour", 0.0, 2.0),
+    ("tilt_db", 0.0, 12.0),
+    ("loudness_jitter", 0.0, 1.0),
+    ("spread_jitter", 0.0, 0.5),
+    ("sharpness", 0.5, 2.0),
+    ("noise", 0.0, 3.0),
+    ("f0_octaves", 0.0, 0.5),
+    ("breath", 0.0, 1.0),
+    ("pause_seconds", 0.0, 10.0),
+    ("delay_seconds", 0.0, 0.004),
+    ("comfort_db", 20.0, 90.0),
+)

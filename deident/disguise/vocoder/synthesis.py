@@ -10,7 +10,6 @@ import numpy as np
 
 from deident.audio import RATE, Audio, Complexes, Floats
 from deident.disguise.vocoder.analysis import STFT
-from deident.disguise.vocoder.envelope import EnvelopeVoice
 from deident.dsp.excitation import add_pulses, fill_with_noise, pulse_shapes, shape_size
 from deident.dsp.level import bend_peaks
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
@@ -31,9 +30,17 @@ _COMFORTS = np.stack(  # (knots, bins), linear interpolation from knots to bins
 
 
 @dataclass(frozen=True)
-class VocoderVoice(EnvelopeVoice):
+class VocoderVoice:
     """The drawn parameters of a voice, independent of the speaker; see the settings of `Vocoder`."""
 
+    f0_hz: float = field(repr=False)
+    tract: float = field(repr=False)
+    warp: tuple[float, ...] = field(repr=False)
+    tilt_db: float = field(repr=False)
+    spreads: tuple[float, ...] = field(repr=False)
+    colour: tuple[float, ...] = field(repr=False)
+    mixing: tuple[float, ...] = field(repr=False)
+    speaker: tuple[float, ...] = field(repr=False)
     f0_octaves: float = field(repr=False)
     breath: float = field(repr=False)
     pause_seconds: float = field(repr=False)
@@ -77,7 +84,7 @@ def synthesise(
     """Filter a new excitation by the envelopes; the comfort noise lies `comfort_db` below the speech.
 
     Returns (padded,) samples, each snippet where the transform has placed it, of voices of one `batch_key`."""
-    basis = envelope_basis(cepstrum)
+    basis = _basis(cepstrum)
     comfort = _comfort_noise(voices, comfort_db)
 
     def shape(frames: slice, spectra: Complexes) -> Complexes:
@@ -126,7 +133,7 @@ def batch_key(voice: VocoderVoice) -> int:
 
 
 @lru_cache
-def envelope_basis(cepstrum: MelCepstrum) -> Floats:
+def _basis(cepstrum: MelCepstrum) -> Floats:
     """Build (order + 1, bins): from cepstra, and from the tilt in dB, to log amplitude."""
     tilt = (NEPERS * (_POSITIONS - 0.5)).astype(np.float32)
     return np.vstack((cepstrum.basis(_BINS_HZ) * np.float32(0.5), tilt))  # amplitude, not power
