@@ -19,8 +19,8 @@ from deident.cli import progress as progress_module
 from deident.cli.policy import policy_of
 from deident.cli.preview import _disguises
 from deident.disguise import DISGUISES, Chain, Method
-from deident.disguise.presets import PRESETS
 from deident.disguise.mcadams import McAdams
+from deident.disguise.presets import PRESETS
 from deident.disguise.psola import Psola
 from deident.disguise.settings import settings
 from deident.disguise.vocoder import Vocoder
