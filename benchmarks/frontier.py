@@ -18,7 +18,10 @@ from benchmarks.strength import RESULTS, material
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
 from deident.evaluation.corpus import Corpus
-from deident.evaluation.run import Settings, Tools, evaluate
+from deident.evaluation.encoders import encoder_named
+from deident.evaluation.run import evaluate
+from deident.evaluation.settings import Settings, Tools
+from deident.evaluation.words import recogniser_named
 
 SPACE: Mapping[str, tuple[float, float]] = {  # of standard deviations and amounts, drawn evenly
     "covariance": (0.0, 0.5),
@@ -47,9 +50,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args(argv)
     chosen = json.loads(Path(args.report).read_text()) if args.report else drawn(args.points, args.seed)
-    from deident.evaluation.encoders import encoder_named
-    from deident.evaluation.words import recogniser_named
-
     tools = Tools(dict([encoder_named(args.encoder)]), dict([recogniser_named(args.recogniser)]))
     report = evaluate(
         half(material()[0], int(bool(args.report))),
