@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,7 +41,7 @@ class EchoDetector:
         self._rest: Samples = np.zeros((channels, 0), dtype=np.float32)  # less than a step
         self._received = 0  # samples
         self._start = 0  # of the history, in steps
-        self._history: Floats = np.zeros((channels, 0), dtype=np.float32)
+        self._history: deque[Floats] = deque()  # (channels, steps) a block
 
     def push(self, block: Samples) -> None:
         """Add (channels, samples) at 16 kHz."""
@@ -53,13 +54,14 @@ class EchoDetector:
             np.matmul(own[: count * STEP].reshape(count, STEP), _SUM, out=slow[row])
             left[row] = own[count * STEP :]
         self._received += block.shape[1]
-        self._rest, self._history = left, np.concatenate((self._history, slow), axis=1)
+        self._rest = left
+        self._history.append(slow)
 
     def forget(self, before: int) -> None:
         """Drop the history that no segment from `before`, in samples, on depends on."""
-        start = max(self._start, before // STEP - WINDOW - LAG)
-        self._history = self._history[:, start - self._start :].copy()
-        self._start = start
+        start = before // STEP - WINDOW - LAG
+        while self._history and self._start + self._history[0].shape[1] <= start:
+            self._start += self._history.popleft().shape[1]
 
     def echoes(self, channel: int, segments: Sequence[Segment]) -> list[Segment]:
         """Select the parts of a channel's segments that are echoes, in samples of the recording."""
@@ -99,10 +101,13 @@ class EchoDetector:
 
     def _between(self, start: int, stop: int) -> Floats:
         """Copy the history from `start` to `stop`, in steps, with zeros where there is none."""
-        out = np.zeros((len(self._history), stop - start), dtype=np.float32)
-        first = max(start, self._start)
-        known = self._history[:, first - self._start : max(0, stop - self._start)]
-        out[:, first - start : first - start + known.shape[1]] = known
+        out = np.zeros((len(self._rest), stop - start), dtype=np.float32)
+        at = self._start
+        for block in self._history:
+            first, last = max(at, start), min(at + block.shape[1], stop)
+            if first < last:
+                out[:, first - start : last - start] = block[:, first - at : last - at]
+            at += block.shape[1]
         return out
 
 

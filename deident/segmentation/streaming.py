@@ -162,7 +162,7 @@ class StreamSegmenter:
         if self._muted_hash is not self._hash:
             self._muted_hash.update(muted[steps].tobytes())
         self._offset += stop
-        self._waiting = [buffered[stop:]]
+        self._waiting = [buffered[stop:].copy()]  # a view would keep all of it
         self._size = buffered.size - stop
         self._need = (need or 0) - stop + self._length
         audio_sha256 = self._muted_hash.digest()
@@ -287,7 +287,7 @@ def _known_segments(segments: list[Segment], audio: Audio, offset: int) -> Detec
 
 def section_length(channels: int) -> int:
     """Choose the length of sections in samples, so that those of many channels fit the memory of a few."""
-    return max(SECTION // 6, min(SECTION, 8 * SECTION // channels))
+    return min(SECTION, 8 * SECTION // channels)
 
 
 def closing_silence(vad: VadSettings) -> int:
