@@ -33,7 +33,7 @@ def test_folders_are_walked_for_sound(tmp_path: Path) -> None:
 
 def test_a_store_below_a_folder_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
-    for name, mark in (("here", ".private/ledger.sqlite"), ("there", ".private/format.json")):
+    for name, mark in (("here", ".private/store"), ("there", ".private/format.json")):
         (tmp_path / name / ".private").mkdir(parents=True)
         (tmp_path / name / mark).touch()
         (tmp_path / name / "snippet.wav").touch()
