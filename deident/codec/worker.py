@@ -241,10 +241,10 @@ def _serve(link: socket.socket, source: Bytes, job: Job, layers: int) -> bool:
             if isinstance(event, Opened):
                 link.sendall(HEADER.pack(OPENED, *event[:3], layers))
             elif isinstance(event, Ended):
-                code = CODES.index(event.ending) + 1 if event.ending else 0
-                link.sendall(
-                    HEADER.pack(ENDED, code, event.cancelled_milliseconds, event.separate, event.microseconds)
-                )
+                ending = event.ending
+                code = CODES.index(ending) + 1 if ending else 0
+                told = event.cancelled_milliseconds, event.separate, event.microseconds
+                link.sendall(HEADER.pack(ENDED, code, *told))
             else:
                 event = np.ascontiguousarray(event, dtype=np.float32)
                 link.sendall(HEADER.pack(BLOCK, *event.shape, 0, 0))
