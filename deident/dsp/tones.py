@@ -50,8 +50,9 @@ def find_tones(samples: Floats) -> list[Segment]:
     ITU-T Q.23 and Q.24, on keypad tones; E.180, on call-progress tones.
     """
     active = np.zeros(-(-samples.size // HOP), dtype=np.bool_)
-    for run in segments_of(_keys(samples), HOP):  # a frame that is half a tone counts
-        active[max(0, run.start + FRAME // 2 - MARGIN) // HOP : -(-(run.stop + FRAME // 2) // HOP)] = True
+    for run in segments_of(_keys(samples), HOP):  # around the centres of its frames
+        stop = run.stop - HOP + FRAME // 2 + MARGIN
+        active[max(0, run.start + FRAME // 2 - MARGIN) // HOP : -(-stop // HOP)] = True
     for run in segments_of(_steady(samples), LONG_HOP):
         stop = run.stop - LONG_HOP + LONG_FRAME + MARGIN
         active[max(0, run.start - MARGIN) // HOP : -(-stop // HOP)] = True
