@@ -228,6 +228,18 @@ def test_an_append_that_did_not_finish_is_set_aside_before_the_next(tmp_path: Pa
         assert aside == ([after[len(before) : size]] if len(before) < size < len(after) else [])
 
 
+def test_more_than_one_block_that_no_head_counts_is_no_append(tmp_path: Path) -> None:
+    kept = InFile(tmp_path, "linkage")
+    before = filled(kept)["log"]
+    header = before.index(b"\n") + 1 + 24 + HEADS * HEAD_BYTES
+    kept.add(20)
+    one = len(kept.files()["log"])
+    kept.add(21)
+    after = kept.files()["log"]
+    for size in range(one + 1, len(after) + 1):
+        assert refuses(kept, {"log": before[:header] + after[header:size]})
+
+
 def test_an_object_that_was_put_in_part_is_set_aside_before_the_next() -> None:
     kept = InBucket()
     before = filled(kept)
@@ -296,9 +308,14 @@ def test_a_file_that_is_older_than_its_store_knows_is_noticed(purpose: str, tmp_
         with pytest.raises(StoreError, match="records are missing"):
             opened()
         assert path.read_bytes() == copy
+    path.write_bytes(whole)
+    log = opened()
     path.unlink()
     with pytest.raises(StoreError, match="it is not there"):
         opened()
+    with pytest.raises(StoreError, match="it is not there"):
+        log.add([{"n": 6}])
+    assert not path.exists()
     Sealed(path, KEY, purpose).add([{"n": 0}])
     with pytest.raises(StoreError, match="another one"):
         opened()
