@@ -22,7 +22,7 @@ _FACT = "fact:"
 
 
 class Memory(NamedTuple):
-    """What a store remembers of its snippets.
+    """The memory of a store: its snippets, and facts.
 
     rows : released snippets, names rising.   unfinished : snippets that a stopped run left to be released or removed.
     facts : texts by name."""

@@ -21,7 +21,19 @@ class AuditError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A snippet whose bytes have been proved. format : "wav" or "flac".   rate : Hz."""
+    """A snippet whose bytes have been proved.
+
+    Attributes
+    ----------
+    format : str
+        ``wav`` or ``flac``.
+    samples : int
+        Its length.
+    rate : int
+        Samples per second.
+    seconds : float
+        Its duration.
+    """
 
     format: str
     samples: int

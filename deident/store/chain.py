@@ -49,7 +49,7 @@ class Mark(NamedTuple):
 
 
 class Anchor(Protocol):
-    """Where a store remembers the mark of a log."""
+    """The memory of a store for the mark of one log."""
 
     def get(self) -> Mark | None:
         """Return the mark, None for a log that was never written."""

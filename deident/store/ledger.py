@@ -50,7 +50,23 @@ Labels = dict[str, str | int | float | bool]
 
 @dataclass(frozen=True)
 class Staged:
-    """A snippet that is finished and not yet released. `name` has the suffix; `start`, `size` in the spool."""
+    """A snippet that is finished and not yet released.
+
+    Attributes
+    ----------
+    name : str
+        The file's, with its ending.
+    spool : str
+        The spool that holds it.
+    start, size : int
+        Its bytes in the spool.
+    seconds : float
+        Its duration.
+    sha256 : str
+        Of its bytes.
+    labels : str
+        A JSON object, for the manifest.
+    """
 
     name: str
     spool: str
@@ -63,7 +79,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Released:
-    """A line of the manifest."""
+    """A snippet that was released; see `Staged` for its attributes."""
 
     name: str
     seconds: float
@@ -71,6 +87,7 @@ class Released:
     labels: str
 
     def line(self, rate: int, audit: int) -> str:
+        """Write its line of the manifest. rate : Hz.   audit : version of the promises that were proved."""
         if self.labels == "{}":  # as nearly all are; a tenth of the time
             return (
                 f'{{"name":"{self.name}","seconds":{self.seconds!r},"sample_rate":{rate},'
@@ -90,9 +107,23 @@ class Released:
 
 @dataclass(frozen=True)
 class Entry:
-    """A recording that is done. place : keyed digest of where it lies and of its size and time.
-    content : keyed digest of its sound.   origin : keyed digest of where it lies and of how its sound begins, which
-    stays when it grows or is repaired.   file : keyed digest of its bytes, whatever was made of them."""
+    """A recording that is done. All digests are keyed: see `Store.place` and what follows it.
+
+    Attributes
+    ----------
+    place : bytes
+        Digest of its path, size and time.
+    content : bytes
+        Digest of its decoded audio.
+    state : str
+        One of `deident.runs.worker.STATES`, or ``erased``.
+    policy : str
+        Digest of the settings under which it was done.
+    origin : bytes
+        Digest of its path and of how its audio begins, which stays when it grows or is repaired.
+    file : bytes
+        Digest of its bytes, whatever was made of them.
+    """
 
     place: bytes
     content: bytes
