@@ -30,7 +30,6 @@ _FOLDERS = {
 }
 _SET_ASIDE = re.compile(r"(?:reviews\.|log-)[0-9a-f]{8}\.unfinished|reviews\.part")
 _LEFT = re.compile(r"[0-9a-f]{32,64}\.(?:spool|part|wav\.part|flac\.part)|(?:manifest|key)\.part")
-_LINK = "a symbolic link is in the private folder"
 
 
 def audit_private(
