@@ -151,7 +151,7 @@ def _corpus(args: argparse.Namespace) -> Corpus:
     from deident.evaluation.synthetic import synthetic_corpus
 
     if not args.originals:
-        return synthetic_corpus()
+        return synthetic_corpus(16, 3) if args.quick else synthetic_corpus()
     return joined([read_corpus(Path(place), args.only) for place in args.originals])
 
 

@@ -30,6 +30,7 @@ from deident.codec.mixing import Channels, Shaper
 from deident.codec.problems import CODES, RefusedError
 from deident.codec.readers import check_sound, open_reader
 from deident.codec.write import encode_flac, encode_wav
+from deident.containers import CONTAINERS, load
 
 BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart; of many channels shorter
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
@@ -268,12 +269,16 @@ def _send_refusal(sock: socket.socket, refused: RefusedError) -> None:
 
 
 def _warm_up(engine: str) -> None:
-    """Decode short recordings, so that everything is loaded: later nothing can be opened any more."""
+    """Load every reader, and decode short recordings: later no module or library can be opened any more."""
+    for container in CONTAINERS.values():
+        if container.engine == engine:
+            for place in filter(None, (container.reader, container.layout)):
+                load(place)
     silence = np.zeros(RATE, dtype=np.int16)
-    for encoded, container in ((encode_wav(silence), "wav"), (encode_flac(silence), "flac")):
+    for encoded, name in ((encode_wav(silence), "wav"), (encode_flac(silence), "flac")):
         with tempfile.TemporaryFile() as file:
             file.write(encoded)
             file.flush()
-            job = Job(container, engine if container == "wav" else "sound", out_rate=8_000)
+            job = Job(name, engine if name == "wav" else "sound", out_rate=8_000)
             for _ in work(Bytes(file.fileno()), job):
                 pass
