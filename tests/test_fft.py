@@ -77,5 +77,5 @@ def test_a_wrong_transform_is_not_used() -> None:
 
 
 def test_a_run_loads_no_more_of_scipy_than_that() -> None:
-    load = "import sys, deident.pipeline, deident.runs.run, deident.cli.run as cli\n"
-    python(load + "cli._disguise(['psola', 'mcadams:alpha=0.8..0.9'])\nassert 'scipy.fft' not in sys.modules")
+    load = "import sys, deident.pipeline, deident.runs.run, deident.cli.policy as policy\n"
+    python(load + "policy._disguise('psola+mcadams:alpha=0.8..0.9')\nassert 'scipy.fft' not in sys.modules")

@@ -57,7 +57,7 @@ class AvReader(Reader):
             raise RefusedError("undecodable") from None
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
-        bad, is_cut = 0, False
+        bad, is_cut, rate = 0, False, 0
         packets = self._container.demux(self._stream)
         while bad < _MAX_BAD_PACKETS:
             try:
@@ -71,9 +71,11 @@ class AvReader(Reader):
                 continue
             for number, frame in enumerate(frames):
                 block = _samples(frame)
-                if (
-                    self._is_timed and number == 0 and frame.time is not None
-                ):  # others may repeat their packet's
+                rate = rate or frame.sample_rate
+                is_clocked = (
+                    self._is_timed and frame.sample_rate == rate
+                )  # after a change, some count on at the first
+                if is_clocked and number == 0 and frame.time is not None:  # others may repeat their packet's
                     yield from self._silence(frame.time, frame.sample_rate, block)
                 self._seconds += len(block) / frame.sample_rate
                 yield int(frame.sample_rate), block
