@@ -1,6 +1,7 @@
 """De-identify speech recordings: short, disguised, clean snippets for people to listen to.
 
-The public names are loaded on first use, so that `import deident` costs nothing."""
+The public names are loaded on first use, so that `import deident` costs nothing.
+"""
 
 from __future__ import annotations
 

@@ -262,7 +262,8 @@ def container_of(path: str | os.PathLike[str]) -> str:
 def player(wav: bytes | None, samples: Samples, caption: str) -> str:
     """Make HTML for a notebook: a picture of the waveform, a caption, and a player where there is a file.
 
-    wav : bytes of a file.   samples : (samples,) to draw."""
+    wav : bytes of a file.   samples : (samples,) to draw.
+    """
     width, height = 480, 64
     step = -(-max(1, samples.size) // width)
     peaks = np.abs(np.pad(samples, (0, -samples.size % step))).reshape(-1, step).max(axis=1, initial=0.0)

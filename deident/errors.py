@@ -8,7 +8,8 @@
     └── ExtraMissingError   an optional package is needed; an ImportError too
 
 Every message says what was expected, what came and what to do. None contains a path, a name, a tag or a
-sample of an input, because messages end up in logs."""
+sample of an input, because messages end up in logs.
+"""
 
 from __future__ import annotations
 

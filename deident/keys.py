@@ -1,7 +1,8 @@
 """Keys, and the randomness that protects speakers.
 
 Every random stream is named by its purpose: `key.rng("voice", recording, index)`. Streams of different purposes
-are independent: the dither in a released file reveals nothing about the voice that was drawn."""
+are independent: the dither in a released file reveals nothing about the voice that was drawn.
+"""
 
 from __future__ import annotations
 
@@ -276,7 +277,8 @@ def fresh_name() -> str:
 def stream(seed: bytes) -> np.random.Generator:
     """Make a PCG64 DXSM generator (O'Neill, 2014) with 32 bytes as its state; one of their 256 bits is ignored.
 
-    The bytes must be as good as random. numpy's own seeding accepts any, and costs four times as much."""
+    The bytes must be as good as random. numpy's own seeding accepts any, and costs four times as much.
+    """
     import numpy as np
 
     return np.random.Generator(np.random.PCG64DXSM(_bits()(seed)))

@@ -123,7 +123,8 @@ class PieceId(NamedTuple):
     """The identity from which a piece's randomness and name follow in a repeatable run.
 
     channel, number : of the piece in its channel.   audio_sha256 : of all audio up to the end of its section, as
-    muted.   start, stop : samples in the recording."""
+    muted.   start, stop : samples in the recording.
+    """
 
     channel: int
     number: int
@@ -135,7 +136,8 @@ class PieceId(NamedTuple):
 @dataclass(frozen=True)
 class Piece:
     """A snippet before its disguise. opening_sha256 : of its channel's first section with speech. words : with places
-    in the piece."""
+    in the piece.
+    """
 
     audio: Audio
     id: PieceId
@@ -429,7 +431,8 @@ def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> I
 def _grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
     """Group successive pieces of `TOGETHER` samples in all, because a disguise costs less for several at once.
 
-    Pieces before an error are passed on before it."""
+    Pieces before an error are passed on before it.
+    """
     group: list[Piece] = []
     samples = 0
     try:
@@ -485,7 +488,8 @@ def _faded(audio: Audio) -> Audio:
     """Fade both ends of a piece.
 
     The steps of its cuts have energy in bands where the recording may have none, and a vocoder would make that as loud
-    as speech."""
+    as speech.
+    """
     return Audio.trusted(fade(audio.mono, EDGE)[np.newaxis], RATE)
 
 

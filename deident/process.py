@@ -40,7 +40,8 @@ def _library() -> Any:
 
 def reserve_standard_streams() -> None:
     """Open the null device for each standard stream that is closed: the next file would get its descriptor
-    otherwise, and whatever a library prints would go into that file."""
+    otherwise, and whatever a library prints would go into that file.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)  # child processes need them too
     os.close(descriptor)
@@ -51,7 +52,8 @@ def reserve_standard_streams() -> None:
 
 def set_up_worker() -> None:
     """Set up a worker of a pool: no core dump, Ctrl-C ignored (the parent handles it), and an end when the parent
-    ends."""
+    ends.
+    """
     import multiprocessing
 
     disable_core_dumps()
@@ -100,7 +102,8 @@ def _limit_threads(per_caller: bool = False) -> Callable[[], object]:
     """Set BLAS libraries to one thread; return a function that sets them back.
 
     per_caller : those in which every thread has a limit of its own, or those whose limit all callers share.
-    threadpoolctl lets one thread change a shared limit, and ignores others: here never two do so at once."""
+    threadpoolctl lets one thread change a shared limit, and ignores others: here never two do so at once.
+    """
     found = [(library, library.get_num_threads()) for library in _libraries(per_caller)]
     changed = [(library, count) for library, count in found if count not in (1, None)]
     for library, _ in changed:

@@ -53,7 +53,8 @@ class Recording:
     --------
     >>> from deident import Recording, Segment
     >>> Recording("call.wav", speaker="7", segments=(Segment(8_000, 24_000),))
-    Recording(hidden)"""
+    Recording(hidden)
+    """
 
     path: str
     speaker: str | None = None

@@ -2,7 +2,8 @@
 
 Only a share of the recordings (or speakers, where they are known) is drawn, by the key and the round: each round draws
 others. Recordings of people who opted out take no part. No reviewer gets two snippets of one recording, or of one
-speaker where speakers are known, in one round or in several. Each reviewer's files are shuffled under new names."""
+speaker where speakers are known, in one round or in several. Each reviewer's files are shuffled under new names.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +166,8 @@ def assign(
 def subjects(link: Link, key: Key) -> frozenset[str]:
     """Return keyed pseudonyms of a recording, by its audio and its path, and of its speaker where one is known.
 
-    No reviewer gets two snippets with a subject in common."""
+    No reviewer gets two snippets with a subject in common.
+    """
     found = [("content", link.content), ("recording", link.recording)]
     if link.speaker is not None:
         found.append(("speaker", link.speaker))
@@ -282,7 +284,8 @@ def _snippet_id(key: Key, name: str) -> str:
 def _rounds_folder(out: Path, disk: Disk) -> Iterator[None]:
     """Hold a folder of rounds, made or marked if need be, and remove the round that a stop left in it.
 
-    Raises `StoreError`, and changes nothing, for a folder with other contents, without the marker, or in use."""
+    Raises `StoreError`, and changes nothing, for a folder with other contents, without the marker, or in use.
+    """
     other = StoreError(
         "expected as --out a new or empty folder, or one that `deident review` made; this holds something else"
     )

@@ -1,6 +1,7 @@
 """Files at URIs (s3://, gs://, memory://), by fsspec.
 
-No error names a location: messages of the packages underneath are replaced by the type of their error."""
+No error names a location: messages of the packages underneath are replaced by the type of their error.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Proof that what is released is as promised: of one snippet's bytes, and of a whole store.
 
-It has its own parsers and shares no code with what writes the snippets."""
+It has its own parsers and shares no code with what writes the snippets.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Headers follow from the number of samples, so they are made again and compared. The decoder is not believed:
 what it gives is predicted, subtracted and Rice-coded anew as each frame says, and must come to the very bits
-of the frame, up to its checksum. Only the samples that were encoded do. RFC 9639."""
+of the frame, up to its checksum. Only the samples that were encoded do. RFC 9639.
+"""
 
 from __future__ import annotations
 
@@ -231,7 +232,8 @@ class _Walk:
     def holds(self, folded: Integers, parameters: Integers, headers: Integers) -> bool:
         """Tell whether the bits before `position` are these Rice codes, each after `headers` bits of other things.
 
-        A code is as many zero bits as the number's upper part says, a one, and the lower part."""
+        A code is as many zero bits as the number's upper part says, a one, and the lower part.
+        """
         lengths = (folded >> parameters) + 1 + parameters
         stops = np.cumsum(lengths) + headers
         ones = stops + (self.position - int(stops[-1])) - parameters - 1

@@ -25,7 +25,8 @@ class Memory(NamedTuple):
     """The memory of a store: its snippets, and facts.
 
     rows : released snippets, names rising.   unfinished : snippets that a stopped run left to be released or removed.
-    facts : texts by name."""
+    facts : texts by name.
+    """
 
     rows: Callable[[], Iterator[Row]]
     unfinished: int

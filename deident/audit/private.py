@@ -36,7 +36,8 @@ def audit_private(
     folder: int, owner: int, report: Report, attributes: Callable[[int, str, str], None]
 ) -> None:
     """Look at every file in an open private folder. report : gets (code, message) for each that breaks a promise.
-    attributes : looks at those of an open file, see `StoreAudit.attributes`."""
+    attributes : looks at those of an open file, see `StoreAudit.attributes`.
+    """
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         info = os.stat(entry.name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode) and entry.name in _FOLDERS:

@@ -1,6 +1,7 @@
 """The promises about everything released, written down apart from the code that writes it.
 
-Nothing here is taken from the writer: a constant that both shared would be wrong in both."""
+Nothing here is taken from the writer: a constant that both shared would be wrong in both.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A whole store, file by file and line by line: what is there, and nothing beside it.
 
-A problem never shows a name that a person could have chosen: only the opaque names of snippets."""
+A problem never shows a name that a person could have chosen: only the opaque names of snippets.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tool_arguments(parser)
     add("--statistics", action="store_true", help="attack by statistics alone, and recognise no words: quick")
     add("--quick", action="store_true",
-        help="see that all parts work, in a minute: one run, three snippets a speaker, and no encoder or recogniser but "
+        help="see that all parts work, in a minute: one run, three snippets a speaker, no encoder or recogniser but "
         "those that are named; its numbers are rough")  # fmt: skip
     words_help = "single spoken words of several speakers: measure use as training data"
     add("--words", metavar="TABLE", help=words_help)

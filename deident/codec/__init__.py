@@ -15,7 +15,8 @@
 | `layout`, `pcm`, `flac`, `mp3`, `ogg` | the position and the true end of the samples in a container |
 | `mixing` | mix, split or pick channels, and resample to 16 kHz |
 | `problems` | every code of a refused or partial recording |
-| `write` | canonical WAV and FLAC |"""
+| `write` | canonical WAV and FLAC |
+"""
 
 from deident.codec.decoding import Decoding, confinement, decode, read
 from deident.codec.limits import Limits

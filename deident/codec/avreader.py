@@ -1,7 +1,8 @@
 """MP4, WebM, AMR, AAC, WMA and others through FFmpeg's libraries (the extra `deident[av]`).
 
 Each container is opened with its own demuxer and no other: FFmpeg's guessing, playlists and protocols
-stay out of reach."""
+stay out of reach.
+"""
 
 from __future__ import annotations
 

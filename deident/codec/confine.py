@@ -73,7 +73,8 @@ ALLOWED = {
 def confine_process(link: socket.socket) -> int:
     """Give up rights for the rest of this process's life; return the bits of the `LAYERS` that are in force.
 
-    link : the socket over which recordings come; there is room for one descriptor besides."""
+    link : the socket over which recordings come; there is room for one descriptor besides.
+    """
     spare = os.dup(link.fileno())
     os.close(spare)
     layers = 1
@@ -92,7 +93,8 @@ def limit_recording(pid: int, base: int, memory_bytes: int, cpu_seconds: float) 
     """Limit memory and processor time of a decoder for one recording, on top of what it already uses.
 
     pid : 0 for this process; others on Linux only.   base : its address space, where it cannot be asked for.
-    Raises `OSError` when another process cannot be limited."""
+    Raises `OSError` when another process cannot be limited.
+    """
     space = (address_space(pid) if pid else base) or base
     limits = {resource.RLIMIT_CPU: int(_cpu_seconds(pid) + cpu_seconds) + 1}
     if space:
@@ -174,7 +176,8 @@ def _filter_system_calls() -> bool:
 def _program() -> ctypes.Array[ctypes.c_char] | None:
     """Assemble the filter: EPERM for whatever is not allowed, and the end for calls of another architecture.
 
-    Shared mappings are denied too: they could write to the copy of a recording that lies in memory."""
+    Shared mappings are denied too: they could write to the copy of a recording that lies in memory.
+    """
     if platform.machine() not in ALLOWED or sys.byteorder != "little":
         return None
     arch, numbers = ALLOWED[platform.machine()]

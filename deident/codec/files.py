@@ -50,7 +50,8 @@ class File(io.RawIOBase):
     """`Bytes` as a file object for a decoder, with some bytes replaced and a length to be chosen.
 
     patches : bytes by the offset at which they stand in for the true ones: sizes that a recorder never filled in.
-    length : pretended size, where a decoder derives a wrong duration from the true one."""
+    length : pretended size, where a decoder derives a wrong duration from the true one.
+    """
 
     def __init__(self, source: Source, patches: dict[int, bytes] | None = None, length: int = 0) -> None:
         self._source = source

@@ -14,7 +14,8 @@ _SCAN = 1 << 20
 
 def links(source: Bytes) -> list[Bytes]:
     """Find the FLAC streams in a file, normally one: files glued together hold more,
-    and a decoder stops after the first."""
+    and a decoder stops after the first.
+    """
     at = first = front_tags_end(source)
     starts, overlap = set[int](), len(flac.STREAM_STARTS[0]) - 1
     while piece := source.at(at, _SCAN + overlap):
@@ -33,7 +34,8 @@ _WIDTHS = (8, 16, 24)  # bits that libsndfile reads
 
 class End(NamedTuple):
     """What STREAMINFO and the last frame tell. total : samples announced, 0 if unknown. whole : samples up to the end
-    of the last frame, if it is whole and ends where the stream does, else 0. is_plain : libsndfile can read it."""
+    of the last frame, if it is whole and ends where the stream does, else 0. is_plain : libsndfile can read it.
+    """
 
     total: int
     whole: int

@@ -2,7 +2,8 @@
 
 A server process for each decoding library forks decoders, which are kept for the next recording until they have met a
 damaged one: starting the server takes two tenths of a second, a fork some milliseconds, reusing a decoder less than
-one. All are started without an environment, and so without a key."""
+one. All are started without an environment, and so without a key.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ main(int(sys.argv[1]), sys.argv[2])
 
 def decode_guarded(descriptor: int, job: Job, limits: Limits) -> Iterator[Opened | Samples | Ended]:
     """Yield what `worker.work` yields, from a confined process. Raises `RefusedError`, also for a process that died,
-    hung or exceeded a limit."""
+    hung or exceeded a limit.
+    """
     if not is_available():
         warnings.warn(
             "this platform offers no guarded decoding: recordings are decoded in this process, "
@@ -120,7 +122,8 @@ class Server:
 
     def is_usable(self) -> bool:
         """Tell whether the process is there, and of this user: the system may have killed it for want of memory, and
-        this process may have given up privileges."""
+        this process may have given up privileges.
+        """
         return self._process.poll() is None and self._user == os.geteuid()
 
     def close(self) -> int:
@@ -255,7 +258,8 @@ class Decoder:
 def _receive_into(sock: socket.socket, buffer: bytearray | memoryview, deadline: float) -> int:
     """Fill a buffer from a socket; return fewer bytes where the stream ends. Raises `TimeoutError`.
 
-    The kernel keeps the time, which costs less than a poll before every read."""
+    The kernel keeps the time, which costs less than a poll before every read.
+    """
     view, got = memoryview(buffer), 0
     while got < len(view):
         left = deadline - time.monotonic()

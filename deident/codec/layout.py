@@ -1,7 +1,8 @@
 """Ranges of samples in WAV, RF64, W64, AIFF, CAF and AU, found without believing a size.
 
 A size in a header is a claim: streaming recorders leave 0 or all ones, a crash leaves an old one, 32 bits
-wrap at 4 GB, and a cut file holds less. Each claim is held against the bytes that are there."""
+wrap at 4 GB, and a cut file holds less. Each claim is held against the bytes that are there.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Layout:
     ending : str or None
         The code of what is wrong with the end, if anything.
     patches : dict of int to bytes
-        Bytes of the header to replace, by position, before libsndfile sees them."""
+        Bytes of the header to replace, by position, before libsndfile sees them.
+    """
 
     rate: int
     channels: int

@@ -24,7 +24,8 @@ ALONE_RATIO = 16.0  # 12 dB; crosstalk between the channels of a call lies below
 class ChannelActivity:
     """Compares the activity of two channels, to tell those of two people from a stereo recording.
 
-    rate : Hz."""
+    rate : Hz.
+    """
 
     def __init__(self, rate: int) -> None:
         self._frame = max(1, round(rate * ACTIVITY_SECONDS / ACTIVITY_STEP))
@@ -71,7 +72,8 @@ class Mixer:
     louder channel is the one with more power in all such windows so far; among channels within a decibel the first, and
     it is changed only for one of twice its power. Windows are joined by a short cross-fade.
 
-    cancelled_seconds : duration of the windows in which one channel was taken."""
+    cancelled_seconds : duration of the windows in which one channel was taken.
+    """
 
     def __init__(self, rate: int, channels: int) -> None:
         self.cancelled_seconds = 0.0
@@ -136,7 +138,8 @@ class Mixer:
 class Shaper:
     """Mixes or picks channels, then resamples, block by block: call `push` for each block, then `finish`.
 
-    Resampling is soxr's HQ: linear phase, with its delay compensated."""
+    Resampling is soxr's HQ: linear phase, with its delay compensated.
+    """
 
     def __init__(
         self, rate: int, channels: int, how: Channels, *, zero_nonfinite: bool = False, out_rate: int = RATE

@@ -2,7 +2,8 @@
 
 libsndfile ends where mpg123 guesses the end to be: from the first frame's bit rate, or from a Xing header that may
 claim anything; and where the rate or the number of channels changes, as in files that were joined. Showing it runs
-of frames, without such headers, makes it read all there is."""
+of frames, without such headers, makes it read all there is.
+"""
 
 from __future__ import annotations
 

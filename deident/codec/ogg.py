@@ -1,7 +1,8 @@
 """The links of an Ogg chain, and FLAC taken out of pages.
 
 libsndfile decodes the first link of a chain and says nothing of the others; the build that Python packages
-carry cannot read FLAC in Ogg at all."""
+carry cannot read FLAC in Ogg at all.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ class Stream(Pieces):
 
 def streams(link: Bytes) -> list[Stream]:
     """List the streams side by side in a link: one as a rule; a skeleton, a film or a second microphone beside
-    it now and then."""
+    it now and then.
+    """
     found: dict[int, Stream] = {}
     for page in pages(link, 0, link.size):
         if page.serial not in found and page.flags & FIRST and len(found) < _MAX_STREAMS:
@@ -83,7 +85,8 @@ def streams(link: Bytes) -> list[Stream]:
 def has_steady_clock(link: Bytes) -> bool:
     """Tell whether the positions of pages in time fit what they hold, which libsndfile does not look at.
 
-    Gaps of Vorbis are seen as far as its blocks are long; all of them are missed at the end."""
+    Gaps of Vorbis are seen as far as its blocks are long; all of them are missed at the end.
+    """
     streams: dict[int, tuple[str, int, int]] = {}  # codec, longest block, rate
     position: dict[int, int] = {}
     for page in pages(link, 0, link.size):

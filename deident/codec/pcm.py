@@ -1,7 +1,8 @@
 """Plain samples read straight from a file: no decoder, nothing to break.
 
 Faster than through libsndfile, whose conversion to float32 costs more than all else in reading, and safe
-from headers, since the layout says which bytes are samples."""
+from headers, since the layout says which bytes are samples.
+"""
 
 from __future__ import annotations
 

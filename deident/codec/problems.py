@@ -1,7 +1,8 @@
 """Reasons for which a recording is refused or only partly read: every code, in one table.
 
 A decoder's child process sends a code and two numbers, never words: what a broken or hostile decoder says
-must not reach a log. The words are here."""
+must not reach a log. The words are here.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ class Reader:
         After the last block, the code of what is wrong with the end (a key of `problems.ENDINGS`), or None.
     is_out_of_step : bool
         With a block, that the container's time stamps go back or cannot be followed: times that somebody took from
-        a player or a transcript differ from those of the samples by over 0.1 s from here on."""
+        a player or a transcript differ from those of the samples by over 0.1 s from here on.
+    """
 
     ending: str | None = None
     is_out_of_step = False
@@ -53,7 +54,8 @@ class Reader:
         Raises
         ------
         RefusedError
-            For a recording of which nothing can be relied on."""
+            For a recording of which nothing can be relied on.
+        """
         raise NotImplementedError
 
 
@@ -219,7 +221,8 @@ class Decoder:
 
     def _read(self, file: Any, frames: int) -> tuple[Any, bool]:
         """Read (block, has the decoder given up in it). libsndfile loses count when it fails, so the block is
-        filled with NaN first: what is no longer NaN was decoded."""
+        filled with NaN first: what is no longer NaN was decoded.
+        """
         block = np.full((frames, file.channels), np.nan, dtype=np.float32)
         try:
             return file.read(frames, out=block), False

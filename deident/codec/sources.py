@@ -70,7 +70,8 @@ def _check_kind(mode: int) -> None:
 
 def _own_descriptor(file: BinaryIO) -> int | None:
     """Get the descriptor whose bytes are the file object's own. Others (gzip, zip members) have a `fileno` too,
-    but of what they decompress."""
+    but of what they decompress.
+    """
     inner: Any = getattr(file, "file", file)  # what tempfile wraps
     raw = getattr(inner, "raw", inner)
     if getattr(raw, "closed", False) is True:

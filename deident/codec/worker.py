@@ -2,7 +2,8 @@
 
 A server process loads the libraries once, and forks decoders. A decoder receives the descriptor of one recording at a
 time over a socket, and answers with a format, blocks of float32, and an end or a refusal, all as numbers. After a
-recording that is refused or damaged it ends. No process here knows a path or has an environment."""
+recording that is refused or damaged it ends. No process here knows a path or has an environment.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ class Job:
     """A recording to decode.
 
     out_rate : Hz, 0 for the recording's own.   start, stop : bytes of the file.   timed : times in it are given, and
-    must fit."""
+    must fit.
+    """
 
     container: str
     engine: str
@@ -171,7 +173,8 @@ def serve(control: socket.socket, engine: str) -> None:
     """Start a decoder for each message, which has the descriptors of a link and of a status socket.
 
     The status socket tells the decoder's process; when its other end is shut down, the decoder is ended, and the last
-    byte is the number of the signal that ended it, or 0."""
+    byte is the number of the signal that ended it, or 0.
+    """
     _warm_up(engine)
     confine.prepare()
     gc.freeze()  # a collection would write to all the memory that decoders share

@@ -1,7 +1,8 @@
 """Canonical WAV and FLAC, with nothing in them besides sound.
 
 Both are functions of the samples alone: no time, no vendor, no serial number, no comment. libsndfile would
-put the time into a float WAV, a vendor string into FLAC and random serials into Ogg."""
+put the time into a float WAV, a vendor string into FLAC and random serials into Ogg.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def encode_wav(pcm: Pcm) -> bytes:
     --------
     >>> import numpy as np
     >>> len(encode_wav(np.zeros(100, dtype=np.int16)))
-    244"""
+    244
+    """
     samples = _checked(pcm)
     size = 2 * len(samples)
     header = struct.pack(
@@ -77,7 +79,8 @@ def encode_flac(pcm: Pcm) -> bytes:
 
     References
     ----------
-    RFC 9639."""
+    RFC 9639.
+    """
     import soundfile
 
     samples = _checked(pcm)

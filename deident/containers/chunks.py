@@ -34,7 +34,8 @@ W64 = ChunkFormat(name_bytes=16, size_bytes=8, align=8, counts_header=True)
 class Chunk(NamedTuple):
     """A chunk. start, body : positions of its header and of what follows it. stop : end of its body, at most that
     of the range. end : the same as its header claims it. claimed : the size in its header. after : start of the
-    next."""
+    next.
+    """
 
     name: bytes
     start: int
@@ -54,7 +55,8 @@ def chunks(
 ) -> Iterator[Chunk]:
     """Walk over the chunks of a range; the last one may be cut.
 
-    sizes : by name, the size of a chunk whose header says 0xFFFFFFFF."""
+    sizes : by name, the size of a chunk whose header says 0xFFFFFFFF.
+    """
     while stop - start >= form.header:
         head = source.at(start, form.header)
         name, claimed = (

@@ -55,7 +55,8 @@ def stream_info(body: bytes) -> StreamInfo:
 
 class FrameHeader(NamedTuple):
     """Header of a frame. bytes : its size. number : of the frame, or of its first sample where `is_variable`.
-    samples : of the frame. rate, bits : 0 where STREAMINFO says them."""
+    samples : of the frame. rate, bits : 0 where STREAMINFO says them.
+    """
 
     bytes: int
     number: int
@@ -131,7 +132,8 @@ class LastFrame(NamedTuple):
 
 def last_frame(source: Source, start: int, stop: int) -> LastFrame | None:
     """Find the last frame before `stop`. Bytes within a frame may look like a header: of the last few, one is
-    preferred whose checksum reaches to `stop`."""
+    preferred whose checksum reaches to `stop`.
+    """
     headers = itertools.islice(_headers_from_end(source, start, stop), _CANDIDATES)
     frames = [LastFrame(at, _frame_end(source, at, stop), header) for at, header in headers]
     return next((frame for frame in frames if frame.stop == stop), frames[0] if frames else None)
@@ -152,7 +154,8 @@ def _headers_from_end(source: Source, start: int, stop: int) -> Iterator[tuple[i
 
 def _frame_end(source: Source, start: int, stop: int) -> int:
     """Find where the frame that starts here ends, by its checksum: at `stop`, or else where it first holds. If
-    it ends nowhere, it is none, or is cut short: `start`."""
+    it ends nowhere, it is none, or is cut short: `start`.
+    """
     crc, at, ends = 0, start, 0
     table = _table(16, 0x8005)
     while at < stop and at - start < 4 * _WINDOW:

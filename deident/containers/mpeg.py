@@ -61,7 +61,8 @@ def _frame(head: bytes) -> MpegFrame | None:
 
 def first_frame(source: Source, start: int, stop: int) -> int | None:
     """Find the first MPEG audio frame: behind zeros, if two follow each other or there is but one, or else behind
-    other bytes, such as part of a frame in what was cut from a stream, if more do."""
+    other bytes, such as part of a frame in what was cut from a stream, if more do.
+    """
     head = source.at(start, min(SEARCHED, stop - start))
     at = start + len(head) - len(head.lstrip(b"\x00"))
     if is_chain(source, at, stop, 2, may_end=True):
@@ -73,7 +74,8 @@ def frames(source: Source, start: int, stop: int) -> Iterator[tuple[int, MpegFra
     """Walk over the frames as (position, header, first bytes); bytes between frames are passed over. The last frame
     may be cut.
 
-    A frame of another kind than the one before it counts if another one follows it."""
+    A frame of another kind than the one before it counts if another one follows it.
+    """
     kind, at = None, start
     while at < stop:
         head = source.at(at, min(HEAD_BYTES, stop - at))
@@ -114,7 +116,8 @@ def _search(source: Source, start: int, last: int, stop: int, strict: bool) -> i
 def is_chain(source: Source, at: int, stop: int, wanted: int, may_end: bool) -> bool:
     """Tell `wanted` frames of one kind that follow each other, the first of them whole.
 
-    may_end : fewer will do where the bytes end."""
+    may_end : fewer will do where the bytes end.
+    """
     kind = None
     for count in range(wanted):
         if count and at + 4 > stop:

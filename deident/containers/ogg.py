@@ -17,7 +17,8 @@ CODECS = {b"\x01vorbis": "vorbis", b"OpusHead": "opus", b"\x7fFLAC": "flac", b"S
 
 class Page(NamedTuple):
     """A page. stop : its end as its table claims; beyond the range when it is cut. granule : samples up to its end.
-    table : sizes of its segments."""
+    table : sizes of its segments.
+    """
 
     start: int
     body: int
@@ -57,7 +58,8 @@ def codec_of(packet: bytes) -> str:
 def most_samples(page: Page, source: Source, codec: str, block: int) -> int:
     """Bound the samples of the packets that end on a page. Of Opus it is their number, at 48 kHz (RFC 6716, 3.1).
 
-    block : samples of a long block of Vorbis, at most two of which overlap by half."""
+    block : samples of a long block of Vorbis, at most two of which overlap by half.
+    """
     at, total, is_start = page.body, 0, not page.flags & CONTINUED
     for lace in page.table:
         if codec == "opus" and is_start:

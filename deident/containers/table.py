@@ -1,7 +1,8 @@
 """Table of containers, with what recognises, reads, scans and names each.
 
 Adding one is a line of `CONTAINERS`, and what that line names: a reader (FFmpeg's needs nothing but the demuxer's
-name) and a scanner."""
+name) and a scanner.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class Container:
     head_bytes : int
         Bytes at its beginning that tell another recording glued to it, where its reader does not go on to that.
     scanner : str
-        "module:name" of a `deident.scanners.Scanner`; empty when nobody looks into it."""
+        "module:name" of a `deident.scanners.Scanner`; empty when nobody looks into it.
+    """
 
     name: str
     title: str

@@ -1,7 +1,8 @@
 """Data sets in the formats of other tools: readers that give recordings, exporters of what a store holds.
 
 No exporter needs the package whose format it writes, but for Parquet. The files name no source, order or time, and
-are the same for the same store."""
+are the same for the same store.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Exporter(Protocol):
     """A writer of data sets: an entry of `EXPORTERS`, or your own as `package.module:NAME`.
 
-    `tests.contracts.EXPORTER_CONTRACTS` holds what every exporter must pass."""
+    `tests.contracts.EXPORTER_CONTRACTS` holds what every exporter must pass.
+    """
 
     def __call__(self, items: Iterable[Item], out: Path, /) -> int:
         """Write snippets as a data set.
@@ -42,7 +44,8 @@ class Exporter(Protocol):
         Raises
         ------
         StoreError
-            If something is at that place, or a snippet is not what the manifest says."""
+            If something is at that place, or a snippet is not what the manifest says.
+        """
 
 
 class Reader(NamedTuple):
@@ -53,7 +56,8 @@ class Reader(NamedTuple):
     read : str
         `package.module:NAME` of a function (path, carry, base) that returns a list of `Recording`.
     metavar, help : str
-        For the option."""
+        For the option.
+    """
 
     read: str
     metavar: str
@@ -80,7 +84,8 @@ class Reader(NamedTuple):
         Raises
         ------
         SettingError
-            If a line is not understood, or names an address."""
+            If a line is not understood, or names an address.
+        """
         found: list[Recording] = _imported(self.read)(path, carry, base)
         return found
 
@@ -128,7 +133,8 @@ def exporter_named(name: str) -> Exporter:
     Raises
     ------
     SettingError
-        If there is none of that name."""
+        If there is none of that name.
+    """
     from deident.errors import SettingError
 
     if name not in EXPORTERS and ":" not in name:
@@ -159,7 +165,8 @@ def export(items: Iterable[Item], to: str, out: str | os.PathLike[str]) -> int:
     SettingError
         If there is no exporter of that name.
     StoreError
-        If something is at that place, or a snippet is not what the manifest says."""
+        If something is at that place, or a snippet is not what the manifest says.
+    """
     from pathlib import Path
 
     return exporter_named(to)(items, Path(out))

@@ -50,7 +50,8 @@ class Annotation:
     words : tuple of Word
         Of the text, where the file gives them.
     is_empty : bool
-        The file gives no length; the segment is then a hundredth of a second."""
+        The file gives no length; the segment is then a hundredth of a second.
+    """
 
     recording: str | None
     segment: Segment
@@ -84,7 +85,8 @@ def read_annotations(path: str | os.PathLike[str]) -> list[Annotation]:
     Raises
     ------
     SettingError
-        If a line is not understood, or there is none."""
+        If a line is not understood, or there is none.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in ANNOTATION_READERS:
         known = ", ".join(filter(None, ANNOTATION_READERS))
@@ -182,7 +184,8 @@ def with_segments(recordings: Sequence[Recording], annotations: Sequence[Annotat
     Raises
     ------
     SettingError
-        If a name in the annotations belongs to no recording, or to several."""
+        If a name in the annotations belongs to no recording, or to several.
+    """
     own = match_recordings(recordings, [annotation for annotation in annotations if not annotation.is_empty])
     is_split = {annotation.channel for annotation in annotations} - {0, None}
     return [
@@ -225,7 +228,8 @@ def with_turns(recordings: Sequence[Recording], annotations: Sequence[Annotation
     Raises
     ------
     SettingError
-        If a name in the annotations belongs to no recording, or to several; if a text has no length."""
+        If a name in the annotations belongs to no recording, or to several; if a text has no length.
+    """
     if any(annotation.is_empty and annotation.text for annotation in annotations):
         raise SettingError("expected a start before the stop of every turn with a text")
     own = match_recordings(recordings, [annotation for annotation in annotations if not annotation.is_empty])
@@ -256,7 +260,8 @@ def with_words(recordings: Sequence[Recording], annotations: Sequence[Annotation
     ------
     SettingError
         If a name in the annotations belongs to no recording, or to several, or its recording has segments without
-        turns; if an annotation has no text, or no words where it is an utterance."""
+        turns; if an annotation has no text, or no words where it is an utterance.
+    """
     annotations = [word for annotation in annotations for word in _as_words(annotation)]
     own = match_recordings(recordings, annotations)
     return [_worded(recording, mine) for recording, mine in zip(recordings, own, strict=True)]
@@ -321,7 +326,8 @@ def with_mute(recordings: Sequence[Recording], annotations: Sequence[Annotation]
     Raises
     ------
     SettingError
-        If a name in the annotations belongs to no recording, or to several, or is missing; if a range has no length."""
+        If a name in the annotations belongs to no recording, or to several, or is missing; if a range has no length.
+    """
     if any(annotation.recording is None or annotation.is_empty for annotation in annotations):
         raise SettingError(
             "expected the name of a recording, and a start before its stop, with every range to mute"
@@ -352,7 +358,8 @@ def match_recordings(
     Raises
     ------
     SettingError
-        If a name belongs to no recording, or to several."""
+        If a name belongs to no recording, or to several.
+    """
     known: dict[str, set[int]] = {}
     for number, recording in enumerate(recordings):
         for name in _names(recording):

@@ -27,7 +27,8 @@ class Entry(NamedTuple):
         The name of its recording, where that is not its path.
     path : str
         Of the recording.
-    turn : Turn"""
+    turn : Turn
+    """
 
     place: str
     id: str
@@ -41,7 +42,8 @@ def gather(entries: Iterable[Entry]) -> list[Recording]:
     Raises
     ------
     SettingError
-        If there are none, or two that differ are each all of one recording."""
+        If there are none, or two that differ are each all of one recording.
+    """
     found: dict[str, tuple[str, str, dict[tuple[Segment, int | None], list[Turn]]]] = {}
     for place, id, path, turn in entries:
         _, _, turns = found.setdefault(uris.location(path), (id, path, {}))
@@ -109,7 +111,8 @@ def located(path: Any, base: str | Path | None, *beside: Path) -> str:
     Raises
     ------
     SettingError
-        If it is an address. A data set that could name any would choose where requests are sent."""
+        If it is an address. A data set that could name any would choose where requests are sent.
+    """
     if not isinstance(path, str) or not path:
         raise SettingError("expected a path of a sound file")
     if path.startswith("file:///"):

@@ -41,7 +41,8 @@ class MapBatch:
     --------
     >>> from deident.datasets.huggingface import MapBatch
     >>> def deidentified(dataset):
-    ...     return dataset.map(MapBatch(), batched=True, remove_columns=dataset.column_names)"""
+    ...     return dataset.map(MapBatch(), batched=True, remove_columns=dataset.column_names)
+    """
 
     policy: Policy = field(default_factory=Policy)
     key: Key | None = None

@@ -38,7 +38,8 @@ class Item:
     words : tuple of (float, float, str)
         Start, stop and text, in seconds.
     labels : dict of str to value
-        The other labels that were carried."""
+        The other labels that were carried.
+    """
 
     id: str
     name: str
@@ -91,7 +92,8 @@ def read_items(store: str | os.PathLike[str]) -> list[Item]:
     Raises
     ------
     StoreError
-        If there is no store, or its manifest is damaged."""
+        If there is no store, or its manifest is damaged.
+    """
     from deident.store import MANIFEST, folder_of, is_store
     from deident.uris import FORMAT
 
@@ -133,7 +135,8 @@ def with_ids(items: Iterable[Item], links: Iterable[Link]) -> list[Item]:
     """Give back their ids and speakers of the source to snippets that hold a whole utterance.
 
     The result names everybody in it. Raises `SettingError` when the linkage has no ids, one is not fit for a file's
-    name, or two snippets have one."""
+    name, or two snippets have one.
+    """
     known = {
         name: (id, link.speaker)
         for link in links

@@ -79,7 +79,8 @@ def turns_of(values: Sequence[Any]) -> Rows:
     Yields
     ------
     dict
-        With `words` as a list of dicts of start, stop and text, empty where the recogniser gave none."""
+        With `words` as a list of dicts of start, stop and text, empty where the recogniser gave none.
+    """
     for segment in chain.from_iterable(map(_segments, _flat(values))):
         words = list(_words(segment))
         if segment.get("start") is None and words:  # vosk gives the words' times alone

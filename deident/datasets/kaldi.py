@@ -1,6 +1,7 @@
 """Kaldi data folders, and those of the VoicePrivacy challenges. No command in them is run.
 
-https://kaldi-asr.org/doc/data_prep.html"""
+https://kaldi-asr.org/doc/data_prep.html
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def read(
 ) -> list[Recording]:
     """Read the recordings of a data folder, with its utterances as turns; see `deident.datasets.Reader`.
 
-    carry : "gender" for that of spk2gender."""
+    carry : "gender" for that of spk2gender.
+    """
     folder = read_folder(Path(place), base)
     return gather(_entry(utterance, folder, carry) for utterance in folder.utterances)
 
@@ -67,7 +69,8 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
     -------
     int
         The number of snippets, as utterances: sorted in C order, the sound in `wav`. Without speakers every
-        utterance is a speaker of its own."""
+        utterance is a speaker of its own.
+    """
     found = sorted(items, key=lambda item: item.id)
     speakers = {item.id: item.speaker or item.id for item in found}
     spoken: dict[str, list[str]] = {}
@@ -119,7 +122,8 @@ class KaldiUtterance:
         Seconds in its recording; a stop of None is the recording's end.
     text : str or None
     channel : int or None
-        Of its recording, from 0."""
+        Of its recording, from 0.
+    """
 
     id: str
     recording: str
@@ -165,7 +169,8 @@ def read_folder(place: Path, base: str | Path | None = None) -> KaldiFolder:
     ------
     SettingError
         If wav.scp holds commands other than those that only pass a file on, or a file is missing or not as Kaldi
-        writes it."""
+        writes it.
+    """
     sounds, speakers = read_kaldi(place / "wav.scp"), read_kaldi(place / "utt2spk", single=True)
     if not sounds or not all(sounds.values()) or not speakers:
         raise SettingError(

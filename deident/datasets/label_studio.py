@@ -39,7 +39,8 @@ def tasks(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
     Returns
     -------
     str
-        A JSON list in the format of Label Studio."""
+        A JSON list in the format of Label Studio.
+    """
     known = facts or [{}] * len(files)
     rows = [
         {"data": {**fact, "audio": f"/data/local-files/?d={name}"}}

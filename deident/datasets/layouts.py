@@ -32,7 +32,8 @@ class CorpusFile:
     sex : str
         "F", "M", or "" where it is not known.
     text : str
-        "" where it is not known."""
+        "" where it is not known.
+    """
 
     name: str
     path: Path
@@ -50,7 +51,8 @@ def read(
 ) -> list[Recording]:
     """Read a corpus by the layout of its folder; see `deident.datasets.Reader`.
 
-    carry : "gender". Files with a text are turns."""
+    carry : "gender". Files with a text are turns.
+    """
     folder = Path(place)
     if not folder.is_dir():
         raise SettingError("expected the folder of a corpus")
@@ -75,7 +77,8 @@ def corpus_files(place: Path) -> Iterable[CorpusFile]:
     Returns
     -------
     iterable of CorpusFile
-        Sorted; empty where the folder has none of these layouts."""
+        Sorted; empty where the folder has none of these layouts.
+    """
     reader = next((read for mark, read in LAYOUTS if any(place.glob(mark))), speaker_folders)
     return reader(place)
 

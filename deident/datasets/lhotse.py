@@ -1,6 +1,7 @@
 """Lhotse manifests, read and written as the JSON lines they are.
 
-https://lhotse.readthedocs.io/en/latest/corpus.html, .../cuts.html"""
+https://lhotse.readthedocs.io/en/latest/corpus.html, .../cuts.html
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def read(
     `deident.datasets.Reader`.
 
     carry : "language", "gender", or names of fields of `custom`. The sound must lie in single files: commands are never
-    run, addresses never fetched."""
+    run, addresses never fetched.
+    """
     path = Path(place)
     rows = _supervisions(path) if path.is_dir() else _cuts(path)
     folder = path if path.is_dir() else path.parent
@@ -141,7 +143,8 @@ def _file(recording: Mapping[str, Any], base: str | Path | None, folder: Path) -
 def write(items: Iterable[Item], out: Path) -> int:
     """Write recordings.jsonl.gz, supervisions.jsonl.gz and cuts.jsonl.gz, sorted by id; the sound in `audio`.
 
-    Sources begin with `out` as it was given. See `deident.datasets.Exporter`."""
+    Sources begin with `out` as it was given. See `deident.datasets.Exporter`.
+    """
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for item in found:

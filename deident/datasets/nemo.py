@@ -1,6 +1,7 @@
 """NeMo manifests: an utterance a line, in JSON.
 
-https://docs.nvidia.com/nemo-framework/user-guide/latest/nemotoolkit/asr/datasets.html"""
+https://docs.nvidia.com/nemo-framework/user-guide/latest/nemotoolkit/asr/datasets.html
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def read(
     """Read the recordings of a manifest, with its entries as turns; see `deident.datasets.Reader`.
 
     carry : names of further fields. Entries without an offset begin at the start of their files; without a duration
-    either, they are whole files."""
+    either, they are whole files.
+    """
     rows = list(read_json_lines(path, "the NeMo manifest"))
     known = {name for row in rows if "offset" in row.values for name in row.values}
     entries = [_entry(row, Path(path).parent, carry, base, known) for row in rows]
@@ -60,7 +62,8 @@ def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None
 
 def write(items: Iterable[Item], out: Path) -> int:
     """Write manifest.json, sorted by id, with paths from its folder; the sound in `audio`. See
-    `deident.datasets.Exporter`."""
+    `deident.datasets.Exporter`.
+    """
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for item in found:

@@ -40,7 +40,8 @@ def escaped(name: str) -> str:
     --------
     >>> from deident.datasets.package import escaped
     >>> escaped("anna-1"), escaped("../anna")
-    ('anna-1', '_._anna-ec02c72411b3')"""
+    ('anna-1', '_._anna-ec02c72411b3')
+    """
     if is_safe(name) and len(name) <= LONGEST:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
@@ -96,7 +97,8 @@ def package(out: Path) -> Iterator[Package]:
     Raises
     ------
     StoreError
-        If something is at that place."""
+        If something is at that place.
+    """
     with plain_errors("making the data set's folder"):
         if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
             raise StoreError("there is something at the data set's place: expected a new or empty folder")

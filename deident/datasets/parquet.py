@@ -1,6 +1,7 @@
 """Parquet that Hugging Face's `datasets` opens with an Audio column.
 
-https://huggingface.co/docs/datasets/audio_dataset"""
+https://huggingface.co/docs/datasets/audio_dataset
+"""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
     Raises
     ------
     ExtraMissingError
-        If pyarrow is not installed."""
+        If pyarrow is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet

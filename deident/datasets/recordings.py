@@ -43,7 +43,8 @@ def expand(
     Raises
     ------
     SettingError
-        If a value is of another type."""
+        If a value is of another type.
+    """
     if isinstance(paths, str | os.PathLike | Recording):
         paths = [paths]  # text is an iterable too: of letters, and "/" is a folder
     if not isinstance(paths, Iterable):
@@ -156,7 +157,8 @@ def collect(
     ------
     SettingError
         If one place is named twice with different speakers, labels, turns or ranges: which of them a snippet had
-        would be left to chance."""
+        would be left to chance.
+    """
     found: dict[str, Recording] = {}
     differing = 0
     kept = []
@@ -192,7 +194,8 @@ def with_folder_speakers(recordings: Sequence[Recording], place: str | os.PathLi
     Raises
     ------
     SettingError
-        If some recordings lie in folders of the place and others do not."""
+        If some recordings lie in folders of the place and others do not.
+    """
     start = uris.local_path(place).rstrip("/")
     below = [recording.path[len(start) :].strip("/").split("/") for recording in recordings]
     if len({len(parts) > 1 for parts in below}) > 1:

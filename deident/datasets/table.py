@@ -24,7 +24,8 @@ def read(
 
     Paths are relative to the table. With a column text, start and stop (or end), or channel, every row is a turn of its
     recording. carry : columns whose values go into the manifest with every snippet. They are then public: nothing in
-    them may tell the speaker."""
+    them may tell the speaker.
+    """
     rows = read_table(path, ("path",), COLUMNS, carry)
     if not rows:
         return []

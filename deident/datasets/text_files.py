@@ -50,7 +50,8 @@ class Row(NamedTuple):
     place : str
         The kind of the file and the number of the row in it, for errors.
     values : dict
-        By the name of the column, in lower case; of times by `ALIASES`."""
+        By the name of the column, in lower case; of times by `ALIASES`.
+    """
 
     place: str
     values: Mapping[str, Any]
@@ -71,7 +72,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     SettingError
-        If it cannot be read, or is in another encoding."""
+        If it cannot be read, or is in another encoding.
+    """
     try:
         data = Path(path).read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
@@ -128,7 +130,8 @@ def read_table(
     ------
     SettingError
         If a column is missing, repeated, or named like a time without being known; if a row has more or fewer
-        fields than the header, or its quotes are not closed."""
+        fields than the header, or its quotes are not closed.
+    """
     text = read_text(path)
     start = re.match(r"(?:[ \t]*\n)*", text).end()  # type: ignore[union-attr]  # the pattern matches nothing too
     first = text[:start].count("\n") + 1
@@ -259,7 +262,8 @@ def _unquoted(cell: str) -> str:
 def read_rttm(path: str | os.PathLike[str]) -> Iterator[Row]:
     """Read the SPEAKER lines of NIST's RTTM: SPEAKER recording channel start duration <NA> <NA> speaker <NA> <NA>.
 
-    Names of recordings may hold spaces, for start and duration are known by the two <NA> behind them."""
+    Names of recordings may hold spaces, for start and duration are known by the two <NA> behind them.
+    """
     line = re.compile(
         rf"SPEAKER[ \t]+(?P<recording>.+?)[ \t]+(?P<channel>\S+)[ \t]+(?P<start>{NUMBER})[ \t]+(?P<duration>{NUMBER})"
         rf"[ \t]+<NA>[ \t]+<NA>[ \t]+(?P<speaker>\S+)(?:[ \t]+(?:<NA>|{NUMBER})){{0,2}}",
@@ -281,7 +285,8 @@ def read_rttm(path: str | os.PathLike[str]) -> Iterator[Row]:
 def read_ctm(path: str | os.PathLike[str]) -> Iterator[Row]:
     """Read NIST's CTM: recording channel start duration word, and confidence, type and speaker if they are there.
 
-    Names may hold spaces, unless the fields could then be read in two ways."""
+    Names may hold spaces, unless the fields could then be read in two ways.
+    """
     more = r"(?:[ \t]+(?:lex|frag|fp|un-lex|for-lex|non-lex|misc|noscore)(?:[ \t]+\S+)?)?"
     fields = (
         rf"[ \t]+(?P<channel>\d{{1,2}}|[A-Z]|<NA>)[ \t]+(?P<start>{NUMBER})[ \t]+(?P<duration>{NUMBER})"
@@ -313,7 +318,8 @@ def read_kaldi_segments(path: str | os.PathLike[str]) -> Iterator[Row]:
 def read_kaldi(path: Path, *, single: bool = False) -> dict[str, str]:
     """Read a file of a Kaldi folder: a name, white space, the rest. Empty when the file is not there.
 
-    single : the rest is one word."""
+    single : the rest is one word.
+    """
     found: dict[str, str] = {}
     if not path.exists():
         return found

@@ -1,6 +1,7 @@
 """WebDataset shards: tar files in which what belongs to a sample has one stem.
 
-https://github.com/webdataset/webdataset"""
+https://github.com/webdataset/webdataset
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
     Returns
     -------
     int
-        The number of snippets."""
+        The number of snippets.
+    """
     found = sorted(items, key=lambda item: item.id)
     with package(out) as folder:
         for first in range(0, len(found), shard):

@@ -25,7 +25,8 @@ class Disguise(Protocol[V]):
     """The protocol of a disguise: any object with these two functions.
 
     A voice decides how a speaker sounds. Noise is drawn in `apply`, anew for every snippet: two snippets with the same
-    noise could be linked sample by sample, whatever is said in them. `Method` adds the traits that a run asks for."""
+    noise could be linked sample by sample, whatever is said in them. `Method` adds the traits that a run asks for.
+    """
 
     def draw(self, rng: np.random.Generator) -> V:
         """Draw a voice.

@@ -65,7 +65,8 @@ def fill_with_noise(
 def noise_share(breath: Doubles | float, hz: Doubles) -> Doubles:
     """Give the share of noise in the power of voiced sounds at frequencies `hz`: little below, most at the top.
 
-    breath : breathiness, 0 to 1."""
+    breath : breathiness, 0 to 1.
+    """
     low, high = _ends(breath)
     rising: Doubles = low + (high - low) * np.sin(np.pi / RATE * hz) ** 2  # two taps can follow that
     return rising

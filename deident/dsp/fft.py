@@ -2,7 +2,8 @@
 
 Importing `scipy.fft` loads all of scipy.special and more of numpy than is used here: 0.2 s of every process, which is a
 third of a small run. The extension module of the transform alone loads in 3 ms. Where a version of scipy has no such
-module, or another one, `scipy.fft` is used."""
+module, or another one, `scipy.fft` is used.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Hum is a family of lines at multiples of one frequency near 50 or 60 Hz, present between the words too. Speech holds
 no such line for longer than a moment, so a line estimated from the quiet frames, and followed through the loud ones,
-can be subtracted with hardly a trace in the speech."""
+can be subtracted with hardly a trace in the speech.
+"""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ def replace_quiet(samples: Floats, rng: np.random.Generator) -> Floats:
 
     Background noise between words identifies the room and the microphone. Frames 30 dB below the loud ones are
     quiet, and those within 3 dB of the quietest, so that a noisy room goes too (but none within 18 dB of the
-    loud ones). Speech keeps 30 ms at its edges and fades over 10 ms."""
+    loud ones). Speech keeps 30 ms at its edges and fades over 10 ms.
+    """
     frames = samples.size // QUIET_FRAME
     if frames < 2:
         return samples

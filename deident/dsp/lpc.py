@@ -1,7 +1,8 @@
 """Linear prediction of many frames: Burg's method, poles, and filtering by them.
 
 Polynomials are (order + 1, frames) float64, z to the minus row, row 0 all ones: with frames last, every step
-of a recursion over the order is one operation on whole rows."""
+of a recursion over the order is one operation on whole rows.
+"""
 
 from __future__ import annotations
 
@@ -143,7 +144,8 @@ def _aberth_step(filters: npt.NDArray[Any], z: npt.NDArray[Any]) -> npt.NDArray[
     """Compute the step of each root, (2, order, frames), real and imaginary part.
 
     The polynomial and its derivative at z follow from dividing it twice by the real quadratic
-    (s - z)(s - z*): half the multiplications of Horner's scheme in complex numbers."""
+    (s - z)(s - z*): half the multiplications of Horner's scheme in complex numbers.
+    """
     x, y = z
     order = len(x)
     sum_, product, scratch = x + x, x * x + y * y, np.empty_like(x)

@@ -232,7 +232,8 @@ class PitchTracker:
 def _decimation(reach: int = 4) -> Floats:
     """Make the (samples, 2·rows) matrix from a block of samples to the decimated ones before it and in it.
 
-    A Hamming-windowed sinc to 0.85 of the new band."""
+    A Hamming-windowed sinc to 0.85 of the new band.
+    """
     length = 2 * reach * DECIMATION
     at = np.arange(length) - length // 2
     taps = np.sinc(0.85 * at / DECIMATION) * (0.54 + 0.46 * np.cos(2.0 * np.pi * at / length))
@@ -273,7 +274,8 @@ def _best_path(states: Floats, steps: Floats) -> Ints:
 
     The largest sum through each state is that of the best way to it and the best way from it; either is a
     chain of (max, +) products, which are associative and therefore need log2(frames) steps instead of frames
-    (Särkkä & García-Fernández, 2021)."""
+    (Särkkä & García-Fernández, 2021).
+    """
     states = states - states.max(axis=0)  # small sums keep float32 precise
     onto = steps + states[None, :, 1:]
     back = onto.transpose(1, 0, 2)[:, :, ::-1]
@@ -286,7 +288,8 @@ def _best_path(states: Floats, steps: Floats) -> Ints:
 def _chain(start: Floats, steps: Floats) -> Floats:
     """Multiply start, (..., states), in (max, +) by the first 0 ... n of steps, (..., states, states, n).
 
-    Returns (..., states, n + 1)."""
+    Returns (..., states, n + 1).
+    """
     count = steps.shape[-1]
     out = np.empty((*start.shape, count + 1), dtype=np.float32)
     out[..., 0] = start

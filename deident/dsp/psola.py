@@ -143,7 +143,8 @@ def _old_pulses(wanted: Doubles, centre: npt.NDArray[np.int64], offset: Doubles,
 def _with_halfway(samples: Floats) -> tuple[Floats, int]:
     """Make a table of the samples between two margins, then of the values halfway after each, and its offset.
 
-    Whole samples are too coarse for the pulses of a high voice."""
+    Whole samples are too coarse for the pulses of a high voice.
+    """
     width, row = _HALFWAY.shape
     size = -(-(samples.shape[-1] + 2 * MARGIN) // (2 * row)) * 2 * row
     table = np.empty(2 * size, dtype=np.float32)
@@ -181,7 +182,8 @@ def _crossfade(
     """Crossfade, from each start to the next, from the table `back` samples earlier to its successor, (length,).
 
     Where the new pulses are further apart than the old ones, the fade keeps to the middle: otherwise the
-    neighbour of each old pulse would sound as an echo."""
+    neighbour of each old pulse would sound as an echo.
+    """
     spans = np.maximum(np.diff(starts), 1)
     tight = np.maximum(period[:-1] / spans, 0.5 + 0.5 / STEEPEST)
     steep = np.maximum(0.5 / (tight - 0.5), 1.0)

@@ -76,7 +76,8 @@ class Ragged:
     def spread(self, values: Numbers, frames: slice = _ALL) -> Numbers:
         """Repeat (segments, ...) for every frame, as (frames, ...).
 
-        Of a single segment it stays (1, ...), which numpy broadcasts at no cost."""
+        Of a single segment it stays (1, ...), which numpy broadcasts at no cost.
+        """
         return (
             values if len(self.counts) == 1 else cast(Numbers, values.take(self.segment_ids[frames], axis=0))
         )

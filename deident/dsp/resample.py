@@ -54,7 +54,8 @@ def resample(samples: Floats, ratio: float, length: int) -> Floats:
 def _products(step: int) -> tuple[list[int], int, Floats]:
     """Make the matrices of a ratio of step / CYCLE: first sample of each row, reach in samples, (rows, width, ROW).
 
-    A Hamming window keeps aliasing 53 dB down."""
+    A Hamming window keeps aliasing 53 dB down.
+    """
     ratio = step / CYCLE
     reach = int(np.ceil(0.5 * TAPS * max(1.0, ratio)))
     width = int(np.ceil(ratio * ROW)) + 2 * reach + 1

@@ -116,7 +116,8 @@ class Stft:
     def concatenate(self, pieces: Sequence[Floats], ragged: Ragged) -> Floats:
         """Concatenate segments, (samples,) each, with enough zeros between them that no frame spans two.
 
-        The frames of the result, (padded,), are those of `ragged`."""
+        The frames of the result, (padded,), are those of `ragged`.
+        """
         padded = np.zeros((ragged.frames - 1) * self.hop + self.size, dtype=np.float32)
         for piece, first in zip(pieces, self.offsets(ragged), strict=True):
             padded[first : first + piece.shape[-1]] = piece
@@ -144,7 +145,8 @@ class Stft:
     ) -> Floats:
         """Change the spectra of (samples,) block by block and synthesise, at the same length.
 
-        change : takes a slice of frames and their (frames, bins) spectra, returns spectra."""
+        change : takes a slice of frames and their (frames, bins) spectra, returns spectra.
+        """
         front = self.size - self.hop
         return self.process_padded(self.pad(samples), change, block)[front : front + samples.shape[-1]]
 

@@ -116,7 +116,8 @@ def _steady(samples: Floats) -> Bools:
 def _lines(power: Floats, whole: Floats, step_hz: float) -> tuple[Floats, Floats]:
     """Measure the lines that hold all of a frame's power: (2, frames) Hz of two, (frames,) Hz of one, 0 for none.
 
-    power : (frames, bins).   whole : (frames,), on the same scale."""
+    power : (frames, bins).   whole : (frames,), on the same scale.
+    """
     rows, around = np.arange(len(power))[:, None], np.arange(-LINE_BINS, LINE_BINS + 1)
     left, hz, levels = (
         power.copy(),

@@ -6,7 +6,8 @@ method first; `SemiInformed` has also retrained on other speakers disguised by i
 
 References
 ----------
-Tomashenko et al., "The VoicePrivacy 2020 challenge", Computer Speech & Language 74 (2022)."""
+Tomashenko et al., "The VoicePrivacy 2020 challenge", Computer Speech & Language 74 (2022).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """From vectors to log-likelihood ratios: centring, principal components, discriminants, two covariances.
 
 Shapes: vectors are (utterances, copies, dims), each copy under its own voice; speakers are (utterances,)
-integers."""
+integers.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Shape:
 
     components : principal components kept before the discriminants.
     discriminants : kept after them, those with most speaker information first.
-    shrinkage : weight of the diagonal in the within-speaker covariance."""
+    shrinkage : weight of the diagonal in the within-speaker covariance.
+    """
 
     components: int
     discriminants: int
@@ -40,7 +42,8 @@ class Backend:
     """Two-covariance PLDA in the space where both covariances are diagonal (`fit` makes it).
 
     A vector is x = y + e, y ~ N(0, between) the speaker and e ~ N(0, 1) the rest, each discriminant on its
-    own. Brümmer & de Villiers, "The speaker partitioning problem", Odyssey 2010; Ioffe, ECCV 2006."""
+    own. Brümmer & de Villiers, "The speaker partitioning problem", Odyssey 2010; Ioffe, ECCV 2006.
+    """
 
     centres: dict[str, Doubles]
     scale: Doubles
@@ -66,7 +69,8 @@ class Backend:
         """(trials, models) log-likelihood ratios of one speaker against two.
 
         trials : (trials, discriminants) means of `pooled` snippets.   models : (models, discriminants)
-        means of `counts` snippets."""
+        means of `counts` snippets.
+        """
         between = self.between[None]
         noise = 1.0 / np.asarray(counts, np.float64)[:, None]
         a, b = between + 1.0 / pooled, between + noise
@@ -108,7 +112,8 @@ def moments(vectors: npt.ArrayLike, speakers: Ints, strata: Sequence[str]) -> Mo
 
     The between-speaker covariance is the mean product of *different* utterances, in *different* copies, of one
     speaker: what a drawn voice, which all utterances of a copy may share, and the words of an utterance have in
-    common with themselves is no speaker. A single copy has nothing drawn."""
+    common with themselves is no speaker. A single copy has nothing drawn.
+    """
     array = np.asarray(vectors, np.float64)
     utterances, copies, dims = array.shape
     names = np.asarray(strata)
@@ -172,7 +177,8 @@ def choose(vectors: npt.ArrayLike, trials: Trials, repeats: int = 2, parts: int 
     """The best shape by cross-validation over training speakers, and the area under its ROC there.
 
     Models and trials of held-out speakers come from different copies. The area is used, not the equal
-    error rate: on a few dozen speakers the latter is too coarse to choose by."""
+    error rate: on a few dozen speakers the latter is too coarse to choose by.
+    """
     array = np.asarray(vectors, np.float64)
     found: dict[Shape, list[float]] = {}
     for seed in range(repeats):

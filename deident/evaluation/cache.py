@@ -39,7 +39,8 @@ def file_digest(path: str) -> str:
 @cache
 def source_digest(*modules: str) -> str:
     """Stands for the source text of imported modules, and of what they import of this package's methods:
-    work done by other code is other work."""
+    work done by other code is other work.
+    """
     seen: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
@@ -61,7 +62,8 @@ def fingerprint(value: object) -> str:
     """Stands for a disguise, an encoder or a measure: its settings and the code it is made of.
 
     A `fingerprint` attribute decides where there is one. Otherwise the repr, which must tell every
-    setting (a dataclass's does), and the source of the module of its class with what that imports."""
+    setting (a dataclass's does), and the source of the module of its class with what that imports.
+    """
     if isinstance(value, Scoped):
         return digest(value.scope, fingerprint(value.inner))
     if isinstance(value, Foreign):
@@ -80,7 +82,8 @@ def fingerprint(value: object) -> str:
 class Cache:
     """Arrays in a folder, by digest. Holds voice features of the originals: mode 0700, keep it as safe as them.
 
-    A file that cannot be read counts as absent. `Cache(None)` remembers nothing."""
+    A file that cannot be read counts as absent. `Cache(None)` remembers nothing.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder

@@ -1,7 +1,8 @@
-"""An attack on the recording's channel: which of thirteen did a disguised snippet come through?
+"""An attack on the channel of a recording: telling which of thirteen a disguised snippet came through.
 
 The channel tells devices, rooms and calls apart, and links snippets that share one. The attacker sends undisguised
-speech through every channel, disguises it, and learns from training speakers; the speakers on trial are others."""
+speech through every channel, disguises it, and learns from training speakers; the speakers on trial are others.
+"""
 
 from __future__ import annotations
 

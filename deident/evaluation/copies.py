@@ -1,7 +1,8 @@
 """Disguised copies of utterances, measured where they are made: a copy never leaves its process.
 
 Names decide the draws: the voice of a copy follows from the seed, the purpose of the copy, the utterance (or the
-speaker, where a method keeps one voice a speaker) and its number."""
+speaker, where a method keeps one voice a speaker) and its number.
+"""
 
 from __future__ import annotations
 
@@ -145,7 +146,8 @@ def gather(
 ) -> Arrays:
     """All measures of all utterances' copies: arrays of (utterances, copies, ...). Made only if not cached.
 
-    tick : called with the number of utterances that are done since the last call."""
+    tick : called with the number of utterances that are done since the last call.
+    """
     return begin(job, utterances, executor, cache, tick)()
 
 
@@ -157,7 +159,8 @@ def begin(
     tick: Callable[[int], None],
 ) -> Callable[[], Arrays]:
     """`gather` in two steps: the executor has its work, and what is returned waits for it. Without an executor
-    the work is done then."""
+    the work is done then.
+    """
     store = cache or Cache(None)
     names = {utterance.name: _names(job, utterance) for utterance in utterances}
     known: dict[str, Arrays] = {}

@@ -128,7 +128,8 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
 
     Roles that are given are kept. Speakers without one are divided, each sex in the same shares, by a
     hash of their names, so that adding a speaker moves no other. Speakers with one utterance cannot be
-    modelled and are left out. Raises `SettingError` when too few remain."""
+    modelled and are left out. Raises `SettingError` when too few remain.
+    """
     utterances, remarks = corpus.utterances, list(corpus.remarks)
     counts = Counter(u.speaker for u in utterances)
     alone = {speaker for speaker, count in counts.items() if count < 2}
@@ -191,7 +192,8 @@ def prepare(
 
     most : utterances kept a speaker and role.   spoken : of these, how many keep their transcript: recognising words
     costs more than everything else.   Utterances of the limit or longer are cut to it and lose their
-    transcript. What cannot be read, or is shorter than half a second, is left out and counted."""
+    transcript. What cannot be read, or is shorter than half a second, is left out and counted.
+    """
     kept: list[Utterance] = []
     counts: Counter[tuple[str, str]] = Counter()
     told: Counter[str] = Counter()

@@ -1,7 +1,8 @@
 """Pretrained speaker encoders: from a snippet to one embedding.
 
 Any callable from (samples,) float32 at 16 kHz to a vector is an encoder (SpeechBrain's ECAPA-TDNN or a WavLM x-vector,
-for instance). `Onnx` runs a network from a file; `Resemblyzer` is the one that ships its weights."""
+for instance). `Onnx` runs a network from a file; `Resemblyzer` is the one that ships its weights.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def mel_frames(samples: Floats) -> Floats:
     """(frames, 40) mel power of 25 ms frames every 10 ms, as Resemblyzer's network was trained on.
 
     Level raised to -30 dBFS if below and long silences skipped, by level alone: the encoder's own
-    preprocessing runs a voice detector frame by frame, which costs more than the network."""
+    preprocessing runs a voice detector frame by frame, which costs more than the network.
+    """
     level = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)) + 1e-9)
     gain = max(1.0, 10.0 ** (-30.0 / 20.0) / level)
     padded = np.pad(samples * np.float32(gain), SIZE // 2)
@@ -71,7 +73,8 @@ def _network() -> Any:
 
 def _resemblyzer() -> Any:
     """The package. It imports a voice detector, unused here, that fails where setuptools has no pkg_resources
-    any more: there an empty module stands in its place."""
+    any more: there an empty module stands in its place.
+    """
     try:
         return importlib.import_module("resemblyzer")
     except ImportError as error:
@@ -87,7 +90,8 @@ def _resemblyzer() -> Any:
 class Resemblyzer:
     """The speaker encoder of the `resemblyzer` package (GE2E, Wan et al. 2018), fed directly and in batches.
 
-    Raises `ExtraMissingError` without the extra `attackers`."""
+    Raises `ExtraMissingError` without the extra `attackers`.
+    """
 
     name = "resemblyzer"
 
@@ -184,7 +188,8 @@ class Equalised:
     """An encoder behind an equaliser.
 
     The long-term spectrum of a snippet's speech is brought to that of average speech: the colour that a disguise draws,
-    or a microphone leaves, is undone as far as anybody can who does not know the draw."""
+    or a microphone leaves, is undone as far as anybody can who does not know the draw.
+    """
 
     encoder: Any
 

@@ -1,7 +1,8 @@
 """Families of plain statistics of a few seconds of speech, which tell speakers apart.
 
 Each family is one vector a snippet. They are kept apart, so that an attacker can weigh them and a report
-can say which of them still leaks. None depends on the level of the snippet."""
+can say which of them still leaks. None depends on the level of the snippet.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +87,8 @@ class Frames:
     @cached_property
     def pitch(self) -> tuple[Floats, Floats]:
         """F0 in Hz and its strength (0 to 1), a value a frame. Boersma (1993): the autocorrelation over
-        that of the window, here of 40 ms and from the spectrum below 4 kHz."""
+        that of the window, here of 40 ms and from the spectrum below 4 kHz.
+        """
         padded = np.pad(self.samples, (64, 64 + HOP))
         framed = frame_view(padded, 640, HOP)[: len(self.power)] * _hann(640)
         correlation = _autocorrelation(framed)

@@ -63,7 +63,8 @@ def privacy_utility(verdicts: Mapping[str, Verdict], recogniser: str, distrusted
 def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], str]) -> bytes:
     """Equal error rate of every attack on every method, as a map: red = recognised.
 
-    distrust : of a method and an attack, why the number is withheld, "" if it is not."""
+    distrust : of a method and an attack, why the number is withheld, "" if it is not.
+    """
     names = list(verdicts)
     attacks = list(dict.fromkeys(a for verdict in verdicts.values() for a in verdict.attacks))
     order = list(dict.fromkeys(attack.split("/")[0] for attack in attacks if not attack.startswith("all/")))
@@ -137,7 +138,8 @@ def spread(verdicts: Mapping[str, Verdict]) -> bytes:
 
 def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
     """Equal error rate, and the share of speakers ranked first, by the number of snippets. None where no speaker
-    has several."""
+    has several.
+    """
     if not any(verdict.growth["enrolled"] for verdict in verdicts.values()):
         return None
     figure, axes = _figure(10.0, 2.8, 1, 3)

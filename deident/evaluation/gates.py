@@ -113,7 +113,8 @@ def identity(plain: Case, verdict: Verdict) -> Gate:
 
 def chance(plain: Case) -> Gate:
     """Random vectors in place of features score as nothing: no label leaks into the path, nor a trial into its
-    model, which would know it by its vector."""
+    model, which would know it by its vector.
+    """
     rng = np.random.default_rng(plain.seed)
 
     def noise(rows: int) -> np.ndarray:
@@ -130,7 +131,8 @@ def chance(plain: Case) -> Gate:
 
 def retraining(name: str, verdict: Verdict, attackers: Mapping[str, Attacker]) -> list[Gate]:
     """More knowledge helps on held-out training speakers; where it does not, the better attacker counts, and a note
-    says so. It blocks nothing: the headline is the strongest attacker either way."""
+    says so. It blocks nothing: the headline is the strongest attacker either way.
+    """
     gates = []
     for attack, area in verdict.held_areas.items():
         knowledge, family = attack.split("/")

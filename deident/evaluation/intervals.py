@@ -2,7 +2,8 @@
 
 Trials of one speaker depend on each other, so whole speakers are drawn again, never trials: a target trial
 counts as often as its speaker was drawn, a nontarget trial as often as both of its speakers were together
-(Poh & Bengio, "Estimating the confidence interval of expected performance curve", ICASSP 2007)."""
+(Poh & Bengio, "Estimating the confidence interval of expected performance curve", ICASSP 2007).
+"""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def eer_samples(
 
     scores : (runs, utterances, models).   target, nontarget : (utterances, models).
     rows, columns : the speaker of every utterance and model.   weights : (draws, speakers).
-    At most `EDGES` thresholds are tried, at quantiles of the target scores."""
+    At most `EDGES` thresholds are tried, at quantiles of the target scores.
+    """
     same = np.unique(scores[:, target])
     if same.size > EDGES:
         same = same[np.linspace(0, same.size - 1, EDGES).round().astype(int)]
@@ -74,7 +76,8 @@ def _under(
     """(draws, edges): the weighted share of these trials that score below each edge.
 
     A trial weighs the product of its speakers' weights (a target trial, that of its one speaker), so the
-    share is a quadratic form in the weights with the counts by pair of speakers in the middle."""
+    share is a quadratic form in the weights with the counts by pair of speakers in the middle.
+    """
     speakers = weights.shape[1]
     row, column = np.nonzero(kind)
     pair = rows[row] * speakers + columns[column]
@@ -94,7 +97,7 @@ def _under(
 
 
 def _hull_eer(miss: Doubles, false: Doubles) -> Doubles:
-    """max over p of min over thresholds of p·miss + (1 - p)·false: concave in p, so thirds find it."""
+    """Max over p of min over thresholds of p·miss + (1 - p)·false: concave in p, so thirds find it."""
     low, high = np.zeros((len(miss), 1)), np.ones((len(miss), 1))
     gap = miss - false
 

@@ -1,7 +1,8 @@
 """An attacker that estimates a method's own parameter from its output and applies the method backwards.
 
 Possible where one number decides the voice. That number is drawn in secret, but the output shows it: a
-kernel regression trained on the attacker's own copies, whose parameters the attacker drew, finds it."""
+kernel regression trained on the attacker's own copies, whose parameters the attacker drew, finds it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ WIDTH, RIDGE = 0.3, 0.05  # of the kernel, on standardised features; good for ev
 class Parameter:
     """The number that decides a voice.
 
-    name : the voice's attribute.   backwards : the number that undoes it.   tolerance : counts as found."""
+    name : the voice's attribute.   backwards : the number that undoes it.   tolerance : counts as found.
+    """
 
     name: str
     backwards: Callable[[float], float]
@@ -51,7 +53,8 @@ PARAMETERS: dict[str, Parameter] = {
 class Regression:
     """Gaussian-kernel ridge regression from the spectrum of a copy to the parameter of its voice.
 
-    Saunders, Gammerman & Vovk, ICML 1998."""
+    Saunders, Gammerman & Vovk, ICML 1998.
+    """
 
     centre: Doubles
     scale: Doubles

@@ -1,6 +1,7 @@
 """Corpora as they lie on disk: folders of speakers, tables, Kaldi, LibriSpeech and VCTK.
 
-`read_corpus` picks the reader."""
+`read_corpus` picks the reader.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ def read_corpus(place: Path, only: str = "") -> Corpus:
 
 def _table(path: Path) -> Iterable[Utterance]:
     """Columns path and speaker; sex, group, transcript, role and recording where known. `oov` of 1 marks a
-    transcript that no recogniser with a closed vocabulary can get right: not used for word error."""
+    transcript that no recogniser with a closed vocabulary can get right: not used for word error.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
     if not rows or not {"path", "speaker"} <= rows[0].keys():
@@ -115,7 +117,8 @@ def _files(place: Path) -> Iterable[Utterance]:
 
 def _kaldi(place: Path) -> Iterable[Utterance]:
     """A Kaldi data folder. Where VoicePrivacy's lists of enrolments and trials are (`enrolls`, `trials_f`,
-    `trials_m` and the like), speakers in none of them are to train on."""
+    `trials_m` and the like), speakers in none of them are to train on.
+    """
     folder = kaldi.read_folder(place)
     enrols = {name for path in place.glob("enrolls*") for name in read_kaldi(path)}
     lines = [line for path in place.glob("trials*") for line in path.read_text(encoding="utf-8").splitlines()]

@@ -9,7 +9,8 @@ but `cllr` and `linkability` depend on their order alone.
 
 Metrics
 -------
-`eer`, `cllr`, `min_cllr`, `linkability`, `disclosure`, `worst_disclosure`, `accept_rate`, `top`."""
+`eer`, `cllr`, `min_cllr`, `linkability`, `disclosure`, `worst_disclosure`, `accept_rate`, `top`.
+"""
 
 from __future__ import annotations
 

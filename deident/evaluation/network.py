@@ -1,7 +1,8 @@
 """An attacker that trains a network on disguised speech of other speakers.
 
 It fine-tunes a given encoder, or trains a small one from nothing, to tell the attacker's training speakers apart, with
-new voices in every epoch. torch is imported when it trains or embeds."""
+new voices in every epoch. torch is imported when it trains or embeds.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +120,8 @@ class Trained(Attacker):
 def attacker_named(text: str) -> tuple[str, object]:
     """A name for the report, and the attacker: trained, trained:PATH.pt, or package.module:NAME.
 
-    Raises `ExtraMissingError` or `SettingError` when its network cannot be made."""
+    Raises `ExtraMissingError` or `SettingError` when its network cannot be made.
+    """
     kind, _, start = text.partition(":")
     if kind != "trained":
         return start, object_named(text)

@@ -115,7 +115,8 @@ class Report:
 
     def scores(self) -> dict[str, npt.NDArray[Any]]:
         """Every score, for whoever wants to measure anew: "method/knowledge/family", (runs, utterances, speakers)
-        float32, and which entries are trials: "target" and "nontarget", (utterances, speakers) bool."""
+        float32, and which entries are trials: "target" and "nontarget", (utterances, speakers) bool.
+        """
         tables = {
             f"{name}/{attack}": table
             for name, verdict in self.verdicts.items()

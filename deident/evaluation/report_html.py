@@ -25,7 +25,8 @@ def check_extras() -> None:
 def write(report: Report, folder: Path) -> None:
     """Write report.json, report.html and scores.npz, each with mode 0600, into a folder.
 
-    Raises `StoreError` when one cannot be written."""
+    Raises `StoreError` when one cannot be written.
+    """
     scores = io.BytesIO()
     np.savez_compressed(scores, **report.scores())  # type: ignore[arg-type]  # as in cache.py
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,7 +1,8 @@
 """Voices that belong to no one: many speakers from a few numbers each, talking nonsense.
 
 They exercise an evaluation where there is no speech at hand. What a disguise does to them says nothing of
-what it does to people."""
+what it does to people.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Speaker:
     f0_hz : median.   f0_range : deviation of log F0.   tract : formant scale, 1 = a man of 1952.
     tilt_db : per octave.   jitter : period to period.   breath : noise in voiced sounds.
     rate : syllables a second.   pause : share of syllables followed by a pause.
-    colour : (3,) own shift of the formants.   room_db : (8,) colouring by microphone and room."""
+    colour : (3,) own shift of the formants.   room_db : (8,) colouring by microphone and room.
+    """
 
     f0_hz: float
     f0_range: float

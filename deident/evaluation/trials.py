@@ -220,9 +220,10 @@ class Trials:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Every utterance against every other: were they cut from one recording, or from two?
+    """Every utterance against every other, to tell whether two were cut from one recording.
 
-    The other recordings are of the same stratum; where a speaker has several, they count as different."""
+    The other recordings are of the same stratum; where a speaker has several, they count as different.
+    """
 
     trials: Trials
 

@@ -1,7 +1,8 @@
 """The cost of a disguise: melody, length, and use as training material.
 
 No measure of naturalness is here: those that follow listeners are networks trained on votes, and the
-plain ones (cepstral distance to the original) count every change of voice as damage."""
+plain ones (cepstral distance to the original) count every change of voice as damage.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from deident.evaluation.features import Frames
 class Melody:
     """Correlation of the F0 contours before and after, where both are voiced, and the change of length.
 
-    Time is scaled evenly to the original's; a copy without enough common voicing gives NaN."""
+    Time is scaled evenly to the original's; a copy without enough common voicing gives NaN.
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -54,7 +56,8 @@ def _contour_correlation(before: Frames, after: Frames) -> float:
 class TrainingUse:
     """Accuracy, 0 to 1, of a small word classifier by what it was trained and tested on.
 
-    Speakers tested are never those trained on. `chance` is one over the number of words."""
+    Speakers tested are never those trained on. `chance` is one over the number of words.
+    """
 
     original: float
     trained_on_disguised: float
@@ -81,7 +84,8 @@ def training_use(words: Sequence[Utterance], plain: Floats, hidden: Floats) -> T
     """Train on disguised single words and test on undisguised ones, and the reverse.
 
     words : utterances of one word each (`transcript`), of two speakers or more.   plain, hidden : (words,
-    dims) of `WordShape`, before and after. Raises `SettingError`."""
+    dims) of `WordShape`, before and after. Raises `SettingError`.
+    """
     labels = np.unique([u.transcript for u in words], return_inverse=True)[1]
     speakers = np.unique([u.speaker for u in words], return_inverse=True)[1]
     if labels.max(initial=0) < 1 or speakers.max(initial=0) < 1:

@@ -28,7 +28,8 @@ class AttackResult:
     note : str
         The scoring in words.
 
-    The measures between them are described in `metrics`."""
+    The measures between them are described in `metrics`.
+    """
 
     eer: float
     low: float

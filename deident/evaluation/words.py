@@ -50,7 +50,8 @@ def _decoder() -> Any:
 class Pocketsphinx:
     """The recogniser of the `pocketsphinx` package, US English, large vocabulary.
 
-    Raises `ExtraMissingError` without the extra `attackers`."""
+    Raises `ExtraMissingError` without the extra `attackers`.
+    """
 
     name = "pocketsphinx"
 

@@ -95,7 +95,8 @@ def write_page(path: Path, text: str) -> None:
 def write_private(path: Path, data: bytes) -> None:
     """Write a file with mode 0600, whole or not at all; a link at the path is replaced, not followed.
 
-    Raises `StoreError` when it cannot be written."""
+    Raises `StoreError` when it cannot be written.
+    """
     Disk().replace(path, [data])
 
 

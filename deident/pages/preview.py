@@ -1,6 +1,7 @@
 """A page that shows one recording before a run: detected speech, kept and dropped pieces, and several disguises.
 
-The page is for the person who prepares a run: it shows when each snippet was said."""
+The page is for the person who prepares a run: it shows when each snippet was said.
+"""
 
 from __future__ import annotations
 

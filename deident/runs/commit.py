@@ -89,7 +89,8 @@ class Commits:
     def add(self, outcomes: list[Outcome], spool: str | None) -> None:
         """Commit outcomes, and release their snippets, which are in `spool`: the point of no return.
 
-        Outcomes of recordings that may not be released are changed to say so."""
+        Outcomes of recordings that may not be released are changed to say so.
+        """
         store, again = self._store, self._again
         for outcome in outcomes:
             if again and outcome.state in RELEASED:
@@ -173,7 +174,8 @@ class Commits:
     def _drop_taken(self, outcomes: list[Outcome]) -> None:
         """Leave out snippets whose names are taken.
 
-        In a repeatable run, two recordings that begin alike give the same names; a released snippet never changes."""
+        In a repeatable run, two recordings that begin alike give the same names; a released snippet never changes.
+        """
         store = self._store
         taken = store.holds(snippet.name for outcome in outcomes for snippet in outcome.snippets)
         whole = set()

@@ -2,7 +2,8 @@
 
 Tasks and their results (paths, speakers, the key) are sealed under a key of the run that workers hold in a plugin: the
 graph, its keys, the dashboard and the logs show a random name and a hidden value. Whoever controls the scheduler
-could still read both; between machines, use TLS."""
+could still read both; between machines, use TLS.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +100,8 @@ def _set_malloc(trim_bytes: int, map_bytes: int) -> None:
     """Set how much freed memory glibc keeps; do nothing with another C library.
 
     Dask makes its workers give back all above 64 kB, which is then faulted in again for every block of audio, and costs
-    a quarter as much again as all our work."""
+    a quarter as much again as all our work.
+    """
     import ctypes
 
     with suppress(OSError, AttributeError):
@@ -159,7 +161,8 @@ class Cluster:
     def result(self, future: Future) -> Any:
         """Return what a task returned.
 
-        Raises `KilledWorker` when it killed its workers again and again, `StoreError` when the cluster is gone."""
+        Raises `KilledWorker` when it killed its workers again and again, `StoreError` when the cluster is gone.
+        """
         self._sent.discard(future)
         try:
             return self._cipher.open(future.result())
@@ -239,7 +242,8 @@ def _windowed(
 ) -> Iterator[Result]:
     """Yield results with two batches a thread in the scheduler, however many there are.
 
-    `suspects` gets the recordings that were under way when workers died."""
+    `suspects` gets the recordings that were under way when workers died.
+    """
     source, completed = iter(batches), cluster.as_completed()
     pending: dict[Future, Batch] = {}
     while True:
@@ -315,7 +319,8 @@ def connected(address: str, jobs: int) -> Iterator[Client]:
     """Connect to the scheduler at an address, or for "local" to a cluster that is made here for as long.
 
     A local cluster has `jobs` processes of one thread each. They talk under TLS, for other users of this machine could
-    listen. Raises `SettingError` for what is not an address, `StoreError` where no scheduler answers."""
+    listen. Raises `SettingError` for what is not an address, `StoreError` where no scheduler answers.
+    """
     if address != "local" and not _ADDRESS.match(address):
         raise SettingError("expected --dask local, or a scheduler's address such as tls://scheduler:8786")
     with ExitStack() as stack:

@@ -137,7 +137,8 @@ def _windowed(
     """Yield results as they come, with at most `window` tasks waiting; call `poll` now and then meanwhile.
 
     Raises `_BrokenPoolError` when a worker dies, after the results of the others. Leaves no task behind: one that goes
-    on would put snippets into a store that is closed."""
+    on would put snippets into a store that is closed.
+    """
     pending: dict[Future[Any], Batch] = {}
     suspects: list[Batch] = []
     source: Iterator[Batch] = iter(batches)
@@ -185,7 +186,8 @@ def _pooled(
     """Yield results of local processes.
 
     When a process dies, the recordings that were under way are tried again, each alone: the one that kills its worker
-    is refused, and the others lose nothing."""
+    is refused, and the others lose nothing.
+    """
     rest = iter(batches)
     has_started = False
     meter = _Meter(on_read) if on_read else None
@@ -206,7 +208,8 @@ class _Meter:
     """Counts the seconds of audio that workers have read, in memory that they share.
 
     It has no lock, which a killed worker could hold for ever: two that add at once may lose a minute. The totals of a
-    run do not come from here."""
+    run do not come from here.
+    """
 
     def __init__(self, on_read: OnRead) -> None:
         self.seconds = multiprocessing.get_context("spawn").RawValue("d")
@@ -223,7 +226,8 @@ class _Meter:
 def _one_by_one(suspects: Batch, task: Callable[[Batch], Result]) -> Generator[Result]:
     """Yield the results of recordings one at a time in one worker, so that a death has one cause.
 
-    A worker that dies idle is replaced, and no recording is to blame."""
+    A worker that dies idle is replaced, and no recording is to blame.
+    """
     from deident.recording import Tally
 
     waiting = suspects[::-1]
@@ -263,7 +267,8 @@ def _pool(jobs: int, meter: _Meter | None = None) -> Iterator[ProcessPoolExecuto
 def _uninterrupted() -> Iterator[None]:
     """Hold Ctrl-C back while processes are started, for the executor would lose count of them.
 
-    They inherit this, until `set_up_worker` ignores the signal."""
+    They inherit this, until `set_up_worker` ignores the signal.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

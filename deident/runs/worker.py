@@ -80,7 +80,8 @@ Result = tuple[
 def warm_up() -> None:
     """Load all that a run needs, and exempt it from garbage collection, which would cost a twentieth of the run.
 
-    For processes that do nothing else."""
+    For processes that do nothing else.
+    """
     import deident.pipeline  # noqa: F401
 
     gc.freeze()

@@ -1,7 +1,8 @@
 """Everything in a recording besides its sound, found without decoding it.
 
 `deident.containers` names the module of each container; tags before or behind any container have `tails`. Sizes
-in a file are claims, never trusted; reads are counted; a file is read where it is needed, not whole."""
+in a file are claims, never trusted; reads are counted; a file is read where it is needed, not whole.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ Scanner = Callable[[Bytes, int, int, Notes], None]  # a recording, from where to
 
 
 def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
-    """List what a recording holds besides sound.
+    r"""List what a recording holds besides sound.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
     --------
     >>> import deident
     >>> [finding.kind for finding in deident.scan(b"RIFF\\0\\0\\0\\0WAVE" + b"note\\x02\\0\\0\\0hi")]
-    ['riff.note']"""
+    ['riff.note']
+    """
     with _opened(source) as file:
         return sorted(_findings(Reader(file)), key=lambda finding: finding.where)
 

@@ -20,7 +20,8 @@ def walk(
 ) -> Iterator[Chunk]:
     """Walk over the chunks in a range. Padding that is not zero, and bytes that are no chunk, are noted.
 
-    sizes : by name, the size of a chunk whose own says 0xFFFFFFFF."""
+    sizes : by name, the size of a chunk whose own says 0xFFFFFFFF.
+    """
     for chunk in chunks(source, start, stop, form, sizes):
         yield chunk
         start = chunk.after

@@ -27,7 +27,8 @@ class Finding:
     what : str
         Description, in words that hold nothing of it.
     value : bytes
-        Its first bytes, kept out of repr."""
+        Its first bytes, kept out of repr.
+    """
 
     kind: str
     where: int
@@ -72,7 +73,8 @@ class Notes:
         Raises
         ------
         ScanStop
-            After too many findings."""
+            After too many findings.
+        """
         if stop <= start or source.place(start) >= self.size:
             return
         if len(self.findings) >= MOST_FINDINGS:

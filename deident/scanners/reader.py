@@ -18,7 +18,8 @@ ZERO_CHECK = 1 << 24  # bytes of padding that are looked at
 class Reader:
     """A seekable binary file.
 
-    Raises `ScanStop` when the budget is used up, `RecordingError` when reading fails."""
+    Raises `ScanStop` when the budget is used up, `RecordingError` when reading fails.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file

@@ -114,7 +114,8 @@ class EchoDetector:
 def _best_delays(copy: Floats, originals: Floats) -> tuple[Floats, Floats]:
     """Find the share of a copy's power that each original explains at its best delay, and its energy there.
 
-    copy : (window,).   originals : (originals, window + 2 · lags)."""
+    copy : (window,).   originals : (originals, window + 2 · lags).
+    """
     spectrum = np.conj(fft.rfft(copy[None], SIZE)) * fft.rfft(originals, SIZE)
     products = fft.irfft(spectrum, SIZE)[:, : 2 * LAG + 1]
     sums = np.cumsum(np.square(originals, dtype=np.float64), axis=1)

@@ -224,7 +224,8 @@ def segment_stream(
 
     Speech that several channels hold is left to the loudest, unless turns say whose it is.
 
-    blocks : (channels, samples) each."""
+    blocks : (channels, samples) each.
+    """
     echoes = None
     if len(segmenters) > 1 and not any(segmenter.turns.given for segmenter in segmenters):
         echoes = EchoDetector(len(segmenters), segmenters[0].mute)

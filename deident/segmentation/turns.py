@@ -237,7 +237,8 @@ class ChannelTurns:
 def covers_turn(turn: Turn, piece: Segment, end: int | None) -> bool:
     """Check that a piece contains all of a turn.
 
-    end : of the recording in samples, None before it is reached or when it is missing."""
+    end : of the recording in samples, None before it is reached or when it is missing.
+    """
     stop = turn.segment.stop
     if stop == OPEN:
         if end is None:

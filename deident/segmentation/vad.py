@@ -126,7 +126,8 @@ def find_speech(
 def detect(audio: Audio, vad: VadSettings, *, muted: Sequence[Segment] = ()) -> Detection:
     """Detect speech as `find_speech` does, and tell what the gate refused.
 
-    webrtcvad accepts noise at full level; steady noise does not pass the gate over its own floor."""
+    webrtcvad accepts noise at full level; steady noise does not pass the gate over its own floor.
+    """
     samples = at_work_rate(audio)
     if not samples.any():
         return Detection([])
@@ -144,7 +145,8 @@ def detect(audio: Audio, vad: VadSettings, *, muted: Sequence[Segment] = ()) -> 
 def passes_gate(samples: Samples, vad: VadSettings, muted: Sequence[Segment] = ()) -> Bools:
     """Apply the gate alone: (samples // 160,) bool for (samples,) at 16 kHz.
 
-    Inside speech it suffices to find the pauses: with webrtcvad too, cutting loses as much."""
+    Inside speech it suffices to find the pauses: with webrtcvad too, cutting loses as much.
+    """
     return _gate(band_levels_db(samples), vad, muted)[: samples.size // FRAME]
 
 

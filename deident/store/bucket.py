@@ -4,7 +4,8 @@ Workers put their finished snippets, many in one object that is named by its con
 What counts is a record in `.private/log`, put by the client alone: one for every chunk of recordings. Putting it
 is the point of no return; what no record names is swept away. When some recordings are together, their snippets
 are released in one shuffled order, and a record says so. While a run lasts, a ledger on the client's disk is the log's
-index; at its end, a short log takes the place of the long one."""
+index; at its end, a short log takes the place of the long one.
+"""
 
 from __future__ import annotations
 
@@ -308,7 +309,8 @@ def release(uri: str, snippets: Sequence[Staged]) -> None:
 
 class BucketSpool:
     """A `Spool` for a bucket: collected in memory, or beyond some size in a file without a name, then put as one
-    object that is named by its content. The same chunk with the same voices gives the same object."""
+    object that is named by its content. The same chunk with the same voices gives the same object.
+    """
 
     def __init__(self, uri: str) -> None:
         self.name = ""

@@ -3,7 +3,8 @@
 A log is blocks under AES-256-GCM, in a file (`Sealed`) or in a bucket (`Log`). A block's associated data is the digest
 of all before it and its own length, so that no block, length or position changes unnoticed. Two heads, written in turn
 after each block, hold the count and the digest: a log that lacks blocks which a head counts was cut. Only one block may
-lie beyond the newest head, whole or unfinished, for an append writes the block first and a head then."""
+lie beyond the newest head, whole or unfinished, for an append writes the block first and a head then.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Mark(NamedTuple):
     """A log as a store remembers it: what is opened later must be this, or have grown from it.
 
     id : of the log, for life.   generation : how often it was rewritten.   blocks, digest : how many there are, and
-    what they say."""
+    what they say.
+    """
 
     id: str
     generation: int
@@ -75,7 +77,8 @@ class Chain:
     """Seals and opens the blocks of one log in their order.
 
     purpose : what the log holds, part of the seal.   id, generation : see `Mark`.
-    tail : of an unfinished block, once the log was walked.   is_counted : by a head, to the last block."""
+    tail : of an unfinished block, once the log was walked.   is_counted : by a head, to the last block.
+    """
 
     def __init__(self, key: Key, purpose: str, id_: bytes, generation: int) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -126,7 +129,8 @@ class Chain:
 
         blocks : as `seal` made them; the last may be cut short.   known : what a store remembers of the log.
         Raises `KeyMaterialError` for a wrong key, `StoreError` for a log that was changed, cut or reordered, or that
-        is another or an older one than the known."""
+        is another or an older one than the known.
+        """
         counted: dict[int, bytes] = {}
         for head in heads:
             counted |= self.counted(head)

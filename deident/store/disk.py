@@ -1,6 +1,7 @@
 """Every file-system call that the store makes, in one place: what can fail is written down here.
 
-A test replaces this object to stop the program before and after each call, and to fill the disk."""
+A test replaces this object to stop the program before and after each call, and to fill the disk.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +141,8 @@ class Spool:
     """Snippets of some recordings, one after another in one private file, until they are released.
 
     One file for many snippets: that costs one sync, and the order in which released files are made is then
-    free."""
+    free.
+    """
 
     def __init__(self, folder: Path, name: str, disk: Disk) -> None:
         self.name = name

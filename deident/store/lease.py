@@ -1,7 +1,8 @@
 """One run at a time, where there are no locks: a lease that ends by itself when its run is dead.
 
 Every run puts a lease of its own and then looks for others. Object stores list what was put before (S3, GCS
-and Azure all do since 2020), so of two runs that start together at least one sees the other, and ends."""
+and Azure all do since 2020), so of two runs that start together at least one sees the other, and ends.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ class Lease:
 
 def _end_of(folder: Objects, path: str) -> float | None:
     """Return when a lease ends, None for one that is gone. One that cannot be read was half-written: it is given a
-    moment to become whole, and has ended then, for its run died."""
+    moment to become whole, and has ended then, for its run died.
+    """
     for attempt in range(2):
         raw = folder.get(path)
         if raw is None:

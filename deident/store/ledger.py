@@ -1,7 +1,8 @@
 """The ledger: what a store remembers, in SQLite. Its commits are the points of no return.
 
 It holds keyed digests, opaque names and counts; nothing of a source that could be read. Tables are ordered
-by their keys, which are random, so that no row number tells what came together."""
+by their keys, which are random, so that no row number tells what came together.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +143,8 @@ class Ledger:
     """A store's memory in the file at `path`.
 
     durable : every commit outlives a power failure; not needed for an index that is made anew from a log.
-    create : make it where it is not there."""
+    create : make it where it is not there.
+    """
 
     def __init__(self, path: Path, *, durable: bool = True, create: bool = True) -> None:
         with _plain():
@@ -257,7 +259,8 @@ class Ledger:
         """Remember recordings and their finished snippets, all or nothing: the point of no return.
 
         Returns for each whether it counts. One whose sound was released before does not: its snippets are
-        forgotten, unless `again`; nor does one that was erased, whatever is asked."""
+        forgotten, unless `again`; nor does one that was erased, whatever is asked.
+        """
         counts = []
         with self._transaction() as db:
             for entry, snippets in done:

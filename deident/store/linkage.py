@@ -2,7 +2,8 @@
 
 Without it nothing points back from a snippet, and so nothing can be erased by its source. A record is written
 and synced before what it speaks of is committed: the file may know of snippets that were never released, and
-never lacks one that was."""
+never lacks one that was.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +104,8 @@ class Linkage:
         """Prove that this is the store's linkage, and drop names that the store never released.
 
         Such names are there where a stop came between their record and their commit. From here on, the store
-        remembers the file: an older copy of it, another one or none is an error, not an empty answer."""
+        remembers the file: an older copy of it, another one or none is an error, not an empty answer.
+        """
         self._file.attach(store.anchor("linkage"))
 
         def kept(record: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Workers write finished snippets to spools in the private part. Committing a recording to the ledger is the
 point of no return. Publishing takes everything committed, in shuffled order, and makes a new file for each:
 written beside, synced, renamed. Whatever stops the program in between, the next opening finishes the job:
-publishing again what was committed gives the same files, and what was not committed leaves no trace."""
+publishing again what was committed gives the same files, and what was not committed leaves no trace.
+"""
 
 from __future__ import annotations
 
@@ -171,7 +172,8 @@ class FolderStore(Store):
 
     def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:
         """Write beside, sync, rename. The syncs wait for the disk together: one after another, they would cost more
-        than all else that a short recording needs."""
+        than all else that a short recording needs.
+        """
         parts = [self._fresh(f"{snippet.name}.part") for snippet in snippets]
         with ExitStack() as stack:
             descriptors = []

@@ -28,7 +28,8 @@ class Record:
 
     kind : chunk, recordings that are done and their snippets, which are staged; window, all that was staged is
     released; piece, a part of all that an older generation of the log said; erase, sources (place, content) and names
-    that are to be forgotten.   facts : see `Ledger.set_facts`."""
+    that are to be forgotten.   facts : see `Ledger.set_facts`.
+    """
 
     kind: Literal["chunk", "window", "piece", "erase"]
     entries: list[Entry] = field(default_factory=list)
@@ -71,7 +72,8 @@ class Log:
     authenticated.
 
     A generation is written by `rewrite` in place of the one before, and counts once a head says so. id : the store's.
-    Raises `StoreError` for a log that was changed or cut."""
+    Raises `StoreError` for a log that was changed or cut.
+    """
 
     FOLDER: ClassVar[str] = f"{PRIVATE}/log"
 

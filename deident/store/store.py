@@ -1,6 +1,7 @@
 """The protocol of a store, wherever it lies, with what every backend has in common.
 
-`FolderStore` and `BucketStore` are the two backends; `tests/store_contract.py` holds what both must pass."""
+`FolderStore` and `BucketStore` are the two backends; `tests/store_contract.py` holds what both must pass.
+"""
 
 from __future__ import annotations
 
@@ -226,7 +227,8 @@ def is_snippet(name: str) -> bool:
 def ledger_key(own: Key | None, given: Key | None, known: str | None) -> Key:
     """Derive the ledger's key from the store's own, or else from the one given.
 
-    known : its fingerprint, where the store has one. Raises `KeyMaterialError` for a wrong or missing key."""
+    known : its fingerprint, where the store has one. Raises `KeyMaterialError` for a wrong or missing key.
+    """
     chosen = own or given
     if chosen is None:
         raise KeyMaterialError("this store was made with a key; give the same one with --key-file")

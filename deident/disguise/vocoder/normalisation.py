@@ -25,7 +25,8 @@ TRACT_SPREAD = 0.12  # standard deviation of a speaker's vocal tract, in nepers
 
 def tract_ratio(speech: Analysis, cepstrum: MelCepstrum) -> Doubles:
     """Estimate (snippets,) ratios of the formants to those of the average speaker: the likeliest under the mixture of
-    average speech, each tried on some voiced frames (Lee & Rose, 1998)."""
+    average speech, each tried on some voiced frames (Lee & Rose, 1998).
+    """
     strong = speech.voiced * speech.weight > 0.25
     chosen = [np.flatnonzero(strong[own])[::STRIDE] + own.start for own in speech.ragged.slices]
     enough = [index for index, frames in enumerate(chosen) if len(frames) >= 3]
@@ -73,7 +74,8 @@ def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float, knots: Doubles | None 
     """Build (..., order, order) matrices M for (...,) ratios: cepstra @ M has every formant at ratio times its
     frequency.
 
-    knots : (snippets, knots) of a piecewise linear warp of the mel scale, 0 to 1, applied to the source."""
+    knots : (snippets, knots) of a piecewise linear warp of the mel scale, 0 to 1, applied to the source.
+    """
     source = mel(np.minimum(cepstrum.bands_hz / np.asarray(ratio)[..., None], HIGHEST_HZ))
     if knots is not None:
         highest, even = mel(HIGHEST_HZ), np.linspace(0.0, 1.0, knots.shape[1] + 1)
@@ -96,7 +98,8 @@ def normalise_means(cepstra: Floats, speech: Analysis, amount: float) -> tuple[F
 
     Returns (frames, order) means about which the frames now move, and their deviations in common standard deviations.
     amount : 0 to 1. Voiced and unvoiced frames have means of their own; the common ones count as a few frames of a
-    snippet, which may be short."""
+    snippet, which may be short.
+    """
     ragged, order = speech.ragged, cepstra.shape[1]
     common = MEANS[::-1, :order].copy()
     common[1] -= common[0]
@@ -137,7 +140,8 @@ def normalise_sounds(deviations: Floats, speech: Analysis, amount: float, drawn:
 
     amount : 0 to 1.   drawn : (snippets, sounds, order) offsets of each kind of sound.
     Frames are assigned to the components of a Gaussian mixture by posterior probability; the component means are
-    adapted to the snippet (Gauvain & Lee, 1994), and the adaptation is subtracted."""
+    adapted to the snippet (Gauvain & Lee, 1994), and the adaptation is subtracted.
+    """
     ragged, share = speech.ragged, sound_shares(deviations)
     weight = share * speech.weight
     count: Floats = np.add.reduceat(weight, ragged.starts, axis=1).T[:, :, None]
@@ -162,7 +166,8 @@ def sound_shares(deviations: Floats) -> Floats:
 def covariance_map(deviations: Floats, speech: Analysis, amount: float) -> Floats:
     """Build (snippets, order, order) matrices that bring the covariance of deviations to the common one.
 
-    amount : 0 to 1. The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change."""
+    amount : 0 to 1. The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change.
+    """
     order = deviations.shape[1]
     common = COVARIANCE[:order, :order]
     found = speech.ragged.segment_product((deviations * speech.weight[:, None]).T, deviations)

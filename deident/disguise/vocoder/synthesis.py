@@ -83,7 +83,8 @@ def synthesise(
 ) -> Floats:
     """Filter a new excitation by the envelopes; the comfort noise lies `comfort_db` below the speech.
 
-    Returns (padded,) samples, each snippet where the transform has placed it, of voices of one `batch_key`."""
+    Returns (padded,) samples, each snippet where the transform has placed it, of voices of one `batch_key`.
+    """
     basis = _basis(cepstrum)
     comfort = _comfort_noise(voices, comfort_db)
 
@@ -101,7 +102,8 @@ def synthesise(
 def levelled(sound: Floats, parameters: SynthesisParameters, level: Floats) -> list[Audio]:
     """Cut (padded,) sound, which is overwritten, into snippets at `LEVEL`, with peaks compressed instead of clipped.
 
-    level : (snippets,) mean square of the input; one that was all but silent stays soft."""
+    level : (snippets,) mean square of the input; one that was all but silent stays soft.
+    """
     hop, ragged = STFT.hop, parameters.ragged
     zero_gaps(sound, parameters)
     rows = sound[hop // 2 : -hop // 2].reshape(-1, hop)

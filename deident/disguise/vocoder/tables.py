@@ -2,7 +2,8 @@
 
 Averages over 316 snippets of 73 speakers, 45 adult readers (LibriSpeech, V. Panayotov et al. 2014, CC BY 4.0), 14
 adults and 14 children who speak English as a foreign language (speechocean762, J. Zhang et al. 2021), made by
-`python -m benchmarks.fit_tables`. Cepstra are those of `CEPSTRUM`; no one speaker is in them."""
+`python -m benchmarks.fit_tables`. Cepstra are those of `CEPSTRUM`; no one speaker is in them.
+"""
 
 from __future__ import annotations
 
