@@ -25,7 +25,7 @@ Scanner = Callable[[Bytes, int, int, Notes], None]  # a recording, from where to
 
 
 def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
-    r"""List what a recording holds besides sound.
+    """List what a recording holds besides sound.
 
     Parameters
     ----------
