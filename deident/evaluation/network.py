@@ -280,7 +280,7 @@ def _small_network(channels: int = 128, dims: int = 128) -> Any:
             nn.Conv1d(given, channels, width, dilation=dilation), nn.ReLU(), nn.BatchNorm1d(channels)
         )
 
-    class Pooled(nn.Module):
+    class Pooled(nn.Module):  # type: ignore[misc]  # torch counts as untyped, installed or not
         def __init__(self) -> None:
             super().__init__()
             self.frames = nn.Sequential(
