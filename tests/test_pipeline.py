@@ -501,9 +501,10 @@ def test_no_cut_is_detected_as_speech() -> None:
 
     snippets = list(deidentify((sound, RATE), Policy(repeatable=True), segments=segments, key=KEY))
     assert len(snippets) > 10
-    assert np.mean([louder(s.samples) for s in snippets]) < 1.0  # 0.7; 1.7 where the cuts are left hard
+    assert np.median([louder(s.samples) for s in snippets]) < 1.0
     for disguise in (Vocoder(), Chain((Through(), Vocoder()))):  # called as a function, too
-        assert np.mean([louder(disguise(sound[s.start : s.stop], RATE)) for s in segments]) < 1.0
+        faded = [louder(disguise(sound[s.start : s.stop], RATE)) for s in segments]
+        assert np.median(faded) < 1.0  # 0.5 to 0.8 by what is drawn; 3 to 9 where the cuts are left hard
 
 
 def test_a_snippet_is_saved_and_shown_as_it_is_released(call: Path, tmp_path: Path) -> None:
