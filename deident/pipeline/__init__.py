@@ -1,0 +1,27 @@
+"""The processing of one recording: decode, detect speech, cut, disguise, finish.
+
+| module | holds |
+|---|---|
+| `journey` | `deidentify` and `plan`: one recording's whole way |
+| `pieces` | decode, detect speech, cut and sample |
+| `draws` | pieces, and the voices, noise and names drawn for them |
+| `disguising` | disguise and finish |
+| `snippet` | what is released |
+"""
+
+from deident.pipeline.disguising import EDGE, TOGETHER, disguiser
+from deident.pipeline.journey import deidentify, plan, snippets_of
+from deident.pipeline.pieces import cut_section, segmenters_for
+from deident.pipeline.snippet import Snippet
+
+__all__ = [
+    "EDGE",
+    "TOGETHER",
+    "Snippet",
+    "cut_section",
+    "deidentify",
+    "disguiser",
+    "plan",
+    "segmenters_for",
+    "snippets_of",
+]
