@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import stat
-import subprocess
 import tarfile
 from collections import Counter
 from collections.abc import Callable
@@ -127,9 +125,9 @@ def test_settings_are_checked(bad: dict[str, object]) -> None:
 
 
 def test_the_page_cannot_be_broken_out_of() -> None:
-    text = page(["</script><script>alert(1)</script>.wav"], "a</script>b")
+    text = page(["</script><script>alert(1)</script>.wav"], "a</script>b", "ann")
     assert "alert(1)</script>" not in text
-    assert "<!--<script>" not in page([], "<!--<script>")
+    assert "<!--<script>" not in page([], "<!--<script>", "ann")
 
 
 @pytest.fixture
@@ -240,20 +238,6 @@ def test_without_linkage_it_refuses(store: Path, tmp_path: Path) -> None:
     (tmp_path / "links").unlink()
     assert review(tmp_path, "--reviewers", "2") == 2
     assert not (tmp_path / "rounds").exists()
-
-
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_the_page_works_in_a_browser(store: Path, tmp_path: Path) -> None:
-    assert review(tmp_path, "--reviewers", "ann", "--round", "r1") == 0
-    index = tmp_path / "rounds" / "r1" / "ann" / "index.html"
-    dump = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000", "--dump-dom", index.as_uri()],
-        capture_output=True, text=True, timeout=90, check=True, env={**os.environ, "HOME": str(tmp_path)},
-    ).stdout  # fmt: skip
-    assert dump.count("<audio") == 3
-    assert "0 of 3 labelled" in dump
 
 
 def test_one_reviewer_gets_one_speaker_of_a_recording() -> None:

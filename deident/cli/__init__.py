@@ -39,6 +39,7 @@ COMMANDS = {
     "audit": ("deident.cli.audit", "prove that a store keeps every promise"),
     "evaluate": ("deident.cli.evaluate", "attack disguises, and measure what they protect and cost"),
     "review": ("deident.cli.review", "distribute snippets to reviewers"),
+    "review collect": ("deident.cli.collect", "read reviewers' labels back to the snippets of a store"),
     "review withdraw": ("deident.cli.withdraw", "list the files of a round that reviewers must delete"),
     "export": ("deident.cli.export", "write a store as a data set for Kaldi, Lhotse, datasets and others"),
     "erase": ("deident.cli.erase", "remove the snippets of a recording or a speaker"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 
@@ -22,6 +21,7 @@ examples:
   deident erase store --linkage links --key-file key --source call.wav
   deident erase store --linkage links --key-file key --speaker 17
   deident erase store --linkage links --key-file key --older-than 30d
+  deident erase store --linkage links --key-file key --snippets flagged.txt
 
 What is erased is not released again by a later run, `--again` or not."""
 
@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", metavar="PATH-OR-ID", help="a recording, or the pseudonym of one in a message"
     )
     which.add_argument("--speaker", metavar="ID", help="as the table of the run named them")
+    which.add_argument(
+        "--snippets",
+        metavar="FILE",
+        help="the recordings of these snippets, a name a line, as `review collect --flagged` writes them",
+    )
     which.add_argument("--older-than", metavar="DAYS", help="released at least so many days ago, such as 30d")
     parser.add_argument(
         "--receipt", metavar="FILE", help="write what was erased, and the copies to withdraw, as JSON"
@@ -45,14 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
+    from deident.cli.inputs import check_new_file
     from deident.cli.progress import counted
     from deident.review import copies
     from deident.store import FolderStore, open_store
 
-    if args.receipt and (os.path.lexists(args.receipt) or not Path(args.receipt).absolute().parent.is_dir()):
-        raise SettingError("expected --receipt as a new file in a folder that exists")
+    if args.receipt:
+        check_new_file("--receipt", args.receipt)
     wanted = _selector(args)
     linkage, key = linkage_of(args)
     with open_store(args.store, key=key, create=False) as store:
@@ -88,7 +92,12 @@ def write_receipt(args: argparse.Namespace, snippets: int, recordings: int, give
     from deident.pages.page import write_private
     from deident.review import today_text
 
-    kinds = {"source": args.source, "speaker": args.speaker, "older-than": args.older_than}
+    kinds = {
+        "source": args.source,
+        "speaker": args.speaker,
+        "snippets": args.snippets,
+        "older-than": args.older_than,
+    }
     receipt = {
         "kind": next(kind for kind, value in kinds.items() if value is not None),
         "day": today_text(),
@@ -109,6 +118,7 @@ def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
 
 
 def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
+    from deident.cli.inputs import lines_of_option
     from deident.store import today
     from deident.uris import location
 
@@ -120,5 +130,8 @@ def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
             raise SettingError("expected --older-than as a number of days, such as 30d")
         last = today() - int(days[1])
         return lambda link: link.day <= last
+    if args.snippets is not None:
+        wanted = set(lines_of_option("--snippets", args.snippets))
+        return lambda link: not wanted.isdisjoint(link.names)
     path = location(args.source)
     return lambda link: args.source == link.recording or path == link.path

@@ -78,6 +78,20 @@ def check_outside(place: str, store: str) -> None:
         raise SettingError("--out must lie outside the store, which holds released snippets and nothing else")
 
 
+def check_new_file(option: str, place: str) -> None:
+    """Raise `SettingError` unless a file may be made there."""
+    if os.path.lexists(place) or not os.path.isdir(os.path.dirname(os.path.abspath(place))):
+        raise SettingError(f"expected {option} as a new file in a folder that exists")
+
+
+def lines_of_option(option: str, path: str) -> list[str]:
+    """Read the lines of a file that an option names, without blank ones."""
+    from deident.datasets.text_files import read_text
+
+    with _errors_of(option):
+        return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+
+
 def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Split --carry into text, words and speaker, and labels."""
     names = [name for name in (args.carry or "").split(",") if name]

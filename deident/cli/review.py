@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from deident.cli.keys import add_key_argument, linkage_of
-from deident.errors import SettingError
 from deident.uris import location
 
 EPILOG = """\
@@ -14,8 +13,8 @@ examples:
   deident review store --linkage links --key-file key --out rounds --reviewers ann,bob --share 0.02 --tar
 
 No reviewer ever gets two snippets of one recording, or of one speaker where speakers are known. For that the command
-needs the linkage of the runs, which knows the snippets of each recording. `deident review withdraw` lists the files
-that reviewers must delete after an erasure."""
+needs the linkage of the runs, which knows the snippets of each recording. `deident review collect` reads labels back,
+and `deident review withdraw` lists the files that reviewers must delete after an erasure."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from deident.cli.inputs import check_outside
+    from deident.cli.inputs import check_outside, lines_of_option
     from deident.cli.progress import counted
     from deident.review import RoundSettings, make_round
     from deident.store import FolderStore, folder_of
@@ -65,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         names = [f"reviewer-{number + 1}" for number in range(int(args.reviewers))]
     name = {"name": args.round} if args.round else {}
     settings = RoundSettings(tuple(names), args.per_reviewer, args.max_per_recording, args.share, **name)
-    opted_out = frozenset(_opted_out(args.opt_out)) if args.opt_out else frozenset()
+    opted_out = frozenset(lines_of_option("--opt-out", args.opt_out)) if args.opt_out else frozenset()
+    opted_out |= frozenset(map(location, opted_out))
     linkage, key = linkage_of(args)
     with FolderStore(folder_of(args.store), key=key, create=False) as store:
         parts = make_round(
@@ -77,13 +77,3 @@ def run(args: argparse.Namespace) -> int:
         "next: give each reviewer their own part and no other; its index.html plays the snippets and saves notes"
     )
     return 0 if any(part.files for part in parts) else 1
-
-
-def _opted_out(path: str) -> list[str]:
-    from deident.datasets.text_files import read_text
-
-    try:
-        lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
-    except SettingError as error:
-        raise SettingError(f"--opt-out: {error}") from None
-    return lines + [location(line) for line in lines]

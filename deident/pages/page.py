@@ -19,7 +19,7 @@ from deident.uris import STORE_MARKS
 SUFFIX = ".html"
 
 
-def filled(template: str, slots: Mapping[str, str]) -> str:
+def filled(template: str, slots: Mapping[str, str], *, media: str = "blob:") -> str:
     """Fill a template of this package and give it a Content-Security-Policy.
 
     The policy allows the scripts and styles of the page itself, by checksum, and allows nothing to be fetched.
@@ -30,6 +30,8 @@ def filled(template: str, slots: Mapping[str, str]) -> str:
         A file name in this package.
     slots : mapping of str to str
         The text for each {{SLOT}}; STYLE is filled with the common style sheet.
+    media : str, optional
+        Sources, in the policy's words, from which a page with a script may play sound.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def filled(template: str, slots: Mapping[str, str]) -> str:
     rest = re.sub(
         r"\{\{(\w+)\}\}", lambda slot: values[slot[1]], rest
     )  # once: the text that is filled in is not searched
-    return head + _policy(rest) + rest
+    return head + _policy(rest, media) + rest
 
 
 def data_slot(data: object) -> str:
@@ -104,7 +106,7 @@ def _resource(name: str) -> str:
     return resources.files("deident.pages").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(text: str) -> str:
+def _policy(text: str, media: str) -> str:
     styles = re.findall(r"<style>(.*?)</style>", text, re.S)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.S)
     allowed = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]
@@ -112,7 +114,7 @@ def _policy(text: str) -> str:
         if parts:
             allowed.append(" ".join([directive, *(f"'{_checksum(part)}'" for part in parts)]))
     if scripts:
-        allowed.append("media-src blob:")
+        allowed.append(f"media-src {media}")
     if 'src="data:image/' in text:
         allowed.append("img-src data:")
     return "; ".join(allowed)

@@ -1,16 +1,22 @@
-"""The page that a reviewer opens: it plays snippets and saves labels."""
+"""The page that a reviewer opens: it plays snippets one at a time and saves labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
-from deident.pages.page import data_slot
+from deident.pages.page import data_slot, filled
 
-PAGE = "review.html"
+QUALITIES = ("clear", "hard to hear", "no speech")
+FLAGS = ("a name or number is spoken", "a second voice", "not meant to be recorded")
 
 
-def page(files: Sequence[str], title: str) -> str:
+def page(files: Sequence[str], round_name: str, reviewer: str) -> str:
     """Make a page that plays the files beside it and saves a reviewer's labels as JSON; it needs no network."""
-    text = resources.files("deident.pages").joinpath(PAGE).read_text(encoding="utf-8")
-    return text.replace("{{DATA}}", data_slot({"title": title, "files": list(files)}))
+    data = {
+        "round": round_name,
+        "reviewer": reviewer,
+        "files": list(files),
+        "qualities": QUALITIES,
+        "flags": FLAGS,
+    }
+    return filled("review.html", {"DATA": data_slot(data)}, media="'self' file:")

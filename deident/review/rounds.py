@@ -215,21 +215,21 @@ def make_round(
     with _rounds_folder(out, disk):
         if os.path.lexists(out / settings.name):
             raise StoreError("this round was made already; name another with --round")
-        history = _history(store, key)
-        records = list(history.records())
+        log = history(store, key)
+        records = list(log.records())
         earlier = [(str(record["reviewer"]), str(s)) for record in records for s in record["subjects"]]
         links = [link for link in linkage.links() if link.store == store.id]
         owners = {name: sorted(subjects(link, key)) for link in links for name in link.names}
         parts = assign(
             [_still_there(link, store) for link in links], settings, key, opted_out=opted_out, earlier=earlier
         )
-        history.add(
+        log.add(
             [
                 {
                     "round": settings.name,
                     "day": today_text(),
                     "reviewer": part.reviewer,
-                    "snippet": _snippet_id(key, name),
+                    "snippet": snippet_id(key, name),
                     "file": file,
                     "subjects": owners[name],
                 }
@@ -257,11 +257,11 @@ def copies(store: FolderStore, key: Key, names: Iterable[str] | None = None) -> 
         Sorted by round and reviewer. Files of a round that was stopped are among them; they never left.
     """
     if names is None:
-        present = {_snippet_id(key, path.name) for path in store.path.iterdir()}
-        records = [r for r in _history(store, key).records() if r["snippet"] not in present]
+        present = {snippet_id(key, path.name) for path in store.path.iterdir()}
+        records = [r for r in history(store, key).records() if r["snippet"] not in present]
     else:
-        wanted = {_snippet_id(key, name) for name in names}
-        records = [r for r in _history(store, key).records() if r["snippet"] in wanted]
+        wanted = {snippet_id(key, name) for name in names}
+        records = [r for r in history(store, key).records() if r["snippet"] in wanted]
     return sorted(Copy(r["round"], r["reviewer"], r["file"], r["day"]) for r in records)
 
 
@@ -270,12 +270,12 @@ def today_text() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def _history(store: FolderStore, key: Key) -> Sealed:
+def history(store: FolderStore, key: Key) -> Sealed:
     """Open the sealed list of all assignments: what went to whom, and when."""
     return Sealed(store.history, key, "rounds", anchor=store.anchor("rounds"))
 
 
-def _snippet_id(key: Key, name: str) -> str:
+def snippet_id(key: Key, name: str) -> str:
     """Return a pseudonym of a snippet: the history outlives erasures, and must not tell what was erased."""
     return key.pseudonym("review-snippet", name)
 
@@ -372,7 +372,7 @@ def _write_part(store: FolderStore, part: Assignment, round_name: str, folder: P
             data = (store.path / name).read_bytes()
         _write(folder / file, data, disk)
     files = [file for _, file in part.files]
-    _write(folder / "index.html", page(files, f"{round_name} {part.reviewer}").encode(), disk)
+    _write(folder / "index.html", page(files, round_name, part.reviewer).encode(), disk)
     _write(folder / "tasks.json", tasks(files).encode(), disk)
 
 
