@@ -12,4 +12,6 @@ def fill(page: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
     lines.insert(1, "|---" * len(rows[0]) + "|")
     before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->")
+    if not end:
+        raise SystemExit(f"expected {page.name} to have lines <!-- {name} --> and <!-- end of {name} -->")
     page.write_text(before + mark + "\n".join(lines) + "\n" + end + after, encoding="utf-8")

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from deident.cli import main
 from deident.containers import CONTAINERS
+from deident.containers.finding import MOST_FINDINGS, VALUE_BYTES
 from deident.errors import RecordingError
 from deident.scanners import Finding, scan
-from deident.scanners.finding import MOST_FINDINGS, VALUE_BYTES
 from tests import dirty_parts as parts
 from tests.dirty import Dirty, canary, dirty_files, forms, voice
 

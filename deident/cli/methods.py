@@ -10,6 +10,7 @@ from deident.errors import SettingError, did_you_mean
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 EPILOG = """\
 examples:
@@ -25,33 +26,41 @@ README says which attackers were used, and which are stronger."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("method", nargs="?", metavar="METHOD", help="show this one alone")
+    parser.add_argument(
+        "method",
+        nargs="?",
+        metavar="METHOD",
+        help="show this one alone, or one of your own as package.module:NAME",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from deident.disguise import DISGUISES
 
+    kinds: dict[str, type[Any]] = dict(DISGUISES)
     if args.method is not None and args.method not in DISGUISES:
-        raise SettingError(
-            f"expected a method of {', '.join(DISGUISES)}{did_you_mean(args.method, DISGUISES)}"
-        )
+        from deident.disguise.naming import object_named
+
+        if ":" not in args.method:
+            near = did_you_mean(args.method, DISGUISES)
+            raise SettingError(f"expected a method of {', '.join(DISGUISES)}, or package.module:NAME{near}")
+        found = object_named(args.method)
+        kinds = {args.method: found if isinstance(found, type) else type(found)}
     for name in [args.method] if args.method else DISGUISES:
-        sys.stdout.writelines(f"{line}\n" for line in describe(name))
+        sys.stdout.writelines(f"{line}\n" for line in describe(name, kinds[name]))
     return 0
 
 
-def describe(name: str) -> Iterator[str]:
+def describe(name: str, kind: type[Any]) -> Iterator[str]:
     """Yield the lines about a method: summary, presets, measured protection, settings."""
     import inspect
     import json
     import textwrap
     from importlib import resources
 
-    from deident.disguise import DISGUISES
     from deident.disguise.presets import PRESETS
     from deident.disguise.settings import settings, shown
 
-    kind = DISGUISES[name]
     paragraphs = (inspect.getdoc(kind) or "").partition("\nParameters\n")[0].strip().split("\n\n")
     yield name
     for paragraph in paragraphs:

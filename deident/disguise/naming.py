@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +23,8 @@ def disguise_named(value: object, *, presets: bool = True) -> Method[Any]:
     ----------
     value : str, mapping or list
         A preset (`review`), a method (`mcadams`), a method with settings (`mcadams:alpha=0.6..0.8`, a range as
-        lower..upper), several in a row (`psola+mcadams`), or an object of your own (`package.module:NAME`).
+        lower..upper), several in a row (`psola+mcadams`), or an object of your own (`package.module:NAME`, and
+        settings behind it where it is a class).
         A mapping has the name at "method", and the settings beside it. A list is a chain.
     presets : bool
         Accept the name of a preset, and give its disguise the preset's scope.
@@ -60,10 +63,14 @@ def _parsed(text: str, presets: bool) -> Method[Any]:
         preset = PRESETS[text]
         return preset.disguise if preset.scope == "snippet" else Scoped(preset.disguise, preset.scope)
     name, *settings = text.split(":")
-    if name in DISGUISES or len(settings) != 1 or "=" in settings[0]:
+    if name in DISGUISES or not settings or "=" in settings[0]:
         return _method(name, dict(_setting(setting) for setting in settings), PRESETS if presets else ())
-    found = object_named(text)
-    return as_method(found() if isinstance(found, type) else found)
+    found = object_named(f"{name}:{settings.pop(0)}")
+    if isinstance(found, type):
+        return as_method(build(found, dict(map(_setting, settings)), "the disguise") if settings else found())
+    if settings:
+        raise SettingError("settings go with a class of disguises; that is one with its settings")
+    return as_method(found)
 
 
 def _method(name: str, settings: Mapping[str, Any], others: Iterable[str] = ()) -> Method[Any]:
@@ -95,6 +102,8 @@ def build(kind: type[Any], settings: object, where: str) -> Any:
     """Make a dataclass of a mapping from its fields' names to plain values. Raises `SettingError` for others."""
     if not isinstance(settings, Mapping):
         raise SettingError(f"expected {where} as a table of settings")
+    if not dataclasses.is_dataclass(kind):
+        raise SettingError(f"expected {where} as a dataclass, whose fields are its settings")
     check_names(where, settings, [f.name for f in dataclasses.fields(kind) if f.init])
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     try:
@@ -116,15 +125,20 @@ def check_names(where: str, settings: Mapping[str, Any], names: list[str]) -> No
 
 
 def object_named(text: str) -> Any:
-    """Import the object at `package.module:NAME`. Raises `SettingError` when it is not there."""
+    """Import the object at `package.module:NAME`, from the current folder too.
+
+    Raises `SettingError` when it is not there.
+    """
     module, colon, name = text.partition(":")
+    if colon and (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # behind everything else, so that nothing there takes another module's place
     try:
         found = getattr(importlib.import_module(module), name) if colon else None
     except (ImportError, AttributeError):
         found = None
     if found is None:
         raise SettingError(
-            "expected something that can be imported, as package.module:NAME (from the current folder, set"
-            " PYTHONPATH=.)"
+            "expected something that can be imported, as package.module:NAME, from the current folder or an"
+            " installed package"
         )
     return found

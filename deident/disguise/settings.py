@@ -7,6 +7,8 @@ import inspect
 import re
 from typing import Any, NamedTuple
 
+from deident.errors import SettingError
+
 
 class Setting(NamedTuple):
     """One entry of the section Parameters of a docstring."""
@@ -18,14 +20,21 @@ class Setting(NamedTuple):
 
 
 def settings(kind: type[Any]) -> list[Setting]:
-    """Read the settings of a method from its docstring."""
+    """Read the settings of a method from its docstring. Raises `SettingError` for one that is written otherwise."""
     text = inspect.getdoc(kind) or ""
     section = re.search(r"^Parameters\n-+\n(.*?)(?:\n\n|\Z)", text, re.S | re.M)
     entries = re.findall(r"^(\w+) : (.+)\n((?:    .+\n?)+)", section[1] + "\n" if section else "", re.M)
     found = []
     for name, bounds, lines in entries:
         meaning, _, default = " ".join(lines.split()).rpartition(" Default ")
-        found.append(Setting(name, bounds, meaning, ast.literal_eval(default.rstrip("."))))
+        try:
+            value = ast.literal_eval(default.rstrip("."))
+        except (SyntaxError, ValueError):
+            raise SettingError(
+                f"expected the docstring of {kind.__name__} to say of every setting `name : range`, its meaning, and at"
+                f' the end "Default VALUE."; it does not of {name}'
+            ) from None
+        found.append(Setting(name, bounds, meaning, value))
     return found
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from deident.containers import load, recognise
+from deident.containers.finding import Bytes, Finding, Notes, ScanStop
 from deident.errors import RecordingError
-from deident.scanners.finding import Bytes, Finding, Notes, ScanStop
 from deident.scanners.reader import Reader
 from deident.scanners.tails import scan_end, scan_front
 

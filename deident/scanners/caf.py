@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from deident.containers.chunks import CAF, Chunk
+from deident.containers.finding import Bytes, Notes
 from deident.containers.headers import CafFormat, caf_format
 from deident.containers.source import number
 from deident.scanners.chunks import add_chunk, add_claim, add_filler, add_rest, add_second, walk
-from deident.scanners.finding import Bytes, Notes
 
 CHUNKS = {
     b"info": "names and values: title, artist, dates, notes", b"mark": "markers", b"regn": "regions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from deident.containers.chunks import Chunk, ChunkFormat, chunks
-from deident.scanners.finding import Bytes, Notes
+from deident.containers.finding import Bytes, Notes
 from deident.scanners.reader import is_zero
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deident.containers.finding import Bytes, Notes
 from deident.containers.source import number
-from deident.scanners.finding import Bytes, Notes
 
 KEYS = {
     "title", "version", "album", "tracknumber", "artist", "performer", "copyright", "license", "organization",

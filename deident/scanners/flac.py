@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from deident.containers import flac
+from deident.containers.finding import Bytes, Notes
 from deident.scanners.comments import scan_comments
-from deident.scanners.finding import Bytes, Notes
 from deident.scanners.reader import is_zero
 
 _BLOCKS = {

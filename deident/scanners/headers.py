@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from deident.containers.finding import Bytes, Notes
 from deident.containers.headers import sphere_fields
 from deident.containers.source import number
-from deident.scanners.finding import Bytes, Notes
 from deident.scanners.reader import is_zero
 
 _AU_HEADER = 24

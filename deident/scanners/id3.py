@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from deident.containers.finding import Bytes, Notes
 from deident.containers.source import number
 from deident.containers.tags import ID3, id3_size, synchsafe
-from deident.scanners.finding import Bytes, Notes
 from deident.scanners.reader import Packet, is_zero
 
 UNSYNC_BYTES = 1 << 18  # of a tag written with unsynchronisation are taken apart; a larger one is noted whole

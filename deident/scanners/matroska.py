@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deident.scanners.finding import MOST_OPEN, Bytes, Notes, ScanStop
+from deident.containers.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.scanners.reader import is_zero
 
 _INSIDE = {

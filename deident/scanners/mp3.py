@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deident.containers.finding import Bytes, Notes
 from deident.containers.mpeg import first_frame, frames
-from deident.scanners.finding import Bytes, Notes
 from deident.scanners.reader import is_zero
 
 _ENCODERS = (b"LAME", b"Lavc", b"Lavf", b"GOGO", b"Xing", b"Info", b"VBRI")

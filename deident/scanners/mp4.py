@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from deident.containers.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.containers.mp4 import boxes
 from deident.containers.source import number
-from deident.scanners.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.scanners.reader import is_zero
 
 _INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"mfra"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+from deident.containers.finding import Bytes, Notes
 from deident.containers.flac import metadata_blocks
 from deident.containers.ogg import FIRST, Page, codec_of, pages
 from deident.containers.source import number
 from deident.scanners.comments import scan_comments
-from deident.scanners.finding import Bytes, Notes
 from deident.scanners.flac import scan_block
 from deident.scanners.reader import Packet
 

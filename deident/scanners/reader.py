@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
+from deident.containers.finding import Bytes, ScanStop
 from deident.containers.source import Pieces
 from deident.errors import RecordingError
-from deident.scanners.finding import Bytes, ScanStop
 
 BLOCK = 16_384  # bytes read at once
 MOST_READS = 4_000_000  # 14 hours of MP3

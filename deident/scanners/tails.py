@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from deident.containers.finding import Bytes, Notes
 from deident.containers.source import number
 from deident.containers.tags import APE, LYRICS_BEGIN, Tag, end_tags, front_tags
-from deident.scanners.finding import Bytes, Notes
 from deident.scanners.id3 import scan_id3
 
 APE_ITEMS = {
