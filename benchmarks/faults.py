@@ -1,38 +1,52 @@
 """Stops at any moment: kill -9 of real runs, of their workers, of erasures and reviews, and full disks.
 
-After every stop the same command runs again to its end; then snippets are counted: lost, released twice, half-written,
-and files that should not be there."""
+After every stop an audit must change no byte, and the same command runs again to its end; then snippets are counted:
+lost, released twice, half-written, and files that should not be there. Programs are forks of this process, which has
+all modules loaded, and so are their servers of decoders: a stop then meets work, and seldom imports."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import soundfile
 
 from deident.audit import audit_store
-from deident.codec import read
+from deident.cli import main as deident_main
+from deident.codec import guard, read, worker
 from deident.errors import DeidentError
 from deident.keys import Key
 from deident.review import MARKER, UNFINISHED
 from deident.store import Linkage, Sealed, audit_linkage
 
 ROOT = Path(__file__).parents[1]
-RECORDINGS = 12
+RECORDINGS = 5
 REVIEWERS = 3
+ROUNDS = 4  # of a store, until little is left to assign
+MEMORY = Path(
+    "/dev/shm"
+)  # a kill loses nothing that was written, wherever it was; a disk would only be slower
+TRIES = 4  # at most so many times the stops that were asked for, where programs often end too early
+SHARES = {
+    "runs": 0.45,
+    "processes": 0.03,
+    "erasures": 0.17,
+    "reviews": 0.12,
+    "disks": 0.06,
+}  # the rest: every call
 
 
 @dataclass
@@ -55,21 +69,21 @@ class Count:
 
 
 class Place:
-    """Recordings, a key, and how a person would start the programs on them."""
+    """Recordings, a key, and the words of the commands on them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.store, self.links = folder, folder / "store", folder / "links"
-        self.inputs, self.keyfile = folder / "in", folder / "key"
+        self.inputs, self.keyfile, self.rounds = folder / "in", folder / "key", folder / "rounds"
         self.inputs.mkdir()
         Key.fresh().write(self.keyfile)
         speech = read(ROOT / "examples" / "recordings" / "reading.mp3").mono
         for number in range(RECORDINGS):
-            piece = speech[number * 15_000 : number * 15_000 + 60_000]
+            piece = speech[number * 15_000 : number * 15_000 + 26_000]
             soundfile.write(self.inputs / f"{number:02}.wav", piece, 16_000)
 
-    def run(self, *, out: Path | None = None) -> list[str]:
+    def run(self, jobs: int = 1) -> list[str]:
         return self._command(
-            "run", str(self.inputs), "--out", str(out or self.store), "--jobs", "2", "--quiet"
+            "run", str(self.inputs), "--out", str(self.store), "--jobs", str(jobs), "--quiet"
         )
 
     def erase(self) -> list[str]:
@@ -77,59 +91,136 @@ class Place:
 
     def review(self, number: int) -> list[str]:
         return self._command(
-            "review", str(self.store), "--out", str(self.folder / "rounds"), "--round", f"r{number}",
+            "review", str(self.store), "--out", str(self.rounds), "--round", f"r{number}",
             "--reviewers", str(REVIEWERS), "--per-reviewer", "1",
         )  # fmt: skip
 
     def _command(self, *words: str) -> list[str]:
-        kept = ["--linkage", str(self.links), "--key-file", str(self.keyfile)]
-        return [sys.executable, "-m", "deident", *words, *kept]
+        return [*words, "--linkage", str(self.links), "--key-file", str(self.keyfile)]
 
     def key(self) -> Key:
         return Key.read(self.keyfile)
 
+    def released(self) -> int:
+        return len(list(self.store.glob("*.wav")))
+
     def clear(self) -> None:
         shutil.rmtree(self.store, ignore_errors=True)
+        shutil.rmtree(self.rounds, ignore_errors=True)
         self.links.unlink(missing_ok=True)
 
+    def keep(self) -> None:
+        """Copy the store and linkage as they are, for `restore`."""
+        shutil.copytree(self.store, self.folder / "kept", copy_function=shutil.copy2)
+        shutil.copy2(self.links, self.folder / "kept links")
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(ROOT), *sys.path])
-    return subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    def restore(self) -> None:
+        self.clear()
+        shutil.copytree(self.folder / "kept", self.store, copy_function=shutil.copy2)
+        shutil.copy2(self.folder / "kept links", self.links)
+
+
+class Fork:
+    """A function in a forked process; what it returns is the exit code. It has what `guard` needs of a `Popen`."""
+
+    def __init__(self, work: Callable[[], int | None], *, is_session: bool = False) -> None:
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 70
+        try:
+            if is_session:
+                os.setsid()
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):
+                os.dup2(nowhere, stream)
+            code = work() or 0
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        finally:
+            os._exit(code)
+
+    def wait(self, seconds: float = float("inf")) -> int:
+        """Wait for its end. Raises `subprocess.TimeoutExpired`."""
+        deadline = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("fork", seconds)
+            time.sleep(0.001)
+        assert self.returncode is not None
+        return self.returncode
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def _load() -> None:
+    """Do all that the programs do once here, so that forks have all modules."""
+    with _folder() as name, contextlib.redirect_stdout(io.StringIO()):
+        place = Place(Path(name))
+        for command in (place.run(), place.review(0), place.erase()):
+            deident_main(command)
+    guard.close_idle()
+
+
+def _serve(link: int, engine: str) -> Fork:
+    """Fork a server of decoders, as `guard` starts one: with no other descriptor."""
+
+    def work() -> None:
+        own = os.dup2(link, 3)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+        worker.main(own, engine)
+
+    return Fork(work)
+
+
+def start(command: list[str]) -> Fork:
+    def work() -> int:
+        try:
+            return deident_main(command)
+        finally:
+            guard.close_idle()
+
+    return Fork(work, is_session=True)
 
 
 def finish(command: list[str]) -> float:
     """Run to the end; how long that took."""
     began = time.monotonic()
-    with start(command) as process:
-        process.wait()
+    start(command).wait()
     return time.monotonic() - began
 
 
 def kill_at(command: list[str], seconds: float) -> bool:
     """Kill a program and all it started at a moment; False when it had ended by then."""
-    with start(command) as process:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        was_at_work = process.poll() is None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    process = start(command)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    was_at_work = process.poll() is None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     return was_at_work
 
 
 def kill_a_worker(command: list[str], seconds: float, moments: random.Random) -> bool:
     """Kill one process of those that a program started, and let it go on."""
-    with start(command) as process:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        children = _children(process.pid) if process.poll() is None else []
-        if children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(moments.choice(children), signal.SIGKILL)
-        process.wait()
+    process = start(command)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    children = _children(process.pid) if process.poll() is None else []
+    if children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(moments.choice(children), signal.SIGKILL)
+    process.wait()
     return bool(children)
 
 
@@ -168,21 +259,26 @@ def judge(place: Place, expected: int, count: Count) -> None:
     """Add what is wrong with a finished store to a count. expected : snippets that it should hold."""
     released = list(place.store.glob("*.wav"))
     linked = [name for link in Linkage(place.links, place.key()).links() for name in link.names]
-    count.lost += max(0, expected - len(released)) + len(set(linked) - {path.name for path in released})
+    count.lost += max(0, expected - len(released)) + len({path.name for path in released} ^ set(linked))
     count.twice += max(0, len(released) - expected) + len(linked) - len(set(linked))
     problems = audit_store(place.store, max_seconds=10.0).problems
+    problems += tuple(audit_linkage(place.store, place.links, place.key()))
     count.strays += sum(problem.code == "stray" for problem in problems)
     count.half += sum(problem.code != "stray" for problem in problems)
     count.strays += sum(1 for _ in (place.store / ".private" / "staging").iterdir())
 
 
+def made(place: Place) -> tuple[float, int]:
+    """Make the store by an undisturbed run; how long that took, and its snippets."""
+    place.clear()
+    return finish(place.run()), place.released()
+
+
 def killed_runs(place: Place, stops: int, moments: random.Random) -> Count:
     """A store is made by runs of which several are killed; then by one to its end."""
-    place.clear()
-    whole = finish(place.run())
-    expected = len(list(place.store.glob("*.wav")))
+    whole, expected = made(place)
     count = Count()
-    while count.stopped < stops and count.stops < 4 * stops:
+    while count.stopped < stops and count.stops < TRIES * stops:
         place.clear()
         for _ in range(4):
             count.stops += 1
@@ -198,43 +294,35 @@ def killed_runs(place: Place, stops: int, moments: random.Random) -> Count:
 
 
 def killed_workers(place: Place, stops: int, moments: random.Random) -> Count:
+    _, expected = made(place)
     place.clear()
-    whole = finish(place.run())
-    expected = len(list(place.store.glob("*.wav")))
+    whole = finish(place.run(jobs=2))
     count = Count()
-    for _ in range(stops):
+    while count.stopped < stops and count.stops < TRIES * stops:
         place.clear()
         count.stops += 1
-        count.stopped += kill_a_worker(place.run(), moments.uniform(0.3, 0.95) * whole, moments)
+        count.stopped += kill_a_worker(place.run(jobs=2), moments.uniform(0.1, 0.95) * whole, moments)
+        count.changed += audits_change(place)
         finish(place.run())  # one that was refused for its decoder's death is tried again
         judge(place, expected, count)
     return count
 
 
 def killed_erasures(place: Place, stops: int, moments: random.Random) -> Count:
-    place.clear()
-    finish(place.run())
-    gone = len(_names_of(place, "00.wav"))
-    expected = len(list(place.store.glob("*.wav"))) - gone
-    kept = place.folder / "kept"
-    shutil.copytree(place.store, kept)
-    links = place.links.read_bytes()
+    _, before = made(place)
+    expected = before - len(_names_of(place, "00.wav"))
+    place.keep()
+    whole = finish(place.erase())
     count = Count()
-    whole = 0.0
-    for number in range(stops + 1):
-        shutil.rmtree(place.store)
-        shutil.copytree(kept, place.store)
-        place.links.write_bytes(links)
-        if number == 0:
-            whole = finish(place.erase())
-        else:
-            count.stops += 1
-            count.stopped += kill_at(place.erase(), moments.uniform(0.2, 1.0) * whole)
-            count.changed += audits_change(place)
-            finish(place.erase())
+    while count.stopped < stops and count.stops < TRIES * stops:
+        place.restore()
+        count.stops += 1
+        count.stopped += (was_at_work := kill_at(place.erase(), moments.uniform(0.05, 1.0) * whole))
+        whole *= 1.03 if was_at_work else 0.9
+        count.changed += audits_change(place)
+        finish(place.erase())
         judge(place, expected, count)
         count.strays += len(_names_of(place, "00.wav"))
-    shutil.rmtree(kept)
     return count
 
 
@@ -244,28 +332,43 @@ def _names_of(place: Place, file: str) -> list[str]:
 
 
 def killed_reviews(place: Place, stops: int, moments: random.Random) -> Count:
-    """Make rounds until every snippet is assigned: no subject twice for a reviewer, and no half a round left."""
-    place.clear()
-    finish(place.run())
+    """Make rounds of which some are killed: no subject twice for a reviewer, and no half a round left."""
+    _, expected = made(place)
+    place.keep()
     whole = finish(place.review(0))
     count = Count()
-    rounds = place.folder / "rounds"
-    for number in range(1, stops + 1):
-        count.stops += 1
-        count.stopped += kill_at(place.review(number), moments.uniform(0.2, 1.0) * whole)
-    finish(place.review(stops + 1))
+    while count.stopped < stops and count.stops < TRIES * stops:
+        place.restore()
+        for number in range(1, ROUNDS + 1):
+            count.stops += 1
+            count.stopped += (
+                was_at_work := kill_at(place.review(number), moments.uniform(0.05, 1.0) * whole)
+            )
+            whole *= 1.03 if was_at_work else 0.9
+            count.changed += audits_change(place)
+        finish(place.review(ROUNDS + 1))
+        judge(place, expected, count)
+        _judge_rounds(place, count)
+    return count
+
+
+def _judge_rounds(place: Place, count: Count) -> None:
     history = Sealed(place.store / ".private" / "reviews", place.key(), "rounds")
     given = [(record["reviewer"], subject) for record in history.records() for subject in record["subjects"]]
     count.twice += len(given) - len(set(given))
+    count.lost += not given  # no round was made
+    known = {(r["round"], r["reviewer"], r["file"]) for r in history.records()}
+    present = {
+        (path.parent.parent.name, path.parent.name, path.name) for path in place.rounds.glob("r*/*/*.wav")
+    }
+    count.lost += len(present - known)  # a copy that nobody could withdraw
     count.strays += sum(
-        1 for path in rounds.iterdir() if path.name.startswith(f"{MARKER}.") or path.name == UNFINISHED
+        1 for path in place.rounds.iterdir() if path.name.startswith(f"{MARKER}.") or path.name == UNFINISHED
     )
     count.half += sum(
         len(list(folder.glob("*.wav"))) != len(json.loads((folder / "tasks.json").read_text()))
-        for folder in rounds.glob("r*/*")
+        for folder in place.rounds.glob("r*/*")
     )
-    shutil.rmtree(rounds)
-    return count
 
 
 def every_call(_: Place) -> Count:
@@ -275,7 +378,7 @@ def every_call(_: Place) -> Count:
     from tests.test_store import Stopped, StoppingDisk, small_run
 
     count = Count()
-    with tempfile.TemporaryDirectory() as name:
+    with _folder() as name:
         folder = Path(name)
         counting = StoppingDisk(-1, "none")
         small_run(folder / "whole", {}, counting)
@@ -298,6 +401,10 @@ def every_call(_: Place) -> Count:
     return count
 
 
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+
+
 @contextlib.contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[int], bool]]:
     """A file system of so many kB at `folder`; gives what makes it larger. Raises `OSError` where that may not be."""
@@ -317,50 +424,52 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[int], bool]]:
 
 def full_disks(place: Place, stops: int, moments: random.Random) -> Count:
     """Runs on a disk that is too small, made larger step by step, and at last large enough."""
-    place.clear()
-    finish(place.run())
-    expected = len(list(place.store.glob("*.wav")))
+    _, expected = made(place)
     needed = sum(path.stat().st_size for path in place.store.rglob("*") if path.is_file()) // 1024
     place.clear()
-    place.store.mkdir()
     count = Count()
-    for _ in range(-(-stops // 4)):
+    while count.stopped < stops and count.stops < TRIES * stops:
+        place.store.mkdir()
         with small_disk(place.store, 40) as grow:
             place.links.unlink(missing_ok=True)
             for size in sorted(moments.randrange(60, 2 * needed) for _ in range(4)):
                 count.stops += 1
                 grow(size)
-                with start(place.run()) as process:
-                    count.stopped += process.wait() == 4
+                count.stopped += start(place.run()).wait() == 4
+                count.changed += audits_change(place)
             grow(20 * needed)
             finish(place.run())
             judge(place, expected, count)
-    place.store.rmdir()
+        place.store.rmdir()
     return count
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks faults", description=__doc__)
-    parser.add_argument("--stops", type=int, default=200, help="kills of whole runs (default 200)")
+    parser.add_argument("--stops", type=int, default=1000, help="in all, about (default 1000)")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument(
         "--json", default=str(ROOT / "benchmarks" / "results" / "faults.json"), metavar="FILE"
     )
     args = parser.parse_args(argv)
-    moments, few = random.Random(args.seed), max(2, args.stops // 10)
+    moments = random.Random(args.seed)
+    stops = {kind: max(2, round(share * args.stops)) for kind, share in SHARES.items()}
     kinds: dict[str, Callable[[Place], Count]] = {
-        "kill -9 of a run": lambda place: killed_runs(place, args.stops, moments),
-        "kill -9 of one of its processes": lambda place: killed_workers(place, few, moments),
-        "kill -9 of an erasure": lambda place: killed_erasures(place, few, moments),
-        "kill -9 of a review's dealing": lambda place: killed_reviews(place, few, moments),
+        "kill -9 of a run": lambda place: killed_runs(place, stops["runs"], moments),
+        "kill -9 of one of its processes": lambda place: killed_workers(place, stops["processes"], moments),
+        "kill -9 of an erasure": lambda place: killed_erasures(place, stops["erasures"], moments),
+        "kill -9 of a review's dealing": lambda place: killed_reviews(place, stops["reviews"], moments),
         "stop at every call, disk full from it on": every_call,
-        "a small disk": lambda place: full_disks(place, few, moments),
+        "a small disk": lambda place: full_disks(place, stops["disks"], moments),
     }
+    _load()
+    guard._spawn = _serve  # type: ignore[assignment]
     results: dict[str, dict[str, int] | str] = {}
     clean = True
+    total = Count()
     print(f"{'':42}{'stops':>7}{'at work':>9}{'lost':>6}{'twice':>7}{'half':>6}{'strays':>8}{'changed':>9}")
     for kind, experiment in kinds.items():
-        with tempfile.TemporaryDirectory() as folder:
+        with _folder() as folder:
             try:
                 count = experiment(Place(Path(folder)))
             except OSError as error:
@@ -369,9 +478,15 @@ def main(argv: list[str]) -> int:
                 continue
         results[kind] = asdict(count)
         clean &= count.clean
-        print(
-            f"{kind:42}{count.stops:7}{count.stopped:9}{count.lost:6}{count.twice:7}{count.half:6}"
-            f"{count.strays:8}{count.changed:9}", flush=True,
-        )  # fmt: skip
+        total = Count(*map(sum, zip(astuple(total), astuple(count), strict=True)))
+        _print(kind, count)
+    _print("in all", total)
     Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
     return 0 if clean else 1
+
+
+def _print(kind: str, count: Count) -> None:
+    print(
+        f"{kind:42}{count.stops:7}{count.stopped:9}{count.lost:6}{count.twice:7}{count.half:6}"
+        f"{count.strays:8}{count.changed:9}", flush=True,
+    )  # fmt: skip
