@@ -309,7 +309,8 @@ def an_audit_sees_what_the_store_did_not_release(backend: Backend, folder: Path)
     backend.change(stranger, None)
     labelled = json.dumps({**first, "labels": {"speaker": "mueller"}}, **COMPACT).encode()
     backend.change("manifest.jsonl", labelled + manifest[manifest.index(b"\n") :])
-    assert set(proved(backend, links)) == {("columns", first["name"]), ("ledger", first["name"])}
+    name = first["name"]
+    assert set(proved(backend, links)) == {("columns", name), ("ledger", name), ("speaker", name)}
     changed = json.dumps({**first, "sha256": hashlib.sha256(original).hexdigest()}, **COMPACT).encode()
     backend.change(first["name"], original)
     backend.change("manifest.jsonl", changed + manifest[manifest.index(b"\n") :])

@@ -480,6 +480,40 @@ def test_labels_may_have_letters_of_any_script(store: Path) -> None:
     assert audit_store(store).clean
 
 
+@pytest.mark.parametrize(
+    "speaker",
+    [
+        "mueller",
+        "../../mueller",
+        "/root",
+        ".hidden",
+        "a" * 31,
+        "a" * 33,
+        "A" * 32,
+        "",
+        "a" * 32 + "\n",
+        7,
+        True,
+    ],
+)
+def test_a_speaker_is_a_pseudonym(store: Path, speaker: object) -> None:
+    """It becomes the names of files in data sets, and may be nobody's. No ledger is needed to tell."""
+
+    def relabelled(lines: list[str], speaker: object) -> list[str]:
+        rows = [json.loads(line) for line in lines]
+        rows[1]["labels"] = {"speaker": speaker}
+        return [json.dumps(row, separators=(",", ":")) + "\n" for row in rows]
+
+    assert not (store / ".private").exists()
+    names = [json.loads(line)["name"] for line in (store / "manifest.jsonl").read_text().splitlines()]
+    rewrite(store, lambda lines: relabelled(lines, "0123456789abcdef" * 2))
+    assert audit_store(store).clean
+    rewrite(store, lambda lines: relabelled(lines, speaker))
+    report = audit_store(store)
+    assert [(p.code, p.name) for p in report.problems] == [("speaker", names[1])]
+    assert "mueller" not in "".join(map(str, report.problems))
+
+
 def test_what_is_no_store_is_not_clean(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path / "file", "nul\0"):
         (tmp_path / "file").write_text("a")
@@ -580,7 +614,18 @@ def test_a_store_on_a_read_only_file_system_is_audited(made: Path, tmp_path: Pat
         subprocess.run(["umount", str(place)], check=True)
 
 
+HIDING_PLACES = (
+    "key", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal", "reviews.part",
+    "reviews.01234567.unfinished", f"lease/{'0' * 32}", "log/00000000-000000000001", "log/head-0",
+)  # fmt: skip
+
+
+def append(path: Path, data: bytes) -> None:
+    path.write_bytes(path.read_bytes() + data)
+
+
 def original(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_bytes(wav(voice(0.2)))
     path.chmod(0o600)
 
@@ -603,6 +648,14 @@ def original(path: Path) -> None:
         (lambda private: (private / "reviews").unlink(), "history"),
         (lambda private: (private / "store").unlink(), "private"),
         (lambda private: (private / "store").write_bytes(b"mine"), "private"),
+        (lambda private: (private / "store").write_bytes(b"deident store 3\ncall"), "private"),
+        *((lambda private, name=name: original(private / name), "private") for name in HIDING_PLACES),
+        (lambda private: (private / "format.json").write_bytes(b"{}"), "private"),
+        (
+            lambda private: (private / "ledger.sqlite").unlink() or os.mkfifo(private / "ledger.sqlite"),
+            "ledger",
+        ),
+        (lambda private: append(private / "ledger.sqlite", wav(voice(0.2))), "ledger"),
     ],
 )
 def test_the_private_part_holds_what_a_store_has_for_its_owner_alone(
@@ -658,6 +711,10 @@ ACCESS_LIST = struct.pack("<I" + 5 * "HHI", 2, *(1, 6, -1 & 0xFFFFFFFF), *(2, 4,
         ("security.selinux", b"mueller:object_r:speech_t:s0", "snippet"),
         ("security.ima", b"mueller", "manifest"),
         ("user.note", b"mueller", "ledger"),
+        ("user.note", b"mueller", "private"),
+        ("user.note", b"mueller", "staging"),
+        ("system.posix_acl_default", ACCESS_LIST, "private"),
+        ("system.posix_acl_default", ACCESS_LIST, "staging"),
     ],
 )
 def test_access_lists_and_security_attributes_are_told(
@@ -668,6 +725,8 @@ def test_access_lists_and_security_attributes_are_told(
         "manifest": made / "manifest.jsonl",
         "folder": made,
         "ledger": made / ".private" / "ledger.sqlite",
+        "private": made / ".private",
+        "staging": made / ".private" / "staging",
     }[where]
     try:
         os.setxattr(place, name, value)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -84,8 +85,12 @@ def is_in_use(private: str) -> bool:
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database. SQLite would write a file beside it to read the log that a stop left: then it gets a copy."""
     log = path.with_name(f"{path.name}-wal")
+    info = path.lstat()
+    if not stat.S_ISREG(info.st_mode):  # a pipe would be waited for
+        raise OSError
     with contextlib.ExitStack() as stack:
-        if log.exists() and log.stat().st_size:
+        is_copied = log.is_file() and bool(log.stat().st_size)
+        if is_copied:
             copies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deident-")))
             shutil.copyfile(log, copies / log.name)
             path = Path(shutil.copyfile(path, copies / path.name))
@@ -93,4 +98,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         else:
             how = "mode=ro&immutable=1"
         db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True)
-        yield stack.enter_context(contextlib.closing(db))
+        stack.enter_context(contextlib.closing(db))
+        (pages,), (page_bytes,) = (db.execute(f"PRAGMA {n}").fetchone() for n in ("page_count", "page_size"))
+        if not is_copied and pages * page_bytes != info.st_size:
+            raise ValueError("something else follows the ledger in its file")
+        yield db

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from deident.audit.promise import AUDIT_VERSION, RATE
 
 COLUMNS = ("name", "seconds", "sample_rate", "sha256", "audit")
-LABELS = "labels"
+LABELS, SPEAKER = "labels", "speaker"
 LONGEST_LINE = 1 << 20  # bytes; a transcript of ten seconds takes a thousandth of it
 _NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 
 
 class Row(NamedTuple):
@@ -26,6 +27,12 @@ class Row(NamedTuple):
     seconds: float
     sha256: str
     labels: Mapping[str, object] = MappingProxyType({})
+
+    @property
+    def is_speaker_opaque(self) -> bool:
+        """Tells whether its speaker, if it has one, is a keyed pseudonym: it names nobody, and is fit for a path."""
+        speaker = self.labels.get(SPEAKER, "0" * 32)
+        return isinstance(speaker, str) and bool(_PSEUDONYM.fullmatch(speaker))
 
 
 class _LineError(ValueError):

@@ -148,7 +148,7 @@ class StoreAudit:
             found = set(os.listdir(descriptor))
         finally:
             os.close(descriptor)
-        if FORMAT in found:  # made at a URI: its log is sealed
+        if FORMAT in found and MARKER not in found:  # made at a URI: its log is sealed
             yield None
             return
         if MARKER not in found:
@@ -197,6 +197,10 @@ class StoreAudit:
                 self.broken("missing", "is in the manifest but not in the store", name)
             if file is not None and row is None:
                 self.broken("unlisted", "is in the store but not in its place in the manifest", name)
+            if row is not None and not row.is_speaker_opaque:
+                self.broken(
+                    "speaker", "has a speaker in the manifest that is no pseudonym of 32 hex digits", name
+                )
             if file is not None:
                 self.snippet(name, row)
             if memory is not None:
