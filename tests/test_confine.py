@@ -51,7 +51,7 @@ def attack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
                 guard._server("sound")  # while this user may run the interpreter
                 taken_over.become(user)
                 for server in guard._servers.values():
-                    server._user = os.geteuid()
+                    server._user = guard._identity()
                 check()
             except BaseException:
                 os.write(writer, traceback.format_exc().encode()[-8_000:])

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from deident.codec import Limits, decode, guard
 from deident.codec.problems import CODES, ENDINGS, PROBLEMS, RefusedError
 from deident.codec.worker import HEADER
 from deident.errors import RecordingError
-from tests import hostile
+from tests import hostile, taken_over
 
 pytestmark = pytest.mark.skipif(not guard.is_available(), reason="no guarded decoding on this platform")
 HERE = Path(__file__).parent
@@ -103,12 +104,46 @@ def test_a_link_that_replaces_a_checked_file_is_not_followed(tmp_path, monkeypat
     assert code_of(link) == "symlink"
 
 
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_unreadable_files_are_refused(tmp_path):
-    path = tmp_path / "private.wav"
-    path.write_bytes(recording())
-    path.chmod(0)
-    assert code_of(path) == "unreadable"
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_unreadable_files_are_refused():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "private.wav"
+        path.write_bytes(recording())
+        path.chmod(0)
+        path.parent.chmod(0o755)
+        assert in_fork(lambda: taken_over.become("nobody"), lambda: code_of(path)) == "unreadable"
+
+
+def in_fork(*steps) -> str:
+    """The answer of the last step, made after the others in a forked process, which may change its user."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            *_, answer = [step() for step in steps]
+        except BaseException as error:
+            answer = repr(error)
+        os.write(writer, str(answer).encode())
+        guard.close_idle()
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as answer:
+        told = answer.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may change its groups")
+@pytest.mark.skipif(sys.platform != "linux", reason="limits are set from outside on Linux only")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_that_changes_its_group_gets_decoders_that_it_can_limit():
+    def decoded() -> int:
+        return consume(io.BytesIO(recording()))
+
+    assert in_fork(decoded, lambda: os.setresgid(65534, 65534, 65534), decoded) == "16000"
+    refused = in_fork(decoded, lambda: os.setegid(65534), decoded)  # the real group is another
+    assert refused == "16000" or "(limits)" in refused  # the first, where root may limit every process
 
 
 def test_files_of_other_kinds_reach_no_decoder(worker):

@@ -96,11 +96,16 @@ def is_available() -> bool:
     )
 
 
+def _identity() -> tuple[int, ...]:
+    """Return the users and groups of this process: Linux lets it limit decoders of the same ones only."""
+    return os.getuid(), os.geteuid(), os.getgid(), os.getegid()
+
+
 class Server:
     """The process that forks decoders, and the socket to it."""
 
     def __init__(self, engine: str) -> None:
-        self._user = os.geteuid()
+        self._user = _identity()
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         with theirs:
@@ -124,7 +129,7 @@ class Server:
         """Tell whether the process is there, and of this user: the system may have killed it for want of memory, and
         this process may have given up privileges.
         """
-        return self._process.poll() is None and self._user == os.geteuid()
+        return self._process.poll() is None and self._user == _identity()
 
     def close(self) -> int:
         """End the process and its decoders; return its exit code."""
