@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +31,8 @@ from deident.store.disk import Disk, plain_errors
 
 BLOCK_BYTES = 1 << 20  # of records together, more or less
 _GENERATION_BYTES = 8
+_PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe in its place is not waited for
+_READ, _CHANGE = os.O_RDONLY | _PLAIN, os.O_RDWR | _PLAIN
 
 Record = dict[str, Any]
 
@@ -137,9 +140,22 @@ class Sealed:
         blocks = [chain.seal(plain) for plain in _packed(records)]
         start = self._magic + id_ + generation.to_bytes(_GENERATION_BYTES, "big")
         beside = self._path.with_name(f"{self._path.name}.part")
-        self._disk.unlink(beside)  # of a run that was stopped
+        if os.path.lexists(beside):
+            self._refuse_foreign(beside)
+            self._disk.unlink(beside)  # of a run that was stopped
         self._disk.replace(self._path, [start, *(chain.head() for _ in range(HEADS)), *blocks], beside)
         self._chain, self._seen = chain, None
+
+    def _refuse_foreign(self, beside: Path) -> None:
+        """Raise `StoreError` for a file that no run of ours left unfinished."""
+        with plain_errors("looking beside a sealed file"):
+            is_file = stat.S_ISREG(beside.lstat().st_mode)
+            start = beside.read_bytes()[: len(self._magic)] if is_file else b""
+        if not is_file or start != self._magic[: len(start)]:
+            raise StoreError(
+                f"{self._purpose}: a file of its name and {beside.suffix} lies beside it, and is no part of it;"
+                " nothing was changed: move that away, or choose another name"
+            )
 
     def _set_aside(self, tail: bytes) -> None:
         if tail:
@@ -206,7 +222,7 @@ class Sealed:
             try:
                 if locked is not None:
                     return open(os.dup(locked), "rb")
-                return open(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+                return open(os.open(self._path, _READ), "rb")
             except FileNotFoundError:
                 return None
 
@@ -228,7 +244,7 @@ class Sealed:
         """Give the file that lies at the path, for no other process meanwhile; not one that was rewritten since."""
         while True:
             with plain_errors("writing a sealed file"):
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                descriptor = os.open(self._path, _CHANGE)
             try:
                 with plain_errors("locking a sealed file"):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
