@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
@@ -66,6 +67,22 @@ def local_path(path: str | os.PathLike[str]) -> str:
     if text.startswith("file://"):
         return unquote(urlsplit(text).path)
     return text
+
+
+def is_in_store(place: str | os.PathLike[str]) -> bool:
+    """Tell whether a place lies in a store in a folder, where nothing but the store may write."""
+    path = local_path(place)
+    return not is_uri(path) and any(
+        (folder / mark).exists() for folder in Path(path).resolve().parents for mark in STORE_MARKS
+    )
+
+
+def check_outside_stores(what: str, place: str | os.PathLike[str]) -> None:
+    """Raise `SettingError` for a place to write that lies in a store."""
+    if is_in_store(place):
+        raise SettingError(
+            f"{what} must lie outside of stores, which hold released snippets and nothing else"
+        )
 
 
 def location(path: str) -> str:

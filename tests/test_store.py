@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from deident.audit import audit_store
+from deident.cli import main
 from deident.codec import encode_wav
 from deident.errors import StoreError
 from deident.keys import Key, fresh_name
@@ -319,6 +320,36 @@ def test_other_peoples_folders_are_refused_untouched(tmp_path: Path) -> None:
         with pytest.raises(StoreError):
             FolderStore(folder)
         assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run {call} --out {store}/inner --jobs 1",
+        "run {call} --out {store}/.private/inner --jobs 1",
+        "run {call} --out file://{store}/inner --jobs 1",
+        "run {call} --out {other} --linkage {store}/links --key-file {key} --jobs 1",
+        "run {call} --out {other} --report {store}/page.html --jobs 1",
+        "review {store} --out {store}/rounds --reviewers 2 --linkage {links} --key-file {key}",
+        "export {store} --to nemo --out {store}/exported",
+        "export {store} --to nemo --out {link}/exported",
+        "erase {store} --linkage {links} --key-file {key} --source a --receipt {store}/receipt",
+        "preview {call} --out {store}/page.html",
+        "evaluate {call} --out {store}/report",
+        "keygen {store}/key",
+        "demo --out {store}",
+        "demo --out {store}/.private",
+    ],
+)
+def test_nothing_but_its_own_runs_writes_into_a_store(command: str, recordings: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    places = {name: tmp_path / name for name in ("store", "other", "links", "key", "link")}
+    filled(places["store"])
+    places["link"].symlink_to("store")
+    KEY.write(places["key"])
+    before = tree(places["store"])
+    assert main(command.format(call=recordings / "call.wav", **places).split()) in (2, 4)
+    assert tree(places["store"]) == before
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277, 0o777])

@@ -26,13 +26,16 @@ def run(args: argparse.Namespace) -> int:
     from importlib import resources
     from pathlib import Path
 
+    from deident.pages.page import write_private
     from deident.runs.run import run as run_batch
+    from deident.uris import check_outside_stores
 
+    check_outside_stores("--out", str(Path(args.out, "store")))
     folder = Path(args.out)
     original, store = folder / f"original-{RECORDING}", folder / "store"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        original.write_bytes(resources.files("deident.cli").joinpath(RECORDING).read_bytes())
+        write_private(original, resources.files("deident.cli").joinpath(RECORDING).read_bytes())
     except OSError as error:
         raise SettingError(f"the folder of the demo cannot be written: {error.strerror}") from None
     summary = run_batch([original], store, again=True, jobs=1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deident.cli.progress import DRAW_SECONDS, LOG_SECONDS, Progress, clock
 from deident.errors import SettingError
+from deident.uris import check_outside_stores
 
 if TYPE_CHECKING:
     from deident.evaluation.corpus import Corpus, Utterance
@@ -93,6 +94,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.rank:
         return _rank([read_report(Path(place)) for place in args.rank])
+
+    for option, place in (("--out", args.out), ("--cache", args.cache)):
+        if place:
+            check_outside_stores(option, place)
 
     from deident.disguise.naming import disguise_named
     from deident.evaluation import report_html

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from deident.datasets import READERS
 from deident.errors import SettingError
 from deident.segmentation.turns import CARRIED
+from deident.uris import check_outside_stores
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def check_outside(place: str, store: str) -> None:
 
 def check_new_file(option: str, place: str) -> None:
     """Raise `SettingError` unless a file may be made there."""
+    check_outside_stores(option, place)
     if os.path.lexists(place) or not os.path.isdir(os.path.dirname(os.path.abspath(place))):
         raise SettingError(f"expected {option} as a new file in a folder that exists")
 

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from deident.keys import Key
+    from deident.uris import check_outside_stores
 
+    check_outside_stores("a key", args.file)
     Key.fresh().write(args.file)
     print(
         "made a key. Keep it apart from the store, and keep a copy: without it, nothing can be traced or erased"

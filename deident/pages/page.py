@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deident.errors import SettingError
 from deident.store import Disk
-from deident.uris import STORE_MARKS
+from deident.uris import check_outside_stores
 
 SUFFIX = ".html"
 
@@ -82,10 +82,7 @@ def check_place(path: str | os.PathLike[str]) -> Path:
         raise SettingError("the folder for the page does not exist; make it first")
     if os.path.lexists(place) and (place.is_symlink() or not place.is_file()):
         raise SettingError("the page would replace something that is not a file; choose another name")
-    if any((folder / mark).exists() for folder in place.resolve().parents for mark in STORE_MARKS):
-        raise SettingError(
-            "the page must lie outside a store, which holds released snippets and nothing else"
-        )
+    check_outside_stores("the page", place)
     return place
 
 

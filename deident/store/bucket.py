@@ -29,7 +29,7 @@ from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_ver
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
 from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
-from deident.uris import FORMAT, LEDGER, PART, PRIVATE
+from deident.uris import FORMAT, LEDGER, PART, PRIVATE, check_outside_stores
 
 STAGING = f"{PRIVATE}/staging"
 OWN_KEY = f"{PRIVATE}/key"
@@ -212,6 +212,7 @@ class BucketStore(Store):
             return
         if not create:
             raise StoreError("expected a store that an earlier run made; there is none at that place")
+        check_outside_stores("a store", self._folder.uri)
         own = {OWN_KEY, Log.FOLDER, Lease.FOLDER, STAGING}
         foreign = {f"{PRIVATE}/{n}" for n in self._folder.names(PRIVATE) if not n.endswith(PART)} - own
         if set(self._folder.names()) - {PRIVATE} or foreign or self._folder.names(STAGING):

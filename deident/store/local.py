@@ -26,7 +26,7 @@ from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
 from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
-from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE
+from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE, check_outside_stores
 
 SYNCED_TOGETHER = 64  # files open at a time
 LINES = 1000  # of the manifest, written at once
@@ -201,6 +201,8 @@ class FolderStore(Store):
             is_made = is_store(self.path)
             if not is_made and not create:
                 raise StoreError("expected a store that an earlier run made; there is none at that place")
+            if not is_made:
+                check_outside_stores("a store", self.path)
             if not is_made and self.path.is_dir():
                 self._refuse_foreign()
             if is_made:

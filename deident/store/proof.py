@@ -21,7 +21,7 @@ from deident.store.chain import Fixed, Mark
 from deident.store.linkage import Linkage
 from deident.store.local import is_store, own_key
 from deident.store.store import is_snippet, ledger_key
-from deident.uris import PRIVATE, UriFolder, is_uri, local_path
+from deident.uris import PRIVATE, UriFolder, is_in_store, is_uri, local_path
 
 
 def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
@@ -76,9 +76,7 @@ def _problems_of_file(path: Path, store: str) -> list[Problem]:
     if not stat.S_ISREG(info.st_mode) or stat.S_IMODE(info.st_mode) != 0o600 or info.st_nlink != 1:
         problems.append(Problem("linkage", "the linkage must be a regular file with mode 0600 and one link"))
     if is_inside(path, store):
-        problems.append(
-            Problem("linkage", "the linkage lies in the store: whoever gets the one has the other")
-        )
+        problems.append(Problem("linkage", "the linkage lies in a store: whoever gets the one has the other"))
     return problems
 
 
@@ -99,9 +97,10 @@ def _disagreements(known: list[str], held: set[str], released: set[str]) -> list
 
 
 def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bool:
-    """Tell whether a file would lie in a store, there or not."""
+    """Tell whether a file would lie in this store, there or not, or in any that is there."""
     folder = local_path(store)
-    return not is_uri(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())
+    is_within = not is_uri(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())
+    return is_within or is_in_store(path)
 
 
 @contextlib.contextmanager
