@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import os
 import pickle
 import re
 import tarfile
@@ -262,9 +263,15 @@ def writes_the_same_files_again(write: Exporter, items: list[Item], place: Path)
 
 
 def writes_neutral_times_and_modes(write: Exporter, items: list[Item], place: Path) -> None:
-    write(items, place / "out")
+    umask = os.umask(0o277)
+    try:
+        write(items, place / "out")
+    finally:
+        os.umask(umask)
     found = [path.stat() for path in (place / "out").rglob("*") if path.is_file()]
     assert {(stat.st_mtime, stat.st_mode & 0o777) for stat in found} == {(0, 0o600)}
+    folders = [place / "out", *(path for path in (place / "out").rglob("*") if path.is_dir())]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
 def takes_a_new_folder_only(write: Exporter, items: list[Item], place: Path) -> None:

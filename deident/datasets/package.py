@@ -104,7 +104,7 @@ def package(out: Path) -> Iterator[Package]:
             raise StoreError("there is something at the data set's place: expected a new or empty folder")
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = out.with_name(f".{out.name}.{secrets.token_hex(8)}.part")
-        beside.mkdir(mode=0o700)
+        Disk().make_folder(beside)
     try:
         yield Package(beside)
         with plain_errors("putting the data set in its place"):
