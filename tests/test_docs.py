@@ -104,3 +104,16 @@ def test_every_promise_names_a_test_that_is_there() -> None:
     assert len(named) > 20
     for file, name in named:
         assert f"def {name or 'test_'}" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+
+
+def test_each_promise_names_tests_that_are_there() -> None:
+    rows = [line for line in (ROOT / "THREATS.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", row.split("|")[3])
+        assert named, row
+        for file, name in named:
+            assert re.search(rf"^def {name or 'test_'}", (ROOT / "tests" / file).read_text(), re.M), (
+                file,
+                name,
+            )
