@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import tarfile
 from collections import Counter
@@ -178,6 +179,19 @@ def test_a_round_on_disk(store: Path, tmp_path: Path) -> None:
     assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 4
     assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 0
     assert review(tmp_path, "--reviewers", "2", "--round", "r3") == 1  # both have had all three
+
+
+@pytest.mark.parametrize("put", [shutil.copy, lambda original, snippet: snippet.symlink_to(original)])
+def test_no_reviewer_gets_another_sound_than_was_released(
+    put: Callable[[Path, Path], object], store: Path, recordings: Path, tmp_path: Path
+) -> None:
+    """An original in the place of every snippet, or a link to one."""
+    for snippet in store.glob("*.wav"):
+        snippet.unlink()
+        put(recordings / "call.wav", snippet)
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 4
+    assert not (tmp_path / "rounds" / "r1").exists()
+    assert not list((tmp_path / "rounds").rglob("*.wav"))
 
 
 def test_a_tar_tells_nothing_of_its_making(store: Path, tmp_path: Path) -> None:

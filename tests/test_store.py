@@ -265,6 +265,12 @@ def test_a_store_whose_ledger_is_gone_or_older_stops(tmp_path: Path) -> None:
         shutil.rmtree(out)
         shutil.copytree(tmp_path / "kept", out)
     FolderStore(tmp_path / "more").close()
+    out = shutil.copytree(tmp_path / "kept", tmp_path / "reviewed")
+    for path in (*out.glob("*.wav"), out / "manifest.jsonl", out / ledger):
+        path.unlink()
+    (out / ".private" / "reviews").touch()  # snippets were given to reviewers
+    with pytest.raises(StoreError, match="ledger"):
+        FolderStore(out)
 
 
 def test_other_peoples_folders_are_refused_untouched(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ import stat
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deident.datasets.items import Item, read_items
 from deident.datasets.label_studio import tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
@@ -209,9 +210,10 @@ def make_round(
     Raises
     ------
     StoreError
-        When `out` holds anything else, or this round already.
+        When `out` holds anything else, or this round already, or when a snippet is not as it was released.
     """
     disk = Disk()
+    items = {item.name: item for item in read_items(store.path) if item.path.is_file()}
     with _rounds_folder(out, disk):
         if os.path.lexists(out / settings.name):
             raise StoreError("this round was made already; name another with --round")
@@ -220,9 +222,8 @@ def make_round(
         earlier = [(str(record["reviewer"]), str(s)) for record in records for s in record["subjects"]]
         links = [link for link in linkage.links() if link.store == store.id]
         owners = {name: sorted(subjects(link, key)) for link in links for name in link.names}
-        parts = assign(
-            [_still_there(link, store) for link in links], settings, key, opted_out=opted_out, earlier=earlier
-        )
+        links = [replace(link, names=tuple(name for name in link.names if name in items)) for link in links]
+        parts = assign(links, settings, key, opted_out=opted_out, earlier=earlier)
         log.add(
             [
                 {
@@ -237,7 +238,7 @@ def make_round(
                 for name, file in part.files
             ]
         )
-        _write_round(store, parts, settings.name, out, pack=pack, disk=disk)
+        _write_round(items, parts, settings.name, out, pack=pack, disk=disk)
     return parts
 
 
@@ -327,14 +328,20 @@ def _rounds_folder(out: Path, disk: Disk) -> Iterator[None]:
 
 
 def _write_round(
-    store: FolderStore, parts: Sequence[Assignment], name: str, out: Path, *, pack: bool, disk: Disk
+    items: Mapping[str, Item],
+    parts: Sequence[Assignment],
+    name: str,
+    out: Path,
+    *,
+    pack: bool,
+    disk: Disk,
 ) -> None:
     unfinished = out / UNFINISHED
     disk.make_folder(unfinished)
     for part in parts:
         folder = unfinished / part.reviewer
         disk.make_folder(folder)
-        _write_part(store, part, name, folder, disk)
+        _write_part(items, part, name, folder, disk)
         if pack:
             _pack(folder, disk)
     disk.rename(unfinished, out / name)
@@ -361,16 +368,11 @@ def _drawn(link: Link, settings: RoundSettings, key: Key) -> bool:
     return number < settings.share * 2**64
 
 
-def _still_there(link: Link, store: FolderStore) -> Link:
-    names = tuple(name for name in link.names if (store.path / name).is_file())
-    return replace(link, names=names)
-
-
-def _write_part(store: FolderStore, part: Assignment, round_name: str, folder: Path, disk: Disk) -> None:
+def _write_part(
+    items: Mapping[str, Item], part: Assignment, round_name: str, folder: Path, disk: Disk
+) -> None:
     for name, file in part.files:
-        with plain_errors("reading a snippet of the store"):
-            data = (store.path / name).read_bytes()
-        _write(folder / file, data, disk)
+        _write(folder / file, items[name].read(), disk)
     files = [file for _, file in part.files]
     _write(folder / "index.html", page(files, round_name, part.reviewer).encode(), disk)
     _write(folder / "tasks.json", tasks(files).encode(), disk)

@@ -69,7 +69,8 @@ class FolderStore(Store):
         with contextlib.ExitStack() as undo:
             self._lock = self._take_lock()
             undo.callback(self._release_lock)
-            is_new = not self._snippets() and not os.path.lexists(self.path / MANIFEST)
+            traces = self.path / MANIFEST, self.history
+            is_new = not self._snippets() and not any(map(os.path.lexists, traces))
             self._ledger = Ledger(self._private / LEDGER, create=is_new)
             undo.callback(self._ledger.close)
             self.key = self._ledger_key(key)
