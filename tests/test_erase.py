@@ -1,6 +1,7 @@
 """Linkage and erasure: what was asked to go is gone, and nothing else."""
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -151,6 +152,14 @@ def test_a_linkage_is_audited(place: Place, capsys: pytest.CaptureFixture[str]) 
         assert said in out
         assert "call" not in out
     place.links.write_bytes(sealed)
+    ledger = place.store / ".private" / "ledger.sqlite"
+    kept = ledger.rename(place.store.parent / "ledger")
+    assert audited() == 4
+    os.mkfifo(ledger)
+    assert audited() == 4
+    assert "the ledger is missing or cannot be read" in capsys.readouterr().err
+    kept.replace(ledger)
+    assert audited() == 0
     inside = place.links.rename(place.store / ".private" / "links")
     place.links = inside
     assert audited() == 1

@@ -126,7 +126,7 @@ def _memory(store: str, key: Key) -> Iterator[Memory]:
         with memory_of(str(private)) as memory:
             ledger_key(own_key(private), key, memory.facts["key"] or None)
             yield memory
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError, ValueError):
         raise StoreError("the ledger is missing or cannot be read: put its newest copy back") from None
 
 
