@@ -145,3 +145,23 @@ def test_layers_are_reported() -> None:
     ).stdout
     assert [line.split(": ")[0] for line in told.splitlines()] == list(LAYERS)
     assert "seccomp: yes" in told
+
+
+def test_no_system_call_is_allowed_that_opens_writes_starts_or_changes_anything() -> None:
+    """Behind the filter stand other layers: a call too many would be noticed by no attack."""
+    memory = {"mmap", "mprotect", "munmap", "mremap", "madvise", "brk", "close"}
+    recordings = {"pread64", "recvmsg", "sendto"}
+    waiting = {
+        "futex",
+        "sched_yield",
+        "clock_nanosleep",
+        "restart_syscall",
+        "rt_sigreturn",
+        "exit",
+        "exit_group",
+    }
+    times = {"gettimeofday", "clock_gettime", "clock_getres"}
+    questions = times | {"getpid", "gettid", "getrusage", "sched_getaffinity", "getrandom"}
+    for _, numbers in ALLOWED.values():
+        assert numbers.keys() == memory | recordings | waiting | questions
+        assert len(set(numbers.values())) == len(numbers) == 25  # as THREATS.md says
