@@ -18,7 +18,16 @@ from deident.segmentation.detectors import DETECTORS, Detector, check_segments, 
 from deident.segmentation.echo import EchoDetector
 from deident.segmentation.mute import NO_MUTE, PAST_END, Mute
 from deident.segmentation.turns import ChannelTurns
-from deident.segmentation.vad import Detection, VadSettings, detect, frame_level_db, join, subtract
+from deident.segmentation.vad import (
+    HANGOVER_SECONDS,
+    LOWERED_FROM_DB,
+    Detection,
+    VadSettings,
+    detect,
+    frame_level_db,
+    join,
+    subtract,
+)
 
 SECTION = 60 * RATE  # samples; memory and latency stay the same for any length of recording
 CONTEXT = RATE // 2  # samples before a segment in progress that the next section repeats
@@ -293,5 +302,5 @@ def section_length(channels: int) -> int:
 
 def closing_silence(vad: VadSettings) -> int:
     """Count the samples of silence that end a segment for certain."""
-    pause = vad.min_silence_seconds + 2 * vad.padding_seconds
+    pause = vad.min_silence_seconds + 2 * (vad.padding_seconds + HANGOVER_SECONDS * LOWERED_FROM_DB)
     return max(RATE, round(pause * RATE) + RATE // 10)

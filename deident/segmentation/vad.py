@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,10 @@ VAD_FRAMES = 3  # webrtcvad decides on 30 ms at a time
 LOUD_RANGE_DB = 16.0  # a frame this far below the loud ones passes, where noise leaves them little more
 MIN_GATE_DB = 4.0  # averaged over bands; steady noise has frames up to 2.6 dB above its own floor
 LOUD_PERCENTILE = 95
+LOWERED_FROM_DB = 10.0  # a gate below this lies in noise, which masks the edges of words
+HANGOVER_SECONDS = 0.01  # added to the padding for each dB below that
 MAX_GAIN = 300.0
+MAX_PADDING_SECONDS = 5.0
 # webrtcvad misses words in recordings whose loudest tenth lies below this level; they are amplified to it.
 MIN_LEVEL_DB = -57.0
 _MEAN = np.full(BANDS.bands, 1.0 / BANDS.bands, dtype=np.float32)
@@ -33,7 +36,8 @@ class VadSettings:
         Mode of webrtcvad, 0 (accepts most) to 3.
     gate_db : float
         Signal-to-noise ratio that a frame must reach, averaged over 16 mel bands, 0 to 60. In noise, 16 dB less
-        than that of the loud frames suffices, down to 4 dB.
+        than that of the loud frames suffices, down to 4 dB; each dB below 10 adds 10 ms to the padding, as noise
+        masks the edges of words.
     range_db : float
         Level below the loudest frames that a frame may have, 6 to 120.
     min_speech_seconds : float
@@ -64,7 +68,7 @@ class VadSettings:
             ("range_db", 6.0, 120.0),
             ("min_speech_seconds", 0.0, 10.0),
             ("min_silence_seconds", 0.0, 10.0),
-            ("padding_seconds", 0.0, 5.0),
+            ("padding_seconds", 0.0, MAX_PADDING_SECONDS),
         ):
             between(name, getattr(self, name), low, high)
 
@@ -135,8 +139,10 @@ def detect(audio: Audio, vad: VadSettings, *, muted: Sequence[Segment] = ()) -> 
     loudness = float(np.percentile(levels @ _MEAN, 90))
     gain = min(10.0 ** (max(0.0, MIN_LEVEL_DB - loudness) / 20.0), MAX_GAIN)
     voiced = _webrtc_decisions(samples, gain, vad.aggressiveness)
-    passed = _gate(levels, vad, muted)[: voiced.size]
-    segments = smooth(voiced & passed, FRAME, vad, len(audio))
+    passed, lowered_db = _gate(levels, vad, muted)
+    passed = passed[: voiced.size]
+    padding = min(MAX_PADDING_SECONDS, vad.padding_seconds + HANGOVER_SECONDS * lowered_db)
+    segments = smooth(voiced & passed, FRAME, replace(vad, padding_seconds=padding), len(audio))
     if passed.all():
         return Detection(segments)
     return Detection(segments, subtract(smooth(voiced, FRAME, vad, len(audio)), segments))
@@ -147,7 +153,7 @@ def passes_gate(samples: Samples, vad: VadSettings, muted: Sequence[Segment] = (
 
     Inside speech it suffices to find the pauses: with webrtcvad too, cutting loses as much.
     """
-    return _gate(band_levels_db(samples), vad, muted)[: samples.size // FRAME]
+    return _gate(band_levels_db(samples), vad, muted)[0][: samples.size // FRAME]
 
 
 def frame_level_db(samples: Samples) -> Floats:
@@ -156,20 +162,22 @@ def frame_level_db(samples: Samples) -> Floats:
     return np.repeat(levels, LEVEL_FRAME // FRAME)[: samples.size // FRAME]
 
 
-def _gate(levels: Floats, vad: VadSettings, muted: Sequence[Segment]) -> Bools:
-    """Decide by (frames, bands) levels which 10 ms frames stand out over the noise floor."""
+def _gate(levels: Floats, vad: VadSettings, muted: Sequence[Segment]) -> tuple[Bools, float]:
+    """Decide by (frames, bands) levels which 10 ms frames stand out over the noise floor, and tell by how many dB
+    the gate was lowered for noise.
+    """
     unmuted = _unmuted(muted, len(levels))
-    passed = np.zeros(len(levels), dtype=np.bool_)
+    passed, lowered_db = np.zeros(len(levels), dtype=np.bool_), 0.0
     if unmuted.any():
         own = levels[unmuted]
         ratio = own - noise_floor_db(own)
         ratio = np.maximum(ratio, np.float32(0.0), out=ratio) @ _MEAN
         enough = float(np.percentile(ratio, LOUD_PERCENTILE)) - LOUD_RANGE_DB
+        gate_db = min(vad.gate_db, max(enough, MIN_GATE_DB))
+        lowered_db = max(0.0, min(vad.gate_db, LOWERED_FROM_DB) - gate_db)
         level = own @ _MEAN
-        passed[unmuted] = (ratio > min(vad.gate_db, max(enough, MIN_GATE_DB))) & (
-            level > level.max() - np.float32(vad.range_db)
-        )
-    return np.repeat(passed, LEVEL_FRAME // FRAME)
+        passed[unmuted] = (ratio > gate_db) & (level > level.max() - np.float32(vad.range_db))
+    return np.repeat(passed, LEVEL_FRAME // FRAME), lowered_db
 
 
 def _unmuted(muted: Sequence[Segment], frames: int) -> Bools:
