@@ -111,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
     check_kaldi(args)
     policy = policy_of(args)
+    if "words" in policy.carry and not policy.disguise.keeps_time:
+        raise SettingError(
+            "--carry words: this disguise changes the timing, so that times of words would be wrong: take --preset"
+            " natural or a method that keeps it, or carry text alone"
+        )
     passed_over: Counter[str] = Counter()
     recordings = recordings_of(args, passed_over)
     missing = lacking(args, policy.carry, recordings)
