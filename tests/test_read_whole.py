@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import tempfile
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import soundfile
 import soxr
 
 from deident.codec import decode
+from deident.codec.files import Bytes
+from deident.codec.readers import open_reader
 from deident.containers.mpeg import encoder_tag, first_frame, frames
 from deident.containers.source import Memory
 from deident.errors import RecordingError
@@ -182,12 +185,14 @@ def test_flac_that_changes_its_rate_is_read_at_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "codec"), [("ipod", "aac"), ("webm", "libopus"), ("wv", "wavpack"), ("tta", "tta")]
-)
-@pytest.mark.parametrize("layout", ["5.1", "7.1"])
+    ("form", "codec"),
+    [("ipod", "aac"), ("webm", "libopus"), ("wv", "wavpack"), ("tta", "tta"),
+     ("mov", "pcm_s16le"), ("mov", "pcm_f32le"), ("avi", "pcm_s16le")],
+)  # fmt: skip
+@pytest.mark.parametrize("layout", ["5.1", "6.1", "7.1"])
 def test_many_channels(form: str, codec: str, layout: str) -> None:
     av = pytest.importorskip("av")
-    count = {"5.1": 6, "7.1": 8}[layout]
+    count = {"5.1": 6, "6.1": 7, "7.1": 8}[layout]
     rate = 48_000
     time = np.arange(rate) / rate
     whole = np.stack([0.1 * np.sin(2 * np.pi * 200 * (n + 1) * time) for n in range(count)])
@@ -205,6 +210,27 @@ def test_many_channels(form: str, codec: str, layout: str) -> None:
     assert samples.shape == (count, pytest.approx(RATE, abs=1_500))
     pitches = [np.abs(np.fft.rfft(row[4_000:12_000])).argmax() * 2 for row in samples]
     assert sorted(pitches)[0] == pytest.approx(200, abs=4)
+
+
+def test_a_container_with_a_packet_for_each_sample_is_read_in_blocks() -> None:
+    """As FFmpeg's demuxer gives AVI of many channels: each on its own would take minutes."""
+    av = pytest.importorskip("av")
+    whole = np.random.default_rng(4).integers(-9_000, 9_000, (1, 16 * RATE)).astype(np.int16)
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as output:
+        stream = output.add_stream("pcm_s16le", rate=RATE, layout="hexadecagonal")
+        frame = av.AudioFrame.from_ndarray(whole, "s16", "hexadecagonal")
+        frame.sample_rate = RATE
+        for part in (frame, None):
+            output.mux(stream.encode(part))
+    with av.open(io.BytesIO(file.getvalue())) as container:
+        assert sum(1 for _ in container.demux()) > RATE
+    with tempfile.TemporaryFile() as unnamed:
+        unnamed.write(file.getvalue())
+        unnamed.flush()
+        blocks = [block for _, block in open_reader(Bytes(unnamed.fileno()), "avi", "av")]
+    assert np.array_equal(np.concatenate(blocks), whole.reshape(-1, 16))
+    assert len(blocks) < 10
 
 
 # WAV

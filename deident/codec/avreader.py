@@ -30,6 +30,7 @@ _OTHERS_SLACK_SECONDS = 1.0  # and by this where it is that of other streams too
 _CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
 _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
 _MAX_BAD_PACKETS = 1000
+_BLOCK_FRAMES = 4096
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 
@@ -50,14 +51,29 @@ class AvReader(Reader):
             self._stream: Any = self._container.streams.audio[0]
             context = self._stream.codec_context
             context.thread_count = 1
-            if " channels" in context.layout.name:  # an order of channels that PyAV would free twice
-                context.layout = f"{context.channels}C"
+            # Channels in no order. PyAV frees some orders twice, and its context's must not even be looked at.
+            context.layout = f"{context.channels}C"
             if len(self._container.streams.audio) > 1:  # a second language, or another microphone
                 self.ending = self.ending or "extra-data"
         except (av.error.FFmpegError, IndexError, ValueError, AttributeError, OverflowError):
             raise RefusedError("undecodable") from None
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
+        """Join frames to blocks: in some containers each is a single sample."""
+        waiting: list[Block] = []
+        rate = frames = 0
+        for own, block in self._frames():
+            last = waiting[-1] if waiting else block
+            is_like = own == rate and (block.dtype, block.shape[1]) == (last.dtype, last.shape[1])
+            if waiting and (frames >= _BLOCK_FRAMES or not is_like):
+                yield rate, np.concatenate(waiting)
+                waiting, frames = [], 0
+            waiting.append(block)
+            rate, frames = own, frames + len(block)
+        if waiting:
+            yield rate, np.concatenate(waiting)
+
+    def _frames(self) -> Iterator[tuple[int, Block]]:
         bad, is_cut, rate = 0, False, 0
         packets = self._container.demux(self._stream)
         while bad < _MAX_BAD_PACKETS:
