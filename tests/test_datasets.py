@@ -413,9 +413,17 @@ def test_nemo_entries_are_turns(folder: Path, tmp_path: Path) -> None:
     whole, part = '{"audio_filepath": "a.wav"}', '{"audio_filepath": "b.wav", "duration": 3}'
     manifest.write_text(f"\ufeff{whole}\n{part}\n")
     assert [r.turns[0].segment.stop for r in nemo.read(manifest)] == [OPEN, 3 * RATE]
+    manifest.write_text(f'{part}\n{{"audio_filepath": "b.wav", "offset": 3, "duration": 2}}\n')
+    assert [t.segment for t in nemo.read(manifest)[0].turns] == [
+        Segment(0, 3 * RATE),
+        Segment(3 * RATE, 5 * RATE),
+    ]
     for bad in (
         f'{part[:-1]}, "ofs": 2}}\n{{"audio_filepath": "c.wav", "offset": 1, "duration": 3}}',
         f'{whole}\n{{"audio_filepath": "a.wav", "text": "x"}}',
+        f'{part}\n{{"audio_filepath": "b.wav", "offset": 3.5, "duration": 3}}',
+        f'{part}\n{{"audio_filepath": "./b.wav", "offset": 5, "duration": 3}}',
+        f'{{"audio_filepath": "b.wav", "offset": 2, "duration": 1}}\n{part}',
         '{"audio_filepath": "x", "begin": 1, "duration": 1}',
         '{"text": "x"}',
         "[1]",

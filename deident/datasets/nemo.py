@@ -16,7 +16,9 @@ from deident.datasets.package import package
 from deident.datasets.text_files import Row, check_names, errors_at, read_json_lines, seconds_of
 from deident.errors import SettingError
 from deident.recording import Recording
+from deident.segment import Segment
 from deident.segmentation.turns import WHOLE, Turn
+from deident.uris import location
 
 FIELDS = ("offset", "duration")
 
@@ -32,14 +34,24 @@ def read(
     rows = list(read_json_lines(path, "the NeMo manifest"))
     known = {name for row in rows if "offset" in row.values for name in row.values}
     entries = [_entry(row, Path(path).parent, carry, base, known) for row in rows]
-    starts = [
-        entry.path for entry, row in zip(entries, rows, strict=True) if row.values.get("offset") is None
-    ]
-    if len(set(starts)) < len(starts):
-        raise SettingError(
-            "the NeMo manifest: expected an offset with every entry of a file that has several"
-        )
+    _check_offsets(rows, entries)
     return gather(entries)
+
+
+def _check_offsets(rows: Sequence[Row], entries: Sequence[Entry]) -> None:
+    """Raise `SettingError` where a lacking offset may be one that was lost: in a file with several entries, unless the
+    next one begins where this one ends.
+    """
+    own: dict[str, list[tuple[Row, Segment]]] = {}
+    for row, entry in zip(rows, entries, strict=True):
+        own.setdefault(location(entry.path), []).append((row, entry.turn.segment))
+    for of_file in own.values():
+        starts = {segment.start for row, segment in of_file if row.values.get("offset") is not None}
+        lacking = [(row, segment) for row, segment in of_file if row.values.get("offset") is None]
+        if lacking and len(of_file) > 1 and (len(lacking) > 1 or lacking[0][1].stop not in starts):
+            raise SettingError(
+                f"{lacking[-1][0].place}: expected an offset, as its file has several entries: 0 if it begins with it"
+            )
 
 
 def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None, known: set[str]) -> Entry:
