@@ -188,8 +188,15 @@ class Tally(Totals):
         self._count(seconds, -1)
         self.drop(reason, seconds)
 
-    def withdraw_all(self) -> None:
-        """Count no snippet: the recording is refused or skipped after all."""
+    def withdraw_all(self, reason: str) -> None:
+        """Count all that was not dropped as dropped: the recording is refused or skipped after all.
+
+        Parameters
+        ----------
+        reason : str
+        """
+        if self.snippets or self.shortened_seconds > 0.0:
+            self.drop(reason, self.released_seconds + self.shortened_seconds)
         self.snippets, self.released_seconds, self.shortened_seconds, self.lengths = 0, 0.0, 0.0, {}
 
     def _count(self, seconds: float, by: int) -> None:

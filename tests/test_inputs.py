@@ -16,6 +16,7 @@ from deident.audio import RATE
 from deident.datasets import READERS
 from deident.datasets.recordings import SUFFIXES, collect, expand, with_folder_speakers
 from deident.errors import RecordingError, SettingError
+from deident.evaluation.layouts import read_corpus
 from deident.pipeline import deidentify
 from deident.recording import Recording
 from deident.runs.run import run
@@ -143,12 +144,38 @@ def test_what_nothing_supplies_is_told(deident: Command, tmp_path: Path) -> None
     (tmp_path / "t.csv").write_text("path,lang\na.wav,\n")
     table = ("run", "--table", tmp_path / "t.csv", "--key-file", tmp_path / "key", "--jobs", "1")
     for carry in ("text", "words", "speaker", "lang"):
-        result = deident(*table, "--carry", carry, "--out", tmp_path / carry)
+        result = deident(*table, "--preset", "natural", "--carry", carry, "--out", tmp_path / carry)
         assert result.returncode == 1
         assert f"no recording has any {'label 1' if carry == 'lang' else carry}" in result.stderr
         assert "lang" not in result.stderr
     (tmp_path / "t.csv").write_text("path,lang\na.wav,en\n")
     assert deident(*table, "--carry", "lang", "--out", tmp_path / "fine").returncode == 0
+
+
+def test_words_are_carried_by_what_keeps_their_times(deident: Command, tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav")
+    (tmp_path / "w.ctm").write_text("a 1 0.5 0.5 one\n")
+    (tmp_path / "t.ctm").write_text("a 1 0.2 1.0 one\n")
+    given = (
+        "run",
+        tmp_path / "a.wav",
+        "--words",
+        tmp_path / "w.ctm",
+        "--carry",
+        "words",
+        "--jobs",
+        "1",
+        "--out",
+    )
+    for disguise in (("--preset", "review"), ("--preset", "strong"), ("--disguise", "psola+vocoder")):
+        result = deident(*given, tmp_path / "none", *disguise)
+        assert result.returncode == 2
+        assert "changes the timing" in result.stderr
+    assert not (tmp_path / "none").exists()
+    for disguise in (("--preset", "natural"), ("--disguise", "psola"), ("--disguise", "mcadams")):
+        deident(*given, tmp_path / disguise[1], *disguise, "--turns", tmp_path / "t.ctm")
+        (row,) = (tmp_path / disguise[1] / "manifest.jsonl").read_text().splitlines()
+        assert json.loads(json.loads(row)["labels"]["words"]) == [[0.3, 0.8, "one"]]
 
 
 def test_folders_name_speakers(deident: Command, tmp_path: Path) -> None:
@@ -193,6 +220,28 @@ def test_corpora_are_read_by_their_layout(tmp_path: Path) -> None:
         ((turn,),) = [r.turns for r in READERS["corpus"](tmp_path / name, ["gender"])]
         assert (turn.speaker, turn.text, turn.labels) == values
         assert turn.is_whole_recording
+
+
+def test_corpora_are_read_through_links(tmp_path: Path) -> None:
+    """To folders and files, as git-annex and caches have them, and round in circles."""
+    sound(tmp_path / "real/121/84-121-0000.flac")
+    (tmp_path / "real/121/84-121.trans.txt").write_text("84-121-0000 GO DO YOU HEAR\n")
+    sound(tmp_path / "objects/x.wav")
+    (tmp_path / "libri").mkdir()
+    (tmp_path / "libri/84").symlink_to(tmp_path / "real")
+    (tmp_path / "libri/round").symlink_to(tmp_path / "libri")
+    (tmp_path / "folders/anna/day").mkdir(parents=True)
+    (tmp_path / "folders/anna/day/1.wav").symlink_to(tmp_path / "objects/x.wav")
+    (tmp_path / "folders/anna/day/round").symlink_to(tmp_path / "folders/anna")
+    (tmp_path / "folders/ben").symlink_to(tmp_path / "folders/anna")
+    for name, expected in {
+        "libri": [("84", "go do you hear")],
+        "folders": [("anna", ""), ("ben", "")],
+    }.items():
+        found = read_corpus(tmp_path / name).utterances
+        assert [(u.speaker, u.transcript) for u in found] == expected
+        assert all(u.load().seconds == 1.0 for u in found)
+        assert len(READERS["corpus"](tmp_path / name)) == len(found)
 
 
 def test_one_place_has_one_set_of_labels(tmp_path: Path) -> None:

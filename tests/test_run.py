@@ -220,6 +220,16 @@ def test_the_same_audio_at_another_path_is_not_released_again(many: Path, tmp_pa
     third = run([tmp_path / "copy.wav"], out, policy, jobs=1, again=True)
     assert third.states["released"] == 1
     assert len(snippets(out)) == 2 * first.snippets
+    assert second.speech_seconds == pytest.approx(2 * first.speech_seconds)
+    muted = Recording(str(tmp_path / "retagged.flac"), mute=(Segment(0, 800),))
+    last = run([muted], out, policy, jobs=1)
+    assert last.codes == {"mute-changed": 1}
+    planned = dry_run([many / "r00.wav", tmp_path / "copy.wav"], policy, jobs=1)
+    for summary in (first, second, third, last, planned):
+        dropped = sum(summary.dropped_seconds.values())
+        assert summary.speech_seconds == pytest.approx(
+            summary.released_seconds + dropped + summary.shortened_seconds
+        )
 
 
 def test_a_later_run_that_drops_all_forgets_no_release(many: Path, tmp_path: Path) -> None:

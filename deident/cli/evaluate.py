@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("originals", nargs="*", help="undisguised speech, one corpus or several: a folder of speaker/utterance files, "
         "a .tsv or .csv table (path, speaker, sex, group, transcript, role, recording), a Kaldi, LibriSpeech or VCTK "
-        "folder; synthetic voices when none is given")  # fmt: skip
+        "folder, through links too; synthetic voices when none is given")  # fmt: skip
     add("--only", default="", metavar="PREFIX", help="keep the utterances whose path begins with this")
     add("--disguise", action="append", metavar="NAMES", help=f"presets or methods, separated by commas; "
         f"name:setting=value, one+other, package.module:NAME (default {DEFAULT})")  # fmt: skip

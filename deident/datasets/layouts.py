@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def _entry(file: CorpusFile, carry: Sequence[str]) -> Entry:
 
 
 def corpus_files(place: Path) -> Iterable[CorpusFile]:
-    """Read the files of a LibriSpeech or VCTK folder, or of a folder of speakers.
+    """Read the files of a LibriSpeech or VCTK folder, or of a folder of speakers, and what links in it lead to.
 
     Parameters
     ----------
@@ -79,8 +79,14 @@ def corpus_files(place: Path) -> Iterable[CorpusFile]:
     iterable of CorpusFile
         Sorted; empty where the folder has none of these layouts.
     """
-    reader = next((read for mark, read in LAYOUTS if any(place.glob(mark))), speaker_folders)
+    reader = next((read for mark, read in LAYOUTS if _has(place, mark)), speaker_folders)
     return reader(place)
+
+
+def _has(place: Path, mark: str) -> bool:
+    if mark.startswith("**/"):  # which `glob` seeks through no links
+        return any(file.match(mark[3:]) for file in _files(place))
+    return any(place.glob(mark))
 
 
 def recording_of(path: str) -> str:
@@ -97,8 +103,21 @@ def speaker_folders(place: Path) -> Iterable[CorpusFile]:
 
 
 def _sounds(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower()[1:] in SUFFIXES)
+    found = (path for path in _files(folder) if path.suffix.lower()[1:] in SUFFIXES)
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Walk through a folder, and through links to folders, once through each."""
+    entered: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort()
+        yield from (Path(place, name) for name in files)
 
 
 def _librispeech(place: Path) -> Iterable[CorpusFile]:
@@ -108,8 +127,9 @@ def _librispeech(place: Path) -> Iterable[CorpusFile]:
     rows = [line.split("|") for line in read_text(table).split("\n") if line[:1] != ";"] if table else []
     sexes = {row[0].strip(): SEXES.get(row[1].strip().lower(), "") for row in rows if len(row) > 2}
     texts: dict[str, str] = {}
-    for file in place.rglob("*.trans.txt"):
-        texts |= read_kaldi(file)
+    for file in _files(place):
+        if file.name.endswith(".trans.txt"):
+            texts |= read_kaldi(file)
     for path in _sounds(place):
         speaker, *rest = path.stem.split("-")
         if len(rest) == 2:

@@ -69,7 +69,7 @@ class Outcome:
             As of `Outcome`.
         """
         self.state, self.code, self.message = state, code, message
-        self.tally.withdraw_all()
+        self.tally.withdraw_all(code.replace("-", "_"))
 
 
 Result = tuple[
