@@ -21,6 +21,7 @@ from deident.errors import RecordingError
 from tests import hostile
 from tests.dirty_parts import id3
 from tests.flac_writer import flac
+from tests.recordings import recording
 
 RATE = 16_000
 SPEECH = np.convolve(np.random.default_rng(5).standard_normal(3 * RATE), np.hanning(12), "same") / 12
@@ -231,6 +232,61 @@ def test_a_container_with_a_packet_for_each_sample_is_read_in_blocks() -> None:
         blocks = [block for _, block in open_reader(Bytes(unnamed.fileno()), "avi", "av")]
     assert np.array_equal(np.concatenate(blocks), whole.reshape(-1, 16))
     assert len(blocks) < 10
+
+
+@pytest.mark.parametrize("factor", [0, 0.5, 1.5, 100])
+def test_an_avi_whose_header_counts_other_frames_is_whole(factor: float) -> None:
+    content = bytearray(recording("avi"))
+    whole, _ = read(bytes(content))
+    at = content.index(b"strh") + 8 + 32
+    count = int.from_bytes(content[at : at + 4], "little")
+    content[at : at + 4] = int(factor * count).to_bytes(4, "little")
+    samples, partial = read(bytes(content))
+    assert (samples.shape, partial) == (whole.shape, None)
+    assert read(bytes(content[: len(content) * 2 // 3]))[1] == "truncated"
+
+
+# SPHERE and AU
+
+
+@pytest.mark.parametrize(
+    ("bits", "order"), [(16, "01"), (24, "012"), (24, "210"), (32, "0123"), (32, "3210")]
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sphere_of_any_width(bits: int, order: str, channels: int) -> None:
+    if bits != 16:
+        pytest.importorskip("av")
+    whole = np.random.default_rng(bits).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (9_000, channels))
+    fields = {
+        "sample_count": len(whole), "sample_n_bytes": bits // 8, "channel_count": channels, "sample_rate": RATE,
+    }  # fmt: skip
+    head = "NIST_1A\n   1024\n" + "".join(f"{name} -i {value}\n" for name, value in fields.items())
+    head += f"sample_byte_format -s{len(order)} {order}\nsample_coding -s3 pcm\nend_head\n"
+    raw = whole.astype("<i4" if order[0] == "0" else ">i4").view(np.uint8).reshape(*whole.shape, 4)
+    raw = raw[..., : bits // 8] if order[0] == "0" else raw[..., 4 - bits // 8 :]
+    samples, partial = read(head.ljust(1024).encode() + raw.tobytes(), channels="split")
+    assert partial is None
+    assert np.abs(samples - whole.T / 2.0 ** (bits - 1)).max() < 2**-22
+
+
+@pytest.mark.parametrize("magic", [b".snd", b"dns.", b".sd\0", b"\0ds."])
+@pytest.mark.parametrize("code", [2, 3, 6])
+def test_au_of_either_order_and_of_dec(magic: bytes, code: int) -> None:
+    order = ">" if magic[:1] == b"." else "<"
+    kind = {2: "i1", 3: f"{order}i2", 6: f"{order}f4"}[code]
+    values = (SPEECH * (100 if code == 2 else 9_000 if code == 3 else 1)).astype(kind)
+    head = magic + struct.pack(f"{order}5I", 28, values.nbytes, code, RATE, 1) + bytes(4)
+    samples, partial = read(head + values.tobytes())
+    expected = values / {2: 128.0, 3: 32_768.0, 6: 1.0}[code]
+    assert partial is None
+    assert np.abs(samples[0] - expected).max() < 1e-6
+
+
+def test_au_of_a_codec_that_libsndfile_lacks() -> None:
+    pytest.importorskip("av")
+    head = b".snd" + struct.pack(">5I", 24, RATE, 24, RATE, 1)  # G.722
+    samples, partial = read(head + np.random.default_rng(2).bytes(RATE))
+    assert (samples.shape[1], partial) == (pytest.approx(2 * RATE, abs=50), None)
 
 
 # WAV

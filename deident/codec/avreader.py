@@ -21,6 +21,7 @@ from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
 from deident.containers import Container, load
+from deident.containers.chunks import RIFF, UNKNOWN_SIZE, chunks
 from deident.containers.mp4 import boxes
 
 av.logging.set_level(None)
@@ -42,7 +43,7 @@ class AvReader(Reader):
         if not container.demuxer:
             raise RefusedError("undecodable")
         self.ending = _ending(source, container)
-        self._is_timed = container.is_timed
+        self._name, self._is_timed = container.name, container.is_timed
         self._seconds, self._start, self._begin = 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
@@ -60,7 +61,7 @@ class AvReader(Reader):
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         """Join frames to blocks: in some containers each is a single sample."""
-        waiting: list[Block] = []
+        waiting: list[Any] = []  # of blocks
         rate = frames = 0
         for own, block in self._frames():
             last = waiting[-1] if waiting else block
@@ -121,6 +122,8 @@ class AvReader(Reader):
         return "damaged" if bad else None
 
     def _is_short(self) -> bool:
+        if self._name == "avi":  # some writers' counts of its frames are wrong; its chunks tell
+            return False
         announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
         if self._stream.duration:
             announced = self._begin + float(self._stream.duration * self._stream.time_base)
@@ -137,6 +140,10 @@ def _ending(source: Bytes, container: Container) -> str | None:
     layout: Layout | None = load(container.layout)(source) if container.layout else None
     if container.name == "mp4":
         has_more = [box.name for box in boxes(source, 0, source.size)].count(b"moov") > 1
+    elif container.name == "avi":
+        parts = list(chunks(source, 0, source.size, RIFF))
+        is_known = all(0 < part.claimed < UNKNOWN_SIZE for part in parts)
+        return "truncated" if is_known and not all(part.is_whole for part in parts) else None
     else:
         has_more = container.head_bytes > 0 and source.has_again(container.head_bytes)
     return layout.ending if layout else "extra-data" if has_more else None

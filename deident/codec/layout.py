@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from deident.codec.files import Bytes
 from deident.codec.problems import RefusedError
 from deident.containers.chunks import CAF, RIFF, RIFX, UNKNOWN_SIZE, W64, Chunk, ChunkFormat, chunks
-from deident.containers.headers import aiff_format, caf_format, long_sizes, wave_format
+from deident.containers.headers import (
+    aiff_format,
+    caf_format,
+    long_sizes,
+    sphere_fields,
+    sphere_samples,
+    wave_format,
+)
 from deident.containers.source import number
 
 _TAIL_TOLERANCE = 4096  # bytes after the end that are no chunk: padding and small tags, not lost sound
@@ -229,8 +236,8 @@ _AU = {1: "ulaw", 2: "i1", 3: "i2", 4: "i3", 5: "i4", 6: "f4", 7: "f8", 27: "ala
 
 
 def au(source: Bytes) -> Layout:
-    """Survey Sun and NeXT audio, either byte order."""
-    order = ">" if source.at(0, 4) == b".snd" else "<"
+    """Survey Sun and NeXT audio, and DEC's, either byte order."""
+    order = ">" if source.at(0, 1) == b"." else "<"
     head = source.at(4, 20)
     if len(head) < 20:
         raise RefusedError("undecodable")
@@ -242,3 +249,28 @@ def au(source: Bytes) -> Layout:
         return Layout(rate, channels, encoding, start, max(start, source.size))
     ending = "truncated" if claim > present else "extra-data" if present - claim > _TAIL_TOLERANCE else None
     return Layout(rate, channels, encoding, start, start + min(claim, present), ending)
+
+
+_SPHERE = {b"pcm": "", b"ulaw": "ulaw", b"mu-law": "ulaw", b"alaw": "alaw"}
+_SPHERE_HEADER = 1 << 16  # bytes
+_SPHERE_TOLERANCE = 2048  # samples behind the announced ones: padding
+
+
+def sphere(source: Bytes) -> Layout:
+    """Survey NIST SPHERE, whose widest samples libsndfile refuses."""
+    size = source.at(8, 8).strip()
+    start = int(size) if size.isdigit() else 1024
+    fields = sphere_fields(source.at(0, min(start, _SPHERE_HEADER)))
+    counts = (fields.get(name, b"") for name in (b"sample_rate", b"channel_count", b"sample_n_bytes"))
+    rate, channels, width = (int(count[:9]) if count.isdigit() else 0 for count in counts)
+    order = "<" if fields.get(b"sample_byte_format", b"01").startswith(b"0") else ">"
+    encoding = _SPHERE.get(fields.get(b"sample_coding", b"pcm"), "")
+    if not encoding and fields.get(b"sample_coding", b"pcm") == b"pcm":
+        encoding = _pcm(width, order)
+    block, present = max(1, width * channels), max(0, source.size - start)
+    total = sphere_samples(source) * block
+    if not total or not encoding:
+        return Layout(rate, channels, encoding, start, max(start, source.size))
+    is_extra = present > total + _SPHERE_TOLERANCE * block
+    ending = "truncated" if total > present else "extra-data" if is_extra else None
+    return Layout(rate, channels, encoding, start, start + min(total, present), ending)

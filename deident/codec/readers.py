@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +15,10 @@ from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.containers import CONTAINERS, FFMPEG, Container, load
-from deident.containers.headers import sphere_samples
 
 _BLOCK_SECONDS = 1.4
 _BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are many
 _BUFFER = 1 << 16
-_SPHERE_TOLERANCE = 2048  # samples behind the announced ones: padding
 # mpg123 derives the length from the first frame's bit rate; bit rates differ by at most 320 / 8.
 _MP3_STRETCH = 64
 
@@ -88,7 +85,9 @@ class LaidOutReader(Reader):
             return
         # libsndfile gives up on some files for what stands behind their samples
         stop = layout.stop if self._name in ("wav", "rf64", "w64") else None
-        decoder = Decoder(File(self._source.window(0, stop), layout.patches))
+        decoder = Decoder(
+            File(self._source.window(0, stop), layout.patches), is_all=self._name not in ("au", "sphere")
+        )
         yield from decoder
         self.ending = self.ending or decoder.ending
 
@@ -160,32 +159,18 @@ class OggReader(Reader):
                 self.ending = self.ending or "extra-data"
 
 
-class SphereReader(Reader):
-    """SPHERE, whose header libsndfile reads well enough; it would take what follows the samples for more of them."""
-
-    def __init__(self, source: Bytes, container: Container) -> None:
-        self._announced = sphere_samples(source)
-        self._decoder = Decoder(File(source), announced=self._announced)
-
-    def __iter__(self) -> Iterator[tuple[int, Block]]:
-        left = self._announced or sys.maxsize
-        for rate, block in self._decoder:
-            if left:
-                yield rate, block[:left]
-            left = max(0, left - len(block))
-        has_more = self._announced and self._decoder.frames > self._announced + _SPHERE_TOLERANCE
-        self.ending = self._decoder.ending or ("extra-data" if has_more else None)
-
-
 # libsndfile guesses the format from the content too; it must come to one of ours.
 _FORMATS = {name for container in CONTAINERS.values() for name in container.libsndfile.split()}
 _UNSUPPORTED_ENCODING = {4, 64}  # libsndfile's codes: a codec it lacks, a wave format it does not know
 
 
 class Decoder:
-    """libsndfile on a file object: `(rate, block)` until it ends or fails; what a failed read gave stays."""
+    """libsndfile on a file object: `(rate, block)` until it ends or fails; what a failed read gave stays.
 
-    def __init__(self, file: io.RawIOBase, announced: int = 0) -> None:
+    is_all : it tells the codecs that it lacks. It does not for AU (G.722) and SPHERE (shorten).
+    """
+
+    def __init__(self, file: io.RawIOBase, *, is_all: bool = True) -> None:
         import soundfile
 
         self._error = soundfile.LibsndfileError
@@ -194,11 +179,9 @@ class Decoder:
         try:
             self._file = soundfile.SoundFile(io.BufferedReader(file, _BUFFER))
         except self._error as error:
-            raise RefusedError(
-                "needs-extra" if error.code in _UNSUPPORTED_ENCODING else "undecodable"
-            ) from None
+            is_lacking = error.code in _UNSUPPORTED_ENCODING or not is_all
+            raise RefusedError("needs-extra" if is_lacking else "undecodable") from None
         self._file.seekable = lambda: False  # or every read is followed by a seek, which some files fail at
-        self._announced = announced
         if self._file.format not in _FORMATS:
             raise RefusedError("undecodable")
         check_sound(self._file.samplerate, self._file.channels)
@@ -206,7 +189,7 @@ class Decoder:
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         with self._file as file:
             rate, channels = file.samplerate, file.channels
-            announced = self._announced or (file.frames if file.format == "OGG" else 0)
+            announced = file.frames if file.format == "OGG" else 0
             while True:
                 block, broken = self._read(file, block_frames(rate, channels))
                 self.frames += len(block)

@@ -112,7 +112,7 @@ _TABLE = (
         scanner="deident.scanners.caf:scan_caf",
     ),
     Container(
-        "au", "AU", "au snd", (((0, b".snd"),), ((0, b"dns."),)),
+        "au", "AU", "au snd", (((0, b".snd"),), ((0, b"dns."),), ((0, b".sd\0"),), ((0, b"\0ds."),)),
         reader=_LAID_OUT, layout="deident.codec.layout:au", libsndfile="AU", demuxer="au",
         scanner="deident.scanners.headers:scan_au",
     ),
@@ -128,7 +128,7 @@ _TABLE = (
     ),
     Container(
         "sphere", "SPHERE", "sph nist", (((0, b"NIST_1A\n"),),),
-        reader="deident.codec.readers:SphereReader", libsndfile="NIST", demuxer="nistsphere",
+        reader=_LAID_OUT, layout="deident.codec.layout:sphere", libsndfile="NIST", demuxer="nistsphere",
         scanner="deident.scanners.headers:scan_sphere",
     ),
     Container(

@@ -15,7 +15,7 @@ _AU_HEADER = 24
 def scan_au(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note the annotation of an AU file, and what follows its sound."""
     head = source.at(start, _AU_HEADER)
-    order = "big" if head[:4] == b".snd" else "little"
+    order = "big" if head[:1] == b"." else "little"
     sound, size = number(head, 4, 4, order), number(head, 8, 4, order)
     begin = min(stop, max(start + _AU_HEADER, start + sound))
     if is_zero(source, start + _AU_HEADER, begin):
