@@ -36,6 +36,7 @@ _HOMES = {
     "find_speech": "segmentation.vad",
     "cut": "segmentation.cutting",
     "deidentify": "pipeline",
+    "stream": "pipeline",
     "run": "runs.run",
     "scan": "scanners",
     "DeidentError": "errors",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from deident.keys import Key as Key
     from deident.pipeline import Snippet as Snippet
     from deident.pipeline import deidentify as deidentify
+    from deident.pipeline import stream as stream
     from deident.policy import Policy as Policy
     from deident.recording import Recording as Recording
     from deident.recording import Tally as Tally

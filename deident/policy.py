@@ -64,6 +64,9 @@ class Policy:
         Of the snippets.
     nonfinite : {"refuse", "zero"}, optional
         Refuse recordings with NaN or infinities, or read these as zero.
+    live : bool, optional
+        Release snippets seconds after their end, as `stream` must: speech is detected in sections of eight seconds, not
+        of a minute. Not with `max_per_recording`, which has to wait for the end.
     strict : bool, optional
         Refuse a recording whose end is missing, instead of keeping what was read.
     repeatable : bool, optional
@@ -94,6 +97,7 @@ class Policy:
     carry: tuple[str, ...] = ()
     container: Literal["wav", "flac"] = "wav"
     nonfinite: Literal["refuse", "zero"] = "refuse"
+    live: bool = False
     strict: bool = False
     repeatable: bool = False
 
@@ -108,6 +112,7 @@ class Policy:
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
+        truth("live", self.live)
         truth("strict", self.strict)
         truth("repeatable", self.repeatable)
         if self.repeatable and re.search(r" at 0x[0-9a-fA-F]+>", repr(self.disguise)):
@@ -128,6 +133,8 @@ class Policy:
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             got = most if isinstance(most, int | float) else kind_of(most)
             raise SettingError(f"expected max_per_recording as a whole number from 1; got {got}")
+        if most is not None and self.live:
+            raise SettingError("expected live or max_per_recording, which has to wait for the end; got both")
 
     @classmethod
     def given(cls, policy: Policy | None) -> Policy:

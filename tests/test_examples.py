@@ -7,13 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from deident.audit.snippet import inspect
+from deident.codec import read
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
 
 
-def run_example(name: str, folder: Path) -> str:
+def run_example(name: str, folder: Path, *arguments: str, given: bytes = b"") -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(EXAMPLES.parent), *sys.path]),
@@ -21,12 +25,12 @@ def run_example(name: str, folder: Path) -> str:
         "PYTHONIOENCODING": "utf-8",
     }
     result = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
-        cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False, env=environment,
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        cwd=folder, capture_output=True, input=given, check=False, env=environment,
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stderr == b""
+    return result.stdout.decode()
 
 
 def test_a_folder(tmp_path: Path) -> None:
@@ -86,6 +90,19 @@ def test_the_gallery(tmp_path: Path) -> None:
         text = page.read_text(encoding="utf-8")
         for name in ("original", "vocoder", "psola", "mcadams", "pitch_shift"):
             assert f'"name":"{name}","wav"' in text
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_microphone(tmp_path: Path, channels: int) -> None:
+    audio = read(EXAMPLES / "recordings" / "call.wav")
+    pcm = (
+        np.rint(np.repeat(audio.mono, channels) * 32_767).astype("<i2").tobytes() + b"\0"
+    )  # a frame that was cut
+    said = run_example("09_microphone.py", tmp_path, "--channels", str(channels), given=pcm)
+    files = sorted((tmp_path / "live-09").glob("*.wav"))
+    assert f"{len(files)} snippets of {audio.seconds:.1f} s" in said
+    assert len(files) > 3
+    assert all(inspect(file.read_bytes(), max_seconds=10.0).seconds > 0.3 for file in files)
 
 
 def test_every_example_is_tested_and_says_how_to_run_it() -> None:

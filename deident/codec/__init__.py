@@ -8,6 +8,7 @@
 | module | holds |
 |---|---|
 | `decoding` | `decode`, `Decoding`, `read`: the functions that callers use |
+| `arrays` | samples in memory, whole or in blocks as they come |
 | `sources` | open a path, file or stream as a descriptor |
 | `guard`, `confine`, `limits` | the child processes, the rights they give up, and their limits |
 | `worker` | the decoding in the child process |
@@ -18,8 +19,19 @@
 | `write` | canonical WAV and FLAC |
 """
 
+from deident.codec.arrays import Blocks
 from deident.codec.decoding import Decoding, confinement, decode, read
 from deident.codec.limits import Limits
 from deident.codec.write import ENCODERS, encode_flac, encode_wav
 
-__all__ = ["ENCODERS", "Decoding", "Limits", "confinement", "decode", "encode_flac", "encode_wav", "read"]
+__all__ = [
+    "ENCODERS",
+    "Blocks",
+    "Decoding",
+    "Limits",
+    "confinement",
+    "decode",
+    "encode_flac",
+    "encode_wav",
+    "read",
+]

@@ -15,13 +15,14 @@ from typing import BinaryIO, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import RATE, Audio, Samples, as_array
+from deident.audio import RATE, Audio, Samples
+from deident.codec.arrays import Blocks, audio_of, from_array, from_blocks
 from deident.codec.confine import names_of
 from deident.codec.digest import FileDigest
 from deident.codec.files import Bytes
 from deident.codec.guard import decode_guarded, is_available
 from deident.codec.limits import Limits
-from deident.codec.mixing import LOUDEST, Channels, Shaper
+from deident.codec.mixing import Channels
 from deident.codec.problems import ENDINGS, RefusedError
 from deident.codec.sources import descriptor_of
 from deident.codec.worker import Ended, Job, Opened
@@ -30,9 +31,8 @@ from deident.containers.tags import front_tags_end
 from deident.errors import RecordingError, SettingError, kind_of
 from deident.uris import is_path_of_uri
 
-Source = str | os.PathLike[str] | bytes | BinaryIO | Audio | tuple[npt.ArrayLike, int]
+Source = str | os.PathLike[str] | bytes | BinaryIO | Audio | Blocks | tuple[npt.ArrayLike, int]
 Events = Iterator[Opened | Samples | Ended]
-_ARRAY_BLOCK_SECONDS = 2
 _HEAD = 3 * RATE  # samples
 _AUDIBLE = np.float32(1e-3)  # full scale = 1; coding noise in silence lies below it
 
@@ -221,9 +221,11 @@ def _decode(
     if isinstance(source, bytes | bytearray | memoryview):
         source = io.BytesIO(source)
     if isinstance(source, tuple) and len(source) == 2:
-        source = _audio(*source, zero)
+        source = audio_of(*source, zero)
     if isinstance(source, Audio):
-        return Decoding(_from_array(source, channels, zero, out_rate or source.rate), "samples", strict)
+        return Decoding(from_array(source, channels, zero, out_rate), "samples", strict)
+    if isinstance(source, Blocks):
+        return Decoding(from_blocks(source, channels, zero, out_rate), "samples", strict)
     if not (isinstance(source, str | os.PathLike) or hasattr(source, "read")):
         raise RecordingError(
             "expected a path, the bytes of a file, an open binary file, Audio or (samples, rate); "
@@ -237,29 +239,6 @@ def _decode(
         raise refused.error() from None
     assert isinstance(first, Recognised)
     return Decoding(events, first.container.name, strict, first.digest)  # type: ignore[arg-type]  # the rest
-
-
-def _audio(samples: npt.ArrayLike, rate: int, zero_nonfinite: bool) -> Audio:
-    array = as_array(samples)
-    if zero_nonfinite and array.dtype.kind == "f":
-        array = np.where(np.abs(array) <= LOUDEST, array, 0.0)  # also what is too large for float32
-    return Audio(array, rate)
-
-
-def _from_array(audio: Audio, channels: Channels, zero_nonfinite: bool, out_rate: int) -> Events:
-    shaper = Shaper(audio.rate, audio.channels, channels, zero_nonfinite=zero_nonfinite, out_rate=out_rate)
-    yield Opened(audio.rate, audio.channels, shaper.out_channels)
-    step = _ARRAY_BLOCK_SECONDS * audio.rate
-    if not len(audio):
-        raise RefusedError("empty")
-    for at in range(0, len(audio), step):
-        block = shaper.push(np.array(audio.samples[:, at : at + step].T))
-        if block.shape[1]:
-            yield block
-    last = shaper.finish()
-    if last.shape[1]:
-        yield last
-    yield Ended(round(audio.seconds * 1e6), None, round(shaper.cancelled_seconds * 1e3), shaper.separate)
 
 
 def _from_file(

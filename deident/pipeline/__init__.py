@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `journey` | `deidentify` and `plan`: one recording's whole way |
+| `journey` | `deidentify`, `stream` and `plan`: one recording's whole way |
 | `pieces` | decode, detect speech, cut and sample |
 | `draws` | pieces, and the voices, noise and names drawn for them |
 | `disguising` | disguise and finish |
@@ -10,7 +10,7 @@
 """
 
 from deident.pipeline.disguising import EDGE, TOGETHER, disguiser
-from deident.pipeline.journey import deidentify, plan, snippets_of
+from deident.pipeline.journey import deidentify, plan, snippets_of, stream
 from deident.pipeline.pieces import cut_section, segmenters_for
 from deident.pipeline.snippet import Snippet
 
@@ -24,4 +24,5 @@ __all__ = [
     "plan",
     "segmenters_for",
     "snippets_of",
+    "stream",
 ]

@@ -21,20 +21,24 @@ EDGE = RATE // 100  # samples over which a piece begins and ends before its disg
 TOGETHER = 60 * RATE  # samples that are disguised at once: about as many as a section has
 
 
-def grouped(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+def grouped(sections: Iterator[list[Piece]], *, live: bool) -> Iterator[list[Piece]]:
     """Group successive pieces of `TOGETHER` samples in all, because a disguise costs less for several at once.
 
-    Pieces before an error are passed on before it.
+    Those of a live source never wait for the next section. Pieces before an error are passed on before it.
     """
     group: list[Piece] = []
     samples = 0
     try:
-        for piece in pieces:
-            if group and samples + len(piece.audio) > TOGETHER:
+        for section in sections:
+            for piece in section:
+                if group and samples + len(piece.audio) > TOGETHER:
+                    yield group
+                    group, samples = [], 0
+                group.append(piece)
+                samples += len(piece.audio)
+            if live and group:
                 yield group
                 group, samples = [], 0
-            group.append(piece)
-            samples += len(piece.audio)
     except Exception:
         if group:
             yield group

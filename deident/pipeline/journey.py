@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
+import numpy.typing as npt
+
 from deident.audio import Segment
+from deident.codec.arrays import Blocks
 from deident.codec.decoding import Source
+from deident.errors import SettingError
 from deident.keys import Key, check_key
 from deident.pipeline.disguising import disguised, grouped
 from deident.pipeline.draws import Draws
@@ -92,14 +96,72 @@ def deidentify(
         raise error.cause from None
 
 
+def stream(
+    blocks: Iterable[npt.ArrayLike],
+    rate: int,
+    policy: Policy | None = None,
+    *,
+    key: Key | None = None,
+    speaker: str | None = None,
+    tally: Tally | None = None,
+) -> Iterator[Snippet]:
+    """Yield the snippets of a live source, each within about ten seconds of its end.
+
+    They are those that `deidentify` makes of all blocks joined, to the byte where the policy is repeatable. Memory
+    stays the same for any length.
+
+    Parameters
+    ----------
+    blocks : iterable of (samples,) or (channels, samples) array_like
+        The audio as it comes, in blocks of any size: floats with full scale ±1, or int16. The next one is read when a
+        snippet is asked for.
+    rate : int
+        Sample rate of the blocks, Hz.
+    policy : Policy, optional
+        One with `live`; by default the preset `review` with it.
+    key : Key, optional
+        Needed where the policy is repeatable or its scope is "speaker".
+    speaker : str, optional
+        Who speaks, where the scope is "speaker".
+    tally : Tally, optional
+        Filled with seconds and counts.
+
+    Yields
+    ------
+    Snippet
+
+    Raises
+    ------
+    RecordingError
+        When a block cannot be used.
+    SettingError, KeyMaterialError
+        When the policy is not for a live source, key or speaker are missing, or an argument is of the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np, deident
+    >>> audio = deident.read("examples/recordings/call.wav")
+    >>> blocks = np.array_split(audio.mono, 500)  # as a sound card gives them
+    >>> sum(1 for snippet in deident.stream(blocks, audio.rate)) > 3
+    True
+    """
+    policy = Policy(live=True) if policy is None else Policy.given(policy)
+    if not policy.live:
+        raise SettingError(
+            "a live source needs a policy with live=True, such as Policy.preset('review', live=True)"
+        )
+    known = Recording("", speaker)
+    yield from each_on_one_thread(snippets_of(Blocks(blocks, rate), known, policy, key, Observer(tally)))
+
+
 def snippets_of(
     source: Source, recording: Recording, policy: Policy, key: Key | None, observer: Observer
 ) -> Generator[Snippet]:
     """Yield the snippets of the audio in `source`, with the annotations of `recording`."""
     check_key(key)
     draws = Draws(policy, key, recording)
-    with closing(pieces_of(source, recording, policy, draws, observer)) as pieces:
-        for group in grouped(pieces):
+    with closing(pieces_of(source, recording, policy, draws, observer)) as sections:
+        for group in grouped(sections, live=policy.live):
             for piece, snippet in zip(group, disguised(group, policy, draws), strict=True):
                 if isinstance(snippet, str):
                     observer.tally.drop(snippet, piece.audio.seconds)
@@ -112,6 +174,7 @@ def snippets_of(
 def plan(source: Source, recording: Recording, policy: Policy, key: Key | None, observer: Observer) -> Tally:
     """Tally what `snippets_of` would release, without disguising anything: seconds are those before it."""
     draws = Draws(policy, key or Key.fresh(), recording)  # no name is kept, so any key will do
-    for piece in each_on_one_thread(pieces_of(source, recording, policy, draws, observer)):
-        observer.tally.release(piece.audio.seconds)
+    for section in each_on_one_thread(pieces_of(source, recording, policy, draws, observer)):
+        for piece in section:
+            observer.tally.release(piece.audio.seconds)
     return observer.tally

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from deident import codec
 from deident.audio import RATE, Audio, Segment
@@ -16,6 +17,7 @@ from deident.recording import Observer, Recording, Tally
 from deident.segmentation.cutting import cut
 from deident.segmentation.mute import Mute
 from deident.segmentation.streaming import (
+    LIVE_PAST,
     Section,
     StreamSegmenter,
     closing_silence,
@@ -28,8 +30,8 @@ from deident.segmentation.turns import ChannelTurns, Turn, merge_word_turns, tra
 
 def pieces_of(
     source: Source, recording: Recording, policy: Policy, draws: Draws, observer: Observer
-) -> Generator[Piece]:
-    """Yield the pieces of a recording that are to be disguised."""
+) -> Generator[list[Piece]]:
+    """Yield the pieces of a recording that are to be disguised, section by section."""
     tally, most = observer.tally, policy.max_per_recording
     with codec.decode(
         source,
@@ -40,8 +42,8 @@ def pieces_of(
         timed=recording.is_timed,
     ) as decoding:
         segmenters = segmenters_for(decoding, recording, policy)
-        pieces = _cut(decoding, segmenters, policy, observer)
-        yield from pieces if most is None else _sample(pieces, most, draws, tally)
+        sections = _cut(decoding, segmenters, policy, observer)
+        yield from sections if most is None else [_sample(sections, most, draws, tally)]
         tally.read_seconds = decoding.source_seconds
         tally.partial, tally.cancelled_seconds = decoding.partial, decoding.cancelled_seconds
         tally.separate_channels = int(decoding.separate)
@@ -81,7 +83,8 @@ def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Polic
                 mute,
                 channel_turns,
                 given=bounds or (),
-                length=section_length(decoding.channels),
+                length=section_length(decoding.channels, policy.live),
+                past=LIVE_PAST if policy.live else 0,
             )
         )
     return segmenters
@@ -89,12 +92,12 @@ def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Polic
 
 def _cut(
     decoding: codec.Decoding, segmenters: list[StreamSegmenter], policy: Policy, observer: Observer
-) -> Iterator[Piece]:
+) -> Iterator[list[Piece]]:
     for segmenter, section in segment_stream(decoding, segmenters):
         if segmenter.channel == 0:
             observer.read(section.audio.seconds)
         end = segmenter.end if section.last and not decoding.partial else None
-        yield from _pieces_in(segmenter, section, policy, observer.tally, end)
+        yield list(_pieces_in(segmenter, section, policy, observer.tally, end))
     if not decoding.partial:
         for segmenter in segmenters:
             segmenter.check()
@@ -148,10 +151,10 @@ def cut_section(
         yield where, audio, found.dropped
 
 
-def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> Iterator[Piece]:
+def _sample(sections: Iterator[list[Piece]], most: int, draws: Draws, tally: Tally) -> list[Piece]:
     """Draw `most` of the pieces, each as likely as any other (reservoir sampling; Vitter, 1985)."""
     kept: list[Piece] = []
-    for count, piece in enumerate(pieces):
+    for count, piece in enumerate(chain.from_iterable(sections)):
         if count < most:
             kept.append(piece)
             continue
@@ -160,4 +163,4 @@ def _sample(pieces: Iterator[Piece], most: int, draws: Draws, tally: Tally) -> I
         if at < most:
             loser, kept[at] = kept[at], piece
         tally.drop("max_per_recording", loser.audio.seconds)
-    yield from kept
+    return kept

@@ -30,6 +30,8 @@ from deident.segmentation.vad import (
 )
 
 SECTION = 60 * RATE  # samples; memory and latency stay the same for any length of recording
+LIVE_SECTION = 8 * RATE  # of a live source, whose snippets must not wait for a minute
+LIVE_PAST = 22 * RATE  # samples before such a section that its detection hears: a noise floor is one of 30 s
 CONTEXT = RATE // 2  # samples before a segment in progress that the next section repeats
 TONE_GAP = 3 * RATE // 10  # samples; shorter pauses between tones go with them
 DIGEST_STEP = 8  # every eighth sample distinguishes two recordings as surely as all of them
@@ -91,6 +93,8 @@ class StreamSegmenter:
         Known segments, to check that they lie within the recording.
     length : int
         Samples of a section, about. See `section_length`.
+    past : int
+        Samples before a section that detection takes into account.
 
     Attributes
     ----------
@@ -110,6 +114,7 @@ class StreamSegmenter:
         *,
         given: Sequence[Segment] = (),
         length: int = SECTION,
+        past: int = 0,
     ) -> None:
         self.channel = channel
         self.mute = mute
@@ -123,6 +128,8 @@ class StreamSegmenter:
         self._size = 0
         self._offset = 0
         self._length = self._need = length
+        self._past: Samples = np.zeros(0, dtype=np.float32)
+        self._past_length = past
         self._hash = hashlib.sha256()
         self._muted_hash = hashlib.sha256() if self.mute.ranges else self._hash
 
@@ -144,6 +151,11 @@ class StreamSegmenter:
         """Samples in sections so far."""
         return self._offset
 
+    @property
+    def missing(self) -> int:
+        """Samples to add before a section may end."""
+        return self._need - self._size
+
     def digest(self) -> bytes:
         """Digest of the audio so far, muted ranges included."""
         return self._hash.digest()
@@ -161,7 +173,7 @@ class StreamSegmenter:
     def _close(self, buffered: Samples, need: int | None) -> Section:
         muted = self.mute.silence(buffered[:need], self._offset)
         audio = Audio.trusted(muted[np.newaxis], RATE)
-        detection = self._detect(audio, self._offset)
+        detection = self._detection(muted)
         segments, stop = detection.segments, len(audio)
         if need is not None:
             stop, segments = self._boundary(audio, segments)
@@ -177,6 +189,8 @@ class StreamSegmenter:
         audio_sha256 = self._muted_hash.digest()
         if segments:  # many recordings begin with the same silence
             self.opening_sha256 = self.opening_sha256 or audio_sha256
+        if self._past_length:
+            self._past = np.concatenate((self._past, muted[:stop]))[-self._past_length :].copy()
         start = self._offset - stop
         clean = self.mute.silence(
             remove_offset(remove_hum(audio.mono)), start
@@ -186,6 +200,15 @@ class StreamSegmenter:
             Audio.trusted(clean[np.newaxis], RATE), segments, audio_sha256, start, need is None, gated
         )
         return self._without_tones(section) if self.mute.tones else section
+
+    def _detection(self, muted: Samples) -> Detection:
+        """Detect speech in (samples,) of the section to be, in samples from its start."""
+        before = self._past.size
+        if not before:
+            return self._detect(Audio.trusted(muted[np.newaxis], RATE), self._offset)
+        heard = np.concatenate((self._past, muted))
+        found = self._detect(Audio.trusted(heard[np.newaxis], RATE), self._offset - before)
+        return Detection(_from(found.segments, before), _from(found.gated, before))
 
     def _without_tones(self, section: Section) -> Section:
         """Silence signalling tones; where speech was detected rather than given, leave them out of it."""
@@ -219,6 +242,11 @@ class StreamSegmenter:
         return cut_at, [*done, Segment(last.start, cut_at)]
 
 
+def _from(segments: Sequence[Segment], start: int) -> list[Segment]:
+    """Cut off what of segments lies before a start, and count from there."""
+    return [Segment(max(0, s.start - start), s.stop - start) for s in segments if s.stop > start]
+
+
 def without(section: Section, holes: Sequence[Segment], reason: str) -> Section:
     """Leave holes out of a section's segments, and count them under a reason."""
     segments = subtract(section.segments, holes)
@@ -246,7 +274,7 @@ def segment_stream(
         holes = [hole.shift(-section.offset) for hole in echoes.echoes(segmenter.channel, own)]
         return segmenter, without(section, holes, "echo") if holes else section
 
-    for block in blocks:
+    for block in _until_sections_end(blocks, segmenters):
         if echoes is not None:
             echoes.push(block)
         for segmenter, samples in zip(segmenters, block, strict=True):
@@ -257,6 +285,18 @@ def segment_stream(
     for segmenter in segmenters:
         for section in segmenter.finish():
             yield checked(segmenter, section)
+
+
+def _until_sections_end(
+    blocks: Iterable[Samples], segmenters: Sequence[StreamSegmenter]
+) -> Iterator[Samples]:
+    """Divide blocks where a section may end: the order of sections of several channels depends on them no more."""
+    for block in blocks:
+        at = 0
+        while at < block.shape[1]:
+            stop = at + min(segmenter.missing for segmenter in segmenters)
+            yield block[:, at:stop]
+            at = stop
 
 
 def section_detector(
@@ -295,9 +335,9 @@ def _known_segments(segments: list[Segment], audio: Audio, offset: int) -> Detec
     return Detection(check_segments(here, len(audio)))
 
 
-def section_length(channels: int) -> int:
+def section_length(channels: int, live: bool = False) -> int:
     """Choose the length of sections in samples, so that those of many channels fit the memory of a few."""
-    return min(SECTION, 8 * SECTION // channels)
+    return min(LIVE_SECTION if live else SECTION, 8 * SECTION // channels)
 
 
 def closing_silence(vad: VadSettings) -> int:
