@@ -17,6 +17,7 @@ _HOMES = {
     "MuteSettings": "segmentation.mute",
     "Key": "keys",
     "DISGUISES": "disguise",
+    "Augmentation": "disguise.augmentation",
     "Chain": "disguise",
     "Disguise": "disguise",
     "Method": "disguise",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from deident.disguise import Chain as Chain
     from deident.disguise import Disguise as Disguise
     from deident.disguise import Method as Method
+    from deident.disguise.augmentation import Augmentation as Augmentation
     from deident.disguise.mcadams import McAdams as McAdams
     from deident.disguise.pitch_shift import PitchShift as PitchShift
     from deident.disguise.psola import Psola as Psola

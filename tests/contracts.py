@@ -195,8 +195,46 @@ def is_a_plain_callable(method: Method[Any]) -> None:
     at_48_khz = np.repeat(speech(seconds=0.5), 3)
     out = method(at_48_khz, 48_000)
     assert (out.dtype, out.ndim) == (np.float32, 1)
-    assert 0.5 < len(out) / len(at_48_khz) < 1.5
-    assert method(np.stack((at_48_khz, at_48_khz)), 48_000).shape[0] == 2
+    assert len(out) == len(at_48_khz)
+    assert method(np.stack((at_48_khz, at_48_khz)), 48_000).shape == (2, len(at_48_khz))
+
+
+def a_call_keeps_the_length(method: Method[Any]) -> None:
+    said = speech(MAN, 1.0, seed=2)
+    samples = np.concatenate((said, np.zeros(2 * RATE), said))
+    assert method(samples, RATE).shape == samples.shape
+    for rate, length in ((8_000, 12_345), (44_100, 30_001), (RATE, 1), (RATE, 0)):
+        assert method(samples[:length], rate).shape == (length,)
+
+
+def a_call_follows_its_generator(method: Method[Any]) -> None:
+    samples = np.stack((speech(seconds=0.5), speech(WOMAN, 0.5)))
+    first = method(samples, RATE, rng=1)
+    assert np.array_equal(method(samples, RATE, rng=1), first)
+    assert np.array_equal(method(samples, RATE, rng=np.random.default_rng(1)), first)
+    for other in (method(samples, RATE, rng=2), method(samples, RATE)):
+        assert not np.array_equal(other, first)
+    for wrong in (-1, True, "1", np.random.RandomState(1)):
+        with pytest.raises(SettingError, match="seed from 0"):
+            method(samples, RATE, rng=wrong)  # type: ignore[arg-type]
+
+
+def what_keeps_time_keeps_it(method: Method[Any]) -> None:
+    """Long pauses stay where they are, whatever is drawn."""
+    keeping = method.keeping_time()
+    if not keeping.keeps_time:
+        return
+    said = speech(WOMAN, 0.8, seed=3)
+    samples = np.concatenate((said, np.zeros(RATE), said, np.zeros(2 * RATE), said))
+    for seed in range(2):
+        voice = keeping.draw(np.random.default_rng(seed))
+        out = keeping.apply(Audio(samples, RATE), voice, np.random.default_rng(0)).mono
+        assert out.size == samples.size
+        onsets = [
+            int(np.argmax(np.abs(out[at:]) > 0.02)) + at for at in (0, 18 * RATE // 10, 46 * RATE // 10)
+        ]
+        gaps = np.diff(onsets) / RATE
+        assert gaps == pytest.approx((1.8, 2.8), abs=0.05)
 
 
 def refuses_other_rates_and_several_channels(method: Method[Any]) -> None:
@@ -222,6 +260,9 @@ CONTRACTS: list[Contract] = [
     voice_is_secret,
     cannot_be_changed,
     is_a_plain_callable,
+    a_call_keeps_the_length,
+    a_call_follows_its_generator,
+    what_keeps_time_keeps_it,
     refuses_other_rates_and_several_channels,
 ]
 

@@ -104,6 +104,24 @@ def test_words_keep_their_times_where_the_disguise_keeps_time() -> None:
     assert (moved.text, moved.words) == ("one two", ())
 
 
+def test_the_preset_for_training_keeps_words_and_lengths_to_the_sample() -> None:
+    pauses = np.array(noise(8).mono)
+    pauses[2 * RATE : 6 * RATE] *= 1e-4  # longer than any pause that the vocoder leaves by itself
+    said = words(("one", 1.0001, 1.5), ("two", 6.25, 7.5))
+    turns = [Turn(seconds(0.5, 7.9), "a", words=said)]
+    policy = Policy.preset("training", carry=("text", "words"))
+    tally = Tally()
+    [snippet] = deidentify(Audio(pauses, RATE), policy, turns=turns, key=KEY, tally=tally)
+    assert snippet.pcm.size == len(turns[0].segment)
+    assert [w.segment.shift(turns[0].segment.start) for w in snippet.words] == [w.segment for w in said]
+    assert tally.shortened_seconds == pytest.approx(0.0, abs=1e-9)
+    level = np.sqrt(np.mean(snippet.samples[: 7 * RATE].reshape(-1, RATE // 10) ** 2, axis=1))
+    loud = level > 0.1 * level.max()
+    assert loud[:14].all()
+    assert not loud[18:52].any()
+    assert loud[56:].all()
+
+
 def test_every_speaker_has_a_voice() -> None:
     from tests.methods import frequency
 

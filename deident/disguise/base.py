@@ -73,7 +73,8 @@ class Method(Generic[V]):
     stretch : float
         Upper bound of the output's length over the input's, default 1. A run cuts snippets shorter by it.
     keeps_time : bool
-        Every word stays at its time, so that word times remain valid. Default False.
+        Every word stays at its time, so that word times remain valid, and the length is that of the input. Default
+        False.
     replaces_quiet : bool
         The method replaces the background between words. A run replaces it itself after a method that does not.
         Default False.
@@ -138,8 +139,24 @@ class Method(Generic[V]):
         """
         return [self.apply(*one) for one in zip(audios, voices, rngs, strict=True)]
 
-    def __call__(self, samples: npt.NDArray[Any], sample_rate: int) -> npt.NDArray[np.float32]:
-        """Disguise an array under a fresh voice.
+    def keeping_time(self) -> Method[V]:
+        """Give the method as it is with every word at its time; one that cannot keep time is given as it is.
+
+        Returns
+        -------
+        Method
+        """
+        return self
+
+    def __call__(
+        self,
+        samples: npt.NDArray[Any],
+        sample_rate: int,
+        *,
+        rng: np.random.Generator | int | None = None,
+        keep_length: bool = True,
+    ) -> npt.NDArray[np.float32]:
+        """Disguise an array under a drawn voice.
 
         Parameters
         ----------
@@ -147,6 +164,11 @@ class Method(Generic[V]):
             Every channel gets the same voice.
         sample_rate : int
             In Hz.
+        rng : numpy.random.Generator or int, optional
+            Decides voice and noise; a number is a seed. For training only: whoever knows it knows the voice. By default
+            they come from the operating system.
+        keep_length : bool, default True
+            Use the method as it is by `keeping_time`, and cut or pad what is of another length all the same.
 
         Returns
         -------
@@ -154,19 +176,21 @@ class Method(Generic[V]):
             At the same rate. Where a method shortens pauses by different amounts, zeros follow the shorter channels.
             Where the method `needs_fades`, the first and last 10 ms are faded.
         """
-        audio = Audio(samples, sample_rate)
-        voice = self.draw(fresh_rng())
+        audio, own = Audio(samples, sample_rate), _generator(rng)
+        method = self.keeping_time() if keep_length else self
+        voice = method.draw(own)
         with one_thread():
-            rows = [self._one(row, audio.rate, voice) for row in audio.samples]
-        if np.ndim(samples) == 1:
-            return rows[0]
-        out = np.zeros((len(rows), max(row.size for row in rows)), dtype=np.float32)
-        for own, row in zip(out, rows, strict=True):
-            own[: row.size] = row
-        return out
+            rows = [method._one(row, audio.rate, voice, own) for row in audio.samples]
+        size = len(audio) if keep_length else max(row.size for row in rows)
+        out = np.zeros((len(rows), size), dtype=np.float32)
+        for target, row in zip(out, rows, strict=True):
+            target[: row.size] = row[:size]
+        return out if np.ndim(samples) > 1 else out[0]
 
-    def _one(self, row: npt.NDArray[np.float32], rate: int, voice: V) -> npt.NDArray[np.float32]:
-        rng, row = fresh_rng(), remove_offset(row)
+    def _one(
+        self, row: npt.NDArray[np.float32], rate: int, voice: V, rng: np.random.Generator
+    ) -> npt.NDArray[np.float32]:
+        row = remove_offset(row)
         if self.needs_fades:
             row = fade(row, rate // 100)
         if rate == RATE:
@@ -176,10 +200,18 @@ class Method(Generic[V]):
         inside = Audio(soxr.resample(row, rate, RATE), RATE)
         changed = self.apply(inside, voice, rng).mono
         out: npt.NDArray[np.float32] = soxr.resample(changed, RATE, rate)
-        if changed.size != len(inside):
-            return out
-        out = out[: row.size]  # resampling twice rounds the length twice
-        return np.concatenate((out, np.zeros(row.size - out.size, dtype=np.float32)))
+        return out
+
+
+def _generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """Make a generator of a seed, or of the operating system's for None."""
+    if rng is None:
+        return fresh_rng()
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:
+        raise SettingError(f"expected rng as a numpy.random.Generator or a seed from 0; got {kind_of(rng)}")
+    return np.random.default_rng(rng)
 
 
 _TRAITS = ("stretch", "keeps_time", "replaces_quiet", "needs_fades", "scope")

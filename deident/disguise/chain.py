@@ -55,6 +55,10 @@ class Chain(Method[tuple[Any, ...]]):
         for name, value in traits.items():
             object.__setattr__(self, name, value)
 
+    def keeping_time(self) -> Chain:
+        """Give the chain of the methods by their own `keeping_time`."""
+        return Chain(tuple(method.keeping_time() for method in self.methods))
+
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Draw a voice; see `Disguise.draw`."""
         return tuple(method.draw(rng) for method in self.methods)

@@ -52,5 +52,5 @@ PRESETS = {
     "review": Preset(Vocoder(), "snippet"),
     "strong": Preset(STRONG, "snippet"),
     "natural": Preset(NATURAL, "snippet"),
-    "training": Preset(Vocoder(), "speaker"),
+    "training": Preset(Vocoder().keeping_time(), "speaker"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -41,7 +41,7 @@ WARP_KNOTS = 4  # pieces of equal width on the mel scale, of the drawn warp
 LINK = (
     0.7  # correlation of a drawn pitch and a drawn vocal tract, as people with short tracts have high voices
 )
-LEAVES_PAUSES = 10.0  # seconds; the longest pause of a voice means that none is shortened
+EVERY_PAUSE = 10.0  # seconds; a pause that may be so long is never shortened
 WANDER_KNOTS = 64
 WANDER_SECONDS = 0.4  # from one drawn value to the next
 
@@ -52,8 +52,7 @@ class Vocoder(Method[VocoderVoice]):
 
     Normalisation brings to common averages what tells speakers apart; drawing gives every voice a pitch, a vocal tract
     and a colour that do not depend on the speaker. The excitation is new, so that nothing of the waveform remains. The
-    output is never longer than the input. Pauses are shortened, so word times do not hold, unless `pause_seconds`
-    leaves every pause as it is.
+    output is never longer than the input. Pauses are shortened, so word times do not hold, unless all are kept.
 
     Parameters
     ----------
@@ -103,7 +102,7 @@ class Vocoder(Method[VocoderVoice]):
     sharpness : float, 0.5 to 2
         Scale of all cepstra but the first: above 1, formants are sharper than found. Default 1.15.
     pause_seconds : (lower, upper), 0 to 10
-        Range of the drawn length to which longer pauses are shortened; 10 leaves them all. Default (0.5, 1).
+        Range of the drawn length to which longer pauses are shortened; (10, 10) keeps all. Default (0.5, 1).
     delay_seconds : float, 0 to 0.004
         Range of the drawn group delay of the pulses. Default 0.0015.
     comfort_db : float, 20 to 90
@@ -120,6 +119,15 @@ class Vocoder(Method[VocoderVoice]):
     >>> DISGUISES["vocoder"]()(np.zeros(16_000), 16_000).shape
     (16000,)
     """
+
+    @property
+    def keeps_time(self) -> bool:  # type: ignore[override]  # a trait, which nobody sets
+        """Every word stays at its time: no pause is shortened."""
+        return self.pause_seconds[0] >= EVERY_PAUSE
+
+    def keeping_time(self) -> Vocoder:
+        """Give the method with all pauses kept."""
+        return replace(self, pause_seconds=(EVERY_PAUSE, EVERY_PAUSE))
 
     replaces_quiet = True
     needs_fades: ClassVar[bool] = True
@@ -156,11 +164,6 @@ class Vocoder(Method[VocoderVoice]):
                 ordered(name, value, low, high)
             else:
                 between(name, value, low, high)
-
-    @property
-    def keeps_time(self) -> bool:  # type: ignore[override]  # of the settings
-        """True where no pause is shortened."""
-        return self.pause_seconds[0] >= LEAVES_PAUSES
 
     def draw(self, rng: np.random.Generator) -> VocoderVoice:
         """Draw a voice; see `Disguise.draw`."""
@@ -302,7 +305,7 @@ class Vocoder(Method[VocoderVoice]):
 def _shortened_pauses(speech: Analysis, voices: list[VocoderVoice]) -> Doubles:
     """Shorten pauses to those of the voices: (frames,) frames of output per frame of input."""
     pauses = np.array([voice.pause_seconds for voice in voices]) * FRAMES_PER_SECOND
-    pauses[pauses >= LEAVES_PAUSES * FRAMES_PER_SECOND] = np.inf
+    pauses[pauses >= EVERY_PAUSE * FRAMES_PER_SECOND] = np.inf
     return limit_runs(np.ones(speech.ragged.frames), speech.presence < 0.3, pauses, speech.ragged)
 
 
@@ -339,7 +342,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("noise", 0.0, 3.0),
     ("f0_octaves", 0.0, 0.5),
     ("breath", 0.0, 1.0),
-    ("pause_seconds", 0.0, LEAVES_PAUSES),
+    ("pause_seconds", 0.0, EVERY_PAUSE),
     ("delay_seconds", 0.0, 0.004),
     ("comfort_db", 20.0, 90.0),
 )
