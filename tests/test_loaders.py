@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from deident.audio import RATE
 from deident.datasets import export
 from deident.datasets.huggingface import MapBatch
 from deident.datasets.items import Item, read_items
+from deident.errors import RecordingError, SettingError
+from deident.keys import Key
 from deident.policy import Policy
+from deident.segmentation.cutting import CuttingSettings
 from tests.methods import Sine
-from tests.test_datasets import folder, spread, store  # noqa: F401  fixtures
+from tests.test_datasets import Timed, folder, spread, store  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.interop
 
@@ -55,6 +59,51 @@ def test_lhotse_opens_its_manifests(items: list[Item], tmp_path: Path) -> None:
         io.BytesIO(next(i for i in items if i.id == cuts[0].id).read()), dtype="float32"
     )
     assert (audio[0] == expected).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lazy_cuts_become_cuts_of_snippets_one_by_one(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    lhotse = loader("lhotse")
+    from deident.datasets.lhotse_cuts import SnippetCuts
+
+    key = Key(bytes(32))
+    recordings = [lhotse.Recording.from_file(folder / name) for name in ("rec1.flac", "rec2.wav")]
+    supervisions = [
+        lhotse.SupervisionSegment(
+            id=f"s{k}", recording_id=r.id, start=1.0, duration=3.0, channel=0, text="one two", speaker="anna",
+            language="en", custom={"take": "7"},
+            alignment={"word": [lhotse.supervision.AlignmentItem("one", 1.25, 0.5000625),
+                                lhotse.supervision.AlignmentItem("two", 2.0, 1.0)]},
+        )
+        for k, r in enumerate(recordings)
+    ]  # fmt: skip
+    made = lhotse.CutSet.from_manifests(
+        lhotse.RecordingSet.from_recordings(recordings),
+        lhotse.SupervisionSet.from_segments(supervisions),
+    )
+    made.truncate(offset_type="start", max_duration=7.0).to_file(tmp_path / "cuts.jsonl.gz")
+    whole = lhotse.load_manifest_lazy(tmp_path / "cuts.jsonl.gz")
+    parts = lhotse.CutSet.from_cuts(cut.truncate(offset=0.5) for cut in whole)
+    policy = Policy(disguise=Timed(), scope="speaker", carry=("text", "words"))
+    for cuts in (whole, parts):
+        asked: list[str] = []
+        counted = (asked.append(cut.id) or cut for cut in cuts)
+        snippets = iter(SnippetCuts(counted, policy, key=key, carry=("language", "take")))
+        first = next(snippets)
+        assert len(asked) == 1
+        found = [first, *snippets]
+        assert len(found) == 2
+        for cut in found:
+            lhotse.validate(cut, read_data=True)
+            [supervision] = cut.supervisions
+            assert (cut.duration, supervision.text, supervision.language) == (3.0, "one two", "en")
+            assert supervision.custom == {"take": "7"}
+            assert supervision.speaker == key.pseudonym("speaker", "anna")
+            times = [(w.symbol, w.start, w.duration) for w in supervision.alignment["word"]]
+            assert times == [("one", 0.25, 8_001 / RATE), ("two", 1.0, 1.0)]
+            assert not any(name in repr(cut.to_dict()) for name in ("rec1", "rec2", "anna", "s0"))
+    again = lhotse.CutSet(SnippetCuts(whole, policy, key=key))
+    assert len(list(again)) == len(list(again)) == 2
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -102,6 +151,8 @@ def test_datasets_opens_parquet(items: list[Item], tmp_path: Path) -> None:
     assert again.features == opened.features
     rows = list(opened.cast_column("audio", datasets.Audio(decode=False)))
     assert {(r["id"], r["text"], r["speaker"], r["gender"], r["seconds"]) for r in rows} == spread(items)
+    words = {item.id: list(item.words) for item in items}
+    assert {r["id"]: [(w["start"], w["stop"], w["text"]) for w in r["words"]] for r in rows} == words
     sounds = {item.id: item.read() for item in items}
     assert all(row["audio"]["bytes"] == sounds[row["id"]] for row in rows)
 
@@ -120,6 +171,63 @@ def test_datasets_maps_in_batches(folder: Path, tmp_path: Path) -> None:  # noqa
     assert made.column_names == ["audio"]
     assert len(made) >= 4
     assert all(row["audio"]["bytes"][:4] == b"RIFF" for row in made)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("streaming", [False, True])
+def test_datasets_carries_columns_and_words_and_skips_bad_rows(
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+    streaming: bool,
+) -> None:
+    datasets = loader("datasets")
+    (tmp_path / "broken.wav").write_bytes(b"no sound at all")
+    files = [str(folder / "rec1.flac"), str(tmp_path / "broken.wav"), str(folder / "rec2.wav")]
+    words = [
+        [{"start": 1.0000625, "stop": 1.5, "text": "one"}],
+        [],
+        [{"start": 2.0, "stop": 2.4375625, "text": "two"}],
+    ]
+    data = datasets.Dataset.from_dict(
+        {"audio": files, "language": ["en", "de", "en"], "words": words, "take": [1, 2, 3]}
+    )
+    data = data.cast_column("audio", datasets.Audio(decode=False))
+    names = data.column_names
+    read: list[int] = []
+    if streaming:
+        data = data.to_iterable_dataset().map(lambda row: read.append(row["take"]) or row)
+    policy = Policy(disguise=Timed(), cutting=CuttingSettings(max_seconds=60.0), carry=("words",))
+    function = MapBatch(policy, carry=("language", "take"), on_error="skip")
+    made = data.map(function, batched=True, batch_size=1, remove_columns=names)
+    rows = iter(made)
+    first = next(rows)
+    assert read == ([1] if streaming else [])  # no more than it must
+    found = [first, *rows]
+    assert {row["take"] for row in found} == {1, 3}
+    assert {row["language"] for row in found} == {"en"}
+    assert function.skipped == {"not-audio": 1}
+    at = {w["text"]: round((w["stop"] - w["start"]) * RATE) for row in found for w in row["words"]}
+    assert at == {"one": 8_000 - 1, "two": 7_001}
+    assert set(found[0]) == {"audio", "words", "language", "take"}
+
+
+def test_a_bad_row_stops_the_map_unless_it_may_be_skipped() -> None:
+    batch = {"audio": [None, {"array": [0.0] * 8_000, "sampling_rate": RATE}], "take": [1, 2]}
+    with pytest.raises(RecordingError, match="array, bytes or path"):
+        MapBatch()(batch)
+    function = MapBatch(carry=("take",), on_error="skip")
+    with pytest.warns(UserWarning, match="1 recordings of a batch"):
+        assert function(batch) == {"audio": [], "take": []}
+    assert function.skipped == {"bad-samples": 1}
+    assert not pickle.loads(pickle.dumps(function)).skipped
+    for wrong, why in (
+        ({"carry": "take"}, "list of names"), ({"carry": ("text",)}, "policy's carry"),
+        ({"on_error": "ignore"}, "raise"),
+    ):  # fmt: skip
+        with pytest.raises(SettingError, match=why):
+            MapBatch(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="column other"):
+        MapBatch(carry=("other",))(batch)
 
 
 @pytest.mark.filterwarnings("ignore")

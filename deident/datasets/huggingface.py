@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from deident.errors import SettingError
+from deident.datasets.entries import segment_of
+from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.policy import Policy
-from deident.segmentation.turns import WHOLE, Turn
+from deident.segment import RATE
+from deident.segmentation.turns import CARRIED, WHOLE, Turn, Word
 
 
 @dataclass(frozen=True)
 class MapBatch:
-    """Turn rows of recordings into rows of snippets, as a function for `Dataset.map`.
+    """Turn rows of recordings into rows of snippets, as a function for `map` of a `Dataset` or an `IterableDataset`.
 
     The audio column becomes {"bytes", "path"}: cast it to `datasets.Audio()`. With "text" in the policy's carry, the
-    column `text` goes with the snippets that hold all of it; where the policy tells speakers, the column `speaker`
-    holds pseudonyms. Other columns are left out, because equal values in them would link the snippets of a recording.
+    column `text` goes with the snippets that hold all of it; with "words", the column `words` goes with them, moved to
+    their times in the snippet; where the policy tells speakers, the column `speaker` holds pseudonyms. Other columns
+    are left out unless `carry` names them, because equal values in them would link the snippets of a recording.
 
     Parameters
     ----------
@@ -29,50 +34,110 @@ class MapBatch:
         For pseudonyms and for voices kept by speaker.
     audio : str, default "audio"
         The name of the audio column.
+    carry : tuple of str, optional
+        Columns that go along as they are.
+    on_error : {"raise", "skip"}, optional
+        Stop at a recording that cannot be used, or leave it out and count it in `skipped`, with a warning a batch.
+
+    Attributes
+    ----------
+    skipped : Counter
+        Recordings that were left out, by the code of the reason, in this process.
 
     Raises
     ------
     SettingError
-        If the column is not there, or is not as `datasets` has it.
+        If a column is not there.
     RecordingError
-        If a recording cannot be used.
+        If a recording cannot be used, or is not as `datasets` has it.
 
     Examples
     --------
     >>> from deident.datasets.huggingface import MapBatch
     >>> def deidentified(dataset):
-    ...     return dataset.map(MapBatch(), batched=True, remove_columns=dataset.column_names)
+    ...     function = MapBatch(carry=("language",), on_error="skip")
+    ...     return dataset.map(function, batched=True, batch_size=8, remove_columns=dataset.column_names)
     """
 
     policy: Policy = field(default_factory=Policy)
     key: Key | None = None
     audio: str = "audio"
+    carry: tuple[str, ...] = ()
+    on_error: Literal["raise", "skip"] = "raise"
+    skipped: Counter[str] = field(default_factory=Counter, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ("raise", "skip"):
+            raise SettingError(f'expected on_error "raise" or "skip"; got {self.on_error!r:.40}')
+        if isinstance(self.carry, str) or not all(isinstance(name, str) for name in self.carry):
+            raise SettingError("expected carry as a list of names of columns")
+        if taken := {self.audio, *CARRIED}.intersection(self.carry):
+            raise SettingError(f"the column {min(taken)} goes along by the policy's carry alone")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "skipped": Counter()}  # `datasets` recognises a function by what it pickles to
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        if self.audio not in batch:
-            raise SettingError("expected a column with the audio; name it with audio=")
-        nothing = [None] * len(batch[self.audio])
-        columns = zip(
-            batch[self.audio], batch.get("speaker", nothing), batch.get("text", nothing), strict=True
-        )
-        rows = [row for audio, speaker, text in columns for row in self._rows(audio, speaker, text)]
+        for name in (self.audio, *self.carry):
+            if name not in batch:
+                raise SettingError(
+                    f"expected a column {name}"
+                    + (" with the audio; name it with audio=" if name == self.audio else ", as carry says")
+                )
+        rows: list[dict[str, Any]] = []
+        before = self.skipped.total()
+        for index in range(len(batch[self.audio])):
+            try:
+                rows += self._rows({name: column[index] for name, column in batch.items()})
+            except RecordingError as error:
+                if self.on_error == "raise":
+                    raise
+                self.skipped[error.code] += 1
+        if count := self.skipped.total() - before:
+            warnings.warn(f"{count} recordings of a batch cannot be used and were skipped", stacklevel=2)
         rows.sort(key=lambda row: str(row[self.audio]["path"]))  # by names drawn at random
-        names = [self.audio, *(["text"] if "text" in self.policy.carry else [])]
-        names += ["speaker"] if self.policy.tells_speakers else []
+        names = [self.audio, *(name for name in ("text", "words") if name in self.policy.carry)]
+        names += [*(["speaker"] if self.policy.tells_speakers else []), *self.carry]
         return {name: [row[name] for row in rows] for name in names}
 
-    def _rows(self, audio: Any, speaker: Any, text: str | None) -> Iterator[dict[str, Any]]:
+    def _rows(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """De-identify a recording: a row for each snippet."""
         from deident.pipeline import deidentify
 
+        speaker, text, words = (row.get(name) for name in ("speaker", "text", "words"))
         who = None if speaker is None else str(speaker)
-        turns = [Turn(WHOLE, text=text)] if text is not None else []
-        for snippet in deidentify(_source(audio), self.policy, key=self.key, speaker=who, turns=turns):
-            container = self.policy.container
-            yield {
+        turns = [Turn(WHOLE, text=text, words=_words(words))] if text is not None or words else []
+        container = self.policy.container
+        kept = {name: row[name] for name in self.carry}
+        return [
+            {
+                **kept,
                 self.audio: {"bytes": snippet.encode(container), "path": f"{snippet.name}.{container}"},
                 "text": snippet.text,
+                "words": [
+                    {"start": w.segment.start / RATE, "stop": w.segment.stop / RATE, "text": w.text}
+                    for w in snippet.words
+                ],
                 "speaker": self.key.pseudonym("speaker", who) if self.key and who is not None else None,
             }
+            for snippet in deidentify(
+                _source(row[self.audio]), self.policy, key=self.key, speaker=who, turns=turns
+            )
+        ]
+
+
+def _words(words: Any) -> tuple[Word, ...]:
+    """Read the words of a row: mappings with start, stop or end, and text or word, in seconds."""
+    try:
+        return tuple(
+            Word(
+                segment_of(word["start"], word["stop"] if "stop" in word else word["end"]),
+                str(word["text"] if "text" in word else word["word"]),
+            )
+            for word in words or ()
+        )
+    except (KeyError, TypeError, ValueError):
+        raise SettingError("expected words as a list of {start, stop, text}, in seconds") from None
 
 
 def _source(value: Any) -> Any:
@@ -86,4 +151,4 @@ def _source(value: Any) -> Any:
         return io.BytesIO(value["bytes"])
     if isinstance(value, Mapping) and value.get("path"):
         return value["path"]
-    raise SettingError("expected the audio as datasets has it: array, bytes or path")
+    raise RecordingError("expected the audio as datasets has it: array, bytes or path", "bad-samples")

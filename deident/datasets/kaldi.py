@@ -89,7 +89,7 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
         "text": [f"{item.id} {one_line(item.text)}".rstrip() for item in found if item.text is not None],
         "spk2gender": [f"{speaker} {gender}" for speaker, gender in sorted(genders.items())],
         "ctm": [
-            f"{item.id} 1 {start:.3f} {stop - start:.3f} {one_line(word)}"
+            f"{item.id} 1 {start:.5f} {stop - start:.5f} {one_line(word)}"
             for item in found
             for start, stop, word in item.words
         ],

@@ -100,10 +100,11 @@ def _cuts(path: Path) -> Iterator[Row]:
 def _entry(row: Row, carry: Sequence[str], base: str | Path | None, folder: Path) -> Entry:
     with _fields(row):
         recording = row.values["recording"]
-        return Entry(row.place, recording["id"], _file(recording, base, folder), _turn(row.values, carry))
+        return Entry(row.place, recording["id"], _file(recording, base, folder), turn_of(row.values, carry))
 
 
-def _turn(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
+def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
+    """Make a turn of a supervision, with its start counted from the start of the recording."""
     where = segment_of(row["start"], row["start"] + seconds_of(row["duration"]))
     # Lhotse keeps the times of an alignment when it moves a cut: they count from the recording's start.
     words = [
@@ -182,7 +183,7 @@ def _supervision(item: Item) -> dict[str, Any]:
     if custom := {name: value for name, value in item.labels.items() if name not in FIELDS}:
         row["custom"] = custom
     if item.words:
-        words = [[word, start, round(stop - start, 3), None] for start, stop, word in item.words]
+        words = [[word, start, round(stop - start, 5), None] for start, stop, word in item.words]
         row["alignment"] = {"word": words}
     return row
 

@@ -104,8 +104,8 @@ def check_annotations(segments: Iterable[object], turns: Iterable[object], mute:
 
 
 def words_to_json(words: Sequence[Word]) -> str:
-    """Write words as the manifest has them: a JSON list of [start, stop, text], in seconds."""
-    rows = [[round(w.segment.start / RATE, 3), round(w.segment.stop / RATE, 3), w.text] for w in words]
+    """Write words as the manifest has them: a JSON list of [start, stop, text], in seconds, exact to the sample."""
+    rows = [[round(w.segment.start / RATE, 5), round(w.segment.stop / RATE, 5), w.text] for w in words]
     return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
 
 
