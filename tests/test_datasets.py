@@ -15,11 +15,14 @@ import soundfile
 from deident.audio import RATE, Segment
 from deident.cli import main
 from deident.codec import read
-from deident.datasets import EXPORTERS, export, exporter_named, kaldi, lhotse, nemo
+from deident.datasets import EXPORTERS, card, export, exporter_named, kaldi, lhotse, nemo
 from deident.datasets.huggingface import MapBatch
 from deident.datasets.items import Item, read_items
 from deident.datasets.package import package
 from deident.datasets.table import read as read_table
+from deident.disguise import Chain
+from deident.disguise.psola import Psola
+from deident.disguise.vocoder import Vocoder
 from deident.errors import SettingError, StoreError
 from deident.evaluation.layouts import read_corpus
 from deident.keys import Key
@@ -173,6 +176,48 @@ def test_an_export_tells_nothing_of_its_source(name: str, store: Path, tmp_path:
         assert not any(canary.encode() in data for canary in (*CANARIES, os.fspath(store)))
 
 
+def test_every_export_has_a_card(store: Path, tmp_path: Path) -> None:
+    settings = Policy.preset("training", carry=("text", "words")).to_mapping()
+    summary = {
+        "version": "9.9", "policy": "f" * 16, "settings": settings, "dropped_seconds": {"over_limit": 12.34},
+        "recordings": 2, "speech_seconds": 20.0, "problems": [{"recording": "anna"}],
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(summary))
+    out = ("export", store, "--to", "tests.test_datasets:count_lines", "--out")
+    assert deident(*out, tmp_path / "out", "--summary", tmp_path / "run.json") == 0
+    told = (tmp_path / "out" / "README.md").read_text()
+    seconds = [item.seconds for item in read_items(store)]
+    for line in (
+        "| snippets | 4 |", f"| longest | {max(seconds):.2f} s |", "| sample rate | 16000 Hz |",
+        "| speakers | 2, by pseudonym |",
+        "| carried along | text, speaker, words, gender |", "By deident 9.9, under the policy ffffffffffffffff",
+        "| dropped: over limit | 12.3 s |", "| seconds of speech found | 20 |", '"pause_seconds": [', "not anonymous",
+        "`deident evaluate`",
+    ):  # fmt: skip
+        assert line in told
+    assert not any(canary in told for canary in (*CANARIES, "names everybody"))
+    assert (tmp_path / "out" / "README.md").stat().st_mode & 0o777 == 0o600
+    assert deident(*out, tmp_path / "bare") == 0
+    assert "not given at the export" in (tmp_path / "bare" / "README.md").read_text()
+    for wrong in ("no JSON", "{}", "[1]"):
+        (tmp_path / "run.json").write_text(wrong)
+        assert deident(*out, tmp_path / "wrong", "--summary", tmp_path / "run.json") == 2
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_a_card_tells_what_was_measured_of_these_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card, "measured", lambda name: [("EER", f"of {name}")])
+    for preset, alone in (("training", "training"), ("strong", "strong"), ("review", "review")):
+        summary = {"version": "1", "dropped_seconds": {}, "settings": Policy.preset(preset).to_mapping()}
+        assert f"| EER | of {alone} |" in card.card([], json.loads(json.dumps(summary)))
+    for settings in (
+        Policy(disguise=Vocoder(tract=(0.9, 1.0))).to_mapping(),
+        Policy(disguise=Chain((Psola(), Psola()))).to_mapping(),
+    ):  # fmt: skip
+        summary = {"version": "1", "dropped_seconds": {}, "settings": settings}
+        assert "Nothing was measured" in card.card([], json.loads(json.dumps(summary)))
+
+
 def test_an_exporter_of_your_own_is_named_by_its_module(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,6 +317,8 @@ def test_a_voiceprivacy_folder_is_one_command(
     ids = ("--keep-ids", "--linkage", tmp_path / "links")
     assert deident(*common, "--carry", "text,gender", "--out", tmp_path / "t", "--to-kaldi", kept, *ids) == 0
     assert "missing" not in capsys.readouterr().err
+    assert "names everybody" in (kept / "README.md").read_text()
+    assert "names everybody" not in (anon / "README.md").read_text()
     back = kaldi.read_folder(kept)
     assert {u.id: u.text for u in back.utterances} == {id: " ".join(t.split()) for id, t in TEXTS.items()}
     assert (kept / "trials").read_bytes() == (folder / "trials").read_bytes()

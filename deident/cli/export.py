@@ -9,9 +9,14 @@ from deident.cli.keys import add_key_argument, linkage_of
 from deident.datasets import EXPORTERS
 from deident.errors import SettingError, StoreError, require
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 EPILOG = """\
 examples:
   deident export store --to parquet --out dataset
+  deident run calls/ --out store --json > run.json && deident export store --to parquet --out dataset --summary run.json
   deident export store --to kaldi --out data/train_anon
   deident export store --to kaldi --out data/dev_anon --keep-ids --linkage links --key-file key
 
@@ -30,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="kaldi: keep the ids and speakers of the source, for trials; this names everybody",
     )
+    parser.add_argument(
+        "--summary", metavar="FILE", help="what `run --json` printed: its settings, for the card (README.md)"
+    )
     parser.add_argument("--linkage", metavar="FILE", help="for --keep-ids: what `run --linkage` wrote")
     add_key_argument(parser)
 
@@ -38,9 +46,11 @@ def run(args: argparse.Namespace) -> int:
     from deident.cli.inputs import check_outside
     from deident.cli.progress import counted
     from deident.datasets import export, exporter_named
+    from deident.datasets.card import read_summary
     from deident.datasets.items import read_items, with_ids
 
     exporter_named(args.to)
+    summary = read_summary(args.summary) if args.summary else None
     if args.to == "parquet":
         require("interop", "Parquet", "pyarrow")
     check_outside(args.out, args.store)
@@ -50,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             raise SettingError("--keep-ids is for --to kaldi, and needs the --linkage of the run")
         linkage, _ = linkage_of(args)
         items = with_ids(items, linkage.links())
-    count = export(items, args.to, args.out)
+    count = export(items, args.to, args.out, summary=summary, names_people=args.keep_ids)
     sys.stdout.write(f"{counted(count, 'snippet')}\n")
     return 0 if count else 1
 
@@ -71,12 +81,15 @@ def check_kaldi(args: argparse.Namespace) -> None:
         raise StoreError("the folder of --to-kaldi is not empty: expected a new or empty one")
 
 
-def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
-    """Write the store of a run as a Kaldi folder. asked : the ids of the utterances that were read."""
+def to_kaldi(args: argparse.Namespace, asked: set[str], facts: dict[str, Any]) -> None:
+    """Write the store of a run as a Kaldi folder.
+
+    asked : the ids of the utterances that were read.   facts : the summary, as --json prints it.
+    """
     from pathlib import Path
 
     from deident.cli.progress import counted
-    from deident.datasets import kaldi
+    from deident.datasets import card, kaldi
     from deident.datasets.items import read_items, with_ids
 
     items = read_items(args.out)
@@ -84,6 +97,7 @@ def to_kaldi(args: argparse.Namespace, asked: set[str]) -> None:
     if args.keep_ids:
         items = with_ids(items, linkage_of(args)[0].links())
         lists = kaldi.read_lists(args.kaldi) if args.kaldi else {}
+    lists[card.NAME] = card.card(items, facts, names_people=args.keep_ids).encode()
     kaldi.write(items, Path(args.to_kaldi), lists)
     missing = len(asked - {item.id for item in items}) if args.keep_ids else 0
     if not args.quiet:

@@ -54,12 +54,11 @@ def run(args: argparse.Namespace) -> int:
 def describe(name: str, kind: type[Any]) -> Iterator[str]:
     """Yield the lines about a method: summary, presets, measured protection, settings."""
     import inspect
-    import json
     import textwrap
-    from importlib import resources
 
     from deident.disguise.presets import PRESETS
     from deident.disguise.settings import settings, shown
+    from deident.disguise.strength import measured
 
     paragraphs = (inspect.getdoc(kind) or "").partition("\nParameters\n")[0].strip().split("\n\n")
     yield name
@@ -71,12 +70,10 @@ def describe(name: str, kind: type[Any]) -> Iterator[str]:
     if presets:
         shown_presets = ", ".join(f"{key} (one voice a {preset.scope})" for key, preset in presets.items())
         yield f"  presets: {shown_presets}"
-    table = resources.files("deident.disguise").joinpath("strength.json").read_text(encoding="utf-8")
-    head, *rows = json.loads(table)
-    for row in rows:
-        if row[0] in (name, *presets):
-            yield f"  measured, {row[0]}:"
-            yield from (f"    {column}: {value}" for column, value in zip(head[1:], row[1:], strict=True))
+    for measured_name in (name, *presets):
+        if rows := measured(measured_name):
+            yield f"  measured, {measured_name}:"
+            yield from (f"    {figure}: {value}" for figure, value in rows)
     cells = [("setting", "range", "default", "meaning")]
     cells += [(s.name, s.bounds, shown(s.default), s.meaning) for s in settings(kind)]
     wide = [max(len(row[column]) for row in cells) for column in range(3)]

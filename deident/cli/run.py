@@ -146,9 +146,16 @@ def run(args: argparse.Namespace) -> int:
     summary.passed_over = dict(passed_over)
     if log:
         log.end(summary)
-    _print(summary, progress.problems, args, policy)
+    facts = {
+        **summary.to_mapping(),
+        "version": __version__,
+        "policy": policy.fingerprint(),
+        "settings": policy.to_mapping(),
+        "problems": progress.problems,
+    }
+    _print(summary, facts, args, policy)
     if args.to_kaldi:
-        to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns})
+        to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns}, facts)
     is_clean = write_report(args, summary, policy)
     return 0 if summary.fine and is_clean and not missing else 1
 
@@ -168,14 +175,11 @@ def _executor(args: argparse.Namespace) -> Any:
     return connected(args.dask, args.jobs or available_cores())
 
 
-def _print(
-    summary: Summary, problems: list[dict[str, str]], args: argparse.Namespace, policy: Policy
-) -> None:
+def _print(summary: Summary, facts: dict[str, Any], args: argparse.Namespace, policy: Policy) -> None:
     if args.json:
         import json
 
-        facts = {"version": __version__, "policy": policy.fingerprint(), "problems": problems}
-        text = json.dumps({**summary.to_mapping(), **facts}, indent=2)
+        text = json.dumps(facts, indent=2, default=repr)
     elif args.quiet:
         return
     else:
@@ -184,8 +188,8 @@ def _print(
             seconds = policy.cutting.max_seconds
             limit = "" if seconds == 10.0 else f" --max-seconds {seconds:g}"  # 10 is the audit's own
             text += f"\n{'next':<14}deident audit {args.out}{limit}"
-        if problems and not args.show_paths:
-            text += f"\n{'next':<14}{_which(args, problems)}"
+        if facts["problems"] and not args.show_paths:
+            text += f"\n{'next':<14}{_which(args, facts['problems'])}"
         if summary.states["skipped"] and not args.again:
             text += (
                 f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"

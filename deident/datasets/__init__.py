@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -143,8 +143,15 @@ def exporter_named(name: str) -> Exporter:
     return found
 
 
-def export(items: Iterable[Item], to: str, out: str | os.PathLike[str]) -> int:
-    """Write snippets of a store as a data set.
+def export(
+    items: Iterable[Item],
+    to: str,
+    out: str | os.PathLike[str],
+    *,
+    summary: Mapping[str, Any] | None = None,
+    names_people: bool = False,
+) -> int:
+    """Write snippets of a store as a data set, with a card that says what it is (README.md).
 
     Parameters
     ----------
@@ -154,6 +161,10 @@ def export(items: Iterable[Item], to: str, out: str | os.PathLike[str]) -> int:
         The name of an exporter, see `exporter_named`.
     out : str or path-like
         A new folder.
+    summary : mapping, optional
+        Of the run, as `deident run --json` prints it: the card tells its settings and what was dropped.
+    names_people : bool, default False
+        Ids and speakers are those of the source; the card says so.
 
     Returns
     -------
@@ -169,7 +180,14 @@ def export(items: Iterable[Item], to: str, out: str | os.PathLike[str]) -> int:
     """
     from pathlib import Path
 
-    return exporter_named(to)(items, Path(out))
+    from deident.datasets.card import NAME, card
+    from deident.datasets.package import Package
+
+    found = list(items)
+    count = exporter_named(to)(found, Path(out))
+    if not (Path(out) / NAME).exists():  # an exporter may know more
+        Package(Path(out)).put(NAME, card(found, summary, names_people=names_people).encode())
+    return count
 
 
 def _imported(name: str) -> Any:
