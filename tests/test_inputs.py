@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,8 +19,10 @@ from deident.datasets.recordings import SUFFIXES, collect, expand, with_folder_s
 from deident.errors import RecordingError, SettingError
 from deident.evaluation.layouts import read_corpus
 from deident.pipeline import deidentify
+from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import run
+from tests.methods import Sine
 
 Command = Callable[..., CompletedProcess[str]]
 
@@ -242,6 +245,46 @@ def test_corpora_are_read_through_links(tmp_path: Path) -> None:
         assert [(u.speaker, u.transcript) for u in found] == expected
         assert all(u.load().seconds == 1.0 for u in found)
         assert len(READERS["corpus"](tmp_path / name)) == len(found)
+
+
+CLIPS = (
+    "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes\tage\tgender\taccents\tvariant"
+    "\tlocale\tsegment\n"
+    'c0ffee\tcommon_voice_en_1.mp3\t9\t"Go," she said.\t\t2\t0\ttwenties\tfemale_feminine\tScottish\t\ten\t\n'
+    "beef00\tcommon_voice_en_2.mp3\t10\tNo.\t\t3\t1\t\t\t\t\ten\t\n"
+)
+
+
+def test_common_voice_is_a_corpus(tmp_path: Path, recordings: Path) -> None:
+    place = tmp_path / "cv" / "en"
+    (place / "clips").mkdir(parents=True)
+    shutil.copy(recordings / "reading.mp3", place / "clips" / "common_voice_en_1.mp3")
+    shutil.copy(recordings / "reading.mp3", place / "clips" / "common_voice_en_2.mp3")
+    (place / "validated.tsv").write_text(CLIPS)
+    (place / "train.tsv").write_text("".join(CLIPS.splitlines(keepends=True)[:2]))
+    carry = ["gender", "age", "locale"]
+    one, two = (r.turns[0] for r in READERS["corpus"](place, carry))
+    assert (one.speaker, one.text) == ("c0ffee", '"Go," she said.')
+    assert one.labels == {"gender": "f", "age": "twenties", "locale": "en"}
+    assert (two.speaker, two.labels) == ("beef00", {"locale": "en"})
+    assert len(READERS["corpus"](place / "train.tsv", carry)) == 1
+    assert [u.sex for u in read_corpus(place).utterances] == ["F", ""]
+    run(
+        READERS["corpus"](place / "train.tsv", carry),
+        tmp_path / "s",
+        Policy(disguise=Sine(), carry=("text",)),
+        jobs=1,
+    )
+    rows = [json.loads(line) for line in (tmp_path / "s" / "manifest.jsonl").read_text().splitlines()]
+    assert len(rows) > 2
+    assert all(row["labels"]["age"] == "twenties" for row in rows)
+    assert "c0ffee" not in json.dumps(rows)
+    (place / "validated.tsv").write_text(CLIPS.replace("common_voice_en_2.mp3", "../../secret.mp3"))
+    with pytest.raises(SettingError, match=r"line 3: .*in clips"):
+        READERS["corpus"](place)
+    for nothing in (tmp_path / "none", place / "clips" / "common_voice_en_1.mp3"):
+        with pytest.raises(SettingError, match="Common Voice"):
+            READERS["corpus"](nothing)
 
 
 def test_one_place_has_one_set_of_labels(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ READERS = {
     "corpus": Reader(
         "deident.datasets.layouts:read",
         "DIR",
-        "a folder of LibriSpeech or VCTK, or of a folder for each speaker",
+        "a folder of LibriSpeech, VCTK or Common Voice, or of a folder for each speaker",
     ),
 }
 

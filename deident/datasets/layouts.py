@@ -1,22 +1,28 @@
-"""Corpora by the layout of their folders: LibriSpeech, VCTK, Kaldi, and folders of speakers."""
+"""Corpora by the layout of their folders: LibriSpeech, VCTK, Common Voice, Kaldi, and folders of speakers."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deident.containers import SUFFIXES
 from deident.datasets import kaldi
 from deident.datasets.entries import Entry, chosen, gather
-from deident.datasets.text_files import read_kaldi, read_text
+from deident.datasets.text_files import errors_at, read_kaldi, read_table, read_text
 from deident.errors import SettingError
-from deident.recording import Recording
+from deident.recording import Labels, Recording
 from deident.segmentation.turns import WHOLE, Turn
 
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+SEXES = {
+    "f": "F", "female": "F", "female_feminine": "F", "m": "M", "male": "M", "male_masculine": "M",
+}  # fmt: skip
+COMMON_VOICE = (
+    "client_id", "path", "sentence_id", "sentence", "sentence_domain", "up_votes", "down_votes", "age", "gender",
+    "accents", "accent", "variant", "locale", "segment",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,6 +39,8 @@ class CorpusFile:
         "F", "M", or "" where it is not known.
     text : str
         "" where it is not known.
+    labels : dict of str to str
+        What else is known.
     """
 
     name: str
@@ -41,6 +49,7 @@ class CorpusFile:
     recording: str
     sex: str = ""
     text: str = ""
+    labels: Labels = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return "CorpusFile(hidden)"
@@ -51,24 +60,27 @@ def read(
 ) -> list[Recording]:
     """Read a corpus by the layout of its folder; see `deident.datasets.Reader`.
 
-    carry : "gender". Files with a text are turns.
+    place : of Common Voice, also a table such as train.tsv, beside its clips.   carry : "gender", and columns of
+    Common Voice. Files with a text are turns.
     """
     folder = Path(place)
+    if folder.suffix == ".tsv" and (folder.parent / "clips").is_dir():
+        return gather(_entry(file, carry) for file in _common_voice(folder.parent, folder.name))
     if not folder.is_dir():
-        raise SettingError("expected the folder of a corpus")
+        raise SettingError("expected the folder of a corpus, or a table of Common Voice beside its clips")
     if (folder / "wav.scp").exists():
         return kaldi.read(folder, carry, base)
     return gather(_entry(file, carry) for file in corpus_files(folder))
 
 
 def _entry(file: CorpusFile, carry: Sequence[str]) -> Entry:
-    labels = chosen({"gender": file.sex.lower()}, carry)
+    labels = chosen({**file.labels, "gender": file.sex.lower()}, carry)
     turn = Turn(WHOLE, file.speaker, file.text or None, labels=labels)
     return Entry("the corpus", "", os.fspath(file.path), turn)
 
 
 def corpus_files(place: Path) -> Iterable[CorpusFile]:
-    """Read the files of a LibriSpeech or VCTK folder, or of a folder of speakers, and what links in it lead to.
+    """Read the files of a LibriSpeech, VCTK or Common Voice folder, or of a folder of speakers, through links.
 
     Parameters
     ----------
@@ -153,7 +165,23 @@ def _vctk(place: Path) -> Iterable[CorpusFile]:
         yield CorpusFile(name, path, speaker, stem, sexes.get(speaker, ""), words)
 
 
+def _common_voice(place: Path, table: str = "validated.tsv") -> Iterable[CorpusFile]:
+    """Read clips/*.mp3, and their texts and speakers in a table."""
+    for row in read_table(place / table, ("client_id", "path", "sentence"), COMMON_VOICE):
+        values = row.values
+        with errors_at(row.place):
+            name = values["path"]
+            if not name or "/" in name or name in ("..", "."):
+                raise SettingError("expected in path the name of a file in clips")
+            sex = SEXES.get(values.get("gender", "").lower(), "")
+            path = place / "clips" / name
+            yield CorpusFile(
+                f"clips/{name}", path, values["client_id"], name, sex, values["sentence"], dict(values)
+            )
+
+
 LAYOUTS: tuple[tuple[str, Callable[[Path], Iterable[CorpusFile]]], ...] = (
+    ("validated.tsv", _common_voice),
     ("speaker-info.txt", _vctk),
     ("wav48*", _vctk),
     ("**/*.trans.txt", _librispeech),
