@@ -1,15 +1,20 @@
 """The examples run, in an empty folder, and say what they promise."""
 
+import importlib.util
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import deident
 from deident.audit.snippet import inspect
 from deident.codec import read
 
@@ -17,7 +22,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
 
 
-def run_example(name: str, folder: Path, *arguments: str, given: bytes = b"") -> str:
+def run_example(name: str, folder: Path, *arguments: str, given: bytes = b"", code: int = 0) -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(EXAMPLES.parent), *sys.path]),
@@ -28,7 +33,7 @@ def run_example(name: str, folder: Path, *arguments: str, given: bytes = b"") ->
         [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         cwd=folder, capture_output=True, input=given, check=False, env=environment,
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr.decode()
+    assert result.returncode == code, result.stderr.decode()
     assert result.stderr == b""
     return result.stdout.decode()
 
@@ -105,9 +110,56 @@ def test_a_microphone(tmp_path: Path, channels: int) -> None:
     assert all(inspect(file.read_bytes(), max_seconds=10.0).seconds > 0.3 for file in files)
 
 
+@pytest.mark.interop
+@pytest.mark.filterwarnings("ignore")
+def test_a_service() -> None:
+    """`10_service.py` with the client of its own framework."""
+    pytest.importorskip("fastapi")
+    client = pytest.importorskip("fastapi.testclient")
+    spec = importlib.util.spec_from_file_location("service", EXAMPLES / "10_service.py")
+    assert spec
+    assert spec.loader
+    service = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(service)
+    web = client.TestClient(service.app)
+    health = web.get("/health").json()
+    assert health == {"version": deident.__version__, "policy": service.POLICY.fingerprint()}
+    answer = web.post("/snippets", content=(EXAMPLES / "recordings" / "call.wav").read_bytes())
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        found = {info.filename: archive.read(info) for info in archive.infolist()}
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    lengths = [inspect(data, max_seconds=10.0).seconds for data in found.values()]
+    assert len(lengths) > 3
+    assert list(found) == sorted(found)
+    assert float(answer.headers["x-released-seconds"]) == pytest.approx(sum(lengths), abs=0.1)
+    refused = web.post("/snippets", content=b"no sound at all")
+    assert (refused.status_code, refused.json()["detail"]["code"]) == (422, "not-audio")
+    service.MOST_BYTES = 1_000
+    assert web.post("/snippets", content=bytes(2_000)).status_code == 413
+
+
+def test_a_nightly_job(tmp_path: Path) -> None:
+    inbox, store = tmp_path / "inbox", tmp_path / "store"
+    inbox.mkdir()
+    shutil.copy(EXAMPLES / "recordings" / "call.wav", inbox)
+    places = (str(inbox), str(store))
+    first, again = (json.loads(run_example("11_nightly.py", tmp_path, *places)) for _ in range(2))
+    assert (first["fine"], first["states"], first["audited"]) == (True, {"released": 1}, first["snippets"])
+    assert (again["fine"], again["states"], again["snippets"]) == (True, {"skipped": 1}, 0)
+    (inbox / "broken.wav").write_bytes(b"no sound at all")
+    worse = json.loads(run_example("11_nightly.py", tmp_path, *places, code=1))
+    assert (worse["fine"], worse["states"]) == (False, {"skipped": 1, "refused": 1})
+    (tmp_path / "file").write_text("no store")
+    refused = json.loads(run_example("11_nightly.py", tmp_path, str(inbox), str(tmp_path / "file"), code=4))
+    assert not refused["fine"]
+    assert str(tmp_path) not in refused["error"]
+
+
 def test_every_example_is_tested_and_says_how_to_run_it() -> None:
     tests = Path(__file__).read_text(encoding="utf-8")
     assert [int(script.name[:2]) for script in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
     for script in SCRIPTS:
         assert f'"{script.name}"' in tests
-        assert f"python examples/{script.name}" in script.read_text(encoding="utf-8")
+        text = script.read_text(encoding="utf-8")
+        assert f"python examples/{script.name}" in text or f"examples {script.stem}:app" in text
