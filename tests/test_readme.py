@@ -29,16 +29,16 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """An empty folder with what a reader of the README has before it."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    for name in ("calls", "meetings"):
-        shutil.copytree(ROOT / "examples" / "recordings", tmp_path / name)
-    rows = ["path\tspeaker\tlanguage", *(f"calls/{n}\t{n}\ten" for n in ("call.wav", "reading.mp3"))]
-    (tmp_path / "corpus.tsv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "words.ctm").write_text("reading 1 1.0 0.4 hello\nreading 1 9.0 0.4 there\n")
-    (tmp_path / "names.json").write_text('{"call.wav": [[12.3, 12.9]], "reading": [[0.9, 1.5]]}\n')
-    (tmp_path / "meeting.rttm").write_text("SPEAKER meeting 1 1.0 4.0 <NA> <NA> anna <NA> <NA>\n")
+    """A folder with what a reader of the documentation has before it: the examples, and nothing else."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
+
+
+def test_files_that_the_documentation_shows_are_those_of_the_examples() -> None:
+    [names] = blocks(ROOT / "docs" / "datasets.md", "json")
+    assert names == (ROOT / "examples" / "names.json").read_text()
+    table = (ROOT / "examples" / "corpus.tsv").read_text()
+    assert f"```\n{table}```" in (ROOT / "docs" / "formats.md").read_text()
 
 
 def test_the_landing_script_calls_the_commands_of_the_readme() -> None:
@@ -98,7 +98,7 @@ def test_commands_in_the_documentation_run(
     """Without --jobs, all in this process: one for each of a hundred would be a minute of importing."""
     monkeypatch.chdir(checkout)
     monkeypatch.setattr("deident.runs.local.available_cores", lambda: 1)
-    for line in "\n".join(blocks(page, "sh")).splitlines():
+    for line in re.sub(r"\\\n\s*", "", "\n".join(blocks(page, "sh"))).splitlines():
         command = line.split("  #")[0].strip()
         if not command.startswith("deident "):
             continue  # installing, and the whole test suite, are the landing script's
