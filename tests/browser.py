@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -27,6 +28,9 @@ for end, wanted in zip(ends, (3, 4)):  # the descriptors that the protocol wants
 os.execv(sys.argv[3], sys.argv[3:])
 """
 PATIENCE = 30.0
+BOXES = """[...document.querySelectorAll("%s")]
+    .filter(text => text.textContent && getComputedStyle(text).display !== "none")
+    .map(text => text.getBoundingClientRect()).map(box => [box.left, box.right, box.top, box.bottom])"""
 
 
 class Page:
@@ -136,3 +140,11 @@ def browser(folder: Path) -> Iterator[Page]:
             process.wait()
         for end in (to_browser[1], from_browser[0]):
             os.close(end)
+
+
+def overlapping(boxes: list[list[float]]) -> list[tuple[list[float], list[float]]]:
+    """Pairs of boxes, (left, right, top, bottom) each as `BOXES` gives them, that lie over each other."""
+    return [
+        (a, b) for a, b in itertools.combinations(boxes, 2)
+        if min(a[1], b[1]) - max(a[0], b[0]) > 1 and min(a[3], b[3]) - max(a[2], b[2]) > 6  # of a line's height
+    ]  # fmt: skip

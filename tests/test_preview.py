@@ -15,12 +15,13 @@ import pytest
 import deident
 from deident import CuttingSettings, Policy, SettingError, StoreError
 from deident.cli import main
+from deident.disguise.naming import disguise_named
 from deident.dsp.hum import remove_hum
 from deident.pages import preview as preview_module
 from deident.pages.page import data_slot, write_page
 from deident.pages.preview import Part, preview
 from deident.segmentation.mute import MuteSettings
-from tests.browser import Page
+from tests.browser import BOXES, Page, overlapping
 from tests.methods import planned
 from tests.test_layers import PACKAGE
 
@@ -111,6 +112,68 @@ def test_the_page_fits_wide_and_narrow_screens(
     shade = chromium.ask("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", shade)[:3])) < 3 * 128) == dark
     assert chromium.ask('document.querySelector("canvas").clientWidth') > 200
+
+
+@pytest.mark.parametrize("system", [False, True])
+def test_colours_are_those_that_were_chosen(system: bool, page_file: Path, chromium: Page) -> None:
+    chromium.show(1280, dark=system)
+    chromium.open(page_file)
+    for choice, dark in (("dark", True), ("light", False), ("auto", system)):
+        chromium.ask(f"document.querySelector('#theme').value = '{choice}'")
+        colours = [
+            chromium.ask(f"getComputedStyle({place})['{name}']")
+            for place, name in (
+                ("document.body", "backgroundColor"), ("document.querySelector('article')", "backgroundColor"),
+                ("document.body", "color"),
+            )
+        ]  # fmt: skip
+        back, card, text = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours)
+        assert (back < 3 * 128, card < 3 * 128, text > 3 * 128) == (dark, dark, dark)
+    assert chromium.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_labels_lie_over_nothing(width: int, page_file: Path, chromium: Page) -> None:
+    chromium.show(width)
+    chromium.open(page_file)
+    texts, names = (chromium.ask(BOXES % query) for query in ("#timeline text", "#timeline > svg > text"))
+    assert not overlapping(texts)
+    waves = chromium.ask(BOXES.replace("text.textContent && ", "") % "#timeline .wave")
+    assert waves
+    assert len(names) > 2
+    for left, right, top, bottom in names:
+        assert not any(min(bottom, w[3]) - max(top, w[2]) > 1 and w[0] < right and w[1] > left for w in waves)
+    numbers = chromium.ask('[...document.querySelectorAll("#timeline a text")].map(text => text.textContent)')
+    assert sorted(map(int, numbers)) == list(range(1, len(numbers) + 1))
+    assert len(numbers) == len(data_of(page_file.read_text())["snippets"])
+    pitch = chromium.ask(BOXES % ".pitch text.hz")
+    curves = chromium.ask(
+        '[...document.querySelectorAll(".pitch svg")].map(svg => svg.getBoundingClientRect().left)'
+    )
+    assert (width == 400) == (not pitch)
+    assert all(box[1] <= max(curves) for box in pitch)
+
+
+def test_what_was_measured_stands_beside_the_players(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {name: disguise_named(name) for name in ("vocoder", "psola", "strong", "psola:semitones=2..3")}
+    monkeypatch.setattr(
+        preview_module,
+        "measured",
+        lambda name: {"review": [("EER", "14")], "psola": [("EER", "2")]}.get(name, []),
+    )
+    part = Part(snippets=1)
+    made = data_of(preview(recordings / "call.wav", disguises=names, part=part).html)
+    told = {voice["name"]: voice["protection"] for voice in made["snippets"][0]["voices"]}
+    assert told == {"vocoder": "14", "psola": "2", "strong": "", "psola:semitones=2..3": ""}
+
+
+def test_every_page_has_the_choice_of_colours() -> None:
+    templates = sorted((PACKAGE / "pages").glob("*.html"))
+    assert len(templates) == 4
+    for template in templates:
+        assert template.read_text().count("{{THEME}}") == 1
 
 
 def test_a_reason_that_is_new_has_its_name(page_file: Path, chromium: Page, tmp_path: Path) -> None:

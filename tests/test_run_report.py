@@ -11,10 +11,11 @@ import pytest
 
 from deident.audit import AuditReport, Problem
 from deident.cli import main
-from deident.pages.run_report import page
+from deident.pages.page import filled
+from deident.pages.run_report import _histogram, page
 from deident.policy import Policy
 from deident.runs.run import Summary
-from tests.browser import Page
+from tests.browser import BOXES, Page, overlapping
 
 CLEAN = AuditReport(3, 6.0, ())
 
@@ -75,6 +76,36 @@ def test_the_report_in_a_browser(reported: Path, chromium: Page) -> None:
     assert chromium.ask('getComputedStyle(document.querySelector("rect")).fill') != "rgb(0, 0, 0)"
     assert chromium.complaints == []
     assert chromium.fetched == [(reported / "run.html").as_uri()]
+
+
+def test_a_chart_can_be_read_on_a_narrow_screen(chromium: Page, tmp_path: Path) -> None:
+    summary = Summary(lengths={f"{n / 2:g}": 1 + 77 * n for n in range(20)}, snippets=20)
+    chart = filled(
+        "run_report.html", {**dict.fromkeys(SLOTS, ""), "LENGTHS": _histogram(summary.lengths, 10.0)}
+    )
+    (tmp_path / "page.html").write_text(chart)
+    for width in (1280, 400):
+        chromium.show(width)
+        chromium.open(tmp_path / "page.html")
+        boxes = chromium.ask(BOXES % "main svg text")
+        assert len(boxes) > (5 if width == 400 else 25)
+        assert not overlapping(boxes)
+        assert min(box[3] - box[2] for box in boxes) > 10
+        assert chromium.ask('document.querySelector("main svg").clientWidth') <= width
+        whole = chromium.ask(
+            '(box => [box.top, box.bottom])(document.querySelector(".wide").getBoundingClientRect())'
+        )
+        assert whole[0] <= min(box[2] for box in boxes)
+        assert max(box[3] for box in boxes) <= whole[1]
+        shade = (
+            "document.querySelector('#theme').value = 'dark'",
+            "getComputedStyle(document.body).backgroundColor",
+        )
+        assert chromium.ask(", ".join(shade)) != "rgb(255, 255, 255)"
+    assert chromium.complaints == []
+
+
+SLOTS = ("FACTS", "AUDIT", "STATES", "LENGTHS", "DROPS", "SETTINGS")
 
 
 def test_a_broken_promise_is_in_the_report_and_the_exit_code(

@@ -17,6 +17,10 @@ from deident.store import Disk
 from deident.uris import check_outside_stores
 
 SUFFIX = ".html"
+THEME = (
+    '<label class="theme small soft">colours <select id="theme"><option value="auto">of the system</option>'
+    '<option value="light">light</option><option value="dark">dark</option></select></label>'
+)
 
 
 def filled(template: str, slots: Mapping[str, str], *, media: str = "blob:") -> str:
@@ -29,7 +33,7 @@ def filled(template: str, slots: Mapping[str, str], *, media: str = "blob:") -> 
     template : str
         A file name in this package.
     slots : mapping of str to str
-        The text for each {{SLOT}}; STYLE is filled with the common style sheet.
+        The text for each {{SLOT}}; STYLE is filled with the common style sheet, THEME with the choice of its colours.
     media : str, optional
         Sources, in the policy's words, from which a page with a script may play sound.
 
@@ -38,7 +42,7 @@ def filled(template: str, slots: Mapping[str, str], *, media: str = "blob:") -> 
     str
         HTML.
     """
-    values = {"STYLE": _resource("page.css"), **slots}
+    values = {"STYLE": _resource("page.css"), "THEME": THEME, **slots}
     head, rest = _resource(template).split("{{POLICY}}")
     rest = re.sub(
         r"\{\{(\w+)\}\}", lambda slot: values[slot[1]], rest

@@ -15,8 +15,11 @@ import numpy as np
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec.decoding import Source
+from deident.disguise import DISGUISES
 from deident.disguise.base import Method, Scope
 from deident.disguise.naming import disguise_named
+from deident.disguise.presets import PRESETS
+from deident.disguise.strength import measured
 from deident.dsp.level import round_to_pcm
 from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
@@ -285,7 +288,9 @@ def _snippets(
             with one_thread():
                 changed = revoice(piece.audio, piece.channel)
             voices.append(
-                {"name": name, "dropped": changed} if isinstance(changed, str) else _voice(name, changed)
+                {"name": name, "dropped": changed}
+                if isinstance(changed, str)
+                else {**_voice(name, changed), "protection": _protection(name)}
             )
         yield {"channel": piece.channel, **_times(piece.segment), "voices": voices}
 
@@ -304,6 +309,13 @@ def _voice(name: str, snippet: Snippet) -> dict[str, Any]:
         "f0Step": pitch.hop / RATE,
         "medianHz": round(pitch.median_hz),
     }
+
+
+def _protection(name: str) -> str:
+    """Look up the equal error rate that was measured of a method or preset; a name with settings has none."""
+    default = DISGUISES[name]() if name in DISGUISES else None
+    names = [name, *(preset for preset, made in PRESETS.items() if made.disguise == default)]
+    return next((rows[0][1] for rows in map(measured, names) if rows), "")
 
 
 def _peaks(samples: Samples) -> Samples:

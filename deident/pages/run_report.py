@@ -105,11 +105,14 @@ def _histogram(lengths: Mapping[str, int], limit: float) -> str:
             f"<title>{words}</title></rect>"
         )
         if count:
+            kind = "many" if count > 99 and count < tallest else ""
             parts.append(
-                f'<text x="{x + wide / 2:.1f}" y="{y - 4:.1f}" text-anchor="middle">{count:,}</text>'
+                f'<text x="{x + wide / 2:.1f}" y="{y - 4:.1f}" text-anchor="middle" class="{kind}">{count:,}</text>'
             )
-        if number % max(1, len(bars) // 10) == 0:
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}">{number * step:g} s</text>')
+        every = max(1, len(bars) // 10)
+        if number % every == 0:
+            kind = "between" if number % (2 * every) else ""
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}" class="{kind}">{number * step:g} s</text>')
     base = HEIGHT - FOOT
     parts.append(f'<line x1="0" x2="{WIDTH}" y1="{base}" y2="{base}" class="axis"/>')
     label = f"snippets by length: {sum(bars):,}, the longest under {limit:g} s"
