@@ -18,9 +18,13 @@ from deident.audio import RATE, Segment
 from deident.cli.inputs import places_of, recordings_of
 from deident.datasets import READERS, kaldi, table
 from deident.datasets.annotations import read_annotations, with_mute, with_segments, with_turns, with_words
+from deident.datasets.recordings import collect
 from deident.errors import SettingError
+from deident.policy import Policy
 from deident.recording import Recording
+from deident.runs.run import run
 from deident.segmentation.turns import OPEN, Turn
+from tests.methods import Sine
 
 HEAD = "recording,start,stop,speaker,text\n"
 
@@ -574,3 +578,25 @@ def test_an_unmangled_file_gives_every_row(tmp_path: Path) -> None:
         count += sum(len(r.labels) + bool(r.speaker) for r in found)  # of whole files
         assert count == len(ROWS) // (2 if "alone" in chosen else 1), name
     assert places_of(options(tmp_path, {"kaldi": "."}))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_frame_is_a_table(tmp_path: Path, recordings: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    rows = {
+        "path": [str(recordings / "call.wav"), str(recordings / "reading.mp3")], "speaker": ["7", None],
+        "language": ["en", "d,e"], "text": ['say "hi", you', None],
+    }  # fmt: skip
+    frame = pandas.DataFrame(rows)
+    one, two = READERS["table"](frame, ["language"])
+    assert (one.turns[0].speaker, one.turns[0].text, one.turns[0].labels) == (
+        "7",
+        'say "hi", you',
+        {"language": "en"},
+    )
+    assert (two.turns[0].speaker, two.turns[0].text, two.turns[0].labels) == (None, None, {"language": "d,e"})
+    assert [r.path for r in collect(frame[["path"]])] == rows["path"]
+    summary = run(frame[["path", "speaker"]], tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+    assert summary.states["released"] == 2
+    with pytest.raises(SettingError, match="column path"):
+        collect(frame[["speaker"]])

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from deident import uris
 from deident.containers import SUFFIXES
+from deident.datasets import table
 from deident.errors import SettingError, kind_of
 from deident.recording import Recording
 
@@ -28,7 +29,7 @@ def expand(
 
     Parameters
     ----------
-    paths : path, URI or Recording, or an iterable of such
+    paths : path, URI or Recording, an iterable of such, or a frame of pandas with the column path
         Of a folder, the files below it with a sound file's suffix are taken, sorted; hidden files and stores in it are
         passed over, and symbolic links too by default. A named file is taken whatever its suffix.
     follow_links : bool, default False
@@ -47,6 +48,8 @@ def expand(
     """
     if isinstance(paths, str | os.PathLike | Recording):
         paths = [paths]  # text is an iterable too: of letters, and "/" is a folder
+    if isinstance(paths, table.Frame):  # its own iterator gives the names of its columns
+        paths = table.read(paths)
     if not isinstance(paths, Iterable):
         raise SettingError(f"expected recordings as a list of paths; got {kind_of(paths)}")
     for path in paths:

@@ -5,36 +5,49 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from deident.datasets.entries import Entry, gather, located, segment_of
-from deident.datasets.text_files import Row, errors_at, read_table
+from deident.datasets.text_files import Row, errors_at, read_table, rows_of
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import WHOLE, Turn
 from deident.uris import location
+
+
+@runtime_checkable
+class Frame(Protocol):
+    """A frame of pandas, as far as it is used here."""
+
+    def to_csv(self, *, index: bool) -> str:
+        """Write the frame as text."""
+
 
 COLUMNS = ("path", "speaker", "text", "start", "stop", "channel", "id")
 TURNS = frozenset({"text", "start", "stop", "channel"})
 
 
 def read(
-    path: str | os.PathLike[str], carry: Sequence[str] = (), base: str | Path | None = None
+    path: str | os.PathLike[str] | Frame, carry: Sequence[str] = (), base: str | Path | None = None
 ) -> list[Recording]:
-    """Read a table with the column path; see `deident.datasets.Reader`.
+    """Read a table with the column path, a file or a frame of pandas; see `deident.datasets.Reader`.
 
-    Paths are relative to the table. With a column text, start and stop (or end), or channel, every row is a turn of its
-    recording. carry : columns whose values go into the manifest with every snippet. They are then public: nothing in
+    Paths are relative to the table, or for a frame to the working directory. With a column text, start and stop (or
+    end), or channel, every row is a turn of its recording. carry : columns whose values go into the manifest with every snippet. They are then public: nothing in
     them may tell the speaker.
     """
-    rows = read_table(path, ("path",), COLUMNS, carry)
+    if isinstance(path, str | os.PathLike):
+        rows, folder = read_table(path, ("path",), COLUMNS, carry), Path(path).parent
+    else:
+        rows, folder = rows_of(path.to_csv(index=False), ("path",), COLUMNS, carry), Path()
     if not rows:
         return []
     if TURNS & rows[0].values.keys():
-        return gather(_entry(row, Path(path).parent, carry, base) for row in rows)
+        return gather(_entry(row, folder, carry, base) for row in rows)
     found: dict[str, Recording] = {}
     for row in rows:
         with errors_at(row.place):
-            place = located(row.values["path"], base, Path(path).parent)
+            place = located(row.values["path"], base, folder)
             recording = Recording(place, row.values.get("speaker") or None, labels=_labels(row, carry))
             if found.setdefault(location(place), recording) != recording:
                 raise SettingError("this recording is there already, with another speaker or label")

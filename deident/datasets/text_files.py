@@ -133,9 +133,16 @@ def read_table(
         fields than the header, or its quotes are not closed.
     """
     text = read_text(path)
+    return rows_of(text, needed, known, labels, tab=Path(path).suffix.lower() == ".tsv")
+
+
+def rows_of(
+    text: str, needed: Iterable[str], known: Iterable[str], labels: Sequence[str] = (), *, tab: bool = False
+) -> list[Row]:
+    """Read the rows of the text of a table, as `read_table` does. tab : it is a TSV, whatever its header says."""
     start = re.match(r"(?:[ \t]*\n)*", text).end()  # type: ignore[union-attr]  # the pattern matches nothing too
     first = text[:start].count("\n") + 1
-    tab = Path(path).suffix.lower() == ".tsv" or "\t" in text[start:].partition("\n")[0]
+    tab = tab or "\t" in text[start:].partition("\n")[0]
     rows = list(_tsv(text[start:], first) if tab else _csv(text[start:], first))
     if not rows:
         raise SettingError("the table is empty: expected a header")

@@ -138,7 +138,7 @@ def run(
     Parameters
     ----------
     recordings : path-like, Recording, or iterable of these
-        Files, folders to look through, and URIs of such.
+        Files, folders to look through, and URIs of such; or a frame of pandas with the column path.
     out : path-like
         The store, a folder or a URI; it is made if need be.
     policy : Policy, optional
