@@ -28,6 +28,7 @@ _HOMES = {
     "Policy": "policy",
     "VadSettings": "segmentation.vad",
     "CuttingSettings": "segmentation.cutting",
+    "ProgrammeSettings": "policy",
     "Snippet": "pipeline",
     "Tally": "recording",
     "Recording": "recording",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from deident.pipeline import deidentify as deidentify
     from deident.pipeline import stream as stream
     from deident.policy import Policy as Policy
+    from deident.policy import ProgrammeSettings as ProgrammeSettings
     from deident.recording import Recording as Recording
     from deident.recording import Tally as Tally
     from deident.runs.run import Summary as Summary

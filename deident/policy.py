@@ -16,7 +16,7 @@ from deident.disguise import DISGUISES, Chain, Method
 from deident.disguise.base import Foreign, Scope, as_method
 from deident.disguise.naming import build, check_names, disguise_named
 from deident.disguise.presets import PRESETS
-from deident.errors import SettingError, all_of, did_you_mean, kind_of, truth
+from deident.errors import SettingError, all_of, between, did_you_mean, kind_of, truth
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.detectors import Detector, check_detector
 from deident.segmentation.mute import MuteSettings
@@ -25,7 +25,54 @@ from deident.segmentation.vad import VadSettings
 
 Channels = int | Literal["mix", "split"]
 POLICY_VERSION = 1
-_TABLES: dict[str, type[Any]] = {"vad": VadSettings, "cutting": CuttingSettings, "mute": MuteSettings}
+
+
+@dataclass(frozen=True)
+class ProgrammeSettings:
+    """Promises over the life of a store, not of a run. The first run of a store makes them; later ones must too.
+
+    Parameters
+    ----------
+    consent : {"required", "optional"}
+        Required: a recording without consent is never read.
+    share : float
+        Of the recordings, above 0 and up to 1, drawn by the key. One that is not drawn is never read.
+    max_per_speaker : int, optional
+        Snippets of a speaker, at most; what was erased counts. By default any number.
+    keep_days : int, optional
+        Days after which `deident purge` erases a snippet. By default it is kept.
+
+    Raises
+    ------
+    SettingError
+        Outside the ranges.
+    """
+
+    consent: Literal["required", "optional"] = "optional"
+    share: float = 1.0
+    max_per_speaker: int | None = None
+    keep_days: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("consent of programme", self.consent, ("required", "optional"))
+        between("share of programme", self.share, 0.0, 1.0)
+        if not self.share:
+            raise SettingError("expected share of programme above 0: nothing would ever be released")
+        for name in ("max_per_speaker", "keep_days"):
+            _check_count(f"{name} of programme", getattr(self, name))
+
+    @property
+    def is_active(self) -> bool:
+        """True when anything is promised."""
+        return self != ProgrammeSettings()
+
+
+_TABLES: dict[str, type[Any]] = {
+    "vad": VadSettings,
+    "cutting": CuttingSettings,
+    "mute": MuteSettings,
+    "programme": ProgrammeSettings,
+}
 
 
 def _default_disguise() -> Method[Any]:
@@ -69,6 +116,8 @@ class Policy:
         of a minute. Not with `max_per_recording`, which has to wait for the end.
     strict : bool, optional
         Refuse a recording whose end is missing, instead of keeping what was read.
+    programme : ProgrammeSettings, optional
+        Consent, share and time over the life of a store; needs a key and a linkage.
     repeatable : bool, optional
         Derive voices, dither and names from the key and the recording's bytes, so that a run can be repeated; needs a
         key. Otherwise they come from the operating system.
@@ -94,6 +143,7 @@ class Policy:
     detector: Detector | str | None = None
     max_per_recording: int | None = None
     mute: MuteSettings = field(default_factory=MuteSettings)
+    programme: ProgrammeSettings = field(default_factory=ProgrammeSettings)
     carry: tuple[str, ...] = ()
     container: Literal["wav", "flac"] = "wav"
     nonfinite: Literal["refuse", "zero"] = "refuse"
@@ -129,11 +179,8 @@ class Policy:
             raise SettingError(
                 f'expected channels "mix", "split" or a channel number from 0; got {kind_of(self.channels)}'
             )
-        most = self.max_per_recording
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            got = most if isinstance(most, int | float) else kind_of(most)
-            raise SettingError(f"expected max_per_recording as a whole number from 1; got {got}")
-        if most is not None and self.live:
+        _check_count("max_per_recording", self.max_per_recording)
+        if self.max_per_recording is not None and self.live:
             raise SettingError("expected live or max_per_recording, which has to wait for the end; got both")
 
     @classmethod
@@ -271,7 +318,7 @@ class Policy:
     @property
     def needs_key(self) -> bool:
         """True when a run with this policy needs a key."""
-        return self.repeatable or self.tells_speakers
+        return self.repeatable or self.tells_speakers or self.programme.is_active
 
     @property
     def tells_speakers(self) -> bool:
@@ -306,6 +353,13 @@ def _detector_name(detector: Detector | str) -> str:
     if isinstance(detector, str):
         return detector
     return str(getattr(detector, "__qualname__", type(detector).__name__))
+
+
+def _check_count(name: str, count: object) -> None:
+    """Raise `SettingError` unless a value is None or a whole number from 1."""
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        got = count if isinstance(count, int | float) else kind_of(count)
+        raise SettingError(f"expected {name} as a whole number from 1; got {got}")
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

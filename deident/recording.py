@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deident.errors import SettingError, kind_of
+from deident.errors import SettingError, kind_of, truth
 from deident.segment import Segment
 from deident.segmentation.turns import CARRIED, Turn, check_annotations
 
@@ -43,6 +43,8 @@ class Recording:
         A tag that changes with the bytes; `expand` looks it up where the path is a URI.
     follow_links : bool, default False
         Read it through symbolic links.
+    consent : bool, default False
+        Everybody who speaks in it consented.
 
     Raises
     ------
@@ -66,11 +68,13 @@ class Recording:
     size: int | None = None
     version: str = ""
     follow_links: bool = False
+    consent: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | bytes | os.PathLike):
             raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
         object.__setattr__(self, "path", os.fsdecode(self.path))
+        truth("consent", self.consent)
         check_annotations(self.segments or (), self.turns, self.mute)
         if self.segments is not None and self.turns:
             raise SettingError("expected segments or turns, which are segments too; got both")

@@ -41,7 +41,7 @@ def options_of(command: str) -> set[str]:
 
 EXPECTED = {
     "": {*(command for command in COMMANDS if " " not in command)},
-    "r": {"run", "review"},
+    "r": {"run", "report", "review"},
     "run --sc": {"--scope"},
     "run --scope ''": {"snippet", "recording", "speaker"},
     "run call.wav --format f": {"flac"},

@@ -26,6 +26,7 @@ LAYERS = """
     runs
     pages
     review  evaluation
+    programme
     cli
     __main__
 """

@@ -54,7 +54,7 @@ def test_a_store_of_another_version_is_told(tmp_path: Path) -> None:
     database.execute("DROP TABLE recordings")
     database.execute("CREATE TABLE recordings (place BLOB PRIMARY KEY)")
     database.close()
-    with pytest.raises(StoreError, match="version 3; got version 1: it was made by another"):
+    with pytest.raises(StoreError, match="version 4; got version 1: it was made by another"):
         FolderStore(tmp_path / "s").__enter__()
 
 

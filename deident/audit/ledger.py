@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -26,12 +27,15 @@ class Memory(NamedTuple):
     """The memory of a store: its snippets, and facts.
 
     rows : released snippets, names rising.   unfinished : snippets that a stopped run left to be released or removed.
-    facts : texts by name.
+    facts : texts by name.   counts : what was counted over the life of the store, by kind and pseudonym.
+    sounds : different sounds by the state of their recordings.
     """
 
     rows: Callable[[], Iterator[Row]]
     unfinished: int
     facts: Mapping[str, str]
+    counts: Mapping[str, int] = MappingProxyType({})
+    sounds: Mapping[str, int] = MappingProxyType({})
 
     @property
     def columns(self) -> frozenset[str]:
@@ -61,7 +65,10 @@ def memory_of(private: str) -> Iterator[Memory]:
                 yield Row(name, seconds, digest, json.loads(labels))
 
         own = {name: meta.get(name, "") for name in ("id", "key", "version")}
-        yield Memory(rows, int(unfinished), own | facts)
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        counts = db.execute("SELECT name, count FROM counts") if "counts" in tables else ()
+        sounds = db.execute("SELECT state, count(DISTINCT content) FROM recordings GROUP BY state")
+        yield Memory(rows, int(unfinished), own | facts, dict(counts), dict(sounds))
 
 
 def is_in_use(private: str) -> bool:

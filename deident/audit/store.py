@@ -66,11 +66,14 @@ class AuditReport:
         Their duration in all.
     problems : tuple of Problem
         Broken promises; empty for a clean store.
+    has_programme : bool
+        The store promises consent, a share or days, which only its linkage can prove.
     """
 
     files: int
     seconds: float
     problems: tuple[Problem, ...]
+    has_programme: bool = False
 
     @property
     def clean(self) -> bool:
@@ -84,6 +87,7 @@ class StoreAudit:
         self.max_seconds, self.deep = max_seconds, deep
         self.problems: list[Problem] = []
         self.files, self.samples = 0, 0
+        self.has_programme = False
         self.columns: frozenset[str] = frozenset()  # of labels, by the ledger
         self._descriptor = -1  # of the store's folder
 
@@ -105,7 +109,7 @@ class StoreAudit:
         return self.report()
 
     def report(self) -> AuditReport:
-        return AuditReport(self.files, self.samples / RATE, tuple(self.problems))
+        return AuditReport(self.files, self.samples / RATE, tuple(self.problems), self.has_programme)
 
     def broken(self, code: str, message: str, name: str = "") -> None:
         self.problems.append(Problem(code, message, name))
@@ -192,6 +196,7 @@ class StoreAudit:
         lines = ((row.name, row) for row in rows)
         known = ((row.name, row) for row in memory.rows()) if memory else iter(())
         self.columns = memory.columns if memory else frozenset()
+        self.has_programme = memory is not None and "programme" in memory.facts
         for name, (file, row, released) in side_by_side(files, lines, known):
             if file is None and row is not None:
                 self.broken("missing", "is in the manifest but not in the store", name)

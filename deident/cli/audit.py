@@ -65,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
         verdict = "every promise holds" if report.clean else counted(len(report.problems), "problem")
         files = counted(report.files, "snippet")
         sys.stdout.write(f"{files} {proved}, {report.seconds:.1f} s of sound: {verdict}\n")
+    if report.has_programme and args.linkage is None:
+        sys.stderr.write(
+            "deident: consent, share and days were not looked at: give --linkage and --key-file\n"
+        )
     return 0 if report.clean else 1
 
 

@@ -13,13 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deident.review import Copy
+    from deident.programme.erasure import Erased
     from deident.store import Link
 
 EPILOG = """\
 examples:
   deident erase store --linkage links --key-file key --source call.wav
   deident erase store --linkage links --key-file key --speaker 17
+  deident erase store --linkage links --key-file key --withdrawn withdrawn.txt
   deident erase store --linkage links --key-file key --older-than 30d
   deident erase store --linkage links --key-file key --snippets flagged.txt
 
@@ -42,22 +43,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the recordings of these snippets, a name a line, as `review collect --flagged` writes them",
     )
+    which.add_argument(
+        "--withdrawn",
+        metavar="LIST",
+        help="everybody on a list, a speaker, path or pseudonym a line, who are kept out from now on too",
+    )
     which.add_argument("--older-than", metavar="DAYS", help="released at least so many days ago, such as 30d")
     parser.add_argument(
         "--receipt", metavar="FILE", help="write what was erased, and the copies to withdraw, as JSON"
+    )
+    parser.add_argument(
+        "--sign", metavar="FILE", help="sign the receipt with the key of `deident keygen --signing`"
     )
     add_key_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.inputs import check_new_file
     from deident.cli.progress import counted
-    from deident.review import copies
-    from deident.store import FolderStore, open_store
+    from deident.programme.erasure import erase, withdrawal_marks
+    from deident.store import open_store
 
-    if args.receipt:
-        check_new_file("--receipt", args.receipt)
-    wanted = _selector(args)
+    check_receipt(args)
+    withdrawn = _listed(args.withdrawn) if args.withdrawn else frozenset()
+    kinds = ("source", "speaker", "snippets", "withdrawn", "older_than")
+    kind = next(kind for kind in kinds if getattr(args, kind) is not None).replace("_", "-")
+    wanted = _selector(args, withdrawn)
     linkage, key = linkage_of(args)
     with open_store(args.store, key=key, create=False) as store:
         linkage.attach(store)
@@ -65,48 +75,63 @@ def run(args: argparse.Namespace) -> int:
         links = {link for link in known if wanted(link)}
         if args.older_than is None:
             links |= _elsewhere(known, links)
-        names = {name for link in links for name in link.names}
-        given = copies(store, key, names) if isinstance(store, FolderStore) else []
-        store.erase(((bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links), names)
-        linkage.remove(links.__contains__)
-        store.recover()  # with the linkage as it is now
-    recordings = len({link.place for link in links})
-    print(f"erased {counted(len(names), 'snippet')} of {counted(recordings, 'recording')}")
-    for copy in given:
-        print(f"withdraw: {copy.round}/{copy.reviewer}/{copy.file}")
-    if args.receipt:
-        write_receipt(args, len(names), recordings, given)
-    if not links:
+        erased = erase(store, linkage, key, links, kind, withdrawal_marks(store, withdrawn))
+    print(f"erased {counted(erased.snippets, 'snippet')} of {counted(erased.recordings, 'recording')}")
+    if withdrawn:
+        print(
+            f"kept out from now on: {counted(len(withdrawn), 'entry').replace('entrys', 'entries')} of the list"
+        )
+    finish(args, kind, erased)
+    if not links and not withdrawn:
         print(
             "nothing in the linkage matches: give the recording or speaker as the run was given it",
             file=sys.stderr,
         )
-    return 0 if links else 1
+    return 0 if links or withdrawn else 1
 
 
-def write_receipt(args: argparse.Namespace, snippets: int, recordings: int, given: list[Copy]) -> None:
-    import dataclasses
+def check_receipt(args: argparse.Namespace) -> None:
+    """Raise `SettingError`, before anything is erased, when the receipt could not be written."""
+    from deident.cli.inputs import check_new_file
+
+    if args.receipt:
+        check_new_file("--receipt", args.receipt)
+    if args.sign:
+        from deident.programme.signing import read_signing_key
+
+        if not args.receipt:
+            raise SettingError("--sign signs a receipt: name its file with --receipt")
+        read_signing_key(args.sign)
+
+
+def finish(args: argparse.Namespace, kind: str, erased: Erased) -> None:
+    """Print the copies to withdraw, and write the receipt that was asked for."""
     import json
     from pathlib import Path
 
     from deident.pages.page import write_private
-    from deident.review import today_text
+    from deident.programme.erasure import receipt
 
-    kinds = {
-        "source": args.source,
-        "speaker": args.speaker,
-        "snippets": args.snippets,
-        "older-than": args.older_than,
-    }
-    receipt = {
-        "kind": next(kind for kind, value in kinds.items() if value is not None),
-        "day": today_text(),
-        "recordings": recordings,
-        "snippets": snippets,
-        "withdraw": [dataclasses.asdict(copy) for copy in given],
-    }
-    text = json.dumps(receipt, indent=1) + "\n"
-    write_private(Path(args.receipt), text.encode())
+    for copy in erased.withdraw:
+        print(f"withdraw: {copy.round}/{copy.reviewer}/{copy.file}")
+    if args.receipt:
+        said = receipt(kind, erased)
+        data = (json.dumps(said, indent=1) + "\n").encode()
+        if args.sign:
+            from deident.programme.signing import read_signing_key, signed
+
+            data = signed(said, read_signing_key(args.sign))
+        write_private(Path(args.receipt), data)
+
+
+def _listed(path: str) -> frozenset[str]:
+    """Read the lines of --withdrawn."""
+    from deident.cli.inputs import lines_of_option
+
+    lines = frozenset(lines_of_option("--withdrawn", path))
+    if not lines:
+        raise SettingError("--withdrawn: the list is empty: expected a speaker, path or pseudonym a line")
+    return lines
 
 
 def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
@@ -117,10 +142,14 @@ def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
     return {link for link in known if link.content in contents and link.speaker not in others}
 
 
-def _selector(args: argparse.Namespace) -> Callable[[Link], bool]:
+def _selector(args: argparse.Namespace, withdrawn: frozenset[str]) -> Callable[[Link], bool]:
     from deident.cli.inputs import lines_of_option
     from deident.store import today
     from deident.uris import location
+
+    if withdrawn:
+        places = withdrawn | {location(line) for line in withdrawn}
+        return lambda link: not places.isdisjoint({link.path, link.speaker, link.recording})
 
     if args.speaker is not None:
         return lambda link: link.speaker == args.speaker

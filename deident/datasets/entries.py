@@ -15,6 +15,8 @@ from deident.recording import Labels, Recording
 from deident.segment import RATE, Segment
 from deident.segmentation.turns import OPEN, Turn
 
+CONSENT = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
+
 
 class Entry(NamedTuple):
     """An utterance of a data set.
@@ -69,6 +71,14 @@ def chosen(known: Mapping[str, Any], carry: Sequence[str]) -> Labels:
         for name in carry
         if isinstance(value := known.get(name), str | int | float) and value != ""
     }
+
+
+def consented(text: str) -> bool:
+    """Read whether somebody consented: nothing is no. Raises `SettingError` for anything that is neither yes nor no."""
+    answer = CONSENT.get(text.strip().lower())
+    if answer is None:
+        raise SettingError("expected consent as yes or no (true, false, 1, 0), or nothing, which is no")
+    return answer
 
 
 def text_of(row: Mapping[str, Any], name: str = "text") -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from deident.datasets.entries import Entry, gather, located, segment_of
+from deident.datasets.entries import Entry, consented, gather, located, segment_of
 from deident.datasets.text_files import Row, errors_at, read_table, rows_of
 from deident.errors import SettingError
 from deident.recording import Recording
@@ -23,7 +24,7 @@ class Frame(Protocol):
         """Write the frame as text."""
 
 
-COLUMNS = ("path", "speaker", "text", "start", "stop", "channel", "id")
+COLUMNS = ("path", "speaker", "text", "start", "stop", "channel", "id", "consent")
 TURNS = frozenset({"text", "start", "stop", "channel"})
 
 
@@ -33,7 +34,10 @@ def read(
     """Read a table with the column path, a file or a frame of pandas; see `deident.datasets.Reader`.
 
     Paths are relative to the table, or for a frame to the working directory. With a column text, start and stop (or
-    end), or channel, every row is a turn of its recording. carry : columns whose values go into the manifest with every snippet. They are then public: nothing in
+    end), or channel, every row is a turn of its recording. Consent is yes or no, and every row of a recording must have
+    it.
+
+    carry : columns whose values go into the manifest with every snippet. They are then public: nothing in
     them may tell the speaker.
     """
     if isinstance(path, str | os.PathLike):
@@ -42,16 +46,30 @@ def read(
         rows, folder = rows_of(path.to_csv(index=False), ("path",), COLUMNS, carry), Path()
     if not rows:
         return []
+    without = _without_consent(rows, folder, base)
     if TURNS & rows[0].values.keys():
-        return gather(_entry(row, folder, carry, base) for row in rows)
-    found: dict[str, Recording] = {}
+        found = gather(_entry(row, folder, carry, base) for row in rows)
+        return [replace(recording, consent=location(recording.path) not in without) for recording in found]
+    known: dict[str, Recording] = {}
     for row in rows:
         with errors_at(row.place):
             place = located(row.values["path"], base, folder)
-            recording = Recording(place, row.values.get("speaker") or None, labels=_labels(row, carry))
-            if found.setdefault(location(place), recording) != recording:
+            consent = location(place) not in without
+            speaker = row.values.get("speaker") or None
+            recording = Recording(place, speaker, labels=_labels(row, carry), consent=consent)
+            if known.setdefault(location(place), recording) != recording:
                 raise SettingError("this recording is there already, with another speaker or label")
-    return list(found.values())
+    return list(known.values())
+
+
+def _without_consent(rows: Sequence[Row], folder: Path, base: str | Path | None) -> set[str]:
+    """Return the places of recordings of which any row lacks consent."""
+    without = set()
+    for row in rows:
+        with errors_at(row.place):
+            if not consented(row.values.get("consent", "")):
+                without.add(location(located(row.values["path"], base, folder)))
+    return without
 
 
 def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None) -> Entry:

@@ -72,7 +72,7 @@ def collect(store: FolderStore, key: Key, files: Iterable[str | os.PathLike[str]
         For a file that is neither, or a label of no snippet in these rounds.
     """
     present = {snippet_id(key, path.name): path.name for path in store.path.iterdir()}
-    given = {str(record["file"]): record for record in history(store, key).records()}
+    given = {str(record["file"]): record for record in history(store, key).records() if "file" in record}
     labels: set[Label] = set()
     erased = 0
     for number, path in enumerate(files, 1):

@@ -16,7 +16,6 @@ import secrets
 import shutil
 import stat
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +26,7 @@ from deident.datasets.label_studio import tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
 from deident.pages.review import page
-from deident.store import Disk, FolderStore, Link, Linkage, Sealed
+from deident.store import Disk, FolderStore, Link, Linkage, Sealed, day_text, today
 from deident.store.disk import PRIVATE_FILE, PRIVATE_FOLDER, plain_errors
 
 LOG = "review-log.jsonl"
@@ -259,16 +258,34 @@ def copies(store: FolderStore, key: Key, names: Iterable[str] | None = None) -> 
     """
     if names is None:
         present = {snippet_id(key, path.name) for path in store.path.iterdir()}
-        records = [r for r in history(store, key).records() if r["snippet"] not in present]
+        records = [r for r in history(store, key).records() if r.get("snippet", "") not in {*present, ""}]
     else:
         wanted = {snippet_id(key, name) for name in names}
-        records = [r for r in history(store, key).records() if r["snippet"] in wanted]
+        records = [r for r in history(store, key).records() if r.get("snippet") in wanted]
     return sorted(Copy(r["round"], r["reviewer"], r["file"], r["day"]) for r in records)
+
+
+def forget(store: FolderStore, key: Key, last_day: str) -> None:
+    """Forget of rounds up to a day all but who has had a snippet of whom, by pseudonyms: nobody gets a second one.
+
+    Parameters
+    ----------
+    store : Store
+    key : Key
+    last_day : str
+        YYYY-MM-DD.
+    """
+    if not os.path.lexists(store.history):
+        return
+    kept = ("reviewer", "subjects")
+    history(store, key).rewrite(
+        lambda record: {name: record[name] for name in kept} if record.get("day", "9") <= last_day else record
+    )
 
 
 def today_text() -> str:
     """Return today's date (UTC), YYYY-MM-DD."""
-    return time.strftime("%Y-%m-%d", time.gmtime())
+    return day_text(today())
 
 
 def history(store: FolderStore, key: Key) -> Sealed:

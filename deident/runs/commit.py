@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from deident.disguise.presets import PRESETS
+from deident.errors import StoreError
+from deident.runs.gate import FULL, NO_CONSENT, NOT_DRAWN, Gate, Refusal, count_name, has_consent
 from deident.runs.worker import Outcome
 from deident.uris import location
 
 if TYPE_CHECKING:
     from deident.keys import Key
-    from deident.policy import Policy
+    from deident.policy import Policy, ProgrammeSettings
     from deident.recording import Recording
-    from deident.store import Entry, Link, Linkage, Store
+    from deident.segmentation.turns import Turn
+    from deident.store import Entry, Link, Linkage, Staged, Store
 
 RELEASED = ("released", "partial")
 RELEASED_BEFORE = "skipped", "released-before", "the same audio was released or erased before"
+METHODS = "methods"  # the fact of a store that says which disguises were used
+PROGRAMME = "programme"  # the fact of a store that says what its programme promises
+_TOGETHER = 10_000  # recordings of one commit
+_CONSENT_GONE = (
+    "refused",
+    "consent-gone",
+    "it was released before, and has no consent any more: `deident erase` what came from it",
+)
 _CHANGED = (
     "refused",
     "changed",
@@ -50,6 +65,8 @@ class Commits:
         Release again what was released before, but not what was erased.
     linkage : Linkage or None
         Where to write which snippets came from which recording.
+    key : Key or None
+        Of the run.
     """
 
     def __init__(
@@ -60,6 +77,7 @@ class Commits:
         *,
         again: bool,
         linkage: Linkage | None,
+        key: Key | None = None,
     ) -> None:
         self._store = store
         self._recordings = recordings
@@ -69,7 +87,13 @@ class Commits:
         self._margin = repr(policy.mute.margin_seconds)
         # Before anything is read: a file that changes meanwhile is another recording, for the next run.
         self._places = [_place(store, recording) for recording in recordings]
+        keep_promise(store, policy.programme)
+        self._most = policy.programme.max_per_speaker
+        self._gate = Gate(policy, key, store)
+        self._not_drawn: list[Entry] = []
         store.allow(_columns(recordings, policy))
+        if linkage is not None:
+            _remember_method(store, policy)
         if linkage is not None:
             linkage.attach(store)
 
@@ -78,13 +102,36 @@ class Commits:
         from deident.recording import Tally
 
         entry = self._store.entry(self._places[number])
-        if entry is None:
+        if refusal := self._gate.refusal(self._recordings[number]):
+            return self._left_out(number, entry, refusal)
+        if entry is None or entry.state == "not-drawn":
             return None
         if entry.state in RELEASED and self._released_unmuted(self._recordings[number], {entry.policy}):
             outcome = Outcome(number, "refused", Tally())
             outcome.withhold(*_UNMUTED)
             return outcome
         return Outcome(number, "skipped", Tally()) if self._is_done(entry, number) else None
+
+    def _left_out(self, number: int, entry: Entry | None, refusal: Refusal) -> Outcome:
+        from deident.recording import Tally
+        from deident.store import Entry
+
+        if refusal is NOT_DRAWN and (entry is None or entry.state != "not-drawn"):
+            sound = self._store.content(f"not drawn {self._gate.draw(self._recordings[number])}")
+            place = self._places[number]
+            self._not_drawn.append(
+                Entry(place, sound, "not-drawn", "", self._store.origin("", ""), self._store.file(""))
+            )
+        outcome = Outcome(number, "skipped", Tally())
+        is_released = entry is not None and entry.state in RELEASED
+        outcome.withhold(*(_CONSENT_GONE if refusal is NO_CONSENT and is_released else refusal))
+        return outcome
+
+    def count_not_drawn(self) -> None:
+        """Commit which recordings were not drawn, once each, so that the share can be told over the store's life."""
+        for at in range(0, len(self._not_drawn), _TOGETHER):
+            self._store.commit((entry, []) for entry in self._not_drawn[at : at + _TOGETHER])
+        self._not_drawn.clear()
 
     def add(self, outcomes: list[Outcome], spool: str | None) -> None:
         """Commit outcomes, and release their snippets, which are in `spool`: the point of no return.
@@ -100,11 +147,13 @@ class Commits:
         done = [outcome for outcome in outcomes if outcome.state not in ("refused", "skipped")]
         if not again:
             self._drop_taken(done)
+        counts = {} if self._most is None else self._cap(done, self._most)
         entries = [self._entry(outcome) for outcome in done]
         if self._linkage is not None:
             self._linkage.add(self._links(entries, done))
         rows = ((entry, outcome.snippets) for entry, outcome in zip(entries, done, strict=True))
-        for outcome, counted in zip(done, store.commit(rows, spool=spool, again=again), strict=True):
+        committed = store.commit(rows, spool=spool, again=again, counts=counts)
+        for outcome, counted in zip(done, committed, strict=True):
             if not counted:
                 outcome.withhold(*RELEASED_BEFORE)
         for outcome in outcomes:
@@ -195,6 +244,37 @@ class Commits:
             outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
             taken.update(snippet.name for snippet in outcome.snippets)
 
+    def _cap(self, done: list[Outcome], most: int) -> dict[str, int]:
+        """Leave out the snippets of speakers who had as many as is allowed; the counts to commit with the others.
+
+        Which snippets of a recording stay follows from their names, and so from nothing that tells where they were.
+        """
+        store, counts, whole = self._store, Counter[str](), set()
+        for outcome in done:
+            content = store.content(outcome.tally.content_sha256)
+            if content in whole or store.is_released(content, again=self._again):
+                continue  # `commit` leaves it out as a whole
+            if not self._again:
+                whole.add(content)
+            speakers = [self._speaker(outcome, turn) or "" for turn in outcome.turns]
+            before = self._gate.released(set(speakers))
+            kept = []
+            order = sorted(zip(outcome.snippets, outcome.turns, speakers, strict=True), key=_name)
+            for snippet, turn, speaker in order:
+                name = count_name(store, "speaker", speaker)
+                if before[speaker] + counts[name] >= most:
+                    outcome.tally.withdraw("max_per_speaker", snippet.seconds)
+                    continue
+                counts[name] += 1
+                kept.append((snippet, turn))
+            if outcome.snippets and not kept:
+                outcome.withhold(*FULL)
+            outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
+        return dict(counts)
+
+    def _speaker(self, outcome: Outcome, turn: Turn | None) -> str | None:
+        return (turn and turn.speaker) or self._recordings[outcome.number].speaker
+
     def _links(self, entries: list[Entry], done: list[Outcome]) -> list[Link]:
         """Make the linkage's records: each recording with speech, and its snippets that will be released."""
         links: list[Link] = []
@@ -215,7 +295,7 @@ class Commits:
         recording = self._recordings[outcome.number]
         by_speaker: dict[str | None, list[tuple[str, str]]] = {}
         for snippet, turn in zip(outcome.snippets, outcome.turns, strict=True):
-            speaker = (turn and turn.speaker) or recording.speaker
+            speaker = self._speaker(outcome, turn)
             by_speaker.setdefault(speaker, []).append((snippet.name, turn.id if turn else ""))
         return [
             Link(
@@ -228,9 +308,53 @@ class Commits:
                 day=today(),
                 store=self._store.id,
                 utterances=tuple(id for _, id in own) if released and any(id for _, id in own) else (),
+                consent=has_consent(recording),
+                draw=self._gate.draw(recording),
             )
             for speaker, own in by_speaker.items()
         ]
+
+
+def keep_promise(store: Store, programme: ProgrammeSettings) -> None:
+    """Let a store remember its programme, or prove that a run has the same; `keep_days` may become fewer.
+
+    Raises `StoreError` for another one, and for a store with snippets that were released without one.
+    """
+    known = store.recall(PROGRAMME)
+    if known is None and not programme.is_active:
+        return
+    if known is None and (next(store.names(), None) is not None or store.sounds()):
+        raise StoreError(
+            "this store was begun without a [programme]: what is in it may lack consent and count to no share. Begin a"
+            " new store"
+        )
+    said = asdict(programme)
+    if known is not None:
+        before = json.loads(known)
+        days, earlier = said["keep_days"], before["keep_days"]
+        is_kept = earlier is None or (days is not None and days <= earlier)
+        if {**said, "keep_days": 0} != {**before, "keep_days": 0} or not is_kept:
+            raise StoreError(
+                "this store was begun with another [programme]: expected the same consent, share and max_per_speaker,"
+                " and keep_days no longer. Give that in the policy, or begin a new store"
+            )
+    store.remember(PROGRAMME, json.dumps(said, sort_keys=True))
+
+
+def _remember_method(store: Store, policy: Policy) -> None:
+    """Let a store remember which disguises were used: presets by name, others by their methods."""
+    disguise = policy.to_mapping()["disguise"]
+    parts = disguise if isinstance(disguise, list) else [disguise]
+    name = next(
+        (name for name, preset in PRESETS.items() if preset.disguise == policy.disguise),
+        "+".join(str(part["method"]) for part in parts),
+    )
+    known = json.loads(store.recall(METHODS) or "[]")
+    store.remember(METHODS, json.dumps(sorted({*known, name})))
+
+
+def _name(row: tuple[Staged, Turn | None, str]) -> str:
+    return row[0].name
 
 
 def _columns(recordings: Sequence[Recording], policy: Policy) -> set[str]:

@@ -18,8 +18,9 @@ from deident.datasets.recordings import LINKS, collect
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.keys import check_key
 from deident.process import without_core_dumps
-from deident.recording import Recording, Totals
+from deident.recording import Recording, Tally, Totals
 from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
+from deident.runs.gate import Gate
 from deident.runs.local import check_not_starting
 from deident.runs.local import outcomes as outcomes_of
 from deident.runs.local import releaser as releaser_of
@@ -189,6 +190,11 @@ def run(
     truth("again", again)
     for name, path in (("out", out), ("linkage", "" if linkage is None else linkage)):
         all_of(str | os.PathLike, name, [path], "a path or URI")
+    if policy.programme.is_active and linkage is None:
+        raise SettingError(
+            "a [programme] needs a linkage, which remembers days, consent and speakers: give --linkage FILE,"
+            " outside the store"
+        )
     _check_linkage(linkage, key, out)
     started = time.monotonic()
     passed_over: Counter[str] = Counter()
@@ -196,13 +202,14 @@ def run(
     waiting = collect(recordings, follow_links=follow_links, passed_over=passed_over)
     links = Linkage(linkage, key) if linkage is not None and key is not None else None
     with open_store(out, key=key, spread=releaser_of(executor)) as store:
-        commits = Commits(store, waiting, policy, again=again, linkage=links)
+        commits = Commits(store, waiting, policy, again=again, linkage=links, key=key)
         todo = []
         for number, recording in enumerate(waiting):
             if outcome := commits.known(number):
                 _report(summary, outcome, recording, store.key, progress)
             else:
                 todo.append((number, recording))
+        commits.count_not_drawn()
         random.SystemRandom().shuffle(todo)  # the order of the input tells which recordings belong together
         staging = str(store.staging)
         try:
@@ -256,7 +263,15 @@ def dry_run(
     summary = Summary()
     names = key or Key.fresh()
     waiting = collect(recordings, follow_links=follow_links, passed_over=passed_over)
-    todo = list(enumerate(waiting))
+    gate = Gate(policy, key)
+    todo = []
+    for number, recording in enumerate(waiting):
+        if refusal := gate.refusal(recording):
+            outcome = Outcome(number, "skipped", Tally())
+            outcome.withhold(*refusal)
+            _report(summary, outcome, recording, names, progress)
+        else:
+            todo.append((number, recording))
     known: set[str] = set()
     with closing(outcomes_of(todo, policy, key, None, jobs, None, on_read)) as results:
         for outcomes, _ in results:
@@ -298,7 +313,8 @@ def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, 
     check_key(key)
     if key is None and policy.needs_key:
         raise SettingError(
-            "a repeatable run, scope=speaker and speakers to carry need a key: make one with `deident keygen`"
+            "a repeatable run, scope=speaker, speakers to carry and a [programme] need a key: make one with"
+            " `deident keygen`"
         )
 
 

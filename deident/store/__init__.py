@@ -2,7 +2,7 @@
 
 from deident.store.disk import Disk, Spool
 from deident.store.ledger import Entry, Labels, Released, Staged
-from deident.store.linkage import Link, Linkage, today
+from deident.store.linkage import Link, Linkage, day_text, today
 from deident.store.local import FolderStore, is_store, new_spool
 from deident.store.opening import folder_of, open_spool, open_store
 from deident.store.proof import audit_linkage
@@ -23,6 +23,7 @@ __all__ = [
     "Staged",
     "Store",
     "audit_linkage",
+    "day_text",
     "folder_of",
     "is_store",
     "new_spool",

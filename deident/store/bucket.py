@@ -14,7 +14,7 @@ import hashlib
 import json
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
-from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
+from deident.store.ledger import NO_COUNTS, STORE_VERSION, Entry, Ledger, Staged, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
 from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
@@ -117,23 +117,28 @@ class BucketStore(Store):
         self._lease.release()
 
     def commit(
-        self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
+        self,
+        done: Iterable[tuple[Entry, list[Staged]]],
+        *,
+        spool: str | None = None,
+        again: bool = False,
+        counts: Mapping[str, int] = NO_COUNTS,
     ) -> list[bool]:
         rows = list(done)
         if spool is not None and not self._folder.has(f"{STAGING}/{spool}"):
             raise StoreError(
                 "the workers put their snippets where this process does not see them", "unshared"
             )
-        counts = self._ledger.commit(rows, again=again)
-        counted = [row for row, counts_too in zip(rows, counts, strict=True) if counts_too]
-        if counted:
+        kept = self._ledger.commit(rows, again=again, counts=counts)
+        counted = [row for row, counts_too in zip(rows, kept, strict=True) if counts_too]
+        if counted or counts:
             entries = [entry for entry, _ in counted]
             staged = [snippet for _, snippets in counted for snippet in snippets]
-            self._put(Record("chunk", entries=entries, staged=staged))
+            self._put(Record("chunk", entries=entries, staged=staged, counts=dict(counts)))
         self._waiting += len(counted)
         if self._waiting >= self._spread.window:
             self.publish()
-        return counts
+        return kept
 
     def publish(self) -> None:
         self._waiting = 0
@@ -168,10 +173,15 @@ class BucketStore(Store):
             file.seek(0)
             self._folder.put_open_file(MANIFEST, file)
 
-    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
-        record = Record("erase", erased=list(sources), names=list(names))
+    def erase(
+        self,
+        sources: Iterable[tuple[bytes, bytes]],
+        names: Iterable[str],
+        counts: Mapping[str, int] = NO_COUNTS,
+    ) -> None:
+        record = Record("erase", erased=list(sources), names=list(names), counts=dict(counts))
         self._put(record)
-        self._ledger.erase(record.erased, record.names)
+        self._ledger.erase(record.erased, record.names, counts)
         self.recover()
 
     def remember(self, name: str, value: str) -> None:
@@ -200,9 +210,13 @@ class BucketStore(Store):
         if self._is_compact:
             return
         facts = self._ledger.facts()
+        counts = [self._ledger.all_counts()]  # in the first piece: a count is added to what is there
         pieces = self._ledger.pieces(ROWS_A_RECORD)
         with self._writing():
-            self._log.rewrite(Record("piece", entries=e, released=r, facts=facts) for e, r in pieces)
+            self._log.rewrite(
+                Record("piece", entries=e, released=r, facts=facts, counts=counts.pop() if counts else {})
+                for e, r in pieces
+            )
         self._is_compact = True
 
     def _check(self, create: bool) -> None:
@@ -257,7 +271,7 @@ def replay(log: Log, ledger: Ledger) -> bool:
     is_compact = True
     for record in log.records():
         is_compact = is_compact and record.kind == "piece"
-        ledger.load(record.entries, record.staged, record.released)
+        ledger.load(record.entries, record.staged, record.released, record.counts)
         ledger.set_facts(record.facts)
         ledger.erase(record.erased, record.names)
         if record.kind == "window":

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key
 
-VERSION = 2
+VERSION = 3
 ID_BYTES = 16
 HEADS = 2
 MAX_BLOCK_BYTES = 64 << 20

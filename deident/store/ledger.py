@@ -19,7 +19,7 @@ from typing import Any
 
 from deident.errors import StoreError
 
-STORE_VERSION = "3"
+STORE_VERSION = "4"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS recordings (
@@ -34,6 +34,11 @@ CREATE TABLE IF NOT EXISTS staged (
 CREATE TABLE IF NOT EXISTS released (
     name TEXT PRIMARY KEY, seconds REAL NOT NULL, sha256 TEXT NOT NULL, labels TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS erasing (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_COUNT = """
+INSERT INTO counts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count = count + excluded.count
 """
 
 _REMEMBER = """
@@ -45,6 +50,7 @@ OR excluded.state IN ('released', 'partial', 'erased')
 """  # what was released stays so, whatever a later run `--again` finds there
 
 _FACT = "fact:"
+NO_COUNTS: Mapping[str, int] = {}
 
 Labels = dict[str, str | int | float | bool]
 
@@ -255,17 +261,24 @@ class Ledger:
         query = "SELECT name FROM staged WHERE name = ? UNION SELECT name FROM released WHERE name = ?"
         return {name for name in names if self._db.execute(query, (name, name)).fetchone()}
 
-    def commit(self, done: Iterable[tuple[Entry, list[Staged]]], *, again: bool) -> list[bool]:
+    def commit(
+        self,
+        done: Iterable[tuple[Entry, list[Staged]]],
+        *,
+        again: bool,
+        counts: Mapping[str, int] = NO_COUNTS,
+    ) -> list[bool]:
         """Remember recordings and their finished snippets, all or nothing: the point of no return.
 
         Returns for each whether it counts. One whose sound was released before does not: its snippets are
         forgotten, unless `again`; nor does one that was erased, whatever is asked.
         """
-        counts = []
+        kept = []
         with self._transaction() as db:
+            db.executemany(_COUNT, counts.items())
             for entry, snippets in done:
                 fresh = not snippets or not self.is_released(entry.content, again=again)
-                counts.append(fresh)
+                kept.append(fresh)
                 if not fresh:
                     continue
                 db.execute(_REMEMBER, values(entry))
@@ -273,11 +286,38 @@ class Ledger:
                     "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)",
                     [(s.name, s.spool, s.start, s.size, s.seconds, s.sha256, s.labels) for s in snippets],
                 )
-        return counts
+        return kept
 
-    def load(self, entries: Iterable[Entry], staged: Iterable[Staged], released: Iterable[Released]) -> None:
+    def counts(self, names: Iterable[str]) -> dict[str, int]:
+        """Return what was counted under these names over the life of the store; those of nothing are left out."""
+        query = "SELECT count FROM counts WHERE name = ?"
+        found = {name: self._db.execute(query, (name,)).fetchone() for name in names}
+        return {name: int(row[0]) for name, row in found.items() if row}
+
+    def all_counts(self) -> dict[str, int]:
+        """Return everything that was counted."""
+        return {str(name): int(count) for name, count in self._db.execute("SELECT name, count FROM counts")}
+
+    def highest(self, kind: str) -> int:
+        """Return the highest count under a name that begins with a kind and a colon; 0 where there is none."""
+        row = self._db.execute("SELECT max(count) FROM counts WHERE name GLOB ?", (f"{kind}:*",)).fetchone()
+        return int(row[0] or 0)
+
+    def sounds(self) -> dict[str, int]:
+        """Return the number of different sounds by the state of their recordings."""
+        found = self._db.execute("SELECT state, count(DISTINCT content) FROM recordings GROUP BY state")
+        return {str(state): int(count) for state, count in found}
+
+    def load(
+        self,
+        entries: Iterable[Entry],
+        staged: Iterable[Staged],
+        released: Iterable[Released],
+        counts: Mapping[str, int] = NO_COUNTS,
+    ) -> None:
         """Take in what a log says; what is released is no longer staged."""
         with self._transaction() as db:
+            db.executemany(_COUNT, counts.items())
             db.executemany(_REMEMBER, map(values, entries))
             db.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?)", map(values, staged))
             for row in released:
@@ -311,9 +351,15 @@ class Ledger:
             db.execute("DELETE FROM staged")
             self._manifest_is_old(db)
 
-    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+    def erase(
+        self,
+        sources: Iterable[tuple[bytes, bytes]],
+        names: Iterable[str],
+        counts: Mapping[str, int] = NO_COUNTS,
+    ) -> None:
         """Forget snippets, and remember of their sources (place, content) only that they were erased."""
         with self._transaction() as db:
+            db.executemany(_COUNT, counts.items())
             self._manifest_is_old(db)
             for place, content in sources:
                 db.execute(

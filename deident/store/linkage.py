@@ -43,6 +43,10 @@ class Link:
         `Store.id`.
     utterances : tuple of str
         The source's ids of them, where it has any.
+    consent : bool
+        Its people consented, as the run was told.
+    draw : str
+        The number that was drawn for it, 16 hexadecimal digits, where the policy has a share.
     """
 
     place: str
@@ -54,6 +58,8 @@ class Link:
     day: int
     store: str = ""
     utterances: tuple[str, ...] = ()
+    consent: bool = False
+    draw: str = ""
 
     def __repr__(self) -> str:
         return f"Link({len(self.names)} snippets)"
@@ -132,4 +138,10 @@ def _released(link: Link, store: Store) -> Link:
 
 
 def today() -> int:
+    """Count the days since 1970-01-01 UTC."""
     return int(time.time() // 86_400)
+
+
+def day_text(day: int) -> str:
+    """Return a day since 1970-01-01 as its date, YYYY-MM-DD."""
+    return time.strftime("%Y-%m-%d", time.gmtime(86_400 * day))

@@ -14,7 +14,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
-from deident.store.ledger import STORE_VERSION, Entry, Ledger, Staged, wrong_version
+from deident.store.ledger import NO_COUNTS, STORE_VERSION, Entry, Ledger, Staged, wrong_version
 from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
 from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE, check_outside_stores
 
@@ -84,20 +84,25 @@ class FolderStore(Store):
         self._release_lock()
 
     def commit(
-        self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
+        self,
+        done: Iterable[tuple[Entry, list[Staged]]],
+        *,
+        spool: str | None = None,
+        again: bool = False,
+        counts: Mapping[str, int] = NO_COUNTS,
     ) -> list[bool]:
         rows = list(done)
         if spool is not None and not (self.staging / spool).exists():
             raise StoreError(
                 "the workers do not share the store's file system: give the store as a URI", "unshared"
             )
-        counts = self._ledger.commit(rows, again=again)
+        kept = self._ledger.commit(rows, again=again, counts=counts)
         self._waiting += len(rows)
         if spool is not None:
             self._spools.add(spool)
         if self._waiting >= self.WINDOW:
             self.publish()
-        return counts
+        return kept
 
     def publish(self) -> None:
         staged = self._ledger.staged()
@@ -167,8 +172,13 @@ class FolderStore(Store):
         if erasing:
             self._ledger.mark_erased()
 
-    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
-        self._ledger.erase(sources, names)
+    def erase(
+        self,
+        sources: Iterable[tuple[bytes, bytes]],
+        names: Iterable[str],
+        counts: Mapping[str, int] = NO_COUNTS,
+    ) -> None:
+        self._ledger.erase(sources, names, counts)
         self.recover()
 
     def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:

@@ -28,7 +28,7 @@ class Record:
 
     kind : chunk, recordings that are done and their snippets, which are staged; window, all that was staged is
     released; piece, a part of all that an older generation of the log said; erase, sources (place, content) and names
-    that are to be forgotten.   facts : see `Ledger.set_facts`.
+    that are to be forgotten.   facts : see `Ledger.set_facts`.   counts : are added to what was counted.
     """
 
     kind: Literal["chunk", "window", "piece", "erase"]
@@ -38,6 +38,7 @@ class Record:
     erased: list[tuple[bytes, bytes]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         rows: dict[str, Any] = {
@@ -64,6 +65,7 @@ class Record:
             erased=[(read(place), read(content)) for place, content in rows.get("erased", [])],
             names=rows.get("names", []),
             facts=rows.get("facts", {}),
+            counts=rows.get("counts", {}),
         )
 
 

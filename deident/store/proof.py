@@ -14,18 +14,24 @@ from deident.audit import Problem
 from deident.audit.ledger import Memory, is_in_use, memory_of
 from deident.audit.manifest import Row
 from deident.audit.place import LONGEST_SECONDS
+from deident.audit.private import HISTORY
+from deident.audit.programme import audit_programme, rounds_over
 from deident.audit.remote import RemoteAudit
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.chain import Fixed, Mark
-from deident.store.linkage import Linkage
+from deident.store.linkage import Linkage, day_text, today
 from deident.store.local import is_store, own_key
+from deident.store.sealed import Record, Sealed
 from deident.store.store import is_snippet, ledger_key
 from deident.uris import PRIVATE, UriFolder, is_in_store, is_uri, local_path
 
 
-def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key) -> list[Problem]:
-    """Prove that a linkage is private, lies outside its store, and names the store's snippets, each once.
+def audit_linkage(
+    store: str | os.PathLike[str], linkage: str | os.PathLike[str], key: Key, *, day: int | None = None
+) -> list[Problem]:
+    """Prove that a linkage is private, lies outside its store, names the store's snippets, each once, and keeps the
+    promises of the store's programme: consent, share, speakers and days.
 
     Changes nothing: neither the store nor the linkage.
 
@@ -37,6 +43,8 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
         The file that `run --linkage` wrote.
     key : Key
         The one of the run.
+    day : int, optional
+        Since 1970-01-01; by default today.
 
     Returns
     -------
@@ -50,9 +58,10 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
         For a missing or damaged linkage, and for a store that a run is at work in.
     """
     store, path = os.fspath(store), Path(linkage)
+    day = today() if day is None else day
     problems = _problems_of_file(path, store)
     links = Linkage(path, key)
-    with _memory(store, key) as memory:
+    with memory_in(store, key) as memory:
         mark = memory.facts.get("mark of linkage")
         try:
             Linkage(path, key, anchor=Fixed(Mark.parse(mark) if mark else None))
@@ -60,7 +69,11 @@ def audit_linkage(store: str | os.PathLike[str], linkage: str | os.PathLike[str]
             problems.append(Problem("linkage", str(error)))
         if is_uri(store):
             problems += RemoteAudit(LONGEST_SECONDS, deep=False).of_memory(store, memory).problems
-        known = [name for link in links.links() if link.store == memory.facts["id"] for name in link.names]
+        own = [link for link in links.links() if link.store == memory.facts["id"]]
+        broken = audit_programme(memory.facts, memory.counts, own, day)
+        broken += rounds_over(memory.facts, rounds_of(store, key), day_text(day))
+        problems += [Problem(code, message) for code, message in broken]
+        known = [name for link in own for name in link.names]
         released = {row.name for row in memory.rows()}
     return problems + _disagreements(known, _files(store), released)
 
@@ -104,7 +117,7 @@ def is_inside(path: str | os.PathLike[str], store: str | os.PathLike[str]) -> bo
 
 
 @contextlib.contextmanager
-def _memory(store: str, key: Key) -> Iterator[Memory]:
+def memory_in(store: str, key: Key) -> Iterator[Memory]:
     """Read what a store remembers, and change nothing."""
     if is_uri(store):
         from deident.store.bucket import read_only
@@ -114,7 +127,7 @@ def _memory(store: str, key: Key) -> Iterator[Memory]:
             def rows() -> Iterator[Row]:
                 return (Row(r.name, r.seconds, r.sha256, json.loads(r.labels)) for r in ledger.released())
 
-            yield Memory(rows, len(ledger.staged()), facts)
+            yield Memory(rows, len(ledger.staged()), facts, ledger.all_counts(), ledger.sounds())
         return
     path = Path(store)
     if not is_store(path):
@@ -128,6 +141,14 @@ def _memory(store: str, key: Key) -> Iterator[Memory]:
             yield memory
     except (sqlite3.Error, OSError, ValueError):
         raise StoreError("the ledger is missing or cannot be read: put its newest copy back") from None
+
+
+def rounds_of(store: str, key: Key) -> list[Record]:
+    """Return the records of what was given to reviewers."""
+    history = Path(store) / PRIVATE / HISTORY
+    if is_uri(store) or not os.path.lexists(history):
+        return []
+    return list(Sealed(history, key, "rounds").records())
 
 
 def _files(store: str) -> set[str]:

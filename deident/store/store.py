@@ -9,7 +9,7 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor, Mark
-from deident.store.ledger import Entry, Ledger, Staged
+from deident.store.ledger import NO_COUNTS, Entry, Ledger, Staged
 
 MANIFEST = "manifest.jsonl"
 _SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
@@ -68,7 +68,12 @@ class Store(ABC):
 
     @abstractmethod
     def commit(
-        self, done: Iterable[tuple[Entry, list[Staged]]], *, spool: str | None = None, again: bool = False
+        self,
+        done: Iterable[tuple[Entry, list[Staged]]],
+        *,
+        spool: str | None = None,
+        again: bool = False,
+        counts: Mapping[str, int] = NO_COUNTS,
     ) -> list[bool]:
         """Remember recordings and their finished snippets, all or nothing; publish when the window is full.
 
@@ -80,6 +85,8 @@ class Store(ABC):
             The name of the closed spool that holds these snippets.
         again : bool
             Release recordings that were released before. Erased ones stay out all the same.
+        counts : mapping of str to int, optional
+            Added to what is counted under these names, with the commit: names are keyed pseudonyms behind their kind.
 
         Returns
         -------
@@ -112,7 +119,12 @@ class Store(ABC):
         """Replace `manifest.jsonl` as a whole: one line a snippet, sorted by name."""
 
     @abstractmethod
-    def erase(self, sources: Iterable[tuple[bytes, bytes]], names: Iterable[str]) -> None:
+    def erase(
+        self,
+        sources: Iterable[tuple[bytes, bytes]],
+        names: Iterable[str],
+        counts: Mapping[str, int] = NO_COUNTS,
+    ) -> None:
         """Remove snippets for good: their files, lines and entries. The next opening makes up for a stop in between.
 
         Parameters
@@ -121,6 +133,8 @@ class Store(ABC):
             Digests of recordings that are never to be released again.
         names : iterable of str
             The snippets.
+        counts : mapping of str to int, optional
+            As `commit` takes it: marks of those who withdrew.
         """
 
     def __enter__(self) -> Self:
@@ -166,6 +180,18 @@ class Store(ABC):
     def policies(self, entry: Entry) -> set[str]:
         """See `Ledger.policies`."""
         return self._ledger.policies(entry)
+
+    def counts(self, names: Iterable[str]) -> dict[str, int]:
+        """See `Ledger.counts`."""
+        return self._ledger.counts(names)
+
+    def highest(self, kind: str) -> int:
+        """See `Ledger.highest`."""
+        return self._ledger.highest(kind)
+
+    def sounds(self) -> dict[str, int]:
+        """See `Ledger.sounds`."""
+        return self._ledger.sounds()
 
     def has(self, name: str) -> bool:
         """Tell whether this is the name of a released snippet."""
