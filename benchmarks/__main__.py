@@ -17,6 +17,7 @@ BENCHMARKS = {
     "whole": "benchmarks.whole",
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",
+    "find": "benchmarks.find",
     "scale": "benchmarks.scale",
     "threads": "benchmarks.threads",
 }

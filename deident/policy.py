@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -100,6 +100,8 @@ class Policy:
     detector : callable or "silero", optional
         A voice activity detector in place of `find_speech`: `detector(samples, rate)` returns a mask or pairs of
         (start, stop) in samples; "silero" is the network of the extra silero.
+    verify : callable, optional
+        Called with each snippet in its new voice, `verify(samples, rate)`: one of which it is not true is dropped.
     max_per_recording : int, optional
         Release at most so many snippets of a recording, chosen at random; by default all.
     mute : MuteSettings, optional
@@ -141,6 +143,7 @@ class Policy:
     vad: VadSettings = field(default_factory=VadSettings)
     cutting: CuttingSettings = field(default_factory=CuttingSettings)
     detector: Detector | str | None = None
+    verify: Callable[..., bool] | None = None
     max_per_recording: int | None = None
     mute: MuteSettings = field(default_factory=MuteSettings)
     programme: ProgrammeSettings = field(default_factory=ProgrammeSettings)
@@ -159,6 +162,8 @@ class Policy:
             check_detector(self.detector)
         elif self.detector is not None and not callable(self.detector):
             raise SettingError(f"expected detector as a callable or a name; got {kind_of(self.detector)}")
+        if self.verify is not None and not callable(self.verify):
+            raise SettingError(f"expected verify as a callable; got {kind_of(self.verify)}")
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
@@ -305,14 +310,15 @@ class Policy:
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("disguise", "detector", *_TABLES)
+            if f.name not in ("disguise", "detector", "verify", *_TABLES)
         }
         tables = {name: dataclasses.asdict(getattr(self, name)) for name in _TABLES}
         return {
             "disguise": _disguise_to(self.disguise),
             **plain,
             **tables,
-            **({"detector": _detector_name(self.detector)} if self.detector else {}),
+            **({"detector": _callable_name(self.detector)} if self.detector else {}),
+            **({"verify": _callable_name(self.verify)} if self.verify else {}),
         }
 
     @property
@@ -348,11 +354,9 @@ def _disguise_to(disguise: object) -> Any:
     return {"method": type(disguise).__qualname__, "settings": repr(disguise)}
 
 
-def _detector_name(detector: Detector | str) -> str:
-    """Name a detector of the caller by its function or type."""
-    if isinstance(detector, str):
-        return detector
-    return str(getattr(detector, "__qualname__", type(detector).__name__))
+def _callable_name(part: Callable[..., Any] | str) -> str:
+    """Name a part of the caller's by its function or type."""
+    return part if isinstance(part, str) else str(getattr(part, "__qualname__", type(part).__name__))
 
 
 def _check_count(name: str, count: object) -> None:

@@ -35,6 +35,7 @@ COMMANDS = {
         "make a page that shows and plays what a run would do with one recording",
     ),
     "demo": ("deident.cli.demo", "try `run` on a recording that comes with the package"),
+    "find": ("deident.cli.find", "find spoken names and numbers, for `run --mute`"),
     "scan": ("deident.cli.scan", "list what a recording holds besides sound"),
     "audit": ("deident.cli.audit", "prove that a store keeps every promise"),
     "report": ("deident.cli.evidence", "sign evidence that a store keeps its promises, or check it"),

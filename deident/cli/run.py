@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 from deident import __version__
+from deident.cli.find import add_run_arguments, check_find, with_found
 from deident.cli.inputs import LINKS, add_input_arguments, lacking, recordings_of
 from deident.cli.keys import add_key_argument, key_of
 from deident.cli.policy import add_cutting_arguments, policy_of
@@ -27,6 +28,7 @@ examples:
   deident run --table corpus.tsv --carry language --scope speaker --key-file key --out store
   deident run calls/ --out store --mute names.json --words words.ctm --carry text
   deident run --kaldi data/dev --carry text --scope speaker --key-file key --out store --to-kaldi data/dev_anon
+  deident run calls/ --out store --find --find-model whisper-base --verify
   deident run calls/ --out store --report run.html
   deident run calls/ --out store --disguise psola:semitones=2..4+mine:Robot
   deident run meeting.flac --segments meeting.rttm --out store --policy strict.toml
@@ -75,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --to-kaldi: keep the ids and speakers of the source, for trials; this names everybody",
     )
     add_key_argument(how)
+    add_run_arguments(parser.add_argument_group("spoken names and numbers"))
     doing = parser.add_argument_group("how to go about it")
     doing.add_argument("--jobs", type=int, metavar="N", help="processes (default: one per core)")
     doing.add_argument(
@@ -110,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise SettingError(f"expected --jobs of at least 1; got {args.jobs}")
     check_kaldi(args)
+    finder = check_find(args)
     policy = policy_of(args)
     if "words" in policy.carry and not policy.disguise.keeps_time:
         raise SettingError(
@@ -121,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
     missing = lacking(args, policy.carry, recordings)
     if missing:
         print(f"deident: --carry: no recording has any {', '.join(missing)}", file=sys.stderr)
+    if finder:
+        recordings, policy = with_found(args, recordings, policy, finder)
     warm_up()
     shown: dict[str, Any] = {"show_paths": args.show_paths, "quiet": args.quiet}
     log = JsonLog(len(recordings), policy.fingerprint(), **shown) if args.log == "json" else None

@@ -165,6 +165,8 @@ def snippets_of(
             for piece, snippet in zip(group, disguised(group, policy, draws), strict=True):
                 if isinstance(snippet, str):
                     observer.tally.drop(snippet, piece.audio.seconds)
+                elif policy.verify is not None and not policy.verify(snippet.samples, snippet.rate):
+                    observer.tally.drop("found", piece.audio.seconds)
                 else:
                     observer.tally.release(snippet.seconds)
                     observer.tally.shortened_seconds += piece.audio.seconds - snippet.seconds

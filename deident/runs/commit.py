@@ -148,6 +148,8 @@ class Commits:
         if not again:
             self._drop_taken(done)
         counts = {} if self._most is None else self._cap(done, self._most)
+        if muted := sum(len(self._recordings[o.number].mute) for o in done if o.snippets):
+            counts["found:ranges muted"] = muted
         entries = [self._entry(outcome) for outcome in done]
         if self._linkage is not None:
             self._linkage.add(self._links(entries, done))

