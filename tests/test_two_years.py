@@ -1,0 +1,210 @@
+"""Two years of a programme on a simulated clock, with withdrawals, purges, rounds and kills at any call of the disk."""
+
+import hashlib
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deident.audit import audit_store
+from deident.cli import main
+from deident.keys import Key
+from deident.policy import Policy, ProgrammeSettings
+from deident.programme.signing import make_signing_key, read_public_key, verified
+from deident.recording import Recording, Tally
+from deident.review import RoundSettings, make_round
+from deident.runs.commit import Commits
+from deident.runs.worker import Outcome
+from deident.store import Disk, FolderStore, Link, Linkage, audit_linkage
+from tests.methods import Sine
+from tests.store_contract import stage
+
+DAY, DAYS, KEEP, MOST, SHARE = 86_400, 730, 60, 4, 0.6
+CALLS = ("create", "write", "sync", "rename", "unlink", "sync_folder")
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it would do on its way out happens."""
+
+
+class World:
+    """A store, the people of its recordings, and what is known of both without it."""
+
+    def __init__(self, folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rng, self.folder, self.monkeypatch = random.Random(seed), folder, monkeypatch
+        self.store, self.links = folder / "s", folder / "links"
+        self.key, self.keyfile, self.signer = Key(bytes([seed]) * 32), folder / "key", folder / "op"
+        self.key.write(self.keyfile)
+        make_signing_key(self.signer)
+        self.day = 20_000
+        monkeypatch.setattr(time, "time", lambda: self.day * DAY + 0.5)
+        self.consent = {f"person-{n}": self.rng.random() < 0.7 for n in range(25)}
+        self.withdrawn: set[str] = set()
+        self.recordings: list[Recording] = []
+        self.released: dict[str, tuple[str, str, int]] = {}  # by snippet: person, recording, day
+        self.rounds, self.kills = 0, 0
+        promise = ProgrammeSettings("required", SHARE, MOST, KEEP)
+        self.policy = Policy(disguise=Sine(), programme=promise)
+
+    @contextmanager
+    def killed_after(self, calls: int) -> Iterator[None]:
+        """Kill at a call of the disk, and let no later one do anything."""
+        left = [calls]
+
+        def dying(original: Callable[..., object]) -> Callable[..., object]:
+            def call(*arguments: object) -> object:
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+                return original(*arguments)
+
+            return call
+
+        with self.monkeypatch.context() as patched:
+            for name in CALLS:
+                patched.setattr(Disk, name, dying(getattr(Disk, name)))
+            yield
+
+    def sometimes_killed(self, act: Callable[[], object]) -> bool:
+        """Act, perhaps being killed once or twice before; tells whether it was."""
+        was_killed = False
+        while self.rng.random() < 0.4:
+            try:
+                with self.killed_after(self.rng.randrange(60)):
+                    act()
+            except Killed:
+                was_killed = True
+                self.kills += 1
+            self.look()
+        act()
+        self.look()
+        return was_killed
+
+    def record(self) -> None:
+        for _ in range(self.rng.randrange(1, 5)):
+            person = self.rng.choice(sorted(self.consent))
+            path = self.folder / f"{len(self.recordings)}.wav"
+            path.write_bytes(self.rng.randbytes(self.rng.randrange(1, 200)))
+            self.recordings.append(Recording(str(path), person, consent=self.consent[person]))
+
+    def run(self) -> None:
+        with FolderStore(self.store, key=self.key) as store:
+            linkage = Linkage(self.links, self.key)
+            commits = Commits(store, self.recordings, self.policy, again=False, linkage=linkage, key=self.key)
+            todo = [n for n in range(len(self.recordings)) if commits.known(n) is None]
+            commits.count_not_drawn()
+            for number in todo:
+                staged, spool = stage(store, 1 + number % 3)
+                sound = Tally(content_sha256=hashlib.sha256(b"%d" % number).hexdigest())
+                outcome = Outcome(number, "released", sound, snippets=staged, turns=[None] * len(staged))
+                commits.add([outcome], spool)
+            store.recover()
+
+    def command(self, *arguments: str) -> int:
+        own = ["--linkage", str(self.links), "--key-file", str(self.keyfile)]
+        return main([arguments[0], str(self.store), *own, *arguments[1:]])
+
+    def withdraw(self) -> None:
+        person = self.rng.choice(sorted(self.consent))
+        listed = self.folder / "withdrawn.txt"
+        listed.write_text(f"{person}\n")
+        receipt = self.folder / "receipt.json"
+
+        def act() -> None:
+            receipt.unlink(missing_ok=True)
+            signed = ["--receipt", str(receipt), "--sign", str(self.signer)]
+            assert self.command("erase", "--withdrawn", str(listed), *signed) == 0
+
+        before = self.files()
+        was_killed = self.sometimes_killed(act)
+        self.withdrawn.add(person)
+        said = verified(receipt.read_bytes(), read_public_key(f"{self.signer}.pub"))
+        gone = before - self.files()
+        assert said["snippets"] == len(gone) or was_killed
+        assert {self.released[name][0] for name in gone} <= {person}
+        assert person not in json.dumps(said)
+
+    def deal(self) -> None:
+        self.rounds += 1
+        number = self.rounds
+
+        def act() -> None:
+            with FolderStore(self.store, key=self.key) as store:
+                settings = RoundSettings(("r-1", "r-2"), 3, name=f"{number}-{self.rng.randrange(10**9)}")
+                make_round(store, Linkage(self.links, self.key), self.key, settings, self.folder / "rounds")
+
+        self.sometimes_killed(act)
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.store.glob("*.wav")}
+
+    def kept(self) -> list[Link]:
+        return [link for link in Linkage(self.links, self.key).links() if link.names]
+
+    def look(self) -> None:
+        """Prove, from what lies on the disk, that nothing is there that may not be."""
+        if not self.links.exists():
+            assert not self.files()
+            return
+        by_name = {name: link for link in self.kept() for name in link.names}
+        for name in self.files():
+            link = by_name.get(name)
+            if link is None:  # an erasure that was killed between ledger and file
+                assert name in self.released
+                continue
+            assert link.speaker is not None
+            assert self.consent[link.speaker]
+            self.released.setdefault(name, (link.speaker, link.path, self.day))
+        draw = self.key.subkey("programme")
+        for _, path, _ in self.released.values():
+            data = Path(path).read_bytes()
+            identity = hashlib.sha256(len(data).to_bytes(8, "big") + data).digest()
+            assert int.from_bytes(draw.derive("share", identity)[:8], "big") < SHARE * 2**64
+        assert max(Counter(person for person, _, _ in self.released.values()).values(), default=0) <= MOST
+
+    def check(self) -> None:
+        """Prove what must hold at the end of a day."""
+        present = self.files()
+        for name in present:
+            person, _, day = self.released[name]
+            assert person not in self.withdrawn
+            assert self.day - day <= KEEP
+        assert {name for link in self.kept() for name in link.names} == present
+        assert audit_linkage(self.store, self.links, self.key) == []
+        assert audit_store(self.store, max_seconds=10).clean
+        with FolderStore(self.store, key=self.key) as store:
+            from deident.review import _history
+
+            dealt = [
+                (row["reviewer"], s) for row in _history(store, self.key).records() for s in row["subjects"]
+            ]
+        assert max(Counter(dealt).values(), default=0) <= 1
+        for part in (self.folder / "rounds").glob("[0-9]*/*"):
+            assert len(list(part.glob("*.wav"))) <= 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_promise_is_kept_for_two_years(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, seed, monkeypatch)
+    first = world.day
+    while world.day < first + DAYS:
+        world.day += world.rng.randrange(1, 40)
+        world.record()
+        world.sometimes_killed(world.run)
+        if world.rng.random() < 0.3:
+            world.withdraw()
+        if world.rng.random() < 0.4:
+            world.deal()
+        world.sometimes_killed(lambda: world.command("purge"))
+        world.check()
+    assert world.kills > 5
+    assert world.withdrawn
+    assert len(world.released) > 20
+    assert len(world.released) > len(world.files())
