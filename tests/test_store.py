@@ -292,7 +292,7 @@ def test_other_peoples_folders_are_refused_untouched(tmp_path: Path) -> None:
 
     def newer_store(folder: Path) -> None:
         (folder / ".private").mkdir()
-        (folder / ".private" / "store").write_bytes(b"deident store 4\n")
+        (folder / ".private" / "store").write_bytes(b"deident store 9\n")
 
     def linked_private(folder: Path) -> None:
         private(folder.parent / "elsewhere")
