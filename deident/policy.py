@@ -39,6 +39,8 @@ class ProgrammeSettings:
         Of the recordings, above 0 and up to 1, drawn by the key. One that is not drawn is never read.
     max_per_speaker : int, optional
         Snippets of a speaker, at most; what was erased counts. By default any number.
+    max_per_reviewer : int, optional
+        Snippets that one reviewer gets in all rounds together, at most. By default any number.
     keep_days : int, optional
         Days after which `deident purge` erases a snippet. By default it is kept.
 
@@ -51,6 +53,7 @@ class ProgrammeSettings:
     consent: Literal["required", "optional"] = "optional"
     share: float = 1.0
     max_per_speaker: int | None = None
+    max_per_reviewer: int | None = None
     keep_days: int | None = None
 
     def __post_init__(self) -> None:
@@ -58,7 +61,7 @@ class ProgrammeSettings:
         between("share of programme", self.share, 0.0, 1.0)
         if not self.share:
             raise SettingError("expected share of programme above 0: nothing would ever be released")
-        for name in ("max_per_speaker", "keep_days"):
+        for name in ("max_per_speaker", "max_per_reviewer", "keep_days"):
             _check_count(f"{name} of programme", getattr(self, name))
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deident.audit.programme import audit_programme, rounds_over
+from deident.audit.programme import audit_programme, audit_rounds
 from deident.cli import main
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
@@ -223,6 +223,25 @@ def test_rounds_are_purged_too(programme: Programme, tmp_path: Path) -> None:
     assert not parts[0].files
 
 
+def test_a_reviewer_gets_no_more_than_is_allowed(programme: Programme, tmp_path: Path) -> None:
+    given = [programme.recording(f"{name}", name) for name in ("call.wav", "meeting.flac", "reading.mp3")]
+    programme.run(*given, max_per_reviewer=2)
+
+    def deal(name: str, *reviewers: str) -> list[int]:
+        with FolderStore(programme.store, key=programme.key) as store:
+            linkage = Linkage(programme.links, programme.key)
+            settings = RoundSettings(reviewers, name=name)
+            parts = make_round(store, linkage, programme.key, settings, tmp_path / "rounds")
+        return [len(part.files) for part in parts]
+
+    assert deal("a", "eve") == [2]
+    with pytest.raises(SettingError, match="1 of the reviewers"):
+        deal("b", "eve", "zoe")
+    assert not (tmp_path / "rounds" / "b").exists()
+    assert deal("c", "zoe") == [2]
+    assert programme.codes() == set()
+
+
 def test_a_purge_that_is_stopped_goes_on(programme: Programme, monkeypatch: pytest.MonkeyPatch) -> None:
     from deident.store import Disk
 
@@ -323,7 +342,13 @@ def test_a_programme_needs_a_key_and_a_linkage(programme: Programme) -> None:
 
 
 LINK = Link("", "", "", "", "ann", ("a", "b"), 100, consent=True, draw=f"{1 << 60:016x}")
-PROMISE = {"consent": "required", "share": 0.25, "max_per_speaker": 2, "keep_days": 10}
+PROMISE = {
+    "consent": "required",
+    "share": 0.25,
+    "max_per_speaker": 2,
+    "max_per_reviewer": 3,
+    "keep_days": 10,
+}
 
 
 @pytest.mark.parametrize(
@@ -357,7 +382,9 @@ def test_an_audit_reads_counts_and_facts_by_itself() -> None:
         assert [b.code for b in audit_programme(facts, counts, [LINK], 105)] == broken
     for damaged in ("{", "[]", "{}", json.dumps({**PROMISE, "share": "much"})):
         assert [b.code for b in audit_programme({"programme": damaged}, {}, [], 1)] == ["programme"]
-    row = {"file": "f", "day": "2026-01-01"}
-    assert rounds_over(facts, [row], "2026-01-21") == []
-    assert [b.code for b in rounds_over(facts, [row], "2026-01-22")] == ["expired"]
-    assert rounds_over(facts, [{"reviewer": "eve"}], "2027-01-01") == []
+    row = {"file": "f", "day": "2026-01-01", "reviewer": "eve"}
+    assert audit_rounds(facts, 3 * [row], "2026-01-02") == []
+    assert [b.code for b in audit_rounds(facts, 4 * [row], "2026-01-02")] == ["reviewer"]
+    assert audit_rounds(facts, [row], "2026-01-21") == []
+    assert [b.code for b in audit_rounds(facts, [row], "2026-01-22")] == ["expired"]
+    assert audit_rounds(facts, [{"reviewer": "eve"}], "2027-01-01") == []

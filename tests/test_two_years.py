@@ -13,18 +13,20 @@ import pytest
 
 from deident.audit import audit_store
 from deident.cli import main
+from deident.errors import SettingError
 from deident.keys import Key
 from deident.policy import Policy, ProgrammeSettings
 from deident.programme.signing import make_signing_key, read_public_key, verified
 from deident.recording import Recording, Tally
 from deident.review import RoundSettings, make_round
+from deident.review.history import history
 from deident.runs.commit import Commits
 from deident.runs.worker import Outcome
 from deident.store import Disk, FolderStore, Link, Linkage, audit_linkage
 from tests.methods import Sine
 from tests.store_contract import stage
 
-DAY, DAYS, KEEP, MOST, SHARE = 86_400, 730, 60, 4, 0.6
+DAY, DAYS, KEEP, MOST, MOST_HEARD, SHARE = 86_400, 730, 60, 4, 8, 0.6
 CALLS = ("create", "write", "sync", "rename", "unlink", "sync_folder")
 
 
@@ -47,8 +49,8 @@ class World:
         self.withdrawn: set[str] = set()
         self.recordings: list[Recording] = []
         self.released: dict[str, tuple[str, str, int]] = {}  # by snippet: person, recording, day
-        self.rounds, self.kills = 0, 0
-        promise = ProgrammeSettings("required", SHARE, MOST, KEEP)
+        self.rounds, self.kills, self.refused = 0, 0, 0
+        promise = ProgrammeSettings("required", SHARE, MOST, MOST_HEARD, KEEP)
         self.policy = Policy(disguise=Sine(), programme=promise)
 
     @contextmanager
@@ -136,7 +138,12 @@ class World:
         def act() -> None:
             with FolderStore(self.store, key=self.key) as store:
                 settings = RoundSettings(("r-1", "r-2"), 3, name=f"{number}-{self.rng.randrange(10**9)}")
-                make_round(store, Linkage(self.links, self.key), self.key, settings, self.folder / "rounds")
+                try:
+                    make_round(
+                        store, Linkage(self.links, self.key), self.key, settings, self.folder / "rounds"
+                    )
+                except SettingError:
+                    self.refused += 1
 
         self.sometimes_killed(act)
 
@@ -178,12 +185,11 @@ class World:
         assert audit_linkage(self.store, self.links, self.key) == []
         assert audit_store(self.store, max_seconds=10).clean
         with FolderStore(self.store, key=self.key) as store:
-            from deident.review import _history
-
-            dealt = [
-                (row["reviewer"], s) for row in _history(store, self.key).records() for s in row["subjects"]
-            ]
+            records = list(history(store, self.key).records())
+        dealt = [(row["reviewer"], subject) for row in records for subject in row["subjects"]]
         assert max(Counter(dealt).values(), default=0) <= 1
+        heard = Counter(row["reviewer"] for row in records)
+        assert max(heard.values(), default=0) <= MOST_HEARD
         for part in (self.folder / "rounds").glob("[0-9]*/*"):
             assert len(list(part.glob("*.wav"))) <= 3
 
@@ -205,6 +211,7 @@ def test_every_promise_is_kept_for_two_years(
         world.sometimes_killed(lambda: world.command("purge"))
         world.check()
     assert world.kills > 5
+    assert world.refused
     assert world.withdrawn
     assert len(world.released) > 20
     assert len(world.released) > len(world.files())

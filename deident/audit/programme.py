@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 FACT = "programme"
 _DRAW = re.compile("[0-9a-f]{16}")
-_SETTINGS = {"consent", "keep_days", "max_per_speaker", "share"}
+_SETTINGS = {"consent", "keep_days", "max_per_reviewer", "max_per_speaker", "share"}
 
 
 class Linked(Protocol):
@@ -39,23 +39,35 @@ class Broken(NamedTuple):
     message: str
 
 
-def rounds_over(facts: Mapping[str, str], rounds: Iterable[Mapping[str, object]], today: str) -> list[Broken]:
-    """List what rounds remember longer than the days of the programme, and as many again to withdraw their copies.
+def audit_rounds(
+    facts: Mapping[str, str], rounds: Iterable[Mapping[str, object]], today: str
+) -> list[Broken]:
+    """List what rounds hold against the programme: more for a reviewer than is allowed, and what is over its days.
+
+    Rounds are remembered for the days of the programme, and for as many again to withdraw their copies.
 
     rounds : records of the history of reviews.   today : YYYY-MM-DD.
     """
+    rounds = list(rounds)
     try:
-        days = json.loads(facts.get(FACT, "{}")).get("keep_days")
-    except ValueError:
+        said = json.loads(facts.get(FACT, "{}"))
+        days, most = said.get("keep_days"), said.get("max_per_reviewer")
+    except (ValueError, AttributeError):
         return []  # `audit_programme` says so
+    broken = []
+    if (
+        isinstance(most, int)
+        and max(Counter(str(row["reviewer"]) for row in rounds).values(), default=0) > most
+    ):
+        broken.append(Broken("reviewer", f"a reviewer was given more than {most} snippets"))
     if not isinstance(days, int):
-        return []
+        return broken
     now = date.fromisoformat(today)
     old = [
         row for row in rounds if "file" in row and (now - date.fromisoformat(str(row["day"]))).days > 2 * days
     ]
-    said = f"{len(old)} copies in rounds are remembered for more than twice {days} days: run `deident purge`"
-    return [Broken("expired", said)] if old else []
+    over = f"{len(old)} copies in rounds are remembered for more than twice {days} days: run `deident purge`"
+    return [*broken, Broken("expired", over)] if old else broken
 
 
 def most_of_a_speaker(counts: Mapping[str, int]) -> int:

@@ -61,6 +61,7 @@ def add_find_arguments(parser: argparse._ActionsContainer, start: str) -> None:
 
 def finder_of(args: argparse.Namespace) -> Finder:
     """Make the finder that the options ask for. Raises `SettingError` before anything is read."""
+    from deident.cli.inputs import lines_of_option
     from deident.disguise.naming import object_named
     from deident.programme.finding import Finder, WhisperWords
     from deident.programme.spoken import PRESIDIO_MODEL, ListedNames, Presidio
@@ -73,7 +74,9 @@ def finder_of(args: argparse.Namespace) -> Finder:
         if args.find_recogniser
         else WhisperWords(args.find_model, args.find_language)
     )
-    searches: list[Any] = [ListedNames(tuple(_names(args.find_names)))] if args.find_names else []
+    searches: list[Any] = []
+    if args.find_names:
+        searches.append(ListedNames(tuple(lines_of_option("the list of names", args.find_names))))
     if args.find_searcher:
         searches.append(object_named(args.find_searcher))
     elif not args.find_recogniser or args.find_spacy:
@@ -84,18 +87,16 @@ def finder_of(args: argparse.Namespace) -> Finder:
 
 
 def run(args: argparse.Namespace) -> int:
-    import os
     from pathlib import Path
 
-    from deident.cli.inputs import places_of
+    from deident.cli.inputs import check_new_file, places_of
     from deident.cli.progress import counted
     from deident.pages.page import write_private
     from deident.programme.finding import annotations_of
 
     if not args.out.endswith(".json"):
         raise SettingError("expected --out as a file that ends in .json")
-    if os.path.lexists(args.out) or not Path(args.out).absolute().parent.is_dir():
-        raise SettingError("expected --out as a new file in a folder that exists")
+    check_new_file("--out", args.out)
     finder = finder_of(args)
     recordings = places_of(args)
     tried = searched(recordings, finder)
@@ -159,12 +160,3 @@ def searched(recordings: list[Recording], finder: Finder) -> Any:
             sys.stderr.write(f"\rsearched {done} of {len(recordings)}{end}")
 
     return find_in(recordings, finder, show)
-
-
-def _names(path: str) -> list[str]:
-    from deident.datasets.text_files import read_text
-
-    try:
-        return [line.strip() for line in read_text(path).split("\n") if line.strip()]
-    except SettingError as error:
-        raise SettingError(f"the list of names: {error}") from None

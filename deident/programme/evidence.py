@@ -72,9 +72,8 @@ def _share(figures: Figures) -> tuple[str, bool | None]:
         return _NO_PROMISE, None
     read, offered = figures["recordings_read"], figures["recordings_offered"]
     percent = f"{100 * read / max(1, offered):.2f} %; {100 * share:g} % are drawn"
-    return f"{read} of {offered} recordings were read ({percent})", "share" not in figures["audit"][
-        "problems"
-    ]
+    is_kept = "share" not in figures["audit"]["problems"]
+    return f"{read} of {offered} recordings were read ({percent})", is_kept
 
 
 def _speaker(figures: Figures) -> tuple[str, bool | None]:
@@ -91,7 +90,9 @@ def _conversation(figures: Figures) -> tuple[str, bool]:
         f"{figures['rounds']} rounds, {figures['reviewers']} reviewers; at most {figures['most_by_one_reviewer']}"
         f" snippets to one of them, and at most {most} of one recording or speaker"
     )
-    return said, most <= 1
+    allowed = figures["programme"].get("max_per_reviewer")
+    is_over = allowed is not None and figures["most_by_one_reviewer"] > allowed
+    return said, most <= 1 and not is_over
 
 
 def _days(figures: Figures) -> tuple[str, bool | None]:

@@ -2,23 +2,21 @@
 
 | module | holds |
 |---|---|
-| `rounds` | assign snippets to reviewers, write a round, list copies to withdraw |
+| `rounds` | assign snippets to reviewers, write a round |
+| `history` | remember what went to whom, list copies to withdraw |
 | `labels` | read what reviewers wrote back to the snippets of a store |
 """
 
+from deident.review.history import Copy, copies, forget, today_text
 from deident.review.labels import Label, collect
 from deident.review.rounds import (
     MARKER,
     UNFINISHED,
     Assignment,
-    Copy,
     RoundSettings,
     assign,
-    copies,
-    forget,
     make_round,
     subjects,
-    today_text,
 )
 
 __all__ = [

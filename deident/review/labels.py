@@ -13,7 +13,7 @@ from deident.datasets.text_files import errors_at, read_json
 from deident.errors import SettingError
 from deident.keys import Key
 from deident.pages.review import FLAGS
-from deident.review.rounds import history, snippet_id
+from deident.review.history import history, snippet_id
 from deident.store import FolderStore
 
 _EXPECTED = "expected the labels.json that a reviewer saved, or an export of Label Studio"

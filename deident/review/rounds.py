@@ -20,13 +20,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from deident.datasets.items import Item, read_items
 from deident.datasets.label_studio import tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
 from deident.pages.review import page
-from deident.store import Disk, FolderStore, Link, Linkage, Sealed, day_text, today
+from deident.review.history import history, snippet_id, snippets_left, today_text
+from deident.store import Disk, FolderStore, Link, Linkage
 from deident.store.disk import PRIVATE_FILE, PRIVATE_FOLDER, plain_errors
 
 LOG = "review-log.jsonl"
@@ -93,16 +95,6 @@ class Assignment:
     files: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, order=True)
-class Copy:
-    """A copy of a snippet that a reviewer got. `file` lies in the folder (or tar) `round/reviewer`."""
-
-    round: str
-    reviewer: str
-    file: str
-    day: str
-
-
 def assign(
     links: Iterable[Link],
     settings: RoundSettings,
@@ -110,6 +102,7 @@ def assign(
     *,
     opted_out: frozenset[str] = frozenset(),
     earlier: Iterable[tuple[str, str]] = (),
+    left: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Assignment]:
     """Assign snippets to the reviewers of a round.
 
@@ -123,6 +116,8 @@ def assign(
         Paths, speakers or pseudonyms whose recordings take no part, nor other copies of the same audio.
     earlier : iterable of (str, str), optional
         Reviewers and subjects (see `subjects`) of earlier rounds.
+    left : mapping of str to int, optional
+        Snippets that reviewers may still get; any number where it does not say.
 
     Returns
     -------
@@ -146,11 +141,12 @@ def assign(
         pool += [(name, subjects(link, key)) for name in names]
     secrets.SystemRandom().shuffle(pool)
     parts: dict[str, list[str]] = {reviewer: [] for reviewer in settings.reviewers}
+    limits = {name: min(settings.per_reviewer, left.get(name, settings.per_reviewer)) for name in parts}
     for name, owners in pool:
         free = [
             reviewer
             for reviewer, part in parts.items()
-            if len(part) < settings.per_reviewer and not any((reviewer, owner) in seen for owner in owners)
+            if len(part) < limits[reviewer] and not any((reviewer, owner) in seen for owner in owners)
         ]
         if not free:
             continue
@@ -210,6 +206,8 @@ def make_round(
     ------
     StoreError
         When `out` holds anything else, or this round already, or when a snippet is not as it was released.
+    SettingError
+        When a reviewer has had as many snippets as the programme of the store allows.
     """
     disk = Disk()
     items = {item.name: item for item in read_items(store.path) if item.path.is_file()}
@@ -219,10 +217,11 @@ def make_round(
         log = history(store, key)
         records = list(log.records())
         earlier = [(str(record["reviewer"]), str(s)) for record in records for s in record["subjects"]]
+        left = snippets_left(store, settings.reviewers, records)
         links = [link for link in linkage.links() if link.store == store.id]
         owners = {name: sorted(subjects(link, key)) for link in links for name in link.names}
         links = [replace(link, names=tuple(name for name in link.names if name in items)) for link in links]
-        parts = assign(links, settings, key, opted_out=opted_out, earlier=earlier)
+        parts = assign(links, settings, key, opted_out=opted_out, earlier=earlier, left=left)
         log.add(
             [
                 {
@@ -239,63 +238,6 @@ def make_round(
         )
         _write_round(items, parts, settings.name, out, pack=pack, disk=disk)
     return parts
-
-
-def copies(store: FolderStore, key: Key, names: Iterable[str] | None = None) -> list[Copy]:
-    """List the copies in all rounds of snippets that are not in the store any more, and must be withdrawn.
-
-    Parameters
-    ----------
-    store : Store
-    key : Key
-    names : iterable of str, optional
-        List the copies of these snippets instead, as before an erasure.
-
-    Returns
-    -------
-    list of Copy
-        Sorted by round and reviewer. Files of a round that was stopped are among them; they never left.
-    """
-    if names is None:
-        present = {snippet_id(key, path.name) for path in store.path.iterdir()}
-        records = [r for r in history(store, key).records() if r.get("snippet", "") not in {*present, ""}]
-    else:
-        wanted = {snippet_id(key, name) for name in names}
-        records = [r for r in history(store, key).records() if r.get("snippet") in wanted]
-    return sorted(Copy(r["round"], r["reviewer"], r["file"], r["day"]) for r in records)
-
-
-def forget(store: FolderStore, key: Key, last_day: str) -> None:
-    """Forget of rounds up to a day all but who has had a snippet of whom, by pseudonyms: nobody gets a second one.
-
-    Parameters
-    ----------
-    store : Store
-    key : Key
-    last_day : str
-        YYYY-MM-DD.
-    """
-    if not os.path.lexists(store.history):
-        return
-    kept = ("reviewer", "subjects")
-    history(store, key).rewrite(
-        lambda record: {name: record[name] for name in kept} if record.get("day", "9") <= last_day else record
-    )
-
-
-def today_text() -> str:
-    """Return today's date (UTC), YYYY-MM-DD."""
-    return day_text(today())
-
-
-def history(store: FolderStore, key: Key) -> Sealed:
-    """Open the sealed list of all assignments: what went to whom, and when."""
-    return Sealed(store.history, key, "rounds", anchor=store.anchor("rounds"))
-
-
-def snippet_id(key: Key, name: str) -> str:
-    """Return a pseudonym of a snippet: the history outlives erasures, and must not tell what was erased."""
-    return key.pseudonym("review-snippet", name)
 
 
 @contextlib.contextmanager

@@ -337,8 +337,8 @@ def keep_promise(store: Store, programme: ProgrammeSettings) -> None:
         is_kept = earlier is None or (days is not None and days <= earlier)
         if {**said, "keep_days": 0} != {**before, "keep_days": 0} or not is_kept:
             raise StoreError(
-                "this store was begun with another [programme]: expected the same consent, share and max_per_speaker,"
-                " and keep_days no longer. Give that in the policy, or begin a new store"
+                "this store was begun with another [programme]: expected the same, but for fewer"
+                " keep_days. Give that in the policy, or begin a new store"
             )
     store.remember(PROGRAMME, json.dumps(said, sort_keys=True))
 

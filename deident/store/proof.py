@@ -15,7 +15,7 @@ from deident.audit.ledger import Memory, is_in_use, memory_of
 from deident.audit.manifest import Row
 from deident.audit.place import LONGEST_SECONDS
 from deident.audit.private import HISTORY
-from deident.audit.programme import audit_programme, rounds_over
+from deident.audit.programme import audit_programme, audit_rounds
 from deident.audit.remote import RemoteAudit
 from deident.errors import StoreError
 from deident.keys import Key
@@ -71,7 +71,7 @@ def audit_linkage(
             problems += RemoteAudit(LONGEST_SECONDS, deep=False).of_memory(store, memory).problems
         own = [link for link in links.links() if link.store == memory.facts["id"]]
         broken = audit_programme(memory.facts, memory.counts, own, day)
-        broken += rounds_over(memory.facts, rounds_of(store, key), day_text(day))
+        broken += audit_rounds(memory.facts, rounds_of(store, key), day_text(day))
         problems += [Problem(code, message) for code, message in broken]
         known = [name for link in own for name in link.names]
         released = {row.name for row in memory.rows()}
