@@ -452,7 +452,7 @@ def test_a_linkage_in_a_store_at_file_is_told(recordings: Path, tmp_path: Path) 
     run([recordings / "call.wav"], place, POLICY, key=KEY, jobs=1, linkage=tmp_path / "links")
     (tmp_path / "links").rename(tmp_path / "s" / "links")
     assert [p.message for p in audit_linkage(place, tmp_path / "s" / "links", KEY)] == [
-        "the linkage lies in the store: whoever gets the one has the other"
+        "the linkage lies in a store: whoever gets the one has the other"
     ]
 
 
