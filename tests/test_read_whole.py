@@ -165,6 +165,17 @@ def test_flac_of_variable_blocks_as_before_2007() -> None:
     assert (samples.shape[1], partial) == (9_000, None)
 
 
+@pytest.mark.parametrize("other", ["mp3", "wav", "noise"])
+def test_what_is_glued_to_a_flac_is_told(other: str) -> None:
+    rest = {
+        "mp3": mp3(44_100, 1), "wav": hostile.wav(bytes(20_000), rate=RATE),
+        "noise": np.random.default_rng(3).bytes(9_000),
+    }[other]  # fmt: skip
+    samples, partial = read(recording_flac() + rest)
+    assert (samples.shape[1], partial) == (len(SPEECH), "extra-data")
+    assert read(recording_flac() + rest[:2_000])[1] is None
+
+
 @pytest.mark.parametrize("claim", [16, 1_152, 65_535])
 def test_flac_that_claims_other_block_sizes(claim: int) -> None:
     whole = np.random.default_rng(1).integers(-(2**15), 2**15, (50_000, 1))

@@ -35,11 +35,13 @@ _WIDTHS = (8, 16, 24)  # bits that libsndfile reads
 class End(NamedTuple):
     """What STREAMINFO and the last frame tell. total : samples announced, 0 if unknown. whole : samples up to the end
     of the last frame, if it is whole and ends where the stream does, else 0. is_plain : libsndfile can read it.
+    after : bytes behind the frame that ends with the announced samples.
     """
 
     total: int
     whole: int
     is_plain: bool
+    after: int = 0
 
 
 def find_end(stream: Bytes) -> End:
@@ -49,4 +51,5 @@ def find_end(stream: Bytes) -> End:
     if not last:
         return End(info.total, 0, info.bits in _WIDTHS)
     whole = last.header.end(info) if last.stop == stream.size else 0
-    return End(info.total, whole, info.bits in _WIDTHS and (not whole or last.header.is_like(info)))
+    after = 0 if whole or not info.total else stream.size - flac.frames_end(stream, 0, stream.size, info)
+    return End(info.total, whole, info.bits in _WIDTHS and (not whole or last.header.is_like(info)), after)

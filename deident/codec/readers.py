@@ -19,6 +19,7 @@ from deident.containers import CONTAINERS, FFMPEG, Container, load
 _BLOCK_SECONDS = 1.4
 _BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are many
 _BUFFER = 1 << 16
+_FLAC_TOLERANCE = 4096  # bytes behind the last frame: padding and small tags, not lost sound
 # mpg123 derives the length from the first frame's bit rate; bit rates differ by at most 320 / 8.
 _MP3_STRETCH = 64
 
@@ -114,7 +115,7 @@ def _flac_ending(end: flac.End, got: int) -> str | None:
         return "truncated" if not end.whole else "damaged" if end.whole > got else None
     if got < end.total:
         return "damaged" if end.whole >= end.total else "truncated"
-    return "extra-data" if end.whole > got else None
+    return "extra-data" if end.whole > got or end.after > _FLAC_TOLERANCE else None
 
 
 class Mp3Reader(Reader):

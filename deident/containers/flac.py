@@ -139,6 +139,18 @@ def last_frame(source: Source, start: int, stop: int) -> LastFrame | None:
     return next((frame for frame in frames if frame.stop == stop), frames[0] if frames else None)
 
 
+def frames_end(source: Source, start: int, stop: int, info: StreamInfo) -> int:
+    """Find where the frame ends that holds the last of the announced samples; `stop` where there is none."""
+    for at, header in _headers_from_end(source, start, stop):
+        if (
+            header.end(info) == info.total
+            and header.is_like(info)
+            and (end := _frame_end(source, at, stop)) > at
+        ):
+            return end
+    return stop
+
+
 def _headers_from_end(source: Source, start: int, stop: int) -> Iterator[tuple[int, FrameHeader]]:
     last = stop
     while last > start:
