@@ -337,7 +337,7 @@ def _known_segments(segments: list[Segment], audio: Audio, offset: int) -> Detec
 
 def section_length(channels: int, live: bool = False) -> int:
     """Choose the length of sections in samples, so that those of many channels fit the memory of a few."""
-    return min(LIVE_SECTION if live else SECTION, 8 * SECTION // channels)
+    return min(LIVE_SECTION if live else SECTION, 5 * SECTION // channels)
 
 
 def closing_silence(vad: VadSettings) -> int:
