@@ -87,7 +87,7 @@ def test_ranges_are_muted_across_blocks_and_sections(reading: Audio, monkeypatch
     monkeypatch.setattr(
         "deident.segmentation.streaming.remove_hum", lambda samples: samples
     )  # the reading hums
-    monkeypatch.setattr("deident.pipeline.EDGE", 0)  # pieces are found by their sound
+    monkeypatch.setattr("deident.pipeline.disguising.EDGE", 0)  # pieces are found by their sound
     long = Audio(np.tile(reading.mono, 9), RATE)
     assert len(long) > 2 * SECTION
     rng = np.random.default_rng(1)
