@@ -319,6 +319,14 @@ def test_find_is_a_command_and_part_of_a_run(
     assert "--find-model" in deident("run", recordings, "--out", tmp_path / "x", "--find").stderr
 
 
+def test_a_search_that_found_nothing_can_be_given_to_a_run(tmp_path: Path) -> None:
+    file = tmp_path / "mute.json"
+    file.write_bytes(annotations_of({"/a.wav": []}))
+    assert read_annotations(file, may_be_empty=True) == []
+    with pytest.raises(SettingError, match="no segment"):
+        read_annotations(file)
+
+
 def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)

@@ -117,7 +117,7 @@ def recordings_of(args: argparse.Namespace, passed_over: Counter[str] | None = N
     for name, attach in given.items():
         if getattr(args, name):
             with _errors_of(f"--{name}"):
-                found = attach(found, read_annotations(getattr(args, name)))
+                found = attach(found, read_annotations(getattr(args, name), may_be_empty=name == "mute"))
     return found
 
 

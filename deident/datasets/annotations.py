@@ -66,7 +66,7 @@ class Annotation:
         return "Annotation(hidden)"
 
 
-def read_annotations(path: str | os.PathLike[str]) -> list[Annotation]:
+def read_annotations(path: str | os.PathLike[str], *, may_be_empty: bool = False) -> list[Annotation]:
     """Read the annotations in a file.
 
     Parameters
@@ -76,6 +76,8 @@ def read_annotations(path: str | os.PathLike[str]) -> list[Annotation]:
         and stop or end; speaker, text or word, channel (from 0) and id where known. JSON may also be an object of
         [start, stop] pairs by recording, or the output of a recogniser (`deident.datasets.json_annotations`). Times
         are in seconds from the start of the recording.
+    may_be_empty : bool, optional
+        Take a JSON without an entry, as a search that found nothing writes it.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def read_annotations(path: str | os.PathLike[str]) -> list[Annotation]:
     for row in rows:
         with errors_at(row.place):
             found.append(_annotation(row.values, from_zero))
-    if not found:
+    if not found and not (may_be_empty and suffix == ".json"):
         raise SettingError("the file names no segment of any recording: leave it out if that is so")
     return list(dict.fromkeys(found))
 

@@ -35,7 +35,7 @@ DOUBT_SECONDS = 0.4  # more where the recogniser is not sure at all
 ONE_PASS_SECONDS = 0.25  # more where one pass of two found it
 TRUSTED = 0.5  # confidence of a neighbour that bounds a string
 MOST_DOUBTED = 3  # neighbours to pass over
-LEAST_UNREAD_SECONDS = 0.7  # of speech without a word
+LEAST_UNREAD_SECONDS = 1.0  # of speech without a word
 SECONDS_A_WORD, SECONDS_A_LETTER, SECONDS_A_DIGIT = 0.5, 0.1, 0.3  # of a word that is not too long
 PAST_ANY_END = 1_000_000 * RATE  # samples
 _MOST_TOKENS = 200
@@ -147,7 +147,7 @@ class Finder:
     recognise: Recogniser
     searches: tuple[Search, ...] = ()
     passes: int = 2
-    min_confidence: float = 0.15
+    min_confidence: float = 0.4
 
     def __post_init__(self) -> None:
         if not callable(self.recognise) or not all(map(callable, self.searches)):

@@ -24,8 +24,8 @@ NUMBER, SPELLED, EMAIL, ADDRESS, LISTED, BIRTH = (
 )
 MIN_DIGITS = 3  # of a string that counts; a recogniser may lose one of four
 MIN_LETTERS = 3
-LEAST_SURNAME, SURNAME_LIKENESS = 5, 0.9  # letters; of a last name that is said without its first
-LIKENESS = 0.84  # of a name on the list to what was recognised
+LEAST_SURNAME, SURNAME_LIKENESS = 5, 0.8  # letters; of a last name that is said without its first
+LIKENESS = 0.8  # of a name on the list to what was recognised
 PRESIDIO_SCORE = 0.4
 PRESIDIO_MODEL = "en_core_web_sm"
 ENTITIES = (
