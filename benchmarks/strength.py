@@ -126,7 +126,12 @@ def main(argv: list[str] | None = None) -> int:
         table = [row[:speed] for row in report.summary()]
         fill(README, "strength", table)
         MEASURED.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        tables = {"attacks": report.attacks(), "groups": report.groups(), "words": report.words()}
+        tables = {
+            "attacks": report.attacks(),
+            "risks": report.risks(),
+            "groups": report.groups(),
+            "words": report.words(),
+        }
         for name, table in {**tables, "channels": report.channels()}.items():
             fill(EVALUATION, name, table)
     if args.out:

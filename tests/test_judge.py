@@ -12,8 +12,9 @@ import pytest
 
 from deident.evaluation import gates
 from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence
+from deident.evaluation.identification import identify
 from deident.evaluation.intervals import draw_weights
-from deident.evaluation.judge import Case, Material, identify, judge, same_recording
+from deident.evaluation.judge import Case, Material, attack_all, judge, same_recording, unaware
 from deident.evaluation.ranking import compare, rank
 from deident.evaluation.report import EER, SAME_RECORDING, TOP_1, WITHHELD, Report
 from deident.evaluation.report_html import page
@@ -135,9 +136,8 @@ def test_who_is_not_enrolled_is_nobodys_model() -> None:
     family = (voices[trials.speakers] + 3.0)[:, None] + 0.3 * rng.normal(size=(len(rows), 2, 12))
     tests = {"pitch": family}
     case = replace(case, trials=trials, disguised=Material(case.disguised.train, tests, tests))
-    found = identify(
-        replace(case, original=Material(case.original.train, tests, tests)), draw_weights(12, 20, 0)
-    )
+    case = replace(case, original=Material(case.original.train, tests, tests))
+    found = identify(unaware(case, attack_all(case)), trials, draw_weights(12, 20, 0))
     assert found.speakers == 8
     assert found.top_1.value > 0.95
     assert list(found.growth) == [1, 2, 3]
@@ -209,6 +209,19 @@ def test_numbers_are_given_for_every_group_of_speakers() -> None:
     rows = [row[0] for row in make_report({"m": verdict}, []).groups()]
     assert "child: EER %, strongest attack" in rows
     assert "child: words added by good, points" in rows
+
+
+def test_risks_are_shown_by_method_and_snippets_and_withheld_with_their_attacker(
+    verdict: Verdict, blind: Verdict
+) -> None:
+    report = make_report({"m": verdict}, [])
+    head, *rows = report.risks()
+    assert head[3:] == ("of 20", "of 100", "of 1,000", "of 10,000")
+    assert [row[:3] for row in rows][:2] == [("m", "semi-informed/statistics", n) for n in ("1", "2")]
+    assert not rows[0][3].startswith("(")  # 30 speakers are more than 20
+    assert all(cell.startswith("(") for row in rows for cell in row[4:])
+    doubtful = make_report({"undisguised": blind, "m": verdict}, gates.strong_enough(blind, ATTACKERS))
+    assert {cell for row in doubtful.risks()[1:] for cell in row[3:]} == {WITHHELD}
 
 
 def test_enrolment_is_averaged_over_its_draws() -> None:

@@ -15,13 +15,13 @@ from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence, 
 from deident.evaluation.cache import Arrays
 from deident.evaluation.features import FAMILIES
 from deident.evaluation.fusion import fuse
+from deident.evaluation.identification import SNIPPETS, identify
 from deident.evaluation.intervals import Interval, draw_weights, eer_samples, interval, ratio_samples
 from deident.evaluation.trials import Pairs, Trials
-from deident.evaluation.verdict import AttackResult, Identification, Utility, Verdict, WordUse
+from deident.evaluation.verdict import AttackResult, Utility, Verdict, WordUse
 from deident.evaluation.words import text_by, word_errors, words_of
 
 NETWORK = "network"  # family of the embeddings by an encoder that an attacker has trained
-GROWTH = (1, 2, 3, 5, 10, 30)  # snippets an attacker may have of a speaker
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def judge(case: Case) -> Verdict:
         strongest=strongest,
         same_recording=together,
         same_recording_families=by_family,
-        identification=identify(case, weights),
+        identification=identify(unaware(case, found), trials, weights, case.seed),
         exposure=exposure(attack, trials),
         growth=growth(attack, trials),
         groups=rates_by_group(attack, case, weights),
@@ -159,6 +159,15 @@ def judge(case: Case) -> Verdict:
         held_areas={name: attack.held_area for name, attack in found.items()},
         tables={name: attack.scores.astype(np.float32) for name, attack in found.items()},
     )
+
+
+def unaware(case: Case, found: Mapping[str, Attack]) -> dict[str, Attack]:
+    """Attacks that are told no sex or group: the semi-informed ones, made anew, and networks, which never are."""
+    family = "fusion" if "semi-informed/fusion" in found else "statistics"
+    single = attack_each(case, SemiInformed(), case.disguised, blind=True)
+    encoders = {f"semi-informed/{name}": single[name] for name in case.encoders if name in single}
+    networks = {name: attack for name, attack in found.items() if name.split("/")[0] in case.own}
+    return {f"semi-informed/{family}": fuse(single), **encoders, **networks}
 
 
 def _reported(name: str) -> bool:
@@ -210,7 +219,6 @@ def _result(
     attack: Attack, target: Bools, nontarget: Bools, bounds: Interval, by_group: dict[str, float]
 ) -> AttackResult:
     same, other = attack.scores[:, target].ravel(), attack.scores[:, nontarget].ravel()
-    worst = metrics.worst_disclosure(same, other)
     return AttackResult(
         eer=metrics.eer(same, other),
         low=bounds.low,
@@ -219,10 +227,7 @@ def _result(
         by_group=by_group,
         cllr=metrics.cllr(same, other),
         min_cllr=metrics.min_cllr(same, other),
-        linkability=metrics.linkability(same, other),
         disclosure=metrics.disclosure(same, other),
-        worst_disclosure=worst,
-        zebra=metrics.zebra_category(worst),
         accept_at_1_percent=metrics.accept_rate(same, other, 0.01),
         accept_at_1_permille=metrics.accept_rate(same, other, 0.001),
         held_out_eer=metrics.eer(attack.held_target, attack.held_nontarget),
@@ -243,42 +248,6 @@ def same_recording(case: Case, weights: Doubles) -> tuple[AttackResult | None, d
     speakers = case.trials.speakers
     samples = eer_samples(strongest.scores, pairs.target, pairs.nontarget, speakers, speakers, weights)
     return _result(strongest, pairs.target, pairs.nontarget, interval(0.0, samples), {}), rates
-
-
-def identify(case: Case, weights: Doubles) -> Identification:
-    """Rank all speakers for every snippet, with back ends that are not told the sex."""
-    fused = fuse(attack_each(case, SemiInformed(), case.disguised, blind=True))
-    trials = case.trials.blind()
-    tried = trials.target.any(1)
-    true = trials.speakers[tried]
-    scores = _ranked(fused.scores, trials)
-    hits = np.mean(
-        [
-            [metrics.top(row[None], [own]) for row, own in zip(run[tried], true, strict=True)]
-            for run in scores
-        ],
-        axis=0,
-    )
-    of_speaker = np.bincount(true, hits, trials.count), np.bincount(true, minlength=trials.count)
-
-    def top(table: Doubles, k: int = 1) -> float:
-        return float(np.mean([metrics.top(run[tried], true, k) for run in table]))
-
-    return Identification(
-        speakers=int(trials.modelled.any(0).sum()),
-        top_1=interval(float(hits.mean()), ratio_samples(*of_speaker, weights)),
-        top_5=top(scores, min(5, trials.count)),
-        eer_mixed=_rate(fused.scores, trials.target, trials.nontarget),
-        growth={
-            n: top(_ranked(fused.again(view), view))
-            for n, view in ((n, trials.grown(n)) for n in GROWTH if trials.reaches(n))
-        },
-    )
-
-
-def _ranked(scores: Doubles, trials: Trials) -> Doubles:
-    """Scores with whoever has no model last."""
-    return np.where(trials.modelled[None], scores, -np.inf)
 
 
 def exposure(attack: Attack, trials: Trials) -> list[float]:
@@ -303,8 +272,8 @@ def growth(attack: Attack, trials: Trials) -> dict[str, dict[int, float]]:
         return _rate(attack.again(view), view.target, view.nontarget)
 
     return {
-        "enrolled": {n: rate(trials.grown(n)) for n in GROWTH if trials.reaches(n)},
-        "both": {n: rate(trials.grown(n, n)) for n in GROWTH if trials.reaches(n, n)},
+        "enrolled": {n: rate(trials.grown(n)) for n in SNIPPETS if trials.reaches(n)},
+        "both": {n: rate(trials.grown(n, n)) for n in SNIPPETS if trials.reaches(n, n)},
     }
 
 

@@ -5,11 +5,11 @@ Conventions
 Every function takes `target` scores (trial and model are one speaker) and `nontarget` scores (two
 speakers), one-dimensional, higher meaning more alike. A score that a function reads as a likelihood ratio
 is its natural logarithm. Scores need not have the same scale from one function to the next: all measures
-but `cllr` and `linkability` depend on their order alone.
+but `cllr` depend on their order alone.
 
 Metrics
 -------
-`eer`, `cllr`, `min_cllr`, `linkability`, `disclosure`, `worst_disclosure`, `accept_rate`, `top`.
+`eer`, `cllr`, `min_cllr`, `disclosure`, `accept_rate`, `top`.
 """
 
 from __future__ import annotations
@@ -200,45 +200,6 @@ def min_cllr(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
     return cllr(*calibrate(target, nontarget))
 
 
-def linkability(
-    target: npt.ArrayLike, nontarget: npt.ArrayLike, ratio: float = 1.0, bins: int | None = None
-) -> float:
-    """Global linkability D_sys.
-
-    D(s) = 2·ωLR/(1 + ωLR) - 1 where ωLR > 1, else 0; D_sys is its mean over target scores.
-
-    Parameters
-    ----------
-    target, nontarget : (trials,) float64
-        Scores; higher means more alike.
-    ratio : float, optional
-        Prior odds of a target trial (omega).
-    bins : int, optional
-        Of the two histograms; a tenth of the number of target scores, at most 100, when not given.
-
-    Returns
-    -------
-    float
-        0 (two snippets cannot be linked) to 1 (always).
-
-    References
-    ----------
-    Gomez-Barrero et al., "General framework to evaluate unlinkability in biometric template protection systems", IEEE
-    Trans. Information Forensics and Security 13 (2018).
-    """
-    same, other = _scores(target, nontarget)
-    count = bins or int(np.clip(same.size // 10, 2, 100))
-    both = np.concatenate((same, other))
-    finite = both[np.isfinite(both)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    edges = np.linspace(low, high if high > low else low + 1.0, count + 1)
-    p_same = np.histogram(np.clip(same, low, high), edges)[0] / same.size
-    p_other = np.histogram(np.clip(other, low, high), edges)[0] / other.size
-    # 2·w·LR/(1 + w·LR) - 1 without dividing by an empty bin.
-    local = np.maximum(0.0, ratio * p_same - p_other) / np.maximum(ratio * p_same + p_other, 1e-300)
-    return float(local @ p_same)
-
-
 def disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
     """ZEBRA's expected disclosure D_ECE.
 
@@ -276,39 +237,6 @@ def _prior_integral(log_ratio: Doubles) -> Doubles:
     h = np.where(near, r - 1.0, 0.0)
     series = 0.25 + h / 6.0 - h**2 / 24.0 + h**3 / 60.0
     return np.where(near, series, exact)
-
-
-def worst_disclosure(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> float:
-    """ZEBRA's worst case: the strongest likelihood ratio, for or against, that any one trial gives.
-
-    Calibrated under Laplace's rule of succession (one imagined trial of each kind at both ends), which
-    keeps it finite; it grows with the number of trials.
-
-    Parameters
-    ----------
-    target, nontarget : (trials,) float64
-        Scores; higher means more alike.
-
-    Returns
-    -------
-    float
-        Logarithm to base 10. Its categories: 0 none, A up to 1, B up to 2, C up to 4, D up to 5, E up to 6, F beyond.
-
-    References
-    ----------
-    Nautsch et al. (2020), section 3.3.
-    """
-    same, other = _scores(target, nontarget)
-    ends = np.array([-np.inf, np.inf])
-    of_same, of_other = calibrate(np.concatenate((same, ends)), np.concatenate((other, ends)))
-    ratios = np.concatenate((of_same[: same.size], of_other[: other.size]))
-    return float(np.abs(ratios).max() / np.log(10.0))
-
-
-def zebra_category(log10_ratio: float) -> str:
-    """The letter of Nautsch et al. (2020), table 1, for a worst-case log10 likelihood ratio."""
-    bounds = {"0": 0.0, "A": 1.0, "B": 2.0, "C": 4.0, "D": 5.0, "E": 6.0}
-    return next((letter for letter, bound in bounds.items() if log10_ratio <= bound), "F")
 
 
 def accept_rate(target: npt.ArrayLike, nontarget: npt.ArrayLike, false_accept: float) -> float:

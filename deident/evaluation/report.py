@@ -15,6 +15,7 @@ import numpy.typing as npt
 from deident import __version__
 from deident.evaluation.corpus import Corpus
 from deident.evaluation.gates import UNDISGUISED, Gate, blocking
+from deident.evaluation.identification import Risk
 from deident.evaluation.trials import Trials
 from deident.evaluation.verdict import Verdict
 
@@ -99,7 +100,11 @@ class Report:
         return f"{gate.name}: {gate.detail}" if gate else ""
 
     def distrust_ranks(self, method: str) -> str:
-        """The same of its ranks and its recordings, which a retrained fusion tells."""
+        """The same of its ranks."""
+        return self.distrust(method, self.verdicts[method].identification.attack)
+
+    def distrust_recordings(self, method: str) -> str:
+        """The same of its recordings, which a retrained fusion tells."""
         fusion = "fusion" if "semi-informed/fusion" in self.verdicts[method].attacks else "statistics"
         return self.distrust(method, f"semi-informed/{fusion}")
 
@@ -156,7 +161,9 @@ class Report:
         ranks = f"{found.top_1.value:.2f} [{found.top_1.low:.2f}, {found.top_1.high:.2f}]"
         recordings = percent(linked.eer) if linked else "-"
         if self.distrust_ranks(name):
-            ranks = recordings = WITHHELD
+            ranks = WITHHELD
+        if self.distrust_recordings(name):
+            recordings = WITHHELD
         plain, told = name == UNDISGUISED, verdict.channels
         return (
             name,
@@ -222,6 +229,27 @@ class Report:
             for label in labels
         ]
         return [("speakers", *self.verdicts), *rows]
+
+    def risks(self) -> Table:
+        """A row for each method and number of snippets: people linked, and singled out, by population."""
+        populations = list(
+            dict.fromkeys(r.population for v in self.verdicts.values() for r in v.identification.risks)
+        )
+
+        def cell(risk: Risk) -> str:
+            both = f"{percent(risk.linked.value)} / {percent(risk.singled_out.value)}"
+            return both if risk.measured else f"({both})"
+
+        head = ("linked / singled out, %", "by", "snippets", *(f"of {n:,}" for n in populations))
+        rows = []
+        for name, verdict in self.verdicts.items():
+            found = verdict.identification
+            for count in dict.fromkeys(risk.snippets for risk in found.risks):
+                cells = (cell(risk) for risk in found.risks if risk.snippets == count)
+                if self.distrust_ranks(name):
+                    cells = (WITHHELD for _ in populations)
+                rows.append((name, found.attack, f"{count}", *cells))
+        return [head, *rows]
 
     def words(self) -> Table:
         """A row for each method and recogniser: words wrong, %, and what is added."""

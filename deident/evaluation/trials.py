@@ -130,7 +130,7 @@ class Trials:
         return int(self.speakers.max()) + 1
 
     @cached_property
-    def _order(self) -> Ints:
+    def order(self) -> Ints:
         """(utterances,) the number of each among those of its speaker."""
         order = np.zeros(len(self.speakers), np.intp)
         for speaker in range(self.count):
@@ -142,7 +142,7 @@ class Trials:
     def _after(self) -> Ints:
         """(utterances, utterances) how many places, cyclically, one is after the other in its speaker's."""
         counts = np.bincount(self.speakers)[self.speakers]
-        return np.asarray((self._order[None] - self._order[:, None]) % counts[:, None])
+        return np.asarray((self.order[None] - self.order[:, None]) % counts[:, None])
 
     @cached_property
     def probes(self) -> Doubles:
@@ -184,7 +184,7 @@ class Trials:
     def model_of(self) -> Ints:
         """(utterances, speakers): the row of `members` that trial u uses for speaker s."""
         own = [np.flatnonzero(self.speakers == s) for s in range(self.count)]
-        table = np.stack([rows[self._order % len(rows)] for rows in own], axis=1)
+        table = np.stack([rows[self.order % len(rows)] for rows in own], axis=1)
         table[np.arange(len(self.speakers)), self.speakers] = np.arange(len(self.speakers))
         return np.asarray(table)
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.evaluation.channels import ChannelResult
+from deident.evaluation.identification import Identification
 from deident.evaluation.intervals import Interval
 
 
@@ -38,35 +39,11 @@ class AttackResult:
     by_group: dict[str, float]
     cllr: float
     min_cllr: float
-    linkability: float
     disclosure: float
-    worst_disclosure: float
-    zebra: str
     accept_at_1_percent: float
     accept_at_1_permille: float
     held_out_eer: float
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Identification:
-    """A semi-informed attacker who is told no sex or group, among all speakers on trial that can be enrolled.
-
-    Attributes
-    ----------
-    speakers : int
-    top_1 : Interval
-        Share of snippets whose speaker is ranked first.
-    top_5, eer_mixed : float
-    growth : dict of int to float
-        Top-1 by the number of snippets enrolled.
-    """
-
-    speakers: int
-    top_1: Interval
-    top_5: float
-    eer_mixed: float
-    growth: dict[int, float]
 
 
 @dataclass(frozen=True)
