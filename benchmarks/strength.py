@@ -129,6 +129,7 @@ def main(argv: list[str] | None = None) -> int:
         tables = {
             "attacks": report.attacks(),
             "risks": report.risks(),
+            "effort": report.effort(),
             "groups": report.groups(),
             "words": report.words(),
         }

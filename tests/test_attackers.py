@@ -15,6 +15,7 @@ from deident.errors import SettingError
 from deident.evaluation import backend, metrics
 from deident.evaluation.attackers import (
     ATTACKERS,
+    Aligned,
     Attack,
     Attacker,
     Evidence,
@@ -343,6 +344,16 @@ class TestAttackers:
         assert informed < 0.08
         assert lazy > informed + 0.1
         assert ignorant > informed + 0.1
+
+    def test_only_alignment_sees_through_a_rotation_that_never_changes(self) -> None:
+        e = make_evidence(offset=0.0)
+        turn = np.linalg.qr(np.random.default_rng(8).normal(size=(12, 12)))[0]
+        turned = replace(
+            e, train=e.train @ turn + 2.0, trial=e.trial @ turn + 2.0, enrol=e.enrol @ turn + 2.0
+        )
+        aligned, ignorant = (rate(a.attack(turned, True), e.trials) for a in (Aligned(), Ignorant()))
+        assert aligned < 0.08
+        assert ignorant > aligned + 0.2
 
     def test_training_and_trial_speakers_share_nothing_but_the_method(self) -> None:
         rng = np.random.default_rng(3)

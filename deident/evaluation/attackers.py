@@ -24,7 +24,7 @@ from deident.errors import SettingError, kind_of
 from deident.evaluation import backend
 from deident.evaluation.cache import Cache
 from deident.evaluation.corpus import Utterance
-from deident.evaluation.scoring import Retrained, Scoring, Untrained, Vectors
+from deident.evaluation.scoring import Retrained, Rotated, Scoring, Untrained, Vectors
 from deident.evaluation.trials import Comparison, Pairs, Trials, folds
 
 
@@ -243,6 +243,25 @@ class LazyInformed(Attacker):
         return e.attack(_off_the_shelf(comparable), e.train_original, e.enrol, e.train)
 
 
+class Aligned(Attacker):
+    """Champion et al., "Evaluating x-vector-based speaker anonymization under white-box assessment", SPECOM 2021."""
+
+    summary = (
+        "rotates undisguised speech to where other speakers' disguised speech lies, and compares with that"
+    )
+    fused = "none"
+    improves_on = "ignorant"
+
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        e = evidence
+        return e.attack(
+            Rotated(_off_the_shelf(comparable)),
+            np.concatenate((e.train, e.train_original), axis=1),
+            e.enrol_original,
+            e.train_original,
+        )
+
+
 class SemiInformed(Attacker):
     summary = "has retrained on other speakers disguised by the same method"
     improves_on = "lazy-informed"
@@ -270,6 +289,7 @@ class SameRecording(Attacker):
 ATTACKERS: dict[str, Attacker] = {
     "ignorant": Ignorant(),
     "lazy-informed": LazyInformed(),
+    "aligned": Aligned(),
     "semi-informed": SemiInformed(),
     "inversion": Inversion(),
 }

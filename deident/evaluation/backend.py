@@ -98,6 +98,24 @@ def _standardised(
 
 
 @dataclass(frozen=True, eq=False)
+class Scale:
+    """Centre and deviation of each column, to standardise vectors by."""
+
+    centre: Doubles
+    deviation: Doubles
+
+    @classmethod
+    def of(cls, vectors: npt.ArrayLike) -> Scale:
+        """From (utterances, copies, dims)."""
+        array = np.asarray(vectors, np.float64)
+        return cls(array.mean((0, 1)), array.std((0, 1)) + 1e-6)
+
+    def __call__(self, vectors: npt.ArrayLike) -> Doubles:
+        """(..., dims) standardised."""
+        return np.clip((np.asarray(vectors, np.float64) - self.centre) / self.deviation, -CLIP, CLIP)
+
+
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Statistics of training vectors that a back end of any shape is made from."""
 

@@ -13,6 +13,7 @@ from deident.audio import Bools, Doubles
 from deident.evaluation import metrics
 from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence, SameRecording, SemiInformed
 from deident.evaluation.cache import Arrays
+from deident.evaluation.effort import Effort, effort
 from deident.evaluation.features import FAMILIES
 from deident.evaluation.fusion import fuse
 from deident.evaluation.identification import SNIPPETS, identify
@@ -150,6 +151,7 @@ def judge(case: Case) -> Verdict:
         identification=identify(unaware(case, found), trials, weights, case.seed),
         exposure=exposure(attack, trials),
         growth=growth(attack, trials),
+        effort=pains(case, results),
         groups=rates_by_group(attack, case, weights),
         utility=utility(case, weights),
         scores={
@@ -168,6 +170,12 @@ def unaware(case: Case, found: Mapping[str, Attack]) -> dict[str, Attack]:
     encoders = {f"semi-informed/{name}": single[name] for name in case.encoders if name in single}
     networks = {name: attack for name, attack in found.items() if name.split("/")[0] in case.own}
     return {f"semi-informed/{family}": fuse(single), **encoders, **networks}
+
+
+def pains(case: Case, results: Mapping[str, AttackResult]) -> Effort:
+    """The semi-informed attack on the family where it is strongest, with less to train on."""
+    family = min(families(case), key=lambda name: results[f"semi-informed/{name}"].eer)
+    return effort(family, evidence(case, family, case.disguised), case.seed)
 
 
 def _reported(name: str) -> bool:

@@ -230,6 +230,26 @@ class Report:
         ]
         return [("speakers", *self.verdicts), *rows]
 
+    def effort(self) -> Table:
+        """A row for each method: equal error rates, %, by the speakers and draws that the attacker trained on."""
+        found = {name: verdict.effort for name, verdict in self.verdicts.items()}
+        speakers = sorted({count for one in found.values() for count in one.speakers})
+        draws = sorted({count for one in found.values() for count in one.draws})
+        head = (
+            "EER %, semi-informed", "on", *(f"{n} speakers" for n in speakers),
+            *(f"{n} draw{'s' * (n > 1)}" for n in draws), "points a doubling of speakers",
+        )  # fmt: skip
+        rows = []
+        for name, one in found.items():
+            rates = [one.speakers.get(n, math.nan) for n in speakers] + [
+                one.draws.get(n, math.nan) for n in draws
+            ]
+            cells = [*(percent(rate) for rate in rates), percent(one.per_doubling, "+")]
+            if self.distrust(name, f"semi-informed/{one.family}"):
+                cells = [WITHHELD] * len(cells)
+            rows.append((name, one.family, *cells))
+        return [head, *rows]
+
     def risks(self) -> Table:
         """A row for each method and number of snippets: people linked, and singled out, by population."""
         populations = list(

@@ -77,6 +77,7 @@ def page(report: Report) -> str:
         parts += _section("More snippets", says, grown)
     tables = {
         "Linked and singled out": report.risks(),
+        "What an attacker's effort buys": report.effort(),
         "By groups of speakers": report.groups(),
         "Words": report.words(),
         "Channels": report.channels(),

@@ -102,6 +102,38 @@ class Retrained:
         return scorer
 
 
+@dataclass(frozen=True)
+class Rotated:
+    """Orthogonal Procrustes: models are rotated from the space of undisguised vectors to that of disguised ones.
+
+    The rotation takes the undisguised training vectors nearest to their disguised copies; the last copy of what it is
+    fitted to is the undisguised one. Schönemann, Psychometrika 31 (1966).
+    """
+
+    inner: Scoring
+
+    def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]:
+        inner, note = self.inner.settle(backend.Scale.of(fit_on[:, :-1])(fit_on[:, :-1]), trials)
+        return Rotated(inner), f"orthogonal Procrustes, {note}"
+
+    def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
+        copies, plain = fit_on[:, :-1], backend.Scale.of(fit_on[:, -1:])
+        disguised = backend.Scale.of(copies)
+        left, _, right = np.linalg.svd(plain(fit_on[:, -1]).T @ disguised(copies.mean(1)))
+        return _RotatedScorer(self.inner.fit(disguised(copies), trials), plain, disguised, left @ right)
+
+
+@dataclass(frozen=True, eq=False)
+class _RotatedScorer:
+    inner: Scorer
+    plain: backend.Scale
+    disguised: backend.Scale
+    rotation: Doubles
+
+    def compare(self, trial: npt.ArrayLike, enrol: npt.ArrayLike, comparison: Comparison) -> Doubles:
+        return self.inner.compare(self.disguised(trial), self.plain(enrol) @ self.rotation, comparison)
+
+
 class _Remembered:
     """Back ends by the vectors they were fitted to: several attackers train on the same ones."""
 

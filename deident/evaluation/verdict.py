@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.evaluation.channels import ChannelResult
+from deident.evaluation.effort import Effort
 from deident.evaluation.identification import Identification
 from deident.evaluation.intervals import Interval
 
@@ -112,6 +113,8 @@ class Verdict:
     growth : dict
         Equal error rate of the strongest attack by snippets: "enrolled" with one on trial, "both" with as many on
         either side.
+    effort : Effort
+        Equal error rate of the semi-informed attack by training speakers and draws.
     groups : dict of str to Interval
         Equal error rate of the strongest attack for each sex, corpus and group of speakers.
     utility : Utility
@@ -132,6 +135,7 @@ class Verdict:
     identification: Identification
     exposure: list[float]
     growth: dict[str, dict[int, float]]
+    effort: Effort
     groups: dict[str, Interval]
     utility: Utility
     channels: ChannelResult | None = None
