@@ -79,11 +79,13 @@ def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
         "at 16 kHz to an embedding; equalised: before any of them takes out what colour was drawn; several count "
         "together (default: resemblyzer, where it is installed)")  # fmt: skip
     attacker_help = (
-        "also attack with this: package.module:NAME, a subclass of deident.evaluation.attackers.Attacker"
+        "also attack with this: trained, or trained:PATH.pt; content:RECOGNISER; package.module:NAME, a subclass of "
+        "deident.evaluation.attackers.Attacker"
     )
     add("--attacker", action="append", default=[], metavar="NAME", help=attacker_help)
     recogniser_help = (
-        "count the word errors of this: package.module:NAME, a callable from samples at 16 kHz to text"
+        "count the word errors of this: whisper:PATH; pocketsphinx; package.module:NAME, a callable from samples at "
+        "16 kHz to text"
     )
     add("--recogniser", action="append", default=[], metavar="NAME", help=recogniser_help)
 
@@ -163,12 +165,17 @@ def _corpus(args: argparse.Namespace) -> Corpus:
 def tools_of(args: argparse.Namespace) -> Tools:
     """The attackers, encoders and recognisers that were named; those that are installed where none was."""
     from deident.evaluation.attackers import with_attackers
+    from deident.evaluation.content import Content
     from deident.evaluation.encoders import encoder_named
     from deident.evaluation.network import attacker_named
     from deident.evaluation.settings import NO_ENCODER, NO_RECOGNISER, Tools
     from deident.evaluation.words import recogniser_named
 
-    attackers = with_attackers(dict(attacker_named(text) for text in args.attacker))
+    def attacker(text: str) -> tuple[str, object]:
+        kind, _, rest = text.partition(":")
+        return (kind, Content(recogniser_named(rest)[1])) if kind == "content" else attacker_named(text)
+
+    attackers = with_attackers(dict(attacker(text) for text in args.attacker))
     if args.statistics:
         if args.encoder or args.recogniser:
             raise SettingError(

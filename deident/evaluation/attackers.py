@@ -169,7 +169,11 @@ class Attacker(ABC):
     undoes : bool
         Attacks copies after the method's parameter was estimated and undone, where a method has one.
     trains : bool
-        Attacks the embeddings of an encoder that it trains for every method, and nothing else.
+        Attacks the embeddings of an encoder that it makes for every method, and nothing else.
+    family : str
+        Name of those embeddings.
+    must_recognise : bool
+        Its numbers are withheld where it does not recognise undisguised speech.
 
     Examples
     --------
@@ -187,9 +191,11 @@ class Attacker(ABC):
     improves_on: ClassVar[str] = ""
     undoes: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    family: ClassVar[str] = "network"
+    must_recognise: ClassVar[bool] = True
 
     def encoder(self, method: Method[Any], utterances: Sequence[Utterance], seed: int, cache: Cache) -> Any:
-        """Train an encoder for a method. Asked of attackers whose trait `trains` is true.
+        """Make an encoder for a method. Asked of attackers whose trait `trains` is true.
 
         Parameters
         ----------

@@ -70,7 +70,7 @@ def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker]) -> list[G
     parts = {"statistics": FAMILIES.keys() | (set() if fusion else {"fusion"})}
     for attack, result in verdict.attacks.items():
         name, family = attack.split("/")
-        if name not in attackers or not np.isfinite(result.low):
+        if name not in attackers or not attackers[name].must_recognise or not np.isfinite(result.low):
             continue
         bar = WEAK.get(family, WEAK_ENCODER)
         says = f"undisguised equal error rate {100 * result.eer:.1f} % (at most {100 * bar:g} %)"

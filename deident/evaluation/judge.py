@@ -18,11 +18,12 @@ from deident.evaluation.features import FAMILIES
 from deident.evaluation.fusion import fuse
 from deident.evaluation.identification import SNIPPETS, identify
 from deident.evaluation.intervals import Interval, draw_weights, eer_samples, interval, ratio_samples
+from deident.evaluation.traits import TraitResult, recover
 from deident.evaluation.trials import Pairs, Trials
 from deident.evaluation.verdict import AttackResult, Utility, Verdict, WordUse
 from deident.evaluation.words import text_by, word_errors, words_of
 
-NETWORK = "network"  # family of the embeddings by an encoder that an attacker has trained
+NETWORK = "network"  # measure of the embeddings by an encoder that an attacker has made
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class Case:
     seconds : (utterances,) float64
     labels : tuple of tuple of str
         Sex, group and corpus of each utterance on trial.
+    properties : mapping of str to (tuple of str, tuple of str)
+        Sex, group and corpus by training and by trial utterance; "" where not known.
     transcripts : tuple of str
     attackers : mapping of str to Attacker
     own : mapping of str to (original, disguised) Material
@@ -67,6 +70,7 @@ class Case:
     labels: tuple[tuple[str, ...], ...] = ()
     transcripts: tuple[str, ...] = ()
     own: Mapping[str, tuple[Material, Material]] = field(default_factory=dict)
+    properties: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, Bools]:
@@ -112,7 +116,7 @@ def attack_all(case: Case) -> dict[str, Attack]:
             if name in case.own:
                 original, disguised = case.own[name]
                 seen = evidence(replace(case, original=original), NETWORK, disguised)
-                found[f"{name}/{NETWORK}"] = attacker.attack(seen, comparable=True)
+                found[f"{name}/{attacker.family}"] = attacker.attack(seen, comparable=True)
             continue
         material = case.inverted if attacker.undoes else case.disguised
         if material is None:
@@ -152,6 +156,7 @@ def judge(case: Case) -> Verdict:
         exposure=exposure(attack, trials),
         growth=growth(attack, trials),
         effort=pains(case, results),
+        traits=traits(case, weights),
         groups=rates_by_group(attack, case, weights),
         utility=utility(case, weights),
         scores={
@@ -176,6 +181,17 @@ def pains(case: Case, results: Mapping[str, AttackResult]) -> Effort:
     """The semi-informed attack on the family where it is strongest, with less to train on."""
     family = min(families(case), key=lambda name: results[f"semi-informed/{name}"].eer)
     return effort(family, evidence(case, family, case.disguised), case.seed)
+
+
+def traits(case: Case, weights: Doubles) -> dict[str, TraitResult]:
+    """Sex, group and corpus as told by all statistics, and by each encoder."""
+
+    def vectors(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+        statistics = np.concatenate([arrays[name] for name in FAMILIES if name in arrays], axis=2)
+        return {"statistics": statistics, **{name: arrays[name] for name in case.encoders}}
+
+    material, whose = case.disguised, (case.train_trials.speakers, case.trials.speakers)
+    return recover(vectors(material.train), vectors(material.trial), case.properties, whose, weights)
 
 
 def _reported(name: str) -> bool:

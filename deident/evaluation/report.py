@@ -204,7 +204,7 @@ class Report:
         return [("EER % [95 %] of the attack", *self.verdicts), *rows]
 
     def groups(self) -> Table:
-        """A row for each sex, corpus and group of speakers, a column for each method; the head alone for one."""
+        """A row for each sex, corpus and group of speakers, a column for each method: recognised, understood, told."""
         labels = dict.fromkeys(label for verdict in self.verdicts.values() for label in verdict.groups)
 
         def rate(name: str, label: str) -> str:
@@ -227,6 +227,17 @@ class Report:
             (f"{label}: words added by {r}, points", *(words(name, r, label) for name in self.verdicts))
             for r in self.recognisers
             for label in labels
+        ]
+        traits = dict.fromkeys(trait for verdict in self.verdicts.values() for trait in verdict.traits)
+
+        def told(name: str, trait: str) -> str:
+            result = self.verdicts[name].traits.get(trait)
+            if result is None:
+                return "-"
+            return f"{result.area.value:.2f} [{result.area.low:.2f}, {result.area.high:.2f}]"
+
+        rows += [
+            (f"{trait}: area under the ROC", *(told(n, trait) for n in self.verdicts)) for trait in traits
         ]
         return [("speakers", *self.verdicts), *rows]
 

@@ -197,18 +197,31 @@ class _Run:
             Trials.of(self.corpus.train), Trials.of(self.corpus.tests, self.how.across), original, material, inverted,
             tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.bootstrap, self.tools.attackers,
             tuple(self.tools.recognisers), tuple(u.labels for u in self.corpus.tests),
-            tuple(u.transcript for u in self.corpus.tests), own,
+            tuple(u.transcript for u in self.corpus.tests), own, self.properties(),
         )  # fmt: skip
 
+    def properties(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Sex, group and corpus of the training and of the trial utterances."""
+        train, tests = self.corpus.train, self.corpus.tests
+        return {
+            name: (tuple(getattr(u, name) for u in train), tuple(getattr(u, name) for u in tests))
+            for name in ("sex", "group", "corpus")
+        }
+
     def begin(
-        self, name: str, method: Any, features: Mapping[str, Measure], costs: Mapping[str, Measure]
+        self,
+        name: str,
+        method: Any,
+        features: Mapping[str, Measure],
+        costs: Mapping[str, Measure],
+        train_draws: int = 0,
     ) -> Waiting:
         """Have copies made; what is returned waits for them."""
         plain = isinstance(method, Undisguised)
         if method.scope not in get_args(Scope):
             raise SettingError(f"expected the scope of a disguise to be one of {', '.join(get_args(Scope))}")
         copies = {
-            "train": self.how.train_draws,
+            "train": train_draws or self.how.train_draws,
             "trial": self.how.runs,
             "enrol": self.how.runs * self.how.enrol_draws,
         }
@@ -248,7 +261,8 @@ class _Run:
             features: dict[str, Measure] = {NETWORK: Embedding(NETWORK, encoder())}
             stage, method = f"{name}, {attacker}", self.methods[name]
             plain = isinstance(method, Undisguised)
-            disguised = None if plain else self.begin(stage, method, features, {})
+            # One copy of the training speech: no back end learns from what a network was trained on.
+            disguised = None if plain else self.begin(stage, method, features, {}, train_draws=1)
             waiting[attacker] = self.begin(stage, Undisguised(), features, {}), disguised
 
         def wait() -> dict[str, Any]:

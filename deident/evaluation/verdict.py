@@ -11,6 +11,7 @@ from deident.evaluation.channels import ChannelResult
 from deident.evaluation.effort import Effort
 from deident.evaluation.identification import Identification
 from deident.evaluation.intervals import Interval
+from deident.evaluation.traits import TraitResult
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class Verdict:
         Equal error rate of the semi-informed attack by training speakers and draws.
     groups : dict of str to Interval
         Equal error rate of the strongest attack for each sex, corpus and group of speakers.
+    traits : dict of str to TraitResult
+        Sex, group and corpus told from disguised snippets.
     utility : Utility
     channels : ChannelResult or None
         The channel that a snippet came through, told by an attacker.
@@ -137,6 +140,7 @@ class Verdict:
     growth: dict[str, dict[int, float]]
     effort: Effort
     groups: dict[str, Interval]
+    traits: dict[str, TraitResult]
     utility: Utility
     channels: ChannelResult | None = None
     scores: dict[str, list[float]] = field(repr=False, default_factory=dict)

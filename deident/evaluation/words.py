@@ -18,6 +18,8 @@ from deident.evaluation.cache import Arrays, digest, file_digest, fingerprint, s
 from deident.evaluation.copies import Analysed
 from deident.evaluation.corpus import Utterance
 
+BEFORE, BEHIND = 0.2, 0.5  # seconds of silence that Whisper gets around a snippet
+
 
 def words_of(text: str) -> list[str]:
     """Lower-case words without punctuation; apostrophes stay."""
@@ -127,17 +129,26 @@ class Whisper:
 
     def __call__(self, samples: Floats) -> str:
         """Text of (samples,) at 16 kHz."""
+        return " ".join(segment.text.strip() for segment in self._segments(samples))
+
+    def timed(self, samples: Floats) -> list[tuple[str, float, float]]:
+        """Words of (samples,) at 16 kHz, and the seconds at which each begins and ends."""
+        segments = self._segments(samples, word_timestamps=True)
+        words = (word for segment in segments for word in segment.words or ())
+        return [(w.word.strip(), float(w.start) - BEFORE, float(w.end) - BEFORE) for w in words]
+
+    def _segments(self, samples: Floats, **options: bool) -> Any:
         level = 0.7 / max(float(np.abs(samples).max(initial=0.0)), 1e-6)
-        padded = np.pad(samples * np.float32(level), (RATE // 5, RATE // 2))
-        segments, _ = _whisper(self.model).transcribe(
+        padded = np.pad(samples * np.float32(level), (round(BEFORE * RATE), round(BEHIND * RATE)))
+        return _whisper(self.model).transcribe(
             padded,
             language="en",
             beam_size=5,
             temperature=0.0,
             vad_filter=False,
             condition_on_previous_text=False,
-        )
-        return " ".join(segment.text.strip() for segment in segments)
+            **options,
+        )[0]
 
 
 @cache
