@@ -284,6 +284,26 @@ class TestBackend:
         ]  # fmt: skip
         np.testing.assert_allclose(known.between, np.mean(products, axis=0), atol=1e-5)
 
+    def test_few_training_speakers_in_many_dimensions_do_not_blind_the_back_end(self) -> None:
+        """Twelve speakers span twelve directions; those on trial differ in all sixty."""
+        rng = np.random.default_rng(4)
+        train, trials = Trials.of(utterances(12, 4)), Trials.of(utterances(30, 4, first=50))
+
+        def heard(view: Trials) -> np.ndarray:
+            voices = rng.normal(size=(view.count, 60))[view.speakers]
+            return voices[:, None] + 1.5 * rng.normal(size=(len(view.speakers), 3, 60))
+
+        known, others = heard(train), heard(trials)
+        shape = backend.choose(known, train)[0]
+        assert shape.prior > 0.0
+
+        def found(shape: backend.Shape) -> float:
+            plda = backend.fit(backend.moments(known, train.speakers, train.strata), shape)
+            scores = plda.compare(others[:, 0], others[:, 1], trials)
+            return metrics.eer(scores[trials.target], scores[trials.nontarget])
+
+        assert found(shape) < 0.7 * found(replace(shape, prior=0.0))
+
     def test_directions_of_the_disguise_are_ignored(self) -> None:
         e = make_evidence(offset=4.0)
         plda = backend.fit(

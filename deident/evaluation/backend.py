@@ -7,7 +7,7 @@ integers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,17 +24,20 @@ class Shape:
 
     components : principal components kept before the discriminants.
     discriminants : kept after them, those with most speaker information first.
-    shrinkage : weight of the diagonal in the within-speaker covariance.
+    shrinkage : weight of a multiple of the identity in the within-speaker covariance.
+    prior : the same in the between-speaker covariance, which few training speakers span only a part of.
     """
 
     components: int
     discriminants: int
     shrinkage: float
+    prior: float = 0.0
 
 
-COMPONENTS = (20, 60, 120)
-DISCRIMINANTS = (6, 12, 24, 44)
-SHRINKAGES = (0.1, 0.3, 0.6)
+COMPONENTS = (60, 200)
+DISCRIMINANTS = (12, 44, 200)
+SHRINKAGES = (0.3, 0.6)
+PRIORS = (0.0, 0.6, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,11 +167,12 @@ def _squared(rows: Doubles) -> Doubles:
 
 def fit(known: Moments, shape: Shape) -> Backend:
     """The back end of these moments and this shape."""
-    return next(_grid(known, (shape.components,), (shape.shrinkage,)))[1].cut(shape.discriminants)
+    grid = _grid(known, (shape.components,), (shape.shrinkage,), (shape.prior,))
+    return next(grid)[1].cut(shape.discriminants)
 
 
 def _grid(
-    known: Moments, components: Sequence[int], shrinkages: Sequence[float]
+    known: Moments, components: Sequence[int], shrinkages: Sequence[float], priors: Sequence[float]
 ) -> Iterator[tuple[Shape, Backend]]:
     """A back end with all its discriminants for each of the settings, sharing what they share."""
     values, vectors = np.linalg.eigh(known.total)
@@ -182,13 +186,19 @@ def _grid(
         w_values, w_vectors = np.linalg.eigh((within + within.T) / 2.0)
         within = (w_vectors * np.maximum(w_values, 0.02 * kept.mean())) @ w_vectors.T
         for shrinkage in shrinkages:
-            shrunk = (1.0 - shrinkage) * within + shrinkage * np.diag(np.diag(within))
-            root = np.linalg.inv(np.linalg.cholesky(shrunk))
-            power, directions = np.linalg.eigh(root @ between @ root.T)
-            best = np.argsort(power)[::-1]
-            projection = basis @ root.T @ directions[:, best]
-            backend = Backend(known.centres, known.scale, projection, np.maximum(power[best], 1e-6))
-            yield Shape(size, len(best), shrinkage), backend
+            root = np.linalg.inv(np.linalg.cholesky(_mixed(within, shrinkage)))
+            for prior in priors:
+                power, directions = np.linalg.eigh(root @ _mixed(between, prior) @ root.T)
+                best = np.argsort(power)[::-1]
+                projection = basis @ root.T @ directions[:, best]
+                backend = Backend(known.centres, known.scale, projection, np.maximum(power[best], 1e-6))
+                yield Shape(size, len(best), shrinkage, prior), backend
+
+
+def _mixed(covariance: Doubles, share: float) -> Doubles:
+    """The covariance, a share of it spread evenly over all directions. Ledoit & Wolf, J. Multivar. Anal. 88 (2004)."""
+    even = np.trace(covariance) / len(covariance)
+    return np.asarray((1.0 - share) * covariance + share * even * np.eye(len(covariance)))
 
 
 def choose(vectors: npt.ArrayLike, trials: Trials, repeats: int = 2, parts: int = 3) -> tuple[Shape, float]:
@@ -207,14 +217,14 @@ def choose(vectors: npt.ArrayLike, trials: Trials, repeats: int = 2, parts: int 
                 _standardised(array[held, k], known.centres, known.scale, outer.strata)
                 for k in range(array.shape[1])
             ]
-            for shape, backend in _grid(known, _sizes(COMPONENTS, array.shape[2]), SHRINKAGES):
+            for shape, backend in _grid(known, _sizes(COMPONENTS, array.shape[2]), SHRINKAGES, PRIORS):
                 for trial, enrol in copy_pairs(array.shape[1])[:2]:
                     probes = copies[trial] @ backend.projection
                     models = outer.members @ (copies[enrol] @ backend.projection)
                     for kept in _sizes(DISCRIMINANTS, len(backend.between)):
                         ratios = backend.cut(kept).score(probes[:, :kept], models[:, :kept], outer.sizes)
                         scores = outer.table(ratios)
-                        key = Shape(shape.components, kept, shape.shrinkage)
+                        key = replace(shape, discriminants=kept)
                         found.setdefault(key, []).append(area(scores[outer.target], scores[outer.nontarget]))
     best = max(found, key=lambda shape: float(np.mean(found[shape])))
     return best, float(np.mean(found[best]))

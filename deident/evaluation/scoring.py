@@ -90,7 +90,7 @@ class Retrained:
     def settle(self, fit_on: Vectors, trials: Trials) -> tuple[Scoring, str]:
         shape = _REMEMBERED.once("shape", fit_on, trials, lambda: backend.choose(fit_on, trials)[0])
         words = f"PLDA, {shape.components} components, {shape.discriminants} discriminants"
-        return Retrained(shape), f"{words}, shrinkage {shape.shrinkage:g}"
+        return Retrained(shape), f"{words}, shrinkage {shape.shrinkage:g}, prior {shape.prior:g}"
 
     def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
         shape = self.shape or backend.choose(fit_on, trials)[0]
