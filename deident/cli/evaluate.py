@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deident.evaluation.settings import Tools
 
 DEFAULT = "review,natural,mcadams"
+QUICK_SPEAKERS = 24
 EPILOG = """\
 examples:
   deident evaluate --statistics                                   on invented voices: does it work here?
@@ -51,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tool_arguments(parser)
     add("--statistics", action="store_true", help="attack by statistics alone, and recognise no words: quick")
     add("--quick", action="store_true",
-        help="see that all parts work, in a minute: one run, three snippets a speaker, no encoder or recogniser but "
-        "those that are named; its numbers are rough")  # fmt: skip
+        help="see that all parts work, in a minute: one run, 24 speakers, three snippets each, no encoder or "
+        "recogniser but those that are named; its numbers are rough")  # fmt: skip
     words_help = "single spoken words of several speakers: measure use as training data"
     add("--words", metavar="TABLE", help=words_help)
     add("--words-only", default="", metavar="PREFIX", help="keep the words whose path begins with this")
@@ -104,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
     from deident.disguise.naming import disguise_named
     from deident.evaluation import report_html
     from deident.evaluation.cache import Cache
+    from deident.evaluation.forecast import forecast
     from deident.evaluation.layouts import read_corpus
     from deident.evaluation.run import evaluate
     from deident.evaluation.settings import Settings
@@ -128,9 +130,13 @@ def run(args: argparse.Namespace) -> int:
         words = read_corpus(Path(args.words), args.words_only).utterances
     out = Path(args.out) if args.out else None
     folder = Path(args.cache) if args.cache else out / "cache" if out else None
-    progress = Stages(quiet=args.quiet)
+    corpus, progress = _corpus(args), Stages(quiet=args.quiet)
+    if not args.quiet:
+        seconds = forecast(corpus, disguises, settings, tools) / args.jobs
+        hint = "" if args.quick else "; a quick look: --quick"
+        print(f"deident: takes {_about(seconds)} where nothing is cached{hint}", file=sys.stderr)
     report = evaluate(
-        _corpus(args), disguises, settings=settings, tools=tools, words=words, cache=Cache(folder), jobs=args.jobs,
+        corpus, disguises, settings=settings, tools=tools, words=words, cache=Cache(folder), jobs=args.jobs,
         tick=progress,
     )  # fmt: skip
     progress.finish()
@@ -143,6 +149,16 @@ def run(args: argparse.Namespace) -> int:
     return report.exit_code
 
 
+def _about(seconds: float) -> str:
+    return (
+        f"about {seconds / 60.0:.0f} minutes"
+        if seconds > 90.0
+        else "about a minute"
+        if seconds > 30.0
+        else "seconds"
+    )
+
+
 def _rank(reports: list[Any]) -> int:
     from deident.evaluation.ranking import rank
     from deident.evaluation.report import aligned
@@ -153,13 +169,14 @@ def _rank(reports: list[Any]) -> int:
 
 
 def _corpus(args: argparse.Namespace) -> Corpus:
-    from deident.evaluation.corpus import joined
+    from deident.evaluation.corpus import few_speakers, joined
     from deident.evaluation.layouts import read_corpus
     from deident.evaluation.synthetic import synthetic_corpus
 
     if not args.originals:
         return synthetic_corpus(16, 3) if args.quick else synthetic_corpus()
-    return joined([read_corpus(Path(place), args.only) for place in args.originals])
+    corpus = joined([read_corpus(Path(place), args.only) for place in args.originals])
+    return few_speakers(corpus, QUICK_SPEAKERS) if args.quick else corpus
 
 
 def tools_of(args: argparse.Namespace) -> Tools:

@@ -162,6 +162,17 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
     return replace(corpus, utterances=used, remarks=tuple(remarks))
 
 
+def few_speakers(corpus: Corpus, most: int) -> Corpus:
+    """The corpus with this many speakers, of each role and stratum in about the same share."""
+    stratum_of = {u.speaker: (u.role == "train", u.stratum) for u in corpus.utterances}
+    place = {}
+    for stratum in set(stratum_of.values()):
+        names = sorted((s for s, x in stratum_of.items() if x == stratum), key=_hash)
+        place |= {name: ((k + 0.5) / len(names), name) for k, name in enumerate(names)}
+    kept = set(sorted(place, key=lambda name: place[name])[:most])
+    return replace(corpus, utterances=tuple(u for u in corpus.utterances if u.speaker in kept))
+
+
 def _confounded(used: Sequence[Utterance]) -> list[str]:
     """Remarks on properties that cannot be told from the speaker, or from each other, for want of data."""
     remarks = []

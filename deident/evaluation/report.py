@@ -328,9 +328,10 @@ class Report:
 LEGEND = (
     "EER: equal error rate; 50 is nothing learned, 0 is everybody recognised. Trials within one sex, corpus and group,",
     "against the mean of the speaker's other snippets from an independent run. Ignorant: compares with undisguised",
-    "speech. Lazy-informed: disguises it by the same method first. Semi-informed: has also retrained on other speakers",
-    "disguised by it. Top-1: share of snippets whose speaker is ranked first among all on trial. Words added: those a",
-    "recogniser gets wrong beyond the undisguised speech, of 100. Intervals: bootstrap over speakers.",
+    "speech. Aligned: turns that to where disguised speech lies. Lazy-informed: disguises it first. Semi-informed: has",
+    "also retrained on other speakers disguised by it. Top-1: share of snippets whose speaker is ranked first of all",
+    "on trial. Words added: those a recogniser gets wrong beyond the undisguised speech, of 100. Intervals: bootstrap",
+    "over speakers.",
 )
 
 
