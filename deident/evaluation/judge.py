@@ -141,7 +141,7 @@ def judge(case: Case) -> Verdict:
         name: measure(attack, case, weights if _reported(name) else None) for name, attack in found.items()
     }
     # The strongest is chosen on the trials themselves, which errs on the attacker's side.
-    strongest = min(results, key=lambda name: results[name].eer)
+    strongest = min(results, key=lambda name: (results[name].eer, not _reported(name)))
     attack = found[strongest]
     if not _reported(strongest):
         results[strongest] = measure(attack, case, weights)
