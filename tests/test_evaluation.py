@@ -20,7 +20,8 @@ from deident.disguise.naming import disguise_named
 from deident.errors import SettingError
 from deident.evaluation import gates, metrics
 from deident.evaluation.attackers import ATTACKERS
-from deident.evaluation.cache import Cache, fingerprint
+from deident.evaluation.cache import Cache, fingerprint, sources
+from deident.evaluation.channels import Through
 from deident.evaluation.copies import (
     Analysed,
     CopyJob,
@@ -255,10 +256,25 @@ class TestCopies:
         gather(batch, some, cache=cache)
         assert cache.made == 1
 
+    def test_work_depends_on_the_code_that_does_it_and_on_no_other(self) -> None:
+        named = sources("deident.evaluation.words", "deident.evaluation.encoders")
+        assert not [name for name in named if name.startswith("deident.disguise.")]
+        assert "deident.dsp.stft" in sources("deident.evaluation.features")
+        assert {"deident.disguise.base", "deident.dsp.lpc"} <= sources("deident.disguise.mcadams").keys()
+        assert "deident.disguise.base" in sources("tests.test_evaluation")
+
     def test_fingerprints_tell_settings_apart(self) -> None:
         assert fingerprint(McAdams()) == fingerprint(McAdams())
         assert fingerprint(McAdams()) != fingerprint(McAdams(alpha=(0.6, 0.7)))
         assert fingerprint(Scoped(McAdams(), "speaker")) != fingerprint(McAdams())
+
+    def test_copies_through_a_channel_depend_on_the_code_of_their_method(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = fingerprint(Through(McAdams(), "hum"))
+        assert before != fingerprint(Through(McAdams(), "hall"))
+        monkeypatch.setattr(McAdams, "fingerprint", "of other code", raising=False)
+        assert fingerprint(Through(McAdams(), "hum")) != before
 
 
 class TestFeatures:

@@ -38,9 +38,18 @@ def file_digest(path: str) -> str:
 
 @cache
 def source_digest(*modules: str) -> str:
-    """Stands for the source text of imported modules, and of what they import of this package's methods:
-    work done by other code is other work.
+    """Stands for the `sources` of imported modules: work done by other code is other work."""
+    return digest(sorted(sources(*modules).items()))
+
+
+def sources(*modules: str) -> dict[str, str]:
+    """Source text of imported modules, and of what they import of this package's signal processing.
+
+    Of disguises, too, where they are disguises themselves or from elsewhere: an encoder that can name a disguise works
+    the same when one changes.
     """
+    of_package = all(name.startswith("deident.evaluation.") for name in modules)
+    followed = ("deident.dsp.",) if of_package else ("deident.dsp.", "deident.disguise.")
     seen: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
@@ -51,11 +60,8 @@ def source_digest(*modules: str) -> str:
         seen[name] = Path(file).read_text(encoding="utf-8")
         nodes = ast.walk(ast.parse(seen[name]))
         imported = (str(node.module) for node in nodes if isinstance(node, ast.ImportFrom))
-        waiting += [module for module in imported if module.startswith(METHODS)]
-    return digest(sorted(seen.items()))
-
-
-METHODS = ("deident.disguise.", "deident.dsp.")
+        waiting += [module for module in imported if module.startswith(followed)]
+    return seen
 
 
 def fingerprint(value: object) -> str:

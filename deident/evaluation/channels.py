@@ -20,7 +20,7 @@ import soundfile
 from deident.audio import RATE, Audio, Doubles, Floats, Ints
 from deident.disguise.base import Method
 from deident.evaluation import backend
-from deident.evaluation.cache import Arrays
+from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import FAMILIES, MELS, mel_matrix
 from deident.evaluation.intervals import Interval, interval, ratio_samples
@@ -132,6 +132,10 @@ class Through(Method[Any]):
 
     method: Method[Any]
     channel: str
+
+    @property
+    def fingerprint(self) -> str:
+        return digest("through", self.channel, fingerprint(self.method), source_digest(__name__))
 
     @cached_property
     def scope(self) -> Any:  # type: ignore[override]  # as the method's
