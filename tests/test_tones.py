@@ -64,7 +64,8 @@ def test_keys_are_found_in_noise(noise: float) -> None:
     ("tones", "seconds"),
     [
         ((440, 480), 2.0), ((480, 620), 0.5), ((480, 620), 0.25), ((350, 440), 1.0), ((400, 450), 0.4),
-        ((425,), 1.0), ((425,), 0.25), ((950,), 0.33), ((1400,), 0.33),
+        ((425,), 1.0), ((425,), 0.25), ((950,), 0.33), ((1400,), 0.33), ((913.8,), 0.27), ((985.2,), 0.38),
+        ((1370.6,), 0.27), ((1428.5,), 0.38), ((1776.7,), 0.38),
     ],
 )  # fmt: skip
 def test_call_progress_tones_are_found(tones: tuple[float, ...], seconds: float) -> None:
@@ -134,3 +135,24 @@ def test_keypad_tones_do_not_reach_the_disguise(recordings: Path, given: bool) -
             assert tally.speech_seconds == pytest.approx(
                 tally.released_seconds + sum(tally.dropped_seconds.values()) + tally.shortened_seconds
             )
+
+
+@pytest.mark.parametrize(
+    ("tones", "on", "off"),
+    [((440, 480), 2.0, 4.0), ((480, 620), 0.5, 0.5), ((400, 450), 0.4, 0.2), ((425,), 1.0, 4.0)],
+)
+def test_no_ringback_or_busy_tone_is_released(tones: tuple[float, ...], on: float, off: float) -> None:
+    """480 Hz is a harmonic of hum at 60 Hz, which is taken out, and what is left was speech."""
+    one = np.concatenate([sines(on, *((hz, 0.2) for hz in tones)), np.zeros(round(off * RATE))])
+    samples = np.tile(one, round(20.0 / (on + off))).astype(np.float32)
+    tally = Tally()
+    assert list(deidentify((samples, RATE), Policy(disguise=Sine()), tally=tally)) == []
+    assert not tally.speech_seconds or "tones" in tally.dropped_seconds
+
+
+def test_no_information_tone_is_released() -> None:
+    """Three tones in a row, those of North America."""
+    for three in ((913.8, 1370.6, 1776.7), (985.2, 1428.5, 1776.7), (950.0, 1400.0, 1800.0)):
+        one = np.concatenate([*(sines(0.33, (hz, 0.3)) for hz in three), np.zeros(RATE)])
+        samples = np.tile(one, 8).astype(np.float32)
+        assert list(deidentify((samples, RATE), Policy(disguise=Sine()))) == []

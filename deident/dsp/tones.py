@@ -25,7 +25,7 @@ LINE_FRAMES = 2
 MAX_LEVEL_RATIO = 1.6  # between the parts of a frame, of 50 ms: of speech, few are that steady
 LOWEST_HZ = 300.0  # of call-progress tones
 SINGLE_HZ = np.array((400.0, 425.0, 450.0, 950.0, 1_400.0, 1_800.0))  # tones that come alone
-SINGLE_DEVIATION = 0.012
+SINGLE_DEVIATION_HZ = np.array((5.0, 5.0, 5.0, 52.0, 52.0, 52.0))  # E.180 allows 50 to information tones
 MAX_HARMONIC_DB = -40.0  # of a tone that comes alone; a sung vowel has louder ones
 CHORDS = np.array((4 / 3, 3 / 2, 2.0, 3.0, 4.0))  # ratios of harmonics, as of a vowel
 MARGIN = RATE // 40  # samples added on both sides
@@ -134,7 +134,7 @@ def _lines(power: Floats, whole: Floats, step_hz: float) -> tuple[Floats, Floats
     two = (levels.sum(axis=0) > STEADY_SHARE * whole) & (levels[1] > 0.02 * levels[0]) & (low > LOWEST_HZ)
     two &= (np.abs(high / np.maximum(low, 1.0) / CHORDS[:, None] - 1.0) > 0.01).all(axis=0)
     one = levels[0] > STEADY_SHARE * whole
-    one &= (np.abs(hz[0] / SINGLE_HZ[:, None] - 1.0) < SINGLE_DEVIATION).any(axis=0)
+    one &= (np.abs(hz[0] - SINGLE_HZ[:, None]) < SINGLE_DEVIATION_HZ[:, None]).any(axis=0)
     for harmonic in (2, 3, 4):
         at = np.minimum(np.rint(harmonic * hz[0] / step_hz).astype(np.intp), power.shape[1] - 1)
         one &= power[rows[:, 0], at] < 10.0 ** (MAX_HARMONIC_DB / 10.0) * levels[0]

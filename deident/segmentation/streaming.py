@@ -199,7 +199,8 @@ class StreamSegmenter:
         section = Section(
             Audio.trusted(clean[np.newaxis], RATE), segments, audio_sha256, start, need is None, gated
         )
-        return self._without_tones(section) if self.mute.tones else section
+        # In the audio as it came: 480 Hz, of ringback and busy tones, is a harmonic of hum, too.
+        return self._without_tones(section, remove_offset(audio.mono)) if self.mute.tones else section
 
     def _detection(self, muted: Samples) -> Detection:
         """Detect speech in (samples,) of the section to be, in samples from its start."""
@@ -210,16 +211,15 @@ class StreamSegmenter:
         found = self._detect(Audio.trusted(heard[np.newaxis], RATE), self._offset - before)
         return Detection(_from(found.segments, before), _from(found.gated, before))
 
-    def _without_tones(self, section: Section) -> Section:
-        """Silence signalling tones; where speech was detected rather than given, leave them out of it."""
-        sound = section.audio.mono
+    def _without_tones(self, section: Section, heard: Samples) -> Section:
+        """Silence the signalling tones in `heard`; where speech was detected, not given, leave them out of it."""
         found = (
-            tone.shift(s.start) for s in section.segments for tone in find_tones(sound[s.start : s.stop])
+            tone.shift(s.start) for s in section.segments for tone in find_tones(heard[s.start : s.stop])
         )
         tones = join(found, TONE_GAP)
         if not tones:
             return section
-        out = sound.copy()
+        out = section.audio.mono.copy()
         for tone in tones:
             out[tone.start : tone.stop] = 0.0
         section = replace(section, audio=Audio.trusted(out[np.newaxis], RATE))
