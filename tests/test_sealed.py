@@ -349,8 +349,8 @@ def test_other_keys_versions_and_files_are_told_apart(tmp_path: Path) -> None:
         Sealed(path, Key.fresh(), "linkage")
     whole = path.read_bytes()
     for start, said in (
-        (b"deident linkage 1\n", "expected version 2"),
-        (b"deident reviews 2\n", "expected a file that begins"),
+        (b"deident linkage 1\n", "expected version 3"),
+        (b"deident reviews 3\n", "expected a file that begins"),
         (b"RIFF....", "expected a file that begins"),
         (b"", "expected a file that begins"),
     ):
