@@ -240,6 +240,9 @@ def test_a_reviewer_gets_no_more_than_is_allowed(programme: Programme, tmp_path:
     assert not (tmp_path / "rounds" / "b").exists()
     assert deal("c", "zoe") == [2]
     assert programme.codes() == set()
+    history = programme.store / ".private" / "reviews"
+    history.write_bytes(history.read_bytes()[:-1])
+    assert programme.codes() == {"history"}
 
 
 def test_a_purge_that_is_stopped_goes_on(programme: Programme, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from deident.audit.ledger import Memory, is_in_use, memory_of
 from deident.audit.manifest import Row
 from deident.audit.place import LONGEST_SECONDS
 from deident.audit.private import HISTORY
+from deident.audit.programme import FACT as PROGRAMME
 from deident.audit.programme import audit_programme, audit_rounds
 from deident.audit.remote import RemoteAudit
 from deident.errors import StoreError
@@ -71,7 +72,11 @@ def audit_linkage(
             problems += RemoteAudit(LONGEST_SECONDS, deep=False).of_memory(store, memory).problems
         own = [link for link in links.links() if link.store == memory.facts["id"]]
         broken = audit_programme(memory.facts, memory.counts, own, day)
-        broken += audit_rounds(memory.facts, rounds_of(store, key), day_text(day))
+        if PROGRAMME in memory.facts:
+            try:
+                broken += audit_rounds(memory.facts, rounds_of(store, key), day_text(day))
+            except StoreError as error:
+                problems.append(Problem("history", str(error)))
         problems += [Problem(code, message) for code, message in broken]
         known = [name for link in own for name in link.names]
         released = {row.name for row in memory.rows()}
