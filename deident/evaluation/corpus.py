@@ -165,7 +165,7 @@ def divide(corpus: Corpus, train_share: float = 0.5) -> Corpus:
 def few_speakers(corpus: Corpus, most: int) -> Corpus:
     """The corpus with this many speakers, of each role and stratum in about the same share."""
     stratum_of = {u.speaker: (u.role == "train", u.stratum) for u in corpus.utterances}
-    place = {}
+    place: dict[str, tuple[float, str]] = {}
     for stratum in set(stratum_of.values()):
         names = sorted((s for s, x in stratum_of.items() if x == stratum), key=_hash)
         place |= {name: ((k + 0.5) / len(names), name) for k, name in enumerate(names)}

@@ -39,8 +39,9 @@ def forecast(
     float
     """
     kept = _kept(corpus, how.most)
-    train, tests = kept["train"], kept["trial"]
-    if not kept["train"]:
+    train: float = kept["train"]
+    tests: float = kept["trial"]
+    if not train:
         train = tests = kept[""] / 2
     speakers = len({u.speaker for u in corpus.utterances}) / 2
     example = sorted(corpus.utterances[:50], key=lambda u: len(u.load()))[len(corpus.utterances[:50]) // 2]
