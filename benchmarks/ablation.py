@@ -23,7 +23,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
     "no drawn tract": {"tract": (1.0, 1.0)},
     "no drawn warp": {"warp": 0.0},
-    "no drawn speaker": {"speaker": 0.0},
     "no mixing": {"mixing": 0.0},
     "no colour": {"colour": 0.0},
     "no jitter": {"loudness_jitter": 0.0, "spread_jitter": 0.0},
@@ -31,8 +30,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "own tract": {"tract_norm": 0.0},
     "own spread": {"spread": 0.0},
     "own mean": {"mean": 0.0},
-    "common sounds": {"sounds": 1.0},
-    "common covariance": {"covariance": 1.0},
     "flat melody": {"f0_octaves": (0.0, 0.06)},
     "wandering tract": {"wander": 0.06},
 }

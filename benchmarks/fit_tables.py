@@ -3,7 +3,7 @@
     DEIDENT_SPEECH=... python -m benchmarks.fit_tables > deident/disguise/vocoder/tables.py
 
 Reads the snippets of the role `dev_train` in `verify/` (LibriSpeech, CC BY 4.0) and `nonnative/` (speechocean762), and
-writes averages over all of their speakers and the factors of their differences: no recording, and no one speaker,
+writes averages over all of their speakers: no recording, and no one speaker,
 can be recovered from them."""
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from deident.disguise.vocoder import analysis
 from deident.disguise.vocoder import normalisation as erase
 from deident.disguise.vocoder.analysis import CEPSTRUM, TRACKER, Analysis, analyse
 
-SOUNDS, ORDER, ROUNDS, FACTORS = 32, 16, 5, 8
+SOUNDS, ORDER, ROUNDS = 32, 16, 5
 
 
 def main() -> None:
-    recordings, speakers = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
+    recordings = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
     cepstrum = replace(CEPSTRUM, order=ORDER)
     analysis.BANDS = average_bands(recordings, cepstrum)
     how = {"floor_db": 25.0, "noise": 1.0, "gate_db": 30.0}
@@ -39,44 +39,23 @@ def main() -> None:
         erase.log_weights.cache_clear()
         logs = np.log([erase.tract_ratio(speech, cepstrum)[0] for speech in analyses])
         ratios = np.exp(logs - logs.mean())  # the average speaker's is 1
-    erase.COVARIANCE = average_covariance(deviations, analyses)
-    erase.FACTORS = speaker_factors(deviations, analyses, speakers)
     write()
 
 
-def training_speech(folder: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Read recordings and their speakers."""
-    recordings, speakers = [], []
+def training_speech(folder: Path) -> list[np.ndarray]:
+    """Read recordings of training speakers."""
+    recordings = []
     for table, part in (
         (folder / "files.tsv", "verify/"),
         (folder / "nonnative" / "files.tsv", "nonnative/"),
     ):
         with table.open(newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                if row["role"] == "dev_train" and row["path"].startswith(part):
-                    recordings.append(soundfile.read(folder / row["path"], dtype="float32")[0])
-                    speakers.append(row["speaker"])
-    return recordings, speakers
-
-
-def speaker_factors(
-    deviations: list[np.ndarray], analyses: list[Analysis], speakers: list[str]
-) -> np.ndarray:
-    """Find the principal directions, one standard deviation long, in which the sounds of speakers differ.
-
-    The supervector of a speaker is the offset of each kind of sound from its mean (eigenvoices: Kuhn et al., 2000)."""
-    counts: dict[str, np.ndarray] = {}
-    sums: dict[str, np.ndarray] = {}
-    for own, speech, speaker in zip(deviations, analyses, speakers, strict=True):
-        share = erase.sound_shares(own) * speech.weight
-        counts[speaker] = counts.get(speaker, 0.0) + share.sum(axis=1)[:, None]
-        sums[speaker] = sums.get(speaker, 0.0) + share @ own
-    vectors = np.array([(sums[s] - counts[s] * erase.CENTRES) / (counts[s] + 10.0) for s in counts])
-    vectors -= vectors.mean(axis=0)
-    common = np.sqrt(erase.SHARES)[:, None]
-    _, sizes, directions = np.linalg.svd((vectors * common).reshape(len(vectors), -1), full_matrices=False)
-    scaled = directions[:FACTORS] * sizes[:FACTORS, None] / np.sqrt(len(vectors))
-    return (scaled.reshape(FACTORS, *erase.CENTRES.shape) / common).astype(np.float32)
+            recordings += [
+                soundfile.read(folder / row["path"], dtype="float32")[0]
+                for row in csv.DictReader(file, delimiter="\t")
+                if row["role"] == "dev_train" and row["path"].startswith(part)
+            ]
+    return recordings
 
 
 def average_bands(recordings: list[np.ndarray], cepstrum: erase.MelCepstrum) -> np.ndarray:
@@ -109,17 +88,6 @@ def average_moments(cepstra: list[np.ndarray], analyses: list[Analysis]) -> tupl
 def one_snippet(cepstra: np.ndarray, speech: Analysis) -> np.ndarray:
     _, deviations = erase.normalise_means(cepstra, speech, 1.0)
     return erase.normalise_spread(deviations, speech, 1.0)
-
-
-def average_covariance(deviations: list[np.ndarray], analyses: list[Analysis]) -> np.ndarray:
-    each = [
-        (m * s.weight[:, None]).T @ m / s.weight.sum()
-        for m, s in (
-            (erase.normalise_sounds(m, s, 1.0, np.float32(0.0) * erase.CENTRES[None]), s)
-            for m, s in zip(deviations, analyses, strict=True)
-        )
-    ]
-    return np.mean(each, axis=0).astype(np.float32)
 
 
 def mixture(frames: np.ndarray, rounds: int = 25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -159,7 +127,7 @@ def literal(table: np.ndarray, digits: int) -> str:
     return "(\n        " + ",\n        ".join(lines) + ",\n    )"
 
 
-HEADER = """Average speech, to which snippets are normalised, and the directions in which speakers differ.
+HEADER = """Average speech, to which snippets are normalised.
 
 Averages over 316 snippets of 73 speakers, 45 adult readers (LibriSpeech, V. Panayotov et al. 2014, CC BY 4.0), 14
 adults and 14 children who speak English as a foreign language (speechocean762, J. Zhang et al. 2021), made by
@@ -172,8 +140,6 @@ TABLES = (
     ("SHARES", "how common each kind of sound is.", 4),
     ("CENTRES", "the middle of each kind of sound, in SPREADS of voiced frames from the means.", 2),
     ("WIDTHS", "the standard deviations of each kind of sound about its middle.", 2),
-    ("COVARIANCE", "of the cepstra about the means, in the same measure.", 3),
-    ("FACTORS", "directions in which the sounds of speakers differ, each a standard deviation long.", 2),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -24,11 +24,8 @@ from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.words import recogniser_named
 
 SPACE: Mapping[str, tuple[float, float]] = {  # of standard deviations and amounts, drawn evenly
-    "covariance": (0.0, 0.5),
-    "sounds": (0.0, 1.0),
     "warp": (0.0, 0.2),
     "mixing": (0.0, 0.15),
-    "speaker": (0.0, 5.0),
     "wander": (0.0, 0.1),
     "colour": (0.4, 1.2),
     "loudness_jitter": (0.0, 0.4),

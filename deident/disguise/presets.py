@@ -25,9 +25,8 @@ class Preset:
 
 
 STRONG = Vocoder(
-    sounds=0.5,
     tract=(0.78, 1.28),
-    warp=0.18,
+    warp=0.2,
     mixing=0.12,
     loudness_jitter=0.3,
     spread_jitter=0.15,
@@ -38,10 +37,9 @@ NATURAL = Vocoder(
     gate_db=60.0,
     noise=0.0,
     f0_octaves=(0.15, 0.3),
-    tract=(0.9, 1.12),
-    warp=0.06,
+    warp=0.1,
+    tract=(0.87, 1.16),
     mixing=0.0,
-    speaker=2.0,
     colour=0.4,
     loudness_jitter=0.05,
     spread_jitter=0.05,

@@ -24,6 +24,7 @@ HIGHEST_GATE_DB = -36.0
 ABOVE_QUIET_DB = 10.0
 LEAST_DB = -58.0
 QUIET = 10  # percentile of a band's powers that stands for its noise
+EMPTY = np.float32(1e-4)  # times the common power of a band: less is a band that a line has cut
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def analyse(
     average = ragged.segment_product(weight[None], powers)[:, 0] / (
         ragged.segment_sum(weight)[:, None] + np.float32(1e-3)
     )
+    _fill_empty_bands(powers, average, level, ragged)
     powers *= ragged.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
     powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
     np.log(powers, out=powers)
@@ -122,6 +124,22 @@ def analyse(
         octaves,
         level / energy,
     )
+
+
+def _fill_empty_bands(powers: Floats, average: Floats, level: Floats, ragged: Ragged) -> None:
+    """Give bands that hold no speech the movement of the nearest that does, in place.
+
+    A band that is missing tells the line, and so does one that hardly moves.
+
+    powers : (frames, bands).   average : (snippets, bands) of the loud frames.   level : (snippets,) of all bands.
+    """
+    empty = average < EMPTY * BANDS * level[:, None]
+    for snippet, (own, missing) in enumerate(zip(ragged.slices, empty, strict=True)):
+        if missing.any() and not missing.all():
+            full = np.flatnonzero(~missing)
+            nearest = full[np.abs(full[:, None] - np.arange(len(missing))).argmin(axis=0)]
+            powers[own] = powers[own][:, nearest]
+            average[snippet] = average[snippet][nearest]
 
 
 def _pitch(pitches: Sequence[Pitch], ragged: Ragged) -> tuple[Floats, Floats]:

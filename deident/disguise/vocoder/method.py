@@ -14,10 +14,8 @@ from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.analysis import CEPSTRUM, STFT, TRACKER, Analysis, analyse
 from deident.disguise.vocoder.normalisation import (
     contour,
-    covariance_map,
     matrix_exponential,
     normalise_means,
-    normalise_sounds,
     normalise_spread,
     rewarp,
     tract_ratio,
@@ -31,7 +29,7 @@ from deident.disguise.vocoder.synthesis import (
     levelled,
     synthesise,
 )
-from deident.disguise.vocoder.tables import FACTORS, SPREADS
+from deident.disguise.vocoder.tables import SPREADS
 from deident.dsp.timing import interpolate_rows, limit_runs, smooth_curve, source_positions
 from deident.errors import between
 
@@ -66,10 +64,6 @@ class Vocoder(Method[VocoderVoice]):
         Times the noise floor of a band that is subtracted from its power. Default 0.5.
     tract_norm : float, 0 to 1
         Fraction by which the estimated vocal tract moves to the average one. Default 1.
-    sounds : float, 0 to 1
-        Fraction by which each kind of sound moves to its mean in average speech. Default 0.
-    covariance : float, 0 to 1
-        Fraction by which the covariance of the cepstra moves to the common one. Default 0.
     gate_db : float, 6 to 60
         Gate for speech, in dB below the loud frames; comfort noise replaces what is softer. Over a background it lies
         above that, up to 36. Default 50.
@@ -79,9 +73,9 @@ class Vocoder(Method[VocoderVoice]):
         Range of the drawn standard deviation of the pitch contour in octaves. Default (0.12, 0.22).
     tract : (lower, upper), 0.6 to 1.6
         Range of the drawn ratio of all formants, uniform in its logarithm; it rises with the pitch.
-        Default (0.87, 1.16).
+        Default (0.8, 1.25).
     warp : float, 0 to 0.4
-        Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.1.
+        Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.18.
     tilt_db : float, 0 to 12
         Standard deviation of the drawn spectral tilt, in dB over the band. Default 1.5.
     breath : (lower, upper), 0 to 1
@@ -94,9 +88,7 @@ class Vocoder(Method[VocoderVoice]):
         Standard deviation of the drawn offsets of each cepstrum, in common standard deviations. Default 0.8.
     mixing : float, 0 to 0.3
         Amount of a drawn linear map of all cepstra but the first, the exponential of amount times a unit normal matrix.
-        Default 0.05.
-    speaker : float, 0 to 5
-        Standard deviation of drawn coordinates in a space of speakers, in that of real ones. Default 3.
+        Default 0.08.
     wander : float, 0 to 0.15
         Standard deviation of a drawn wandering of all formants within a snippet, in nepers. Default 0.
     sharpness : float, 0.5 to 2
@@ -136,14 +128,11 @@ class Vocoder(Method[VocoderVoice]):
     spread: float = 1.0
     floor_db: float = 25.0
     tract_norm: float = 1.0
-    sounds: float = 0.0
-    covariance: float = 0.0
     gate_db: float = 50.0
     f0_hz: tuple[float, float] = (95.0, 215.0)
-    tract: tuple[float, float] = (0.87, 1.16)
-    warp: float = 0.1
-    mixing: float = 0.05
-    speaker: float = 3.0
+    tract: tuple[float, float] = (0.8, 1.25)
+    warp: float = 0.18
+    mixing: float = 0.08
     wander: float = 0.0
     colour: float = 0.8
     tilt_db: float = 1.5
@@ -181,7 +170,6 @@ class Vocoder(Method[VocoderVoice]):
             spreads=tuple(np.exp(jitter * rng.standard_normal(ORDER)).tolist()),
             colour=(0.0, *(self.colour * rng.standard_normal(ORDER - 1)).tolist()),
             mixing=tuple((self.mixing * rng.standard_normal((ORDER - 1) ** 2)).tolist()),
-            speaker=tuple((self.speaker * rng.standard_normal(len(FACTORS))).tolist()),
             f0_octaves=float(rng.uniform(*self.f0_octaves)),
             breath=float(rng.uniform(*self.breath)),
             pause_seconds=float(rng.uniform(*self.pause_seconds)),
@@ -268,14 +256,7 @@ class Vocoder(Method[VocoderVoice]):
         centre, deviations = normalise_means(cepstra, speech, self.mean)
         if self.spread:
             deviations = normalise_spread(deviations, speech, self.spread)
-        if self.sounds or self.speaker:
-            offsets = _drawn(voices, "speaker") @ FACTORS.reshape(len(FACTORS), -1)
-            offsets = offsets.reshape(len(voices), *FACTORS.shape[1:])
-            deviations = normalise_sounds(deviations, speech, self.sounds, offsets)
-        matrices = self._matrices(voices)
-        if self.covariance:
-            matrices = covariance_map(deviations, speech, self.covariance) @ matrices
-        deviations = ragged.transform(deviations, matrices)
+        deviations = ragged.transform(deviations, self._matrices(voices))
         deviations += centre
         deviations += ragged.spread(SPREADS[0] * _drawn(voices, "colour"))
         tracts, knots = (np.array([getattr(voice, name) for voice in voices]) for name in ("tract", "warp"))
@@ -325,14 +306,11 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("spread", 0.0, 1.0),
     ("floor_db", 6.0, 60.0),
     ("tract_norm", 0.0, 1.0),
-    ("sounds", 0.0, 1.0),
-    ("covariance", 0.0, 1.0),
     ("gate_db", 6.0, 60.0),
     ("f0_hz", 60.0, 400.0),
     ("tract", 0.6, 1.6),
     ("warp", 0.0, 0.4),
     ("mixing", 0.0, 0.3),
-    ("speaker", 0.0, 5.0),
     ("wander", 0.0, 0.15),
     ("colour", 0.0, 2.0),
     ("tilt_db", 0.0, 12.0),

@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from deident.audio import Doubles, Floats
 from deident.disguise.vocoder.analysis import Analysis
-from deident.disguise.vocoder.tables import CENTRES, COVARIANCE, MEANS, SHARES, SPREADS, WIDTHS
+from deident.disguise.vocoder.tables import CENTRES, MEANS, SHARES, SPREADS, WIDTHS
 from deident.dsp.mel import HIGHEST_HZ, MelCepstrum, mel
 from deident.dsp.ragged import Ragged
 from deident.dsp.timing import smooth
 
 PRIOR_FRAMES = 4.0  # frames at which a snippet's own statistics count as much as the common ones
-COVARIANCE_FRAMES = np.float32(50.0)  # the same for its covariance
 STRIDE = 2  # every second voiced frame is enough to estimate the vocal tract from
 SHAPES = slice(1, 13)  # the cepstra it is estimated from: without loudness and without detail
 _LOG_RATIOS = 0.06 * np.arange(-4, 5)
@@ -135,50 +133,6 @@ def normalise_spread(deviations: Floats, speech: Analysis, amount: float) -> Flo
     return scaled
 
 
-def normalise_sounds(deviations: Floats, speech: Analysis, amount: float, drawn: Floats) -> Floats:
-    """Move each kind of sound towards its mean in average speech, and from there by what is drawn.
-
-    amount : 0 to 1.   drawn : (snippets, sounds, order) offsets of each kind of sound.
-    Frames are assigned to the components of a Gaussian mixture by posterior probability; the component means are
-    adapted to the snippet (Gauvain & Lee, 1994), and the adaptation is subtracted.
-    """
-    ragged, share = speech.ragged, sound_shares(deviations)
-    weight = share * speech.weight
-    count: Floats = np.add.reduceat(weight, ragged.starts, axis=1).T[:, :, None]
-    centres: Floats = CENTRES[:, : deviations.shape[1]]
-    offset: Floats = (ragged.segment_product(weight, deviations) - count * centres) / (
-        count + np.float32(3.0)
-    )
-    moved = ragged.transform(share.T, drawn - np.float32(amount) * offset)
-    moved += deviations
-    return moved
-
-
-def sound_shares(deviations: Floats) -> Floats:
-    """Compute (sounds, frames) posterior probabilities of the kinds of sound."""
-    share = _log_sounds(deviations, 0)
-    share -= share.max(axis=0)
-    np.exp(share, out=share)
-    share /= share.sum(axis=0)
-    return share
-
-
-def covariance_map(deviations: Floats, speech: Analysis, amount: float) -> Floats:
-    """Build (snippets, order, order) matrices that bring the covariance of deviations to the common one.
-
-    amount : 0 to 1. The optimal transport between two Gaussians (Takatsu, 2011) is the smallest such change.
-    """
-    order = deviations.shape[1]
-    common = COVARIANCE[:order, :order]
-    found = speech.ragged.segment_product((deviations * speech.weight[:, None]).T, deviations)
-    frames = speech.evidence[:, None, None]
-    found = (found + COVARIANCE_FRAMES * common) / (frames + COVARIANCE_FRAMES)
-    root = _common_root(order)
-    carried = amount * (root @ _symmetric(root @ found @ root, -0.5) @ root)
-    carried += (1.0 - amount) * np.eye(order)
-    return carried.astype(np.float32)
-
-
 def contour(speech: Analysis, octaves: Floats) -> Floats:
     """Smooth the pitch contour and scale it to a standard deviation of (snippets,) octaves about its median."""
     ragged, weight = speech.ragged, speech.voiced
@@ -215,19 +169,6 @@ def matrix_exponential(matrices: Floats) -> Floats:
     power: Floats = one + quarter @ (one + np.float32(0.5) * quarter)
     power = power @ power
     return power @ power
-
-
-@lru_cache
-def _common_root(order: int) -> Doubles:
-    return _symmetric(COVARIANCE[:order, :order], 0.5)
-
-
-def _symmetric(matrices: npt.NDArray[np.floating], power: float) -> Doubles:
-    """Raise symmetric positive matrices, (..., n, n), to a power."""
-    values, vectors = np.linalg.eigh(matrices.astype(np.float64))
-    powered = np.maximum(values, 1e-4)[..., None, :] ** power
-    raised: Doubles = (vectors * powered) @ vectors.swapaxes(-1, -2)
-    return raised
 
 
 _REWARPS: dict[tuple[MelCepstrum, int], Floats] = {}

@@ -40,7 +40,6 @@ class VocoderVoice:
     spreads: tuple[float, ...] = field(repr=False)
     colour: tuple[float, ...] = field(repr=False)
     mixing: tuple[float, ...] = field(repr=False)
-    speaker: tuple[float, ...] = field(repr=False)
     f0_octaves: float = field(repr=False)
     breath: float = field(repr=False)
     pause_seconds: float = field(repr=False)
