@@ -31,7 +31,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "own spread": {"spread": 0.0},
     "own mean": {"mean": 0.0},
     "flat melody": {"f0_octaves": (0.0, 0.06)},
-    "wandering tract": {"wander": 0.06},
 }
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
 COLUMNS = ("variant", "strongest", "by", "statistics", "top-1", "words added")

@@ -26,7 +26,6 @@ from deident.evaluation.words import recogniser_named
 SPACE: Mapping[str, tuple[float, float]] = {  # of standard deviations and amounts, drawn evenly
     "warp": (0.0, 0.2),
     "mixing": (0.0, 0.15),
-    "wander": (0.0, 0.1),
     "colour": (0.4, 1.2),
     "loudness_jitter": (0.0, 0.4),
     "spread_jitter": (0.0, 0.2),

@@ -19,7 +19,6 @@ from deident.disguise.vocoder.normalisation import (
     normalise_spread,
     rewarp,
     tract_ratio,
-    warp_generator,
 )
 from deident.disguise.vocoder.synthesis import (
     COMFORT_KNOTS,
@@ -30,7 +29,7 @@ from deident.disguise.vocoder.synthesis import (
     synthesise,
 )
 from deident.disguise.vocoder.tables import SPREADS
-from deident.dsp.timing import interpolate_rows, limit_runs, smooth_curve, source_positions
+from deident.dsp.timing import interpolate_rows, limit_runs, source_positions
 from deident.errors import between
 
 ORDER = CEPSTRUM.order
@@ -40,8 +39,6 @@ LINK = (
     0.7  # correlation of a drawn pitch and a drawn vocal tract, as people with short tracts have high voices
 )
 EVERY_PAUSE = 10.0  # seconds; a pause that may be so long is never shortened
-WANDER_KNOTS = 64
-WANDER_SECONDS = 0.4  # from one drawn value to the next
 
 
 @dataclass(frozen=True)
@@ -89,8 +86,6 @@ class Vocoder(Method[VocoderVoice]):
     mixing : float, 0 to 0.3
         Amount of a drawn linear map of all cepstra but the first, the exponential of amount times a unit normal matrix.
         Default 0.08.
-    wander : float, 0 to 0.15
-        Standard deviation of a drawn wandering of all formants within a snippet, in nepers. Default 0.
     sharpness : float, 0.5 to 2
         Scale of all cepstra but the first: above 1, formants are sharper than found. Default 1.15.
     pause_seconds : (lower, upper), 0 to 10
@@ -133,7 +128,6 @@ class Vocoder(Method[VocoderVoice]):
     tract: tuple[float, float] = (0.8, 1.25)
     warp: float = 0.18
     mixing: float = 0.08
-    wander: float = 0.0
     colour: float = 0.8
     tilt_db: float = 1.5
     loudness_jitter: float = 0.15
@@ -219,7 +213,7 @@ class Vocoder(Method[VocoderVoice]):
         rate = _shortened_pauses(speech, voices)
         most = speech.ragged.segment_sum(rate) * STFT.hop - (STFT.size - STFT.hop)
         lengths = [max(1, min(len(s), int(m))) for s, m in zip(snippets, most.tolist(), strict=True)]
-        parameters = self._parameters(speech, voices, rngs, rate, lengths)
+        parameters = self._parameters(speech, voices, rate, lengths)
         sound = synthesise(parameters, CEPSTRUM, voices, rngs, self.comfort_db)
         return levelled(sound, parameters, speech.level)
 
@@ -227,14 +221,13 @@ class Vocoder(Method[VocoderVoice]):
         self,
         speech: Analysis,
         voices: list[VocoderVoice],
-        rngs: list[np.random.Generator],
         rate: Doubles,
         lengths: list[int],
     ) -> SynthesisParameters:
         """Change the envelopes, and time-warp the speech to these lengths in samples."""
         ragged, into = speech.ragged, STFT.ragged(lengths)
         tracks = np.empty((ragged.frames, ORDER + 4), dtype=np.float32)
-        tracks[:, :ORDER] = self._changed(speech, voices, rngs)
+        tracks[:, :ORDER] = self._changed(speech, voices)
         tracks[:, ORDER] = ragged.spread(_drawn(voices, "tilt_db"))
         tracks[:, -3] = speech.voiced
         tracks[:, -2] = speech.presence
@@ -245,9 +238,7 @@ class Vocoder(Method[VocoderVoice]):
         cepstra[:, 0] += np.log(presence + np.float32(1e-12))  # the gate, as log power
         return SynthesisParameters(lengths, into, cepstra, voiced, presence, octaves)
 
-    def _changed(
-        self, speech: Analysis, voices: Sequence[VocoderVoice], rngs: Sequence[np.random.Generator]
-    ) -> Floats:
+    def _changed(self, speech: Analysis, voices: Sequence[VocoderVoice]) -> Floats:
         """Normalise (frames, order) cepstra, and give them the statistics of the drawn voices."""
         ragged, cepstra = speech.ragged, speech.cepstra
         if self.tract_norm:
@@ -260,16 +251,7 @@ class Vocoder(Method[VocoderVoice]):
         deviations += centre
         deviations += ragged.spread(SPREADS[0] * _drawn(voices, "colour"))
         tracts, knots = (np.array([getattr(voice, name) for voice in voices]) for name in ("tract", "warp"))
-        cepstra = ragged.transform(deviations, rewarp(CEPSTRUM, tracts, knots))
-        if self.wander:
-            knots = self.wander * np.array([rng.standard_normal(WANDER_KNOTS) for rng in rngs])
-            curve = smooth_curve(knots, WANDER_SECONDS * FRAMES_PER_SECOND, ragged)[:, None].astype(
-                np.float32
-            )
-            slope = cepstra @ warp_generator(CEPSTRUM)
-            slope += np.float32(0.5) * curve * (slope @ warp_generator(CEPSTRUM))
-            cepstra += curve * slope
-        return cepstra
+        return ragged.transform(deviations, rewarp(CEPSTRUM, tracts, knots))
 
     def _matrices(self, voices: Sequence[VocoderVoice]) -> Floats:
         """Build (snippets, order, order): from deviations in common spreads to cepstra, mixed and scaled as drawn."""
@@ -311,7 +293,6 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("tract", 0.6, 1.6),
     ("warp", 0.0, 0.4),
     ("mixing", 0.0, 0.3),
-    ("wander", 0.0, 0.15),
     ("colour", 0.0, 2.0),
     ("tilt_db", 0.0, 12.0),
     ("loudness_jitter", 0.0, 1.0),

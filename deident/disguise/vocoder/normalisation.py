@@ -83,14 +83,6 @@ def rewarp(cepstrum: MelCepstrum, ratio: Doubles | float, knots: Doubles | None 
     return matrices
 
 
-@lru_cache
-def warp_generator(cepstrum: MelCepstrum) -> Floats:
-    """Build (order, order) D: cepstra + δ·cepstra @ D + δ²/2·cepstra @ D @ D has formants at exp(δ) times."""
-    step = 0.02
-    difference = rewarp(cepstrum, np.exp(step)) - rewarp(cepstrum, np.exp(-step))
-    return difference / np.float32(2.0 * step)
-
-
 def normalise_means(cepstra: Floats, speech: Analysis, amount: float) -> tuple[Floats, Floats]:
     """Move the mean of each snippet to the common one.
 
