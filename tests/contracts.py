@@ -26,7 +26,8 @@ from deident.datasets.items import Item
 from deident.disguise import Method
 from deident.errors import RecordingError, SettingError, StoreError
 from deident.evaluation import metrics
-from deident.evaluation.attackers import ATTACKERS, Attacker, Evidence, SemiInformed
+from deident.evaluation.attack import Attacker, Evidence
+from deident.evaluation.attackers import ATTACKERS, SemiInformed
 from deident.evaluation.corpus import InMemory, Utterance
 from deident.evaluation.fusion import fuse
 from deident.evaluation.trials import Trials

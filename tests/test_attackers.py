@@ -13,12 +13,10 @@ from scipy.stats import multivariate_normal
 from deident.audio import RATE, Audio
 from deident.errors import SettingError
 from deident.evaluation import backend, metrics
+from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.attackers import (
     ATTACKERS,
     Aligned,
-    Attack,
-    Attacker,
-    Evidence,
     Ignorant,
     LazyInformed,
     SameRecording,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio
-from deident.evaluation.attackers import ATTACKERS, Attacker
+from deident.evaluation.attack import Attacker
+from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.cache import Cache
 from deident.evaluation.content import BUCKETS, TIMINGS, Content, Reader, TimedWord, timing_of
 from deident.evaluation.copies import Undisguised

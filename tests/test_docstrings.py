@@ -30,7 +30,7 @@ SEAMS = [
     "deident.disguise.base.Disguise.apply",
     "deident.disguise.base.Disguise.draw",
     "deident.disguise.naming.disguise_named",
-    "deident.evaluation.attackers.Attacker",
+    "deident.evaluation.attack.Attacker",
     "deident.pages.preview.preview",
     "deident.review.make_round",
     "deident.segmentation.streaming.StreamSegmenter",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deident.evaluation.attackers import Evidence
+from deident.evaluation.attack import Evidence
 from deident.evaluation.effort import _order, effort
 from deident.evaluation.trials import Trials
 from tests.test_attackers import make_evidence, utterances

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import expon, norm
 
-from deident.evaluation.attackers import Attack
+from deident.evaluation.attack import Attack
 from deident.evaluation.identification import Identification, Risk, identify
 from deident.evaluation.intervals import draw_weights
 from deident.evaluation.population import Crowd, Tail

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from deident.evaluation import gates
-from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence
+from deident.evaluation.attack import Attack, Attacker, Evidence
+from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.identification import identify
 from deident.evaluation.intervals import draw_weights
 from deident.evaluation.judge import Case, Material, attack_all, judge, same_recording, unaware

@@ -81,7 +81,7 @@ def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
         "together (default: resemblyzer, where it is installed)")  # fmt: skip
     attacker_help = (
         "also attack with this: trained, or trained:PATH.pt; content:RECOGNISER; package.module:NAME, a subclass of "
-        "deident.evaluation.attackers.Attacker"
+        "deident.evaluation.attack.Attacker"
     )
     add("--attacker", action="append", default=[], metavar="NAME", help=attacker_help)
     recogniser_help = (

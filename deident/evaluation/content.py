@@ -17,7 +17,7 @@ import numpy as np
 
 from deident.audio import RATE, Doubles, Floats
 from deident.disguise.base import Method
-from deident.evaluation.attackers import Attack, Attacker, Evidence
+from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.cache import Cache, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.fusion import fuse

@@ -8,7 +8,7 @@ import numpy as np
 
 from deident.audio import Ints
 from deident.evaluation import backend, metrics
-from deident.evaluation.attackers import Evidence
+from deident.evaluation.attack import Evidence
 from deident.evaluation.scoring import Retrained
 from deident.evaluation.trials import Trials
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from deident.audio import Doubles
 from deident.errors import SettingError
-from deident.evaluation.attackers import Attack
+from deident.evaluation.attack import Attack
 from deident.evaluation.trials import Comparison
 
 

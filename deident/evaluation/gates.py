@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deident.evaluation import metrics
-from deident.evaluation.attackers import Attacker, Evidence, SemiInformed
+from deident.evaluation.attack import Attacker, Evidence
+from deident.evaluation.attackers import SemiInformed
 from deident.evaluation.features import FAMILIES
 from deident.evaluation.fusion import fuse
 from deident.evaluation.judge import Case, Material, attack_each

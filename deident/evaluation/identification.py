@@ -18,7 +18,7 @@ import numpy as np
 
 from deident.audio import Bools, Doubles, Ints
 from deident.evaluation import metrics
-from deident.evaluation.attackers import Attack
+from deident.evaluation.attack import Attack
 from deident.evaluation.intervals import Interval, interval, ratio_samples
 from deident.evaluation.population import Crowd
 from deident.evaluation.trials import Trials

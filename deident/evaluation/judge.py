@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from deident.audio import Bools, Doubles
 from deident.evaluation import metrics
-from deident.evaluation.attackers import ATTACKERS, Attack, Attacker, Evidence, SameRecording, SemiInformed
+from deident.evaluation.attack import Attack, Attacker, Evidence
+from deident.evaluation.attackers import ATTACKERS, SameRecording, SemiInformed
 from deident.evaluation.cache import Arrays
 from deident.evaluation.effort import Effort, effort
 from deident.evaluation.features import FAMILIES

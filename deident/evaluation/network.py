@@ -19,7 +19,7 @@ from deident.disguise.base import Method
 from deident.disguise.naming import object_named
 from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation import filterbanks
-from deident.evaluation.attackers import Attack, Attacker, Evidence
+from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.cache import Cache, digest, file_digest, fingerprint, source_digest
 from deident.evaluation.copies import CopyJob, disguise
 from deident.evaluation.corpus import Utterance

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deident.errors import ExtraMissingError, SettingError
-from deident.evaluation.attackers import ATTACKERS, Attacker
+from deident.evaluation.attack import Attacker
+from deident.evaluation.attackers import ATTACKERS
 
 NO_ENCODER = (
     "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they could be, so every "
