@@ -150,13 +150,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _about(seconds: float) -> str:
-    return (
-        f"about {seconds / 60.0:.0f} minutes"
-        if seconds > 90.0
-        else "about a minute"
-        if seconds > 30.0
-        else "seconds"
-    )
+    return f"about {round(seconds / 60.0)} minutes" if seconds > 90.0 else "a minute or less"
 
 
 def _rank(reports: list[Any]) -> int:
