@@ -21,7 +21,7 @@ from deident.errors import ExtraMissingError, SettingError
 from deident.evaluation import filterbanks
 from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.cache import Cache, digest, file_digest, fingerprint, source_digest
-from deident.evaluation.copies import CopyJob, disguise
+from deident.evaluation.copies import CopyJob, Undisguised, disguise
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.scoring import Untrained
 
@@ -174,6 +174,8 @@ def _crops(
     """(crops, frames, bins) masked filterbanks of new copies, and the number of each one's speaker."""
     most = MOST_CROPS if recipe.start else 10 * MOST_CROPS  # the small one takes a twentieth of the time
     draws = min(recipe.draws, max(1, most // (recipe.epochs * len(utterances))))
+    if isinstance(method, Undisguised):
+        draws = 1  # its copies are all the same
     job = CopyJob(method, f"network {epoch}", draws, seed, method.scope, {})
     speakers = np.unique([u.speaker for u in utterances], return_inverse=True)[1]
     rng = np.random.default_rng((seed, epoch))
@@ -268,7 +270,7 @@ def _network(start: str) -> Any:
     except Exception:
         # torch raises kinds of its own, whose messages hold the path.
         raise SettingError("expected the weights of CAM++ for torch, with 192 dimensions") from None
-    return network
+    return network.to(memory_format=torch.channels_last)  # a quarter faster
 
 
 def _small_network(channels: int = 128, dims: int = 128) -> Any:
