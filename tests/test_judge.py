@@ -200,6 +200,18 @@ def test_a_new_attacker_is_fused_checked_shown_and_drawn(monkeypatch: pytest.Mon
         assert "mine/statistics" in page(report)
 
 
+def test_a_network_that_learned_less_than_a_back_end_is_noted(verdict: Verdict) -> None:
+    class Network(Gullible):
+        trains = True
+
+    known = {**ATTACKERS, "mine": Network()}
+    for eer, passed in ((0.0, True), (0.3, False)):
+        attacks = {**verdict.attacks, "mine/network": replace(verdict.headline, eer=eer)}
+        (gate,) = gates.learned("m", replace(verdict, attacks=attacks), known)
+        assert (gate.passed, gate.blocks, gate.attacks) == (passed, False, ("mine/network",))
+    assert not gates.learned("m", verdict, ATTACKERS)
+
+
 def test_numbers_are_given_for_every_group_of_speakers() -> None:
     speakers = make_case().trials.speakers
     labels = tuple(("F" if s % 2 == 0 else "M", "child" if s < 15 else "adult") for s in speakers)

@@ -58,6 +58,7 @@ def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list
     for name, verdict in verdicts.items():
         if name != UNDISGUISED:
             gates += retraining(name, verdict, attackers)
+            gates += learned(name, verdict, attackers)
         if name == "mcadams" and not synthetic:
             gates += published_region(name, verdict)
     return gates
@@ -145,6 +146,29 @@ def retraining(name: str, verdict: Verdict, attackers: Mapping[str, Attacker]) -
         says = f"area under the ROC on held-out training speakers {area:.3f}, {before} {lesser:.3f}"
         says += "" if passed else f": the {before} attacker is the better one and counts"
         gates.append(Gate(f"retraining helps: {attack}", passed, says, name, (attack,), blocks=False))
+    return gates
+
+
+def learned(name: str, verdict: Verdict, attackers: Mapping[str, Attacker]) -> list[Gate]:
+    """A network that was trained for a method does as well as what needs no training of weights; a note where not."""
+    others = [
+        result.eer
+        for attack, result in verdict.attacks.items()
+        if attack.startswith("semi-informed/") and np.isfinite(result.low)
+    ]
+    gates = []
+    for attack, result in verdict.attacks.items():
+        knowledge = attack.split("/")[0]
+        if (
+            others
+            and knowledge in attackers
+            and attackers[knowledge].trains
+            and attackers[knowledge].must_recognise
+        ):
+            says = f"equal error rate {100 * result.eer:.1f} %, semi-informed {100 * min(others):.1f} %"
+            passed = result.eer <= min(others) + 0.02
+            says += "" if passed else ": the network was not trained enough, and a better one may exist"
+            gates.append(Gate(f"training helps: {attack}", passed, says, name, (attack,), blocks=False))
     return gates
 
 
