@@ -379,7 +379,7 @@ def test_a_file_of_others_beside_a_log_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="lies beside it"):
         Sealed(tmp_path / "log", KEY, "linkage").add([{"n": 0}])
     beside.unlink()
-    for ours in (b"", b"deident link", b"deident linkage 2\n" + bytes(60)):  # a run that was stopped left it
+    for ours in (b"", b"deident link", b"deident linkage 3\n" + bytes(60)):  # a run that was stopped left it
         beside.write_bytes(ours)
         Sealed(tmp_path / "log", KEY, "linkage").add([{"n": 0}])
         (tmp_path / "log").unlink()

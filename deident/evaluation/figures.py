@@ -112,7 +112,7 @@ def histograms(verdicts: Mapping[str, Verdict]) -> bytes:
         axis.set_title(f"{name}: {100 * verdict.headline.eer:.1f} %", fontsize=9)
         axis.set_yticks([])
         axis.tick_params(labelsize=7)
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper right")
     return _png(figure)
 
 
@@ -160,7 +160,7 @@ def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
         axis.set_ylim(0.0, 52.0)
     axes[0, 2].set_ylabel("ranked first, %", fontsize=8)
     axes[0, 2].set_ylim(0.0, 104.0)
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper right")
     return _png(figure)
 
 

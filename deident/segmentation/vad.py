@@ -142,6 +142,7 @@ def detect(audio: Audio, vad: VadSettings, *, muted: Sequence[Segment] = ()) -> 
     passed, lowered_db = _gate(levels, vad, muted)
     passed = passed[: voiced.size]
     padding = min(MAX_PADDING_SECONDS, vad.padding_seconds + HANGOVER_SECONDS * lowered_db)
+    padding = round(padding, 3)  # whole milliseconds, as times are written
     segments = smooth(voiced & passed, FRAME, replace(vad, padding_seconds=padding), len(audio))
     if passed.all():
         return Detection(segments)
