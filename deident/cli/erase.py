@@ -29,10 +29,7 @@ What is erased is not released again by a later run, `--again` or not."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("store", metavar="STORE", help="the store that `deident run` made")
-    parser.add_argument(
-        "--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote"
-    )
+    add_erasure_arguments(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--source", metavar="PATH-OR-ID", help="a recording, or the pseudonym of one in a message"
@@ -49,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="everybody on a list, a speaker, path or pseudonym a line, who are kept out from now on too",
     )
     which.add_argument("--older-than", metavar="DAYS", help="released at least so many days ago, such as 30d")
+
+
+def add_erasure_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the store, its linkage and key, and the receipt."""
+    parser.add_argument("store", metavar="STORE", help="the store that `deident run` made")
+    parser.add_argument(
+        "--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote"
+    )
     parser.add_argument(
         "--receipt", metavar="FILE", help="write what was erased, and the copies to withdraw, as JSON"
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from deident.cli.keys import add_key_argument, linkage_of
+from deident.cli.erase import add_erasure_arguments, check_receipt, finish
+from deident.cli.keys import linkage_of
 
 EPILOG = """\
 examples:
@@ -20,21 +21,10 @@ What is erased is not released again by a later run, `--again` or not."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("store", metavar="STORE", help="the store that `deident run` made")
-    parser.add_argument(
-        "--linkage", required=True, metavar="FILE", help="the file that `run --linkage` wrote"
-    )
-    parser.add_argument(
-        "--receipt", metavar="FILE", help="write what was erased, and the copies to withdraw, as JSON"
-    )
-    parser.add_argument(
-        "--sign", metavar="FILE", help="sign the receipt with the key of `deident keygen --signing`"
-    )
-    add_key_argument(parser)
+    add_erasure_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.erase import check_receipt, finish
     from deident.cli.progress import counted
     from deident.programme.erasure import purge
     from deident.store import open_store
