@@ -23,6 +23,21 @@ KEY_BYTES = 32
 _VERSION = b"deident/1"
 
 
+def read_key_file(path: str | os.PathLike[str], most: int, *, private: bool = True) -> bytes:
+    """Read the first bytes of a key file. Raises `KeyMaterialError` for what is no file, or is readable by others."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise KeyMaterialError(f"the key file cannot be read: {error.strerror}") from None
+    with open(descriptor, "rb") as file:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise KeyMaterialError("the key file is not a regular file")
+        if private and os.name == "posix" and info.st_mode & 0o077:
+            raise KeyMaterialError("the key file is readable by others: chmod 600 it, or make a new key")
+        return file.read(most)
+
+
 class Key:
     """A secret of 256 bits from which pseudonyms and repeatable randomness are derived (HMAC-SHA-256).
 
@@ -111,17 +126,7 @@ class Key:
         KeyMaterialError
             When the file cannot be read, is readable by others, or holds no key.
         """
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise KeyMaterialError(f"the key file cannot be read: {error.strerror}") from None
-        with open(descriptor, "rb") as file:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode):
-                raise KeyMaterialError("the key file is not a regular file")
-            if os.name == "posix" and info.st_mode & 0o077:
-                raise KeyMaterialError("the key file is readable by others: chmod 600 it, or make a new key")
-            text = file.read(4 * KEY_BYTES + 1)
+        text = read_key_file(path, 4 * KEY_BYTES + 1)
         return cls.from_hex(text.decode("ascii", "replace"))
 
     def write(self, path: str | os.PathLike[str]) -> None:

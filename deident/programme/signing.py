@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import DeidentError, KeyMaterialError
+from deident.keys import read_key_file
 from deident.store import Disk
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def read_signing_key(path: str | os.PathLike[str]) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    data, mode = _read(path)
-    if mode & 0o077:
-        raise KeyMaterialError("the signing key is readable by others: chmod 600 it, or make a new key")
+    data = read_key_file(path, _LARGEST)
     try:
         key = load_pem_private_key(data, None)
     except (ValueError, TypeError):
@@ -73,7 +71,7 @@ def read_public_key(path: str | os.PathLike[str]) -> Ed25519PublicKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    data, _ = _read(path)
+    data = read_key_file(path, _LARGEST, private=False)
     try:
         key = load_pem_public_key(data)
     except (ValueError, TypeError):
@@ -140,15 +138,3 @@ def verified(data: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
 
 def _spelled(statement: Mapping[str, Any]) -> bytes:
     return (json.dumps(statement, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode()
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[bytes, int]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise KeyMaterialError(f"the key file cannot be read: {error.strerror}") from None
-    with open(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise KeyMaterialError("the key file is not a regular file")
-        return file.read(_LARGEST), stat.S_IMODE(info.st_mode)
