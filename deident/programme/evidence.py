@@ -8,12 +8,12 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deident.audit import audit_store
 from deident.audit.programme import most_of_a_speaker
+from deident.disguise.strength import measured
 from deident.errors import StoreError
 from deident.pages.evidence import page
 from deident.programme.signing import EvidenceError, signed, verified
@@ -348,10 +348,8 @@ def _counted(counts: Mapping[str, int]) -> dict[str, Any]:
 
 def _protection(methods: list[str]) -> list[dict[str, str]]:
     """Return what was measured of the methods: the rows of the table of this version."""
-    table = resources.files("deident.disguise").joinpath("strength.json").read_text(encoding="utf-8")
-    head, *rows = json.loads(table)
-    known = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
-    return [known.get(name, {"method": name, head[1]: "not measured"}) for name in methods]
+    nothing = [("measured", "nothing yet")]
+    return [{"method": name, **dict(measured(name) or nothing)} for name in methods]
 
 
 def _rows(figures: Figures) -> list[dict[str, Any]]:
