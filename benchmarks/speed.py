@@ -202,7 +202,11 @@ def _one_by_one(method: Method[V], audios: Sequence[Audio], voices: Sequence[V])
     ]
 
 
-WAYS: dict[str, Callable[..., object]] = {"alone": _one_by_one, "together": apply_all}
+def _together(method: Method[V], audios: Sequence[Audio], voices: Sequence[V]) -> object:
+    return apply_all(method, audios, voices, [np.random.default_rng(0) for _ in audios])
+
+
+WAYS: dict[str, Callable[..., object]] = {"alone": _one_by_one, "together": _together}
 
 
 def _cuts(samples: Samples, seconds: float) -> list[Audio]:
