@@ -53,7 +53,7 @@ ROLES = {"tune": "dev_train", "test": "dev_trial"}
 
 @dataclass(frozen=True)
 class Item:
-    """What was spliced in. kind : digits, name or spelled."""
+    """Something spliced in. kind : digits, name or spelled."""
 
     kind: str
     segment: Segment

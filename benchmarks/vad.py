@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from deident.audio import RATE, Audio, Bools, Floats, Segment, mask_of
 from deident.codec import read
-from deident.datasets.annotations import read_annotations
+from deident.datasets.annotation_files import read_annotations
 from deident.segmentation.detectors import DETECTORS, check_detector
 from deident.segmentation.vad import VadSettings, find_speech
 

@@ -7,7 +7,8 @@ import pytest
 import soundfile
 
 from deident.audio import RATE, Audio, Segment
-from deident.datasets.annotations import Annotation, with_words
+from deident.datasets.annotation_files import Annotation
+from deident.datasets.annotations import with_words
 from deident.errors import RecordingError
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify

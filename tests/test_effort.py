@@ -1,4 +1,4 @@
-"""What an attacker's effort buys, on vectors of known make."""
+"""Equal error rates by an attacker's effort, on vectors of known make."""
 
 from __future__ import annotations
 

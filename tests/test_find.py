@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Samples, Segment
-from deident.datasets.annotations import read_annotations, with_mute
+from deident.datasets.annotation_files import read_annotations
+from deident.datasets.annotations import with_mute
 from deident.errors import ExtraMissingError, RecordingError, SettingError
 from deident.policy import Policy
 from deident.programme.finding import (

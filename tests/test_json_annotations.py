@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from deident.audio import RATE, Segment
-from deident.datasets.annotations import read_annotations, with_mute, with_turns, with_words
+from deident.datasets.annotation_files import read_annotations
+from deident.datasets.annotations import with_mute, with_turns, with_words
 from deident.errors import SettingError
 from deident.recording import Recording
 

@@ -12,7 +12,8 @@ import soundfile
 
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
-from deident.datasets.annotations import Annotation, read_annotations, with_mute, with_words
+from deident.datasets.annotation_files import Annotation, read_annotations
+from deident.datasets.annotations import with_mute, with_words
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key

@@ -7,7 +7,8 @@ import pytest
 
 from deident.audio import Segment
 from deident.codec import read
-from deident.datasets.annotations import read_annotations, with_segments
+from deident.datasets.annotation_files import read_annotations
+from deident.datasets.annotations import with_segments
 from deident.datasets.recordings import expand
 from deident.datasets.table import read as read_table
 from deident.errors import SettingError

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from deident.audio import RATE, Segment
 from deident.cli.inputs import places_of, recordings_of
 from deident.datasets import READERS, kaldi, table
-from deident.datasets.annotations import read_annotations, with_mute, with_segments, with_turns, with_words
+from deident.datasets.annotation_files import read_annotations
+from deident.datasets.annotations import with_mute, with_segments, with_turns, with_words
 from deident.datasets.recordings import collect
 from deident.errors import SettingError
 from deident.policy import Policy

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deident.audio import RATE, Audio, Segment
-from deident.datasets.annotations import Annotation, with_mute, with_turns, with_words
+from deident.datasets.annotation_files import Annotation
+from deident.datasets.annotations import with_mute, with_turns, with_words
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify

@@ -102,13 +102,8 @@ def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 def recordings_of(args: argparse.Namespace, passed_over: Counter[str] | None = None) -> list[Recording]:
     """Read the recordings that the options name, with their annotations, and count the files passed over."""
-    from deident.datasets.annotations import (
-        read_annotations,
-        with_mute,
-        with_segments,
-        with_turns,
-        with_words,
-    )
+    from deident.datasets.annotation_files import read_annotations
+    from deident.datasets.annotations import with_mute, with_segments, with_turns, with_words
 
     if args.segments and args.turns:
         raise SettingError("--turns say where speech is, too: give either those or --segments")

@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from deident.cli.progress import counted
-    from deident.datasets.annotations import read_annotations, with_mute, with_segments
+    from deident.datasets.annotation_files import read_annotations
+    from deident.datasets.annotations import with_mute, with_segments
     from deident.pages.page import check_place, write_page
     from deident.pages.preview import Part, preview
     from deident.recording import Recording

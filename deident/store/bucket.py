@@ -25,9 +25,10 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
-from deident.store.ledger import NO_COUNTS, STORE_VERSION, Entry, Ledger, Staged, wrong_version
+from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
+from deident.store.rows import Entry, Staged
 from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
 from deident.uris import FORMAT, LEDGER, PART, PRIVATE, check_outside_stores
 

@@ -24,7 +24,8 @@ from deident.audit import AUDIT_VERSION, AuditError
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
-from deident.store.ledger import NO_COUNTS, STORE_VERSION, Entry, Ledger, Staged, wrong_version
+from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
+from deident.store.rows import Entry, Staged
 from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
 from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE, check_outside_stores
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 
 from deident.keys import Key
 from deident.store.chain import HEADS, Chain, missing
-from deident.store.ledger import Entry, Released, Staged, values
 from deident.store.objects import Objects
+from deident.store.rows import Entry, Released, Staged, values
 from deident.uris import PRIVATE
 
 PURPOSE = "log"

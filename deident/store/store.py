@@ -17,7 +17,8 @@ from typing import ClassVar, Self
 from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor, Mark
-from deident.store.ledger import NO_COUNTS, Entry, Ledger, Staged
+from deident.store.ledger import NO_COUNTS, Ledger
+from deident.store.rows import Entry, Staged
 
 MANIFEST = "manifest.jsonl"
 _SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
