@@ -85,6 +85,7 @@ def _cuts(path: Path) -> Iterator[Row]:
                 raise SettingError(
                     f"expected cuts of the types {' and '.join(CUTS)}: mixed ones hold several sounds"
                 )
+            _channel(cut.get("channel"))
             begin, duration = seconds_of(cut["start"]), seconds_of(cut["duration"])
             whole = {"id": cut["id"], "start": 0.0, "duration": duration}
             for supervision in cut.get("supervisions") or [whole]:
@@ -112,11 +113,6 @@ def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
         for symbol, at, lasts, *_ in (row.get("alignment") or {}).get("word", [])
     ]
     near = all(w.segment.start >= where.start - SLACK and w.segment.stop <= where.stop + SLACK for w in words)
-    channel = row.get("channel")
-    if isinstance(channel, list):
-        channel = channel[0] if len(channel) == 1 else None
-    if isinstance(channel, bool) or not isinstance(channel, int | None):
-        raise SettingError("expected a channel as a number from 0")
     known = {**(row.get("custom") or {}), **{name: row.get(name) for name in FIELDS}}
     return Turn(
         where,
@@ -125,10 +121,18 @@ def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
         tuple(words)
         if near
         else (),  # elsewhere: somebody counts them otherwise, and no text can be cut by them
-        channel,
+        _channel(row.get("channel")),
         chosen(known, carry),
         row["id"],
     )
+
+
+def _channel(value: Any) -> int | None:
+    """Return the one channel of a cut or supervision, None for several. Raises `SettingError` for anything else."""
+    channels = value if isinstance(value, list) else [value]
+    if any(isinstance(channel, bool) or not isinstance(channel, int | None) for channel in channels):
+        raise SettingError("expected a channel as a number from 0")
+    return channels[0] if len(channels) == 1 else None
 
 
 def _file(recording: Mapping[str, Any], base: str | Path | None, folder: Path) -> str:
