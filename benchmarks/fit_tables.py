@@ -20,7 +20,7 @@ from deident.disguise.vocoder import analysis
 from deident.disguise.vocoder import normalisation as erase
 from deident.disguise.vocoder.analysis import CEPSTRUM, TRACKER, Analysis, analyse
 
-SOUNDS, ORDER, ROUNDS = 32, 16, 5
+SOUNDS, ORDER, ROUNDS = 32, CEPSTRUM.order, 5
 
 
 def main() -> None:

@@ -24,11 +24,9 @@ from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.words import recogniser_named
 
 SPACE: Mapping[str, tuple[float, float]] = {  # of standard deviations and amounts, drawn evenly
-    "warp": (0.0, 0.2),
-    "mixing": (0.0, 0.15),
-    "colour": (0.4, 1.2),
-    "loudness_jitter": (0.0, 0.4),
-    "spread_jitter": (0.0, 0.2),
+    "warp": (0.0, 0.5),
+    "colour": (0.0, 1.2),
+    "tilt_db": (0.0, 3.0),
 }
 WIDTH = (1.05, 1.3)  # of the drawn vocal tract: from its inverse to it
 

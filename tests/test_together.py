@@ -99,8 +99,8 @@ def test_unvoiced_snippets_are_equal_to_the_sample() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"tract": (0.8, 1.25), "warp": 0.2, "mixing": 0.1},
-        {"mixing": 0.0, "colour": 0.0},
+        {"tract": (0.8, 1.25), "warp": 0.4},
+        {"colour": 0.0},
         {"delay_seconds": 0.004},
         {"tract_norm": 0.0},
         {"noise": 0.0},

@@ -6,14 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-import scipy.linalg
 
 from deident.audio import RATE, Audio
 from deident.disguise.vocoder import Vocoder, VocoderVoice
 from deident.disguise.vocoder.analysis import CEPSTRUM, TRACKER, Analysis, analyse
 from deident.disguise.vocoder.method import ORDER
 from deident.disguise.vocoder.normalisation import (
-    matrix_exponential,
     normalise_means,
     normalise_spread,
     rewarp,
@@ -185,9 +183,6 @@ def test_draws_fill_their_ranges() -> None:
     octaves = np.log2([v.f0_hz for v in drawn])
     assert np.median(octaves) == pytest.approx(np.mean(np.log2(METHOD.f0_hz)), abs=0.08)  # evenly in octaves
     assert np.std([v.tilt_db for v in drawn]) == pytest.approx(METHOD.tilt_db, rel=0.2)
-    loudness, *others = np.log([v.spreads for v in drawn]).T
-    assert np.std(loudness) == pytest.approx(METHOD.loudness_jitter, rel=0.2)
-    assert np.std(others, axis=1) == pytest.approx(np.full(ORDER - 1, METHOD.spread_jitter), rel=0.2)
 
 
 # The erasing, stage by stage
@@ -271,22 +266,6 @@ def test_a_drawn_warp_moves_frequencies_as_its_knots_say() -> None:
     fine = np.arange(300.0, 6_000.0, 10.0)
     peak = fine[(moved @ CEPSTRUM.basis(fine)).argmax()]
     assert mel(peak) / highest == pytest.approx(0.5, abs=0.02)
-
-
-@pytest.mark.parametrize("amount", [0.05, 0.1, 0.2])
-def test_the_exponential_is_that_of_the_series(amount: float) -> None:
-    matrices = amount * RNG.standard_normal((3, 15, 15)).astype(np.float32)
-    exact = np.stack([scipy.linalg.expm(matrix.astype(np.float64)) for matrix in matrices])
-    error = np.linalg.norm(matrix_exponential(matrices) - exact, axis=(1, 2))
-    assert (error < 0.05 * np.linalg.norm(exact - np.eye(15), axis=(1, 2))).all()
-
-
-def test_mixing_spares_loudness() -> None:
-    method = dataclasses.replace(METHOD, mixing=0.15, loudness_jitter=0.0)
-    [matrix] = method._matrices([method.draw(np.random.default_rng(1))])
-    assert matrix[0] == pytest.approx(np.eye(ORDER)[0] * SPREADS[0, 0])
-    assert matrix[:, 0] == pytest.approx(np.eye(ORDER)[0] * SPREADS[0, 0])
-    assert np.abs(matrix[1:, 1:] - np.diag(np.diag(matrix[1:, 1:]))).max() > 0.05
 
 
 # The line

@@ -47,8 +47,8 @@ class MelCepstrum:
     """
 
     stft: Stft
-    bands: int = 40
-    order: int = 16
+    bands: int = 48
+    order: int = 24
     narrowest_hz: float = 130.0
 
     @cached_property

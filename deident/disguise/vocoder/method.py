@@ -14,7 +14,6 @@ from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.analysis import CEPSTRUM, STFT, TRACKER, Analysis, analyse
 from deident.disguise.vocoder.normalisation import (
     contour,
-    matrix_exponential,
     normalise_means,
     normalise_spread,
     rewarp,
@@ -34,7 +33,8 @@ from deident.errors import between
 
 ORDER = CEPSTRUM.order
 FRAMES_PER_SECOND = RATE / STFT.hop
-WARP_KNOTS = 4  # pieces of equal width on the mel scale, of the drawn warp
+# Of the slopes of the drawn warp, in pieces of equal width on the mel scale: below 600 Hz a warp costs the most words.
+WARP_WEIGHTS = (0.5, 1.0, 1.3, 1.3)
 LINK = (
     0.7  # correlation of a drawn pitch and a drawn vocal tract, as people with short tracts have high voices
 )
@@ -70,24 +70,16 @@ class Vocoder(Method[VocoderVoice]):
         Range of the drawn standard deviation of the pitch contour in octaves. Default (0.12, 0.22).
     tract : (lower, upper), 0.6 to 1.6
         Range of the drawn ratio of all formants, uniform in its logarithm; it rises with the pitch.
-        Default (0.8, 1.25).
-    warp : float, 0 to 0.4
-        Standard deviation of the log slopes of a drawn frequency warp, in nepers. Default 0.18.
+        Default (0.85, 1.18).
+    warp : float, 0 to 0.6
+        Standard deviation of the log slopes of a drawn frequency warp, in nepers: half of it below 600 Hz, and 1.3
+        times as much above 1,800. Default 0.25.
     tilt_db : float, 0 to 12
         Standard deviation of the drawn spectral tilt, in dB over the band. Default 1.5.
     breath : (lower, upper), 0 to 1
         Range of the drawn share of aspiration noise. Default (0, 0.25).
-    loudness_jitter : float, 0 to 1
-        Standard deviation of the drawn log scale of the first cepstrum, in nepers. Default 0.15.
-    spread_jitter : float, 0 to 0.5
-        The same for each other cepstrum. Default 0.1.
     colour : float, 0 to 2
-        Standard deviation of the drawn offsets of each cepstrum, in common standard deviations. Default 0.8.
-    mixing : float, 0 to 0.3
-        Amount of a drawn linear map of all cepstra but the first, the exponential of amount times a unit normal matrix.
-        Default 0.08.
-    sharpness : float, 0.5 to 2
-        Scale of all cepstra but the first: above 1, formants are sharper than found. Default 1.15.
+        Standard deviation of the drawn offsets of each cepstrum, in common standard deviations. Default 0.4.
     pause_seconds : (lower, upper), 0 to 10
         Range of the drawn length to which longer pauses are shortened; (10, 10) keeps all. Default (0.5, 1).
     delay_seconds : float, 0 to 0.004
@@ -125,14 +117,10 @@ class Vocoder(Method[VocoderVoice]):
     tract_norm: float = 1.0
     gate_db: float = 50.0
     f0_hz: tuple[float, float] = (95.0, 215.0)
-    tract: tuple[float, float] = (0.8, 1.25)
-    warp: float = 0.18
-    mixing: float = 0.08
-    colour: float = 0.8
+    tract: tuple[float, float] = (0.85, 1.18)
+    warp: float = 0.25
+    colour: float = 0.4
     tilt_db: float = 1.5
-    loudness_jitter: float = 0.15
-    spread_jitter: float = 0.1
-    sharpness: float = 1.15
     noise: float = 0.5
     f0_octaves: tuple[float, float] = (0.12, 0.22)
     breath: tuple[float, float] = (0.0, 0.25)
@@ -151,8 +139,8 @@ class Vocoder(Method[VocoderVoice]):
     def draw(self, rng: np.random.Generator) -> VocoderVoice:
         """Draw a voice; see `Disguise.draw`."""
         # Bounded, as an extreme warp costs words, and protects no more than the others.
-        slopes = np.exp(self.warp * np.sqrt(3.0) * rng.uniform(-1.0, 1.0, WARP_KNOTS))
-        jitter = np.array((self.loudness_jitter, *(self.spread_jitter,) * (ORDER - 1)))
+        drawn = rng.uniform(-1.0, 1.0, len(WARP_WEIGHTS))
+        slopes = np.exp(self.warp * np.sqrt(3.0) * drawn * WARP_WEIGHTS)
         size, own = rng.standard_normal(2)
         tract = LINK * size + math.sqrt(1.0 - LINK**2) * own
         delays = rng.uniform(-0.5, 0.5, 9) * self.delay_seconds
@@ -161,9 +149,7 @@ class Vocoder(Method[VocoderVoice]):
             tract=_quantile(self.tract, tract),
             warp=tuple((np.cumsum(slopes) / slopes.sum()).tolist()),
             tilt_db=float(self.tilt_db * rng.standard_normal()),
-            spreads=tuple(np.exp(jitter * rng.standard_normal(ORDER)).tolist()),
             colour=(0.0, *(self.colour * rng.standard_normal(ORDER - 1)).tolist()),
-            mixing=tuple((self.mixing * rng.standard_normal((ORDER - 1) ** 2)).tolist()),
             f0_octaves=float(rng.uniform(*self.f0_octaves)),
             breath=float(rng.uniform(*self.breath)),
             pause_seconds=float(rng.uniform(*self.pause_seconds)),
@@ -247,22 +233,11 @@ class Vocoder(Method[VocoderVoice]):
         centre, deviations = normalise_means(cepstra, speech, self.mean)
         if self.spread:
             deviations = normalise_spread(deviations, speech, self.spread)
-        deviations = ragged.transform(deviations, self._matrices(voices))
+        deviations *= SPREADS[0]
         deviations += centre
         deviations += ragged.spread(SPREADS[0] * _drawn(voices, "colour"))
         tracts, knots = (np.array([getattr(voice, name) for voice in voices]) for name in ("tract", "warp"))
         return ragged.transform(deviations, rewarp(CEPSTRUM, tracts, knots))
-
-    def _matrices(self, voices: Sequence[VocoderVoice]) -> Floats:
-        """Build (snippets, order, order): from deviations in common spreads to cepstra, mixed and scaled as drawn."""
-        matrices = np.tile(np.eye(ORDER, dtype=np.float32), (len(voices), 1, 1))
-        if self.mixing:
-            mixing = _drawn(voices, "mixing").reshape(-1, ORDER - 1, ORDER - 1)
-            matrices[:, 1:, 1:] = matrix_exponential(mixing)
-        scale = SPREADS[0] * _drawn(voices, "spreads")
-        scale[:, 1:] *= np.float32(self.sharpness)
-        matrices *= scale[:, None]
-        return matrices
 
 
 def _shortened_pauses(speech: Analysis, voices: list[VocoderVoice]) -> Doubles:
@@ -291,13 +266,9 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("gate_db", 6.0, 60.0),
     ("f0_hz", 60.0, 400.0),
     ("tract", 0.6, 1.6),
-    ("warp", 0.0, 0.4),
-    ("mixing", 0.0, 0.3),
+    ("warp", 0.0, 0.6),
     ("colour", 0.0, 2.0),
     ("tilt_db", 0.0, 12.0),
-    ("loudness_jitter", 0.0, 1.0),
-    ("spread_jitter", 0.0, 0.5),
-    ("sharpness", 0.5, 2.0),
     ("noise", 0.0, 3.0),
     ("f0_octaves", 0.0, 0.5),
     ("breath", 0.0, 1.0),

@@ -155,14 +155,6 @@ def log_weights(first: int, stop: int) -> tuple[Floats, Floats, Floats]:
     return np.float32(-0.5) * precision, centre * precision, constant[:, None].astype(np.float32)
 
 
-def matrix_exponential(matrices: Floats) -> Floats:
-    """Exponentiate (..., n, n) matrices near zero: a series of second order of a quarter, squared twice."""
-    quarter, one = matrices * np.float32(0.25), np.eye(matrices.shape[-1], dtype=np.float32)
-    power: Floats = one + quarter @ (one + np.float32(0.5) * quarter)
-    power = power @ power
-    return power @ power
-
-
 _REWARPS: dict[tuple[MelCepstrum, int], Floats] = {}
 
 
