@@ -54,7 +54,7 @@ def tones(speakers: int, each: int = 3) -> Corpus:
     return Corpus("tones", tuple(made))
 
 
-QUICK = Recipe(crops=2_600, rate=1e-2)
+QUICK = Recipe(crops=900, rate=1e-2)
 
 
 def test_a_network_learns_speakers_and_is_trained_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ new voices in every epoch. torch is imported when it trains or embeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,13 +24,13 @@ from deident.evaluation import filterbanks
 from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.cache import Cache, digest, file_digest, fingerprint, source_digest
 from deident.evaluation.copies import CopyJob, disguise
-from deident.evaluation.corpus import Utterance
+from deident.evaluation.corpus import InMemory, Utterance
 from deident.evaluation.scoring import Untrained
 
 CROP = 200  # frames: 2 s
 BATCH = 16
 FREQUENCY_MASK, TIME_MASK = 10, 20  # bins and frames that are set to the mean, at most
-SPEEDS = (0.9, 1.0, 1.1)  # each makes other speakers of the training speakers
+SPEEDS = (0.95, 1.0, 1.05)  # of the undisguised utterance
 NOISY = 0.3  # share of the crops with noise added
 NOISE_DB = (10.0, 30.0)  # of the speech over the noise
 SHRINKAGE = 0.2  # of the covariance within speakers, whose directions outnumber a few dozen speakers
@@ -46,7 +46,7 @@ class Recipe:
         Path of CAM++'s weights for torch (package `speakerlab`); or `package.module:NAME`, a callable that gives a
         torch module from (batch, frames, 80) to (batch, dims); "" for a small network from nothing.
     crops : int
-        Of two seconds, in all. An epoch has one of every utterance at every speed, disguised under a voice of its own.
+        Of two seconds, in all. An epoch has one of every utterance, disguised under a voice of its own.
     rate : float
         Highest learning rate; that of the speakers' directions is ten times as high.
     margin, scale : float
@@ -54,7 +54,7 @@ class Recipe:
     """
 
     start: str = ""
-    crops: int = 12_000
+    crops: int = 8_000
     rate: float = 5e-4
     margin: float = 0.2
     scale: float = 30.0
@@ -162,7 +162,7 @@ def train(
         import torch
 
         torch.set_num_threads(1)
-        network = _fitted(recipe, method, _at_speeds(utterances), seed)
+        network = _fitted(recipe, method, utterances, seed)
         beside = weights.with_suffix(f".{seed}.part")
         torch.save(network.state_dict(), beside)
         beside.chmod(0o600)
@@ -170,37 +170,19 @@ def train(
     return TrainedEncoder(recipe.start, str(weights))
 
 
-@dataclass(frozen=True, eq=False)
-class _Resampled:
-    """An utterance played faster."""
-
-    load: Callable[[], Audio]
-    ratio: float
-
-    def __call__(self) -> Audio:
-        samples = self.load().mono
-        return Audio(resample(samples, self.ratio, round(len(samples) / self.ratio))[None], RATE)
-
-
-def _at_speeds(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """Utterances at all speeds; at another speed a speaker is another. Yamamoto et al., Interspeech 2019."""
-    found = list(utterances)
-    for ratio in (exact_ratio(speed) for speed in SPEEDS if speed != 1.0):
-        found += [
-            replace(
-                u, name=f"{u.name} {ratio}", speaker=f"{u.speaker} {ratio}", load=_Resampled(u.load, ratio)
-            )
-            for u in utterances
-        ]
-    return found
-
-
 def _crops(method: Method[Any], utterances: Sequence[Utterance], seed: int, epoch: int) -> Floats:
     """(utterances, frames, bins) masked filterbanks of new copies."""
     job = CopyJob(method, f"network {epoch}", 1, seed, method.scope, {})
     rng = np.random.default_rng((seed, epoch))
-    copies = (_noisy(copy.mono, rng) for u in utterances for copy in disguise(job, u))
-    return np.stack([_crop(filterbanks.filterbanks(samples), rng) for samples in copies])
+    copies = (copy.mono for u in utterances for copy in disguise(job, _at_a_speed(u, rng)))
+    return np.stack([_crop(filterbanks.filterbanks(_noisy(samples, rng)), rng) for samples in copies])
+
+
+def _at_a_speed(utterance: Utterance, rng: np.random.Generator) -> Utterance:
+    """Play an utterance a little slower or faster, or as it is."""
+    ratio, samples = exact_ratio(rng.choice(SPEEDS)), utterance.load().mono
+    faster = resample(samples, ratio, round(len(samples) / ratio))
+    return replace(utterance, load=InMemory(Audio(faster[None], RATE)))
 
 
 def _noisy(samples: Floats, rng: np.random.Generator) -> Floats:
@@ -228,7 +210,7 @@ def _crop(frames: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _fitted(recipe: Recipe, method: Method[Any], utterances: Sequence[Utterance], seed: int) -> Any:
-    """Train the network and the layer that whitens its embeddings."""
+    """Train the network; a layer behind it takes off the mean of its embeddings."""
     import torch
     from torch.nn import functional
 
@@ -273,6 +255,11 @@ def _fitted(recipe: Recipe, method: Method[Any], utterances: Sequence[Utterance]
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimiser.step()
+    # The layer has fitted the training speakers; others are told apart better by what lies under it.
+    centre = torch.from_numpy(_embeddings(network[0], inputs).mean(0))
+    with torch.no_grad():
+        network[1].weight.copy_(torch.eye(len(centre)))
+        network[1].bias.copy_(-centre)
     return network.cpu()
 
 
@@ -287,6 +274,18 @@ def _embedded(network: Any, layer: Any, inputs: Floats) -> Any:
     return layer(hidden.float())
 
 
+def _embeddings(network: Any, inputs: Floats) -> Floats:
+    """(crops, dims) embeddings by the network as it stands, which goes on training afterwards."""
+    import torch
+
+    parts = np.array_split(inputs, -(-len(inputs) // BATCH))
+    network.eval()
+    with torch.no_grad():
+        found = [_embedded(network, torch.nn.Identity(), part).cpu().numpy() for part in parts]
+    network.train()
+    return np.concatenate(found)
+
+
 def _whitening(network: Any, inputs: Floats, labels: Ints, pretrained: bool) -> tuple[Any, Any]:
     """Make a layer that brings the covariance within speakers to the identity, and each speaker's direction after it.
 
@@ -294,13 +293,7 @@ def _whitening(network: Any, inputs: Floats, labels: Ints, pretrained: bool) -> 
     """
     import torch
 
-    parts = np.array_split(inputs, -(-len(inputs) // BATCH))
-    with torch.no_grad():
-        network.eval()
-        found = np.concatenate(
-            [_embedded(network, torch.nn.Identity(), part).cpu().numpy() for part in parts]
-        )
-        network.train()
+    found = _embeddings(network, inputs)
     dims, speakers = found.shape[1], int(labels.max()) + 1
     layer, directions = torch.nn.Linear(dims, dims), 0.05 * torch.randn(speakers, dims)
     if pretrained:
