@@ -24,15 +24,15 @@ class Preset:
     scope: Scope
 
 
-STRONG = Vocoder(tract=(0.8, 1.25), warp=0.35, colour=0.8)
+STRONG = Vocoder(tract=(0.8, 1.25), warp=0.37, colour=0.8)
 NATURAL = Vocoder(
     spread=0.5,
     floor_db=40.0,
     gate_db=60.0,
     noise=0.0,
     f0_octaves=(0.15, 0.3),
-    warp=0.1,
-    tract=(0.92, 1.1),
+    warp=0.13,
+    tract=(0.9, 1.12),
     pause_seconds=(10.0, 10.0),
 )
 
