@@ -14,10 +14,10 @@ import pytest
 import soundfile
 
 from deident.audio import Segment
-from deident.audit import audit_store
+from deident.audit import AuditError, audit_store
 from deident.cli import main
 from deident.codec import read
-from deident.errors import SettingError, StoreError
+from deident.errors import DeidentError, SettingError, StoreError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.recording import Recording
@@ -28,6 +28,7 @@ from deident.segmentation.turns import Turn
 from tests.methods import Sine
 
 distributed = pytest.importorskip("distributed")
+Cluster = pytest.importorskip("deident.runs.dask").Cluster
 
 MATERIAL = bytes(range(101, 133))
 KEY = Key(MATERIAL)
@@ -135,6 +136,30 @@ class _Unpicklable(Sine):
 
 def _fail_at_opening() -> None:
     raise FileNotFoundError("canary-path")
+
+
+def _fail_with(error: type[Exception], path: str) -> None:
+    try:
+        Path(path).read_bytes()
+    except OSError as cause:
+        raise error("it failed") from cause
+
+
+@pytest.mark.parametrize("error", [StoreError, SettingError, AuditError, MemoryError, ValueError])
+def test_an_error_takes_no_path_out_of_a_worker(error: type[Exception], client: Any, tmp_path: Path) -> None:
+    """Dask sends an error with those that it was raised from; here these name the file that could not be read."""
+
+    def sent(dask_scheduler: Any) -> list[bytes]:
+        return [task.exception.data for task in dask_scheduler.tasks.values() if task.exception]
+
+    with Cluster(client) as cluster:
+        future = cluster.send(_fail_with, error, str(tmp_path / "canary.wav"))
+        distributed.wait([future])
+        found = client.run_on_scheduler(sent)
+        assert len(found) == 1
+        assert b"canary" not in found[0]
+        with pytest.raises(error if issubclass(error, DeidentError) else StoreError):
+            cluster.result(future)
 
 
 def _everything_shown(client: Any) -> bytes:

@@ -178,16 +178,21 @@ def run_sealed(task: SealedTask) -> SealedTask:
     """Run a task in a worker. An unforeseen failure is told by its type alone, for its text may hold a path."""
     from threadpoolctl import threadpool_limits
 
+    failure: Exception
     try:
         cipher: TaskCipher = get_worker().plugins[task.run]
         function, arguments = cipher.open(task)
         with threadpool_limits(1):
             return cipher.seal(function(*arguments))
-    except (DeidentError, MemoryError):
-        raise
+    except DeidentError as error:
+        kind, told = error.__reduce__()
+        failure = kind(*told)
+    except MemoryError:
+        failure = MemoryError()
     except Exception as error:
         debug_traceback()
-        raise StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker") from None
+        failure = StoreError(f"a worker failed unexpectedly ({type(error).__name__})", "worker")
+    raise failure  # here, for Dask sends what an error was raised from along with it, unsealed
 
 
 def outcomes(
