@@ -117,8 +117,17 @@ def deeds(victim: str, port: int, recording: int) -> dict[str, Callable[[], obje
         "more time": lambda: resource.setrlimit(resource.RLIMIT_CPU, resource.getrlimit(resource.RLIMIT_CPU)),
         "privileges": lambda: os.setuid(0),
         "overwrite": lambda: os.pwrite(recording, b"x", 0),
+        "execute": lambda: mmap.mmap(-1, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC),
+        "make executable": make_executable,
         "share": lambda: mmap.mmap(recording, 44, mmap.MAP_SHARED, mmap.PROT_READ),
     }
+
+
+def make_executable() -> None:
+    memory = mmap.mmap(-1, 2 * mmap.PAGESIZE, mmap.MAP_PRIVATE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    if library.mprotect(ctypes.c_void_p(start), mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC):
+        raise OSError(ctypes.get_errno(), "")
 
 
 def crimes(source: Bytes, job: Job) -> Iterator[Any]:
@@ -143,6 +152,23 @@ def spin(source: Bytes, job: Job) -> Iterator[Any]:
     while True:
         pass
     yield
+
+
+def flood(source: Bytes, job: Job) -> Iterator[Any]:
+    """More samples than a recording can hold, at no cost of its own."""
+    yield Opened(16_000, 1, 1)
+    for _ in range(200):
+        yield np.zeros((1, 1 << 16), np.float32)
+    yield Ended(0, None)
+
+
+def open_twice(source: Bytes, job: Job) -> Iterator[Any]:
+    """A second format in the middle, with more channels than those that follow expect."""
+    yield Opened(16_000, 1, 1)
+    yield np.full((1, 16_000), 0.1, np.float32)
+    yield Opened(16_000, 2, 2)
+    yield np.full((2, 16_000), 0.1, np.float32)
+    yield Ended(0, None)
 
 
 def claim_damage(source: Bytes, job: Job) -> Iterator[Any]:

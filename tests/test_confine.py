@@ -129,6 +129,16 @@ def test_a_decoder_that_spins_is_ended_by_its_processor_time(attack: Attack) -> 
     assert time.monotonic() - started < 120.0
 
 
+def test_a_decoder_sends_no_more_samples_than_its_recording_may_hold(attack: Attack) -> None:
+    """It is far from its limits of time when it has sent days of sound, which would all be disguised and written."""
+    bounds = {"expansion_grace": 16_000, "max_expansion": 10}
+    attack("flood", lambda: refused_as("decoder-crashed", **bounds))
+
+
+def test_a_decoder_opens_a_recording_once(attack: Attack) -> None:
+    attack("open_twice", lambda: refused_as("decoder-crashed"))
+
+
 def test_a_decoder_that_met_damage_gets_no_other_recording(attack: Attack) -> None:
     def check() -> None:
         answers()

@@ -33,12 +33,9 @@ _SECCOMP_SET_MODE_FILTER = 1
 _RETURN_ALLOW, _RETURN_ERRNO, _RETURN_KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM = 1
 _LOAD, _JUMP_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # BPF operations of 32 bits
-_NUMBER_AT, _ARCH_AT, _ARGUMENT_4_AT = (
-    0,
-    4,
-    16 + 3 * 8,
-)  # offsets in struct seccomp_data; the low half of flags
-_MAP_SHARED = 0x01
+# Offsets in struct seccomp_data; of arguments the low half.
+_NUMBER_AT, _ARCH_AT, _PROTECTION_AT, _FLAGS_AT = 0, 4, 16 + 2 * 8, 16 + 3 * 8
+_PROT_EXEC, _MAP_SHARED = 0x04, 0x01
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT, _LANDLOCK_VERSION = 444, 446, 1
 # Counts of rights by version of Landlock: of files and folders, of TCP ports, of scopes (sockets, signals).
 _LANDLOCK_FILES = {1: 13, 2: 14, 3: 15, 5: 16}
@@ -176,21 +173,25 @@ def _filter_system_calls() -> bool:
 def _program() -> ctypes.Array[ctypes.c_char] | None:
     """Assemble the filter: EPERM for whatever is not allowed, and the end for calls of another architecture.
 
-    Shared mappings are denied too: they could write to the copy of a recording that lies in memory.
+    Shared mappings are denied too, for they could write to the copy of a recording that lies in memory; and memory
+    that may be executed, for a recording could bring instructions along.
     """
     if platform.machine() not in ALLOWED or sys.byteorder != "little":
         return None
     arch, numbers = ALLOWED[platform.machine()]
-    others = [number for name, number in numbers.items() if name != "mmap"]
+    others = [number for name, number in numbers.items() if name not in ("mmap", "mprotect")]
     code = [
         (_LOAD, 0, 0, _ARCH_AT),
         (_JUMP_EQUAL, 1, 0, arch),
         (_RETURN, 0, 0, _RETURN_KILL_PROCESS),
         (_LOAD, 0, 0, _NUMBER_AT),
-        *((_JUMP_EQUAL, len(others) - at + 3, 0, number) for at, number in enumerate(others)),
-        (_JUMP_EQUAL, 0, 2, numbers["mmap"]),
-        (_LOAD, 0, 0, _ARGUMENT_4_AT),
-        (_JUMP_ANY_BIT, 0, 1, _MAP_SHARED),
+        *((_JUMP_EQUAL, len(others) - at + 6, 0, number) for at, number in enumerate(others)),
+        (_JUMP_EQUAL, 3, 0, numbers["mprotect"]),
+        (_JUMP_EQUAL, 0, 4, numbers["mmap"]),
+        (_LOAD, 0, 0, _FLAGS_AT),
+        (_JUMP_ANY_BIT, 2, 0, _MAP_SHARED),
+        (_LOAD, 0, 0, _PROTECTION_AT),
+        (_JUMP_ANY_BIT, 0, 1, _PROT_EXEC),
         (_RETURN, 0, 0, _RETURN_ERRNO | _EPERM),
         (_RETURN, 0, 0, _RETURN_ALLOW),
     ]

@@ -158,6 +158,7 @@ class Decoder:
         self._limits = Limits()
         self._waited = 0.0
         self._opened: Opened | None = None
+        self._room = math.inf  # samples that it may send still
         self._link, theirs = socket.socketpair()
         self._status, their_status = socket.socketpair()
         answer = bytearray(STARTED.size)
@@ -178,7 +179,7 @@ class Decoder:
         """Give it a recording. Raises `RefusedError`."""
         self.recordings += 1
         self.is_sound = False  # until the recording has ended well
-        self._limits, self._waited, self._opened = limits, 0.0, None
+        self._limits, self._waited, self._opened, self._room = limits, 0.0, None, _most_samples(job)
         if FORKS:
             try:
                 limit_recording(self.pid, self._base, job.memory_bytes, job.cpu_seconds)
@@ -221,13 +222,21 @@ class Decoder:
             and self._opened
             and a == self._opened.channels
             and 0 < 4 * a * b <= _MAX_BLOCK_BYTES
+            and a * b <= self._room
         ):
+            self._room -= a * b
             block = np.empty((a, b), dtype=np.float32)
             self._receive(block.data.cast("B"), deadline)
             if not math.isfinite(float(np.vdot(block, block))):
                 raise RefusedError("not-finite")
             return block
-        if kind == OPENED and MIN_RATE <= a <= MAX_RATE and 1 <= b <= MAX_CHANNELS and c in (1, b):
+        if (
+            kind == OPENED
+            and not self._opened
+            and MIN_RATE <= a <= MAX_RATE
+            and 1 <= b <= MAX_CHANNELS
+            and c in (1, b)
+        ):
             self._opened = Opened(a, b, c, count)
             return self._opened
         if kind == ENDED and c <= 1 and (a == 0 or (a <= len(CODES) and CODES[a - 1] in ENDINGS)):
@@ -258,6 +267,13 @@ class Decoder:
         self._status.close()
         if not FORKS:
             self._server.close()
+
+
+def _most_samples(job: Job) -> float:
+    """Return how many samples may come of a recording: a decoder that was taken over keeps no limit of its own."""
+    decoded = max(job.expansion_grace, job.max_expansion * ((job.stop or 0) - job.start))
+    resampled = 1 + job.out_rate / job.min_rate
+    return resampled * min(decoded, job.max_frames * job.max_channels)
 
 
 def _receive_into(sock: socket.socket, buffer: bytearray | memoryview, deadline: float) -> int:
