@@ -118,6 +118,10 @@ def _wave(samples: np.ndarray) -> Iterator[Dirty]:
     yield made("id3v2.3", chunk(b"id3 ", id3(frame(b"TPE1", b"\0" + word("id3v2.3")))))
     yield made("id3v2.4", chunk(b"ID3 ", id3(frame(b"TXXX", b"\3a\0" + word("id3v2.4"), 4), 4)))
     yield made("second-data", chunk(b"data", word("second-data")))
+    for subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610"):
+        kind = f"wav-behind-{subtype.lower()}"
+        data = parts.longer(parts.sound(samples, "WAV", subtype), b"data", canary(kind).encode() + b".")
+        yield Dirty(kind, "wav", data, (canary(kind),), True)
     yield made("fact", before=chunk(b"fact", bytes(4) + word("fact")))
     yield made("fmt", fmt=struct.pack("<H", 27) + word("fmt"))
     yield made("trailing", end=word("trailing"))
@@ -167,6 +171,11 @@ def _aiff(samples: np.ndarray) -> Iterator[Dirty]:
     yield made("name-of-codec", parts.aiff(samples, compression=words["name-of-codec"]))
     yield made("trailing", parts.aiff(samples) + words["trailing"])
     yield made("behind", parts.aiff(samples, behind=words["behind"] + b"."))
+    for subtype in ("IMA_ADPCM", "GSM610", "DWVW_16"):
+        kind = f"behind-{subtype.lower()}"
+        sound, word = parts.sound(samples, "AIFF", subtype), canary(f"aiff-{kind}").encode() + b"."
+        data = parts.longer(sound, b"SSND", word, ">")
+        yield Dirty(f"aiff-{kind}", "aiff", data, (canary(f"aiff-{kind}"),), subtype != "DWVW_16")
 
 
 def _caf(samples: np.ndarray) -> Iterator[Dirty]:
@@ -189,6 +198,9 @@ def _caf(samples: np.ndarray) -> Iterator[Dirty]:
     yield made("chan", parts.caf(samples, [(b"chan", struct.pack(">III", 6_553_601, 0, 0) + word("chan"))]))
     yield made("chan-described", parts.caf(samples, [(b"chan", described + word("chan-described"))]))
     yield made("pakt", parts.caf(samples, [(b"pakt", bytes(24) + word("pakt"))]))
+    packed = parts.sound(samples, "CAF", "ALAC_16")
+    yield made("behind", parts.longer(packed, b"data", word("behind"), ">", wide=True))
+    yield made("pakt-tail", parts.longer(packed, b"pakt", word("pakt-tail"), ">", wide=True))
 
 
 def _headers(samples: np.ndarray) -> Iterator[Dirty]:
@@ -392,14 +404,32 @@ def _mp4(_: np.ndarray) -> Iterator[Dirty]:
     yield made("keys", parts.mp4(inside=box(b"meta", handler + box(b"keys", bytes(8) + word("keys")))))
     yield made("unknown", parts.mp4(box(b"Qqqq", word("unknown"))))
     yield made("trailing", parts.mp4() + b"\0\0\0\1" + word("trailing"))
-    setup, buyer = box(b"esds", bytes(30)), box(b"frma", b"mp4a") + box(b"schi", box(b"name", word("pinf")))
+    setup, buyer = parts.setup(), box(b"frma", b"mp4a") + box(b"schi", box(b"name", word("pinf")))
     for kind, boxes, version in (
         ("pinf", setup + box(b"pinf", buyer), 0),
         ("pinf-version-1", box(b"pinf", box(b"name", word("pinf-version-1"))) + setup, 1),
         ("pinf-in-wave", box(b"wave", setup + box(b"pinf", box(b"name", word("pinf-in-wave")))), 2),
         ("description-tail", setup + word("description-tail"), 0),
+        ("setup", parts.setup(inside=parts.descriptor(5, bytes(40) + word("setup"))), 0),
+        ("setup-tail", parts.setup(after=word("setup-tail")), 0),
+        ("descriptor", parts.setup(inside=parts.descriptor(0x14, word("descriptor"))), 0),
+        ("flac", box(b"dfLa", bytes(4) + flac_setup(word("flac"))), 0),
+        ("opus", box(b"dOps", bytes(11) + word("opus")), 0),
+        ("maker", box(b"damr", bytes(9) + word("maker")), 0),
     ):
         yield made(kind, parts.mp4(description=parts.sound_description(boxes, version)))
+    yield made("table-tail", parts.mp4(tables=parts.sample_tables(64, word("table-tail"))))
+    yield made("unheard", parts.mp4(tables=parts.sample_tables(32), sound_bytes=bytes(32) + word("unheard")))
+    whole = parts.mp4() + parts.fragment(32)
+    yield made("unheard-fragment", whole + box(b"mdat", bytes(32) + word("unheard-fragment")))
+    yield made("brand", parts.mp4(brands=b"M4A " + word("brand").ljust(28)))
+    yield made("header-tail", parts.mp4(header=bytes(24) + word("header-tail")))
+
+
+def flac_setup(word: bytes) -> bytes:
+    """Metadata blocks of FLAC with a comment."""
+    block = comments("x", [b"ARTIST=" + word])
+    return b"\0\0\0\x22" + bytes(34) + struct.pack(">I", 0x84000000 | len(block)) + block
 
 
 def _matroska(_: np.ndarray) -> Iterator[Dirty]:
@@ -418,3 +448,18 @@ def _matroska(_: np.ndarray) -> Iterator[Dirty]:
     yield made("attachment", parts.matroska(more=element("1941a469", file)))
     yield made("void", parts.matroska(more=element("ec", word("void"))))
     yield made("trailing", parts.matroska() + b"\0" + word("trailing"))
+    yield made("head", parts.matroska(head=element("ec", word("head"))))
+    yield made("form", parts.matroska(head=element("4282", word("form"))))
+    yield made("codec", parts.matroska(codec=b"A_" + word("codec")))
+    yield made("number", parts.matroska(track=element("56aa", bytes(8) + word("number"))))
+    yield made(
+        "place", parts.matroska(more=element("114d9b74", element("4dbb", element("ec", word("place")))))
+    )
+    for codec, setup in (
+        ("flac", b"fLaC" + flac_setup(word("flac"))), ("vorbis", b"\2\36\x40" + word("vorbis")),
+        ("opus", b"OpusHead".ljust(19, b"\0") + word("opus")), ("aac", b"\x14\x08".ljust(64, b"\0") + word("aac")),
+    ):  # fmt: skip
+        yield made(codec, parts.matroska(codec=b"A_" + codec.upper().encode(), track=element("63a2", setup)))
+    text = element("ae", element("d7", b"\2") + element("83", b"\x11") + element("86", b"S_TEXT/UTF8"))
+    cluster = element("1f43b675", element("a3", b"\x82\0\0\0" + word("subtitle")))
+    yield made("subtitle", parts.matroska(more=element("1654ae6b", text) + cluster))

@@ -39,6 +39,19 @@ def wave(samples: np.ndarray, before: bytes = b"", after: bytes = b"", **options
     return (b"RIFX" if order == ">" else b"RIFF") + struct.pack(order + "I", len(body)) + body
 
 
+def longer(data: bytes, name: bytes, more: bytes, order: str = "<", wide: bool = False) -> bytes:
+    """The same form with some more bytes in its chunk of this name. wide : sizes of 8 bytes, as in CAF."""
+    kind, start = (f"{order}Q", 8) if wide else (f"{order}I", 12)
+    at = data.index(name, start) + 4
+    (size,) = struct.unpack_from(kind, data, at)
+    stop = at + struct.calcsize(kind) + size
+    longer = bytearray(data[:stop] + more + data[stop + (size % 2 if not wide else 0) :])
+    struct.pack_into(kind, longer, at, size + len(more))
+    if not wide:
+        struct.pack_into(kind, longer, 4, len(longer) - 8)
+    return bytes(longer)
+
+
 def long_wave(samples: np.ndarray, mark: bytes, after: bytes) -> bytes:
     """RF64 or BW64: the sizes are in a chunk of their own."""
     data = samples.astype("<i2").tobytes()
@@ -279,21 +292,56 @@ def box(name: bytes, body: bytes) -> bytes:
 
 
 def mp4(
-    more: bytes = b"", inside: bytes = b"", times: int = 0, name: bytes = b"", description: bytes = b""
-) -> bytes:
+    more: bytes = b"", inside: bytes = b"", times: int = 0, name: bytes = b"", description: bytes = b"",
+    tables: bytes = b"", sound_bytes: bytes = bytes(64), brands: bytes = b"M4A ", header: bytes = bytes(24),
+) -> bytes:  # fmt: skip
     """An MP4 of silence that no decoder here reads; its boxes are as they should be."""
     movie = box(b"mvhd", struct.pack(">IIIII", 0, times, times, RATE, 1024) + bytes(80))
     handler = box(b"hdlr", bytes(8) + b"soun" + bytes(12) + name + b"\0")
     sound = box(b"smhd", bytes(8))
-    table = box(b"stbl", box(b"stsd", bytes(4) + struct.pack(">I", 1) + description)) if description else b""
-    media = box(b"mdia", box(b"mdhd", bytes(24)) + handler + box(b"minf", sound + table))
+    entry = box(b"stsd", bytes(4) + struct.pack(">I", 1) + description) if description else b""
+    table = box(b"stbl", entry + tables) if entry or tables else b""
+    media = box(b"mdia", box(b"mdhd", header) + handler + box(b"minf", sound + table))
     track = box(b"trak", box(b"tkhd", bytes(84)) + media)
     return (
-        box(b"ftyp", b"M4A \0\0\0\0M4A ")
+        box(b"ftyp", b"M4A \0\0\0\0" + brands)
+        + box(b"mdat", sound_bytes)
         + box(b"moov", movie + track + inside)
         + more
-        + box(b"mdat", bytes(64))
     )
+
+
+SOUND_AT = 28  # where the sound of `mp4` begins
+
+
+def sample_tables(size: int, tail: bytes = b"") -> bytes:
+    """Tables of one chunk of one sample of so many bytes at the beginning of the sound."""
+    return b"".join(
+        (
+            box(b"stts", struct.pack(">IIII", 0, 1, 1, 1024)),
+            box(b"stsc", struct.pack(">IIIII", 0, 1, 1, 1, 1)),
+            box(b"stsz", struct.pack(">IIII", 0, 0, 1, size)),
+            box(b"stco", struct.pack(">III", 0, 1, SOUND_AT) + tail),
+        )
+    )
+
+
+def fragment(size: int) -> bytes:
+    """A fragment with one sample of so many bytes at the beginning of the box of sound that follows it."""
+    header = box(b"tfhd", struct.pack(">II", 0x20000, 1))
+    length = 8 + 16 + 8 + len(header) + 8 + 16
+    run = box(b"trun", struct.pack(">IIiI", 0x201, 1, length + 8, size))
+    return box(b"moof", box(b"mfhd", bytes(8)) + box(b"traf", header + run))
+
+
+def descriptor(tag: int, body: bytes) -> bytes:
+    return bytes([tag, 0x80, 0x80, 0x80, len(body)]) + body
+
+
+def setup(inside: bytes = b"", after: bytes = b"") -> bytes:
+    """What sets up a decoder of AAC."""
+    decoder = descriptor(4, bytes.fromhex("4015000000") + bytes(8) + descriptor(5, b"\x14\x08") + inside)
+    return box(b"esds", bytes(4) + descriptor(3, bytes(3) + decoder + descriptor(6, b"\2")) + after)
 
 
 def sound_description(boxes: bytes, version: int = 0) -> bytes:
@@ -306,10 +354,12 @@ def element(name: str, body: bytes) -> bytes:
     return bytes.fromhex(name) + (len(body) | 1 << 56).to_bytes(8, "big") + body
 
 
-def matroska(info: bytes = b"", track: bytes = b"", more: bytes = b"") -> bytes:
+def matroska(
+    info: bytes = b"", track: bytes = b"", more: bytes = b"", head: bytes = b"", codec: bytes = b"A_OPUS"
+) -> bytes:
     """A WebM without a decodable block; its elements are as they should be."""
-    head = element("1a45dfa3", element("4282", b"webm"))
-    entry = element("d7", b"\1") + element("83", b"\2") + element("86", b"A_OPUS") + track
+    head = element("1a45dfa3", element("4282", b"webm") + head)
+    entry = element("d7", b"\1") + element("83", b"\2") + element("86", codec) + track
     body = element("1549a966", element("2ad7b1", b"\x0f\x42\x40") + info)
     body += element("1654ae6b", element("ae", entry)) + more
     return head + element("18538067", body + element("1f43b675", element("e7", b"\0")))

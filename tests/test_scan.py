@@ -22,6 +22,7 @@ from deident.errors import RecordingError
 from deident.scanners import Finding, scan
 from tests import dirty_parts as parts
 from tests.dirty import Dirty, canary, dirty_files, forms, voice
+from tests.dirty_parts import RATE
 
 FILES = dirty_files()
 SMALL = dirty_files(voice(0.1))
@@ -113,7 +114,8 @@ def test_what_exiftool_reads_is_found(tmp_path: Path) -> None:
         (tmp_path / f"{number}.{file.extension}").write_bytes(file.data)
     command = ["exiftool", "-json", "-a", "-u", "-U", "-ee", "-q", "-q", str(tmp_path)]
     answer = subprocess.run(command, capture_output=True, check=False).stdout
-    own = ("SourceFile", "FileName", "Directory", "FileModifyDate", "FileAccessDate", "FileInodeChangeDate")
+    own = ("SourceFile", "FileName", "Directory", "FileModifyDate", "FileAccessDate", "FileInodeChangeDate",
+           "AudioCodecID")  # fmt: skip
     total = 0
     for entry in json.loads(answer):
         values = [str(value) for name, value in entry.items() if name not in own]
@@ -141,9 +143,33 @@ def test_no_word_is_shown_in_anything_but_the_value() -> None:
         parts.au(voice()),
         parts.flac(voice(), []),
         parts.mp4(),
+        parts.mp4(
+            description=parts.sound_description(parts.setup()),
+            tables=parts.sample_tables(64),
+            sound_bytes=bytes(range(64)),
+        ),
+        parts.mp4() + parts.fragment(32) + parts.box(b"mdat", bytes(range(32))),
         parts.matroska(),
+        parts.sound(voice(), "WAV", "MS_ADPCM"),
+        parts.sound(voice(), "AIFF", "IMA_ADPCM"),
     ],
-    ids=["wav", "odd wav", "rifx", "w64", "rf64", "aiff", "caf", "au", "flac", "mp4", "webm"],
+    ids=[
+        "wav",
+        "odd wav",
+        "rifx",
+        "w64",
+        "rf64",
+        "aiff",
+        "caf",
+        "au",
+        "flac",
+        "mp4",
+        "mp4 with tables",
+        "mp4 in fragments",
+        "webm",
+        "adpcm wav",
+        "adpcm aiff",
+    ],
 )
 def test_sound_alone_is_nothing_to_find(data: bytes) -> None:
     assert scan(data) == []
@@ -171,6 +197,11 @@ def test_what_is_found_is_named() -> None:
         "mp3-id3v2.4-plain-size": "id3v2.tpe2", "mp3-ape-front": "ape.item",
         "webm-tags": "matroska.tags", "sphere": "sphere.header", "sphere-trailing": "sphere.trailing",
         "mp4-pinf": "mp4.pinf", "mp4-pinf-in-wave": "mp4.pinf", "mp4-description-tail": "mp4.stsd",
+        "mp4-setup": "mp4.descriptor", "mp4-descriptor": "mp4.descriptor", "mp4-flac": "mp4.flac.comment",
+        "mp4-table-tail": "mp4.stco", "mp4-unheard": "mp4.mdat", "mp4-unheard-fragment": "mp4.mdat",
+        "mp4-brand": "mp4.brand", "webm-flac": "matroska.flac.comment", "webm-subtitle": "matroska.block",
+        "webm-head": "matroska.void", "webm-number": "matroska.rest", "wav-behind-ms_adpcm": "riff.behind",
+        "aiff-behind-ima_adpcm": "aiff.behind", "caf-behind": "caf.behind",
         "aiff-behind": "aiff.behind", "caf-chan": "caf.chan", "caf-chan-described": "caf.chan", "caf-pakt": "caf.pakt",
     }.items():  # fmt: skip
         assert kind in kinds[file]
@@ -186,6 +217,11 @@ def test_times_of_64_bits_are_found() -> None:
     times = struct.pack(">IQQ", 1 << 24, 0, 3_700_000_000)
     data = parts.box(b"ftyp", b"M4A \0\0\0\0") + parts.box(b"moov", parts.box(b"mvhd", times + bytes(92)))
     assert [f.kind for f in scan(data)] == ["mp4.mvhd"]
+
+
+def test_a_language_is_found() -> None:
+    german = struct.pack(">IIIIIHH", 0, 0, 0, RATE, 0, 0x10B5, 0)
+    assert [f.kind for f in scan(parts.mp4(header=german))] == ["mp4.language"]
 
 
 def test_comments_of_impossible_length_are_found() -> None:

@@ -32,6 +32,7 @@ _WIDTHS = {
     b"ALAW": 1,
     b"raw ": 1,
 }
+_PACKETS = {b"ima4": (1, 34), b"GSM ": (160, 33)}  # what COMM counts in a packet, and its bytes for a channel
 _FILLERS = (b"FLLR", b"PAD ", b"JUNK", b"FREE")
 _VERSION = bytes.fromhex("a2805140")  # the only one there has been
 
@@ -86,6 +87,10 @@ def _sound(source: Bytes, chunk: Chunk, common: bytes, notes: Notes) -> None:
         return
     found = aiff_format(common)
     width = _WIDTHS.get(found.compression, (found.bits + 7) // 8 if found.compression in _PLAIN else 0)
-    if width and chunk.is_whole:
-        end = start + found.frames * found.channels * width
+    counted, size = _PACKETS.get(found.compression, (1, width))
+    if not size:
+        what = "compressed sound of another kind: its end cannot be told"
+        notes.add("aiff.compressed", source, start, chunk.stop, what)
+    elif chunk.is_whole:
+        end = start + -(-found.frames // counted) * found.channels * size
         notes.add("aiff.behind", source, end, chunk.stop, "bytes after the samples that are announced")

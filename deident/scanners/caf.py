@@ -23,7 +23,7 @@ _TABLE = 1 << 14
 def scan_caf(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note what a CAF file holds besides sound."""
     seen = set[bytes]()
-    found = None
+    found = sound = size = None
     for chunk in walk(source, start + 8, stop, CAF, "caf", notes):
         first = chunk.name not in seen
         seen.add(chunk.name)
@@ -36,6 +36,7 @@ def scan_caf(source: Bytes, start: int, stop: int, notes: Notes) -> None:
         elif chunk.name == b"data":
             if chunk.claimed != _TO_THE_END:
                 add_claim(notes, source, chunk, "caf")
+            sound = chunk
             if number(source.at(chunk.body, 4), 0, 4):
                 notes.add("caf.edits", source, chunk.body, chunk.body + 4, "count of edits")
         elif chunk.name == b"desc":
@@ -47,23 +48,32 @@ def scan_caf(source: Bytes, start: int, stop: int, notes: Notes) -> None:
             count = number(source.at(chunk.body, 12), 8, 4)
             add_rest(notes, source, chunk, "caf.chan", 12 + 20 * count)
         else:
-            _packets(source, chunk, found, notes)
+            size = _packets(source, chunk, found, notes)
+    if sound and size is not None and sound.is_whole:
+        end = sound.body + 4 + size
+        notes.add("caf.behind", source, end, sound.stop, "bytes after the packets that are announced")
 
 
-def _packets(source: Bytes, chunk: Chunk, found: CafFormat | None, notes: Notes) -> None:
-    """Note a packet table where packets are all alike, and what follows the entries of one."""
+def _packets(source: Bytes, chunk: Chunk, found: CafFormat | None, notes: Notes) -> int | None:
+    """Note a packet table where packets are all alike, and what follows the entries of one. Returns the bytes of all
+    packets, None where it does not tell them.
+    """
     if found and found.packet_bytes and found.packet_frames:
         notes.add("caf.pakt", source, chunk.start, chunk.stop, "a table of packets that are all alike")
-        return
-    columns = 2 if found and not found.packet_bytes and not found.packet_frames else 1
-    left = number(source.at(chunk.body, 8), 0, 8) * columns
-    at = chunk.body + 24
-    while left > 0 and at < chunk.stop:
-        ends = [
-            index for index, byte in enumerate(source.at(at, min(_TABLE, chunk.stop - at))) if byte < 0x80
-        ]
-        if not ends:
-            break
-        at += ends[min(left, len(ends)) - 1] + 1
-        left -= len(ends)
+        return None
+    count = number(source.at(chunk.body, 8), 0, 8)
+    has_frames = bool(found and not found.packet_bytes and not found.packet_frames)
+    at, size, read, value = chunk.body + 24, 0, 0, 0
+    while read < count << has_frames and at < chunk.stop:
+        for byte in source.at(at, min(_TABLE, chunk.stop - at)):
+            at += 1
+            value = value << 7 & 0xFFFFFFFF | byte & 0x7F
+            if byte < 0x80:
+                size += 0 if has_frames and read % 2 else value
+                read, value = read + 1, 0
+                if read == count << has_frames:
+                    break
     notes.add("caf.pakt", source, at, chunk.stop, "bytes after the table of packets")
+    if read < count << has_frames or not found:
+        return None
+    return count * found.packet_bytes if found.packet_bytes else size

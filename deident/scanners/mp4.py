@@ -1,10 +1,12 @@
-"""MP4, M4A, QuickTime: boxes. ISO 14496-12; Apple's QuickTime File Format. Sound is not looked into."""
+"""MP4, M4A, QuickTime: boxes. ISO 14496-12; Apple's QuickTime File Format. Samples of sound are not looked into."""
 
 from __future__ import annotations
 
 from deident.containers.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.containers.mp4 import boxes
 from deident.containers.source import number
+from deident.scanners.mp4_sizes import add_decoder_tail, add_tail
+from deident.scanners.mp4_sound import add_unheard
 from deident.scanners.reader import is_zero
 
 _INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"mfra"}
@@ -22,6 +24,7 @@ _DECODER = {
     b"mp4a", b"samr", b"sawb", b"pcmC", b"srat", b"SA3D", b"\0\0\0\0",
 }  # fmt: skip
 _TIMES = {b"mvhd": "the whole", b"tkhd": "a track", b"mdhd": "a track's sound"}
+_NO_LANGUAGE = (0, 0x7FFF, 0x55C4)  # as QuickTime has it, and as "und"
 _WHAT = {
     b"uuid": "data of a program, such as XMP", b"hdlr": "a handler with a name", b"chpl": "chapters",
     b"data": "a tag's value", b"mean": "a tag's owner", b"name": "a name", b"keys": "names of tags",
@@ -45,6 +48,7 @@ def scan_mp4(source: Bytes, start: int, stop: int, notes: Notes) -> None:
             work += _box(source, box.name, box.start, box.body, box.stop, inside, notes)
             place = box.stop
         notes.add("mp4.gap", source, place, end, "bytes that are no box, or after the last")
+    add_unheard(source, start, stop, notes)
 
 
 def _box(
@@ -76,6 +80,8 @@ def _box(
     elif name not in _NEEDED or inside in _TAGS:
         plain = name.decode("latin-1").strip().lower() if name in _WHAT and name.isalnum() else "unknown"
         notes.add(f"mp4.{plain}", source, start, stop, _WHAT.get(name, "a box of another kind"))
+    else:
+        add_tail(source, name, body, stop, notes)
     return []
 
 
@@ -84,6 +90,11 @@ def _times(source: Bytes, name: bytes, body: int, stop: int, notes: Notes) -> No
     if not is_zero(source, body + 4, min(stop, body + 4 + wide)):
         what = f"when {_TIMES[name]} was made and changed"
         notes.add(f"mp4.{name.decode()}", source, body + 4, min(stop, body + 4 + wide), what)
+    if name == b"mdhd":
+        at = body + wide + (16 if wide == 16 else 12)
+        if number(source.at(at, 2), 0, 2) not in _NO_LANGUAGE:
+            notes.add("mp4.language", source, at, min(stop, at + 2), "language")
+    add_tail(source, name, body, stop, notes)
 
 
 def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -> None:
@@ -127,4 +138,6 @@ def _decoder_boxes(source: Bytes, start: int, stop: int, notes: Notes) -> None:
         elif name not in _DECODER:
             known = name.decode("latin-1").lower() if name == b"pinf" else "stsd"
             notes.add(f"mp4.{known}", source, start, start + size, "data beside what a decoder needs")
+        else:
+            add_decoder_tail(source, name, start + 8, start + size, notes)
         start += size

@@ -46,6 +46,7 @@ INFO = {
     b"DTIM": "time", b"IAS1": "language",
 }  # fmt: skip
 _LISTS = {b"INFO": "riff.info", b"adtl": "riff.adtl"}
+_BLOCKS = (0x11, 0x31, 2)  # their formats say the samples of a block
 _PLAIN, _MPEG = 1, (0x50, 0x55)
 # What may follow the 16 bytes of a `fmt ` chunk, by format: IMA and Microsoft ADPCM, extensible, MPEG.
 _FORMAT_BYTES = {0x11: 20, 0x31: 20, 2: 50, EXTENSIBLE: 40, 0x50: 40, 0x55: 30}
@@ -72,6 +73,9 @@ class _Wave:
     def __init__(self, source: Bytes, notes: Notes, form: ChunkFormat) -> None:
         self.source, self.notes, self.form = source, notes, form
         self.tag, self.seen = 0, set[bytes]()
+        self.block = 0, 0  # bytes and samples of one, where its format says them
+        self.samples = 0
+        self.sound: Chunk | None = None
 
     def scan(self, start: int, stop: int, sizes: dict[bytes, int]) -> None:
         for chunk in walk(self.source, start, stop, self.form, "riff", self.notes, sizes):
@@ -84,7 +88,9 @@ class _Wave:
             elif chunk.name == b"data":
                 add_claim(self.notes, self.source, chunk, "riff")
                 self.data(chunk.body, chunk.stop)
+                self.sound = chunk
             elif chunk.name == b"fact":
+                self.samples = number(self.source.at(chunk.body, 4), 0, 4, self.form.order)
                 add_rest(self.notes, self.source, chunk, "riff.fact", 4)
             elif chunk.name == b"ds64":
                 add_rest(self.notes, self.source, chunk, "riff.ds64", 28)
@@ -96,6 +102,11 @@ class _Wave:
                 scan_id3(self.source, chunk.body, chunk.stop, self.notes)
             else:
                 add_chunk(self.notes, self.source, chunk, "riff", CHUNKS)
+        size, samples = self.block
+        if self.sound and self.sound.is_whole and samples and 0 < self.samples < UNKNOWN_SIZE:
+            end = self.sound.body + -(-self.samples // samples) * size
+            what = "bytes after the samples that are announced"
+            self.notes.add("riff.behind", self.source, end, self.sound.stop, what)
 
     def data(self, start: int, stop: int) -> None:
         """Look for tags of a container inside the container."""
@@ -110,6 +121,8 @@ class _Wave:
         head, size = self.source.at(chunk.body, 40), chunk.stop - chunk.body
         found = wave_format(head, self.form.order)
         self.tag = found.tag
+        if found.written_tag in _BLOCKS:
+            self.block = found.align, number(head, 18, 2, self.form.order)
         is_extensible = found.written_tag == EXTENSIBLE
         if is_extensible and size >= 40 and head[26:40] != _SUBTYPE and head[28:36] != _AMBISONIC:
             self.notes.add(
