@@ -258,6 +258,33 @@ def a_store_whose_memory_is_gone_or_older_stops(backend: Backend) -> None:
     backend.open().close()
 
 
+def a_memory_from_before_an_erasure_stops(backend: Backend) -> None:
+    """It would list again what was erased, and release it when asked."""
+    with backend.open() as store:
+        names = add(store, "a")
+        add(store, "b")
+        store.recover()
+    older = {name: data for name, data in backend.files().items() if name.startswith(".private/l")}
+    with backend.open() as store:
+        store.erase([(store.place("a"), store.content("a"))], names)
+    whole = backend.files()
+    for name in {*older, *whole}:
+        if name.startswith(".private/l"):
+            backend.change(name, older.get(name))
+    before = backend.files()
+    with pytest.raises(StoreError, match="before an erasure"):
+        backend.open()
+    after = {name: data for name, data in backend.files().items() if name in before}
+    assert after == before
+    for name in {*older, *whole}:
+        if name.startswith(".private/l"):
+            backend.change(name, whole.get(name))
+    gone = min(backend.snippets())
+    backend.change(gone, None)
+    backend.open().close()  # somebody removed a file: an audit tells
+    assert ("missing", gone) in {(p.code, p.name) for p in audit_store(backend.place).problems}
+
+
 def private_files_name_no_source(backend: Backend) -> None:
     with backend.open() as store:
         add(store, "canary/call.wav")
@@ -347,5 +374,6 @@ CONTRACT: list[Contract] = [
     a_spool_that_changed_is_not_released,
     a_spool_elsewhere_is_told,
     a_store_whose_memory_is_gone_or_older_stops,
+    a_memory_from_before_an_erasure_stops,
     private_files_name_no_source,
 ]

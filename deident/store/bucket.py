@@ -29,7 +29,7 @@ from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
 from deident.store.rows import Entry, Staged
-from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
+from deident.store.store import MANIFEST, Store, is_snippet, ledger_key, names_in
 from deident.uris import FORMAT, LEDGER, PART, PRIVATE, check_outside_stores
 
 STAGING = f"{PRIVATE}/staging"
@@ -105,7 +105,7 @@ class BucketStore(Store):
             self._ledger = Ledger(Path(self._scratch.name) / LEDGER, durable=False)
             self._log = Log(self._folder, self.key, self.id)
             self._is_compact = is_new or replay(self._log, self._ledger)
-            self.refuse_strangers(filter(is_snippet, self._folder.names()))
+            self.refuse_older_ledger(filter(is_snippet, self._folder.names()))
             self.recover()
         except BaseException:
             self._scratch.cleanup()
@@ -173,6 +173,9 @@ class BucketStore(Store):
             file.writelines(row.line(RATE, AUDIT_VERSION).encode() for row in self._ledger.released())
             file.seek(0)
             self._folder.put_open_file(MANIFEST, file)
+
+    def _listed(self) -> set[str]:
+        return names_in(self._folder.get(MANIFEST) or b"")
 
     def erase(
         self,

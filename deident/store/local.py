@@ -26,7 +26,7 @@ from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.rows import Entry, Staged
-from deident.store.store import MANIFEST, Store, is_snippet, ledger_key
+from deident.store.store import MANIFEST, Store, is_snippet, ledger_key, names_in
 from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE, check_outside_stores
 
 SYNCED_TOGETHER = 64  # files open at a time
@@ -76,7 +76,7 @@ class FolderStore(Store):
             undo.callback(self._ledger.close)
             self.key = self._ledger_key(key)
             self.id = self._ledger.store_id()
-            self.refuse_strangers(self._snippets())
+            self.refuse_older_ledger(self._snippets())
             self.recover()
             undo.pop_all()
 
@@ -147,6 +147,15 @@ class FolderStore(Store):
         path = self.staging / name
         self._disk.unlink(path)
         return path
+
+    def _listed(self) -> set[str]:
+        try:
+            with open(
+                os.open(self.path / MANIFEST, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb"
+            ) as file:
+                return names_in(file.read())
+        except OSError:
+            return set()
 
     def _has_manifest(self) -> bool:
         """Tell whether the manifest is as it was last written, and nothing came or went since."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -198,12 +199,27 @@ class Store(ABC):
         """Tell whether this is the name of a released snippet."""
         return self._ledger.has(name)
 
-    def refuse_strangers(self, names: Iterable[str]) -> None:
-        """Raise `StoreError` where the ledger knows less than lies in the store: it would be released again."""
-        if count := len(self._ledger.strangers(names)):
+    @abstractmethod
+    def _listed(self) -> set[str]:
+        """Return the names in the manifest as it lies there."""
+
+    def refuse_older_ledger(self, names: Iterable[str]) -> None:
+        """Raise `StoreError` where the ledger knows less than lies in the store, which would be released again, or
+        knows what was erased since.
+
+        Snippets that somebody removed by hand are in the manifest still, and are left to the audit.
+        """
+        held = set(names)
+        if count := len(self._ledger.strangers(held)):
             raise StoreError(
                 f"the store holds {count} snippets that its ledger does not know: it is an older one, or somebody put"
                 " them there. Nothing was changed: put the ledger's newest copy back, or remove what an audit tells of"
+            )
+        missing = set(self.names()) - held
+        if missing and (count := len(missing - self._listed())):
+            raise StoreError(
+                f"the ledger knows {count} snippets that are neither in the store nor in its manifest: it is one from"
+                " before an erasure. Nothing was changed: put the ledger's newest copy back"
             )
 
     def anchor(self, log: str) -> Anchor:
@@ -244,6 +260,15 @@ class _Remembered:
 
     def set(self, mark: Mark) -> None:
         self._store.remember(self._name, str(mark))
+
+
+def names_in(manifest: bytes) -> set[str]:
+    """Return the names in a manifest, of lines that can be read."""
+    found = set()
+    for line in manifest.splitlines():
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            found.add(str(json.loads(line)["name"]))
+    return found
 
 
 def is_snippet(name: str) -> bool:
