@@ -82,6 +82,11 @@ class _Shared:
         self._lock = threading.Lock()
         self._users = 0
         self._undo: Callable[[], object] = int
+        if hasattr(os, "register_at_fork"):  # a thread that the forked process lacks may have the lock
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -105,6 +105,40 @@ def test_a_hostile_decoder_can_do_nothing(attack: Attack) -> None:
         assert [path.name for path in victim.parent.iterdir()] == ["victim"]
 
 
+@pytest.mark.skipif("landlock" not in confinement(), reason="no Landlock in this kernel")
+def test_landlock_denies_files_where_the_filter_would_not(attack: Attack) -> None:
+    """The one must hold where a hole is found in the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        victim = Path(folder) / "victim"
+        victim.write_text("private")
+        victim.chmod(0o666)
+        victim.parent.chmod(0o777)
+
+        def check() -> None:
+            told = f"{victim}|1".encode() + b"\0"
+            names = list(taken_over.deeds("", 0, 0))
+            found = answers_to(SILENCE[:44] + told + SILENCE[44 + len(told) :])
+            answers = dict(zip(names, found, strict=True))
+            files = (
+                "read",
+                "write",
+                "append",
+                "create",
+                "list",
+                "unlink",
+                "rename",
+                "link",
+                "environment",
+                "exec",
+            )
+            assert {name: answers[name] for name in files} == dict.fromkeys(files, errno.EACCES)
+            assert answers["stat"] == answers["thread"] == 0  # which show that there was no filter
+
+        attack("without_filter", check)
+        assert victim.read_text() == "private"
+        assert [path.name for path in victim.parent.iterdir()] == ["victim"]
+
+
 def refused_as(code: str, **limits: float) -> None:
     with pytest.raises(RecordingError) as caught:
         answers_with(Limits(**limits))  # type: ignore[arg-type]

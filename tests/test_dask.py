@@ -203,6 +203,13 @@ def test_only_executors_and_clients_are_taken(many: Path, tmp_path: Path) -> Non
         run([many], tmp_path / "s", POLICY, key=KEY, executor=Future())  # type: ignore[arg-type]
 
 
+def test_the_executor_of_a_client_is_refused(many: Path, client: Any, tmp_path: Path) -> None:
+    """It is one of `concurrent.futures`, and would send everything as it is."""
+    with pytest.raises(SettingError, match="unsealed"):
+        run([many], tmp_path / "s", POLICY, key=KEY, executor=client.get_executor())
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_cluster_reads_and_writes_uris(
     many: Path, client: Any, small_batches: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """BLAS is limited to one thread while snippets are made, and only then."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from deident import process
 from deident.audio import RATE, Audio
 from deident.disguise import DISGUISES
 from deident.pipeline import deidentify
@@ -69,6 +72,18 @@ def test_the_last_thread_gives_back_the_limit() -> None:
         assert threads() == {2}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_does_not_wait_for_a_thread_that_it_lacks() -> None:
+    with process._threads._lock:  # as another thread has it, while it sets the limit
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            with one_thread():
+                os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
 def test_a_pool_of_threads_makes_every_recording_with_one(recordings: Path, tmp_path: Path) -> None:
     found = []
 
@@ -116,7 +131,7 @@ for snippet in deidentify(sys.argv[1], Policy(repeatable=True), key=Key(bytes(32
 
 
 def test_names_and_lengths_of_a_repeatable_run_do_not_depend_on_the_kernel_of_blas(recordings: Path) -> None:
-    """Its samples do, in their last bits: the documentation promises them for the same machine only."""
+    """Some of its samples do: the documentation promises them for the same machine only."""
     root = Path(__file__).parents[1]
     told = {
         subprocess.run(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from deident import __version__
 from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError, debug_traceback
-from deident.process import worker_environment
+from deident.process import one_thread, worker_environment
 from deident.runs.worker import Batch, Outcome, Result, process
 from deident.store import Store
 from deident.store.bucket import Slices, release
@@ -176,13 +176,11 @@ class Cluster:
 
 def run_sealed(task: SealedTask) -> SealedTask:
     """Run a task in a worker. An unforeseen failure is told by its type alone, for its text may hold a path."""
-    from threadpoolctl import threadpool_limits
-
     failure: Exception
     try:
         cipher: TaskCipher = get_worker().plugins[task.run]
         function, arguments = cipher.open(task)
-        with threadpool_limits(1):
+        with one_thread():
             return cipher.seal(function(*arguments))
     except DeidentError as error:
         kind, told = error.__reduce__()

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -84,6 +85,16 @@ def outcomes(
     task = partial(_process, policy=policy, key=key, staging=staging)
     _check_sendable(task)
     return _pooled(batches, jobs, task, on_read)
+
+
+def check_executor(executor: Executor | Client | None) -> None:
+    """Raise `SettingError` for the executor of a Dask client, which sends paths, speakers and the key unsealed."""
+    dask = sys.modules.get("distributed.cfexecutor")
+    if dask is not None and isinstance(executor, dask.ClientExecutor):
+        raise SettingError(
+            "expected as executor the distributed.Client itself: what its get_executor() gives would send the key,"
+            " paths and speakers through the scheduler unsealed"
+        )
 
 
 def _check_sendable(task: object) -> None:

@@ -21,7 +21,7 @@ from deident.process import without_core_dumps
 from deident.recording import Recording, Tally, Totals
 from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
 from deident.runs.gate import Gate
-from deident.runs.local import check_not_starting
+from deident.runs.local import check_executor, check_not_starting
 from deident.runs.local import outcomes as outcomes_of
 from deident.runs.local import releaser as releaser_of
 from deident.runs.worker import FINE, STATES, Outcome
@@ -187,6 +187,7 @@ def run(
 
     policy = Policy.given(policy)
     _check(policy, key, jobs, progress, on_read)
+    check_executor(executor)
     truth("again", again)
     for name, path in (("out", out), ("linkage", "" if linkage is None else linkage)):
         all_of(str | os.PathLike, name, [path], "a path or URI")

@@ -108,7 +108,7 @@ def _track(source: Bytes, start: int, body: int, stop: int, tracks: _Tracks, not
         return source.at(at, min(_LONGEST_NAME, after - at))
 
     if int.from_bytes(value(_TYPE), "big") != _SOUND:
-        notes.add("matroska.track", source, start, body, "a track that is no sound")
+        notes.add("matroska.track", source, start, stop, "a track that is no sound")
     else:
         tracks.sound.add(int.from_bytes(value(_NUMBER), "big"))
     if _SETUP in found:
