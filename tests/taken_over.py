@@ -128,8 +128,17 @@ def deeds(victim: str, port: int, recording: int) -> dict[str, Callable[[], obje
         "overwrite": lambda: os.pwrite(recording, b"x", 0),
         "execute": lambda: mmap.mmap(-1, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC),
         "make executable": make_executable,
-        "share": lambda: mmap.mmap(recording, 44, mmap.MAP_SHARED, mmap.PROT_READ),
+        "share": lambda: map_shared(recording, mmap.MAP_SHARED),
+        "share memory": lambda: map_shared(-1, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS),
     }
+
+
+def map_shared(descriptor: int, flags: int) -> None:
+    """Python's own mapping would ask for the size of the file first, which is denied too."""
+    library.mmap.restype = ctypes.c_void_p
+    arguments = ctypes.c_size_t(44), mmap.PROT_READ, flags, descriptor, ctypes.c_long(0)
+    if library.mmap(None, *arguments) == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "")
 
 
 def make_executable() -> None:
