@@ -1,4 +1,4 @@
-"""Settings of a whole process: core dumps, standard streams, signals, and threads of numeric libraries."""
+"""Settings of a whole process: core dumps, umask, standard streams, signals, and threads of numeric libraries."""
 
 from __future__ import annotations
 
@@ -143,7 +143,14 @@ def _prevent_core_dumps() -> Callable[[], object]:
     return steps.close
 
 
-_threads, _cores = _Shared(_limit_threads), _Shared(_prevent_core_dumps)
+def allow_owner() -> Callable[[], object]:
+    """Let the owner use new files and folders, whatever the umask denies; return a function that undoes it."""
+    before = os.umask(0o077)
+    os.umask(before & 0o077)
+    return lambda: os.umask(before)
+
+
+_threads, _cores, _umask = map(_Shared, (_limit_threads, _prevent_core_dumps, allow_owner))
 
 
 @contextmanager
@@ -161,6 +168,13 @@ def one_thread() -> Iterator[None]:
 def without_core_dumps() -> Iterator[None]:
     """Keep this process's memory out of core files and crash reporters for a while; a decorator too."""
     with _cores.held():
+        yield
+
+
+@contextmanager
+def with_owner_allowed() -> Iterator[None]:
+    """Use a umask that denies its owner nothing for a while; a decorator too."""
+    with _umask.held():
         yield
 
 

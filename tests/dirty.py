@@ -198,6 +198,8 @@ def _caf(samples: np.ndarray) -> Iterator[Dirty]:
     yield made("chan", parts.caf(samples, [(b"chan", struct.pack(">III", 6_553_601, 0, 0) + word("chan"))]))
     yield made("chan-described", parts.caf(samples, [(b"chan", described + word("chan-described"))]))
     yield made("pakt", parts.caf(samples, [(b"pakt", bytes(24) + word("pakt"))]))
+    entries = struct.pack(">QQII", 27, 16_000, 0, 0) + word("pakt-entries")
+    yield made("pakt-entries", parts.caf(samples, [(b"pakt", entries)]))
     packed = parts.sound(samples, "CAF", "ALAC_16")
     yield made("behind", parts.longer(packed, b"data", word("behind"), ">", wide=True))
     yield made("pakt-tail", parts.longer(packed, b"pakt", word("pakt-tail"), ">", wide=True))

@@ -592,6 +592,9 @@ def test_a_stopped_run_is_told_and_left_as_it_is(made: Path, tmp_path: Path) -> 
     before = everything(stopped)
     report = audit_store(stopped)
     assert {problem.code for problem in report.problems} == {"unfinished"}
+    assert any(
+        "was stopped" in problem.message for problem in report.problems
+    )  # by the ledger, with its own log
     assert everything(stopped) == before
     FolderStore(stopped, key=KEY).close()
     assert audit_store(stopped).clean

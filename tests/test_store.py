@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -377,3 +379,32 @@ def test_a_store_has_its_modes_whatever_the_umask_is(umask: int, tmp_path: Path)
         os.umask(old)
     for out in (tmp_path / "s", tmp_path / "bucket"):
         assert audit_store(out).problems == ()
+
+
+UMASK = """
+import ctypes, os, sys
+for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, so that modes bind the root user, too
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.umask(int(sys.argv[1], 8))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+FROM_PYTHON = "import sys, deident; deident.run(sys.argv[1], sys.argv[2], jobs=1)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities of Linux")
+@pytest.mark.parametrize("umask", ["277", "777"])
+def test_a_umask_that_denies_the_owner_is_no_hindrance(umask: str, recordings: Path, tmp_path: Path) -> None:
+    """Folders above a new store, and those for a short time, would be closed to the one who made them."""
+    pytest.importorskip("fsspec")
+    call, stores = str(recordings / "call.wav"), [tmp_path / "new" / "folder", tmp_path / "new" / "bucket"]
+    for words in (
+        ["-m", "deident", "run", call, "--out", str(stores[0]), "--jobs", "1", "--quiet"],
+        ["-c", FROM_PYTHON, call, f"file://{stores[1]}"],
+    ):
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, "-c", UMASK, umask, *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+    for store in stores:
+        assert audit_store(store).problems == ()
+        assert released(store)

@@ -21,7 +21,7 @@ from deident.errors import (
     debug_traceback,
     did_you_mean,
 )
-from deident.process import disable_core_dumps, reserve_standard_streams
+from deident.process import allow_owner, disable_core_dumps, reserve_standard_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # before numpy is loaded: parallelism is over recordings
     disable_core_dumps()
+    allow_owner()
     reserve_standard_streams()
     codecs.register_error("deident", _unencodable)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from deident.datasets.recordings import LINKS, collect
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.keys import check_key
-from deident.process import without_core_dumps
+from deident.process import with_owner_allowed, without_core_dumps
 from deident.recording import Recording, Tally, Totals
 from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
 from deident.runs.gate import Gate
@@ -117,6 +117,7 @@ Progress = Callable[[Outcome, Recording], None]
 
 
 @without_core_dumps()
+@with_owner_allowed()
 def run(
     recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     out: str | os.PathLike[str],
@@ -227,6 +228,7 @@ def run(
 
 
 @without_core_dumps()
+@with_owner_allowed()
 def dry_run(
     recordings: Iterable[str | os.PathLike[str] | Recording] | os.PathLike[str] | Recording,
     policy: Policy | None = None,
