@@ -1,6 +1,7 @@
 """Sources that are refused, rights that a decoder lacks, and children that die without harm to other recordings."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -223,6 +224,15 @@ def test_packages_cannot_replace_modules_of_the_standard_library(monkeypatch, tm
     monkeypatch.setattr(
         sys, "path", [str(tmp_path), *sys.path] if place == "first" else [*sys.path, str(tmp_path)]
     )
+    guard.close_idle()
+    assert consume(io.BytesIO(recording())) == 16_000
+    guard.close_idle()
+
+
+def test_no_module_of_the_standard_library_is_taken_from_a_package(monkeypatch, tmp_path):
+    for name in filter(importlib.util.find_spec, sys.stdlib_module_names):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     guard.close_idle()
     assert consume(io.BytesIO(recording())) == 16_000
     guard.close_idle()

@@ -248,6 +248,23 @@ def test_the_sealed_list_of_rounds_names_nobody(store: Path, tmp_path: Path) -> 
         assert not any(secret in text for secret in (link.path, link.recording, link.content, *link.names))
 
 
+def test_a_history_that_was_put_back_or_removed_makes_no_round(store: Path, tmp_path: Path) -> None:
+    """Reviewers would be given a second snippet of somebody."""
+    history = store / ".private" / "reviews"
+    assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
+    older = history.read_bytes()
+    assert review(tmp_path, "--reviewers", "2", "--round", "r2") == 0
+    newest, rounds = history.read_bytes(), tree(tmp_path / "rounds")
+    for left in (older, None):
+        history.unlink()
+        if left is not None:
+            history.write_bytes(left)
+        assert review(tmp_path, "--reviewers", "2", "--round", "r3") == 4
+        assert tree(tmp_path / "rounds") == rounds
+        history.write_bytes(newest)
+    assert review(tmp_path, "--reviewers", "2", "--round", "r3") == 1  # both have had all
+
+
 def test_without_linkage_it_refuses(store: Path, tmp_path: Path) -> None:
     (tmp_path / "links").unlink()
     assert review(tmp_path, "--reviewers", "2") == 2
