@@ -351,6 +351,7 @@ def test_the_log_is_not_written_through_a_link(store: Path, tmp_path: Path) -> N
 def test_rounds_are_for_their_owner_alone(store: Path, tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
+        (tmp_path / "rounds").mkdir(mode=0o755)
         assert review(tmp_path, "--reviewers", "2", "--round", "r1") == 0
     finally:
         os.umask(before)

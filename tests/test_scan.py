@@ -238,6 +238,16 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [f.kind for f in scan(data)] == ["unscanned"]
 
 
+def test_tables_that_are_too_large_to_be_read_whole_tell_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    (unheard,) = (file.data for file in FILES if file.kind == "mp4-unheard")
+    assert "mp4.mdat" in {finding.kind for finding in scan(unheard)}
+    with monkeypatch.context() as patch:
+        patch.setattr("deident.scanners.mp4_sound._MOST_BYTES", 3)  # less than one entry
+        assert "mp4.mdat" not in {finding.kind for finding in scan(unheard)}
+    monkeypatch.setattr("deident.scanners.mp4_sound._MOST_RANGES", 0)
+    assert "unscanned" in {finding.kind for finding in scan(unheard)}
+
+
 def test_padding_that_is_not_zero_is_found() -> None:
     chunk = b"JUNK" + struct.pack("<I", 3) + bytes(3) + b"\x07"
     assert [f.kind for f in scan(parts.wave(voice(), chunk))] == ["riff.filler", "riff.padding"]

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from itertools import accumulate
 from struct import iter_unpack
 
-from deident.containers.finding import Bytes, Notes
+from deident.containers.finding import Bytes, Notes, ScanStop
 from deident.containers.mp4 import Box, boxes
 from deident.containers.source import number
 from deident.scanners.reader import is_zero
 
-_MOST_BYTES = 1 << 26  # of one table: a week of AAC
+_MOST_BYTES = 1 << 22  # of one table: six hours of AAC at 44.1 kHz
+_MOST_RANGES = 1 << 20
 _PLAIN = (b"raw ", b"twos", b"sowt", b"NONE")
 Range = tuple[int, int]
 
@@ -29,6 +30,8 @@ def add_unheard(source: Bytes, start: int, stop: int, notes: Notes) -> None:
             if found is None:
                 return
             heard += found
+            if len(heard) > _MOST_RANGES:
+                raise ScanStop(f"sound in more than {_MOST_RANGES} places")
     if not heard:
         return
     heard.sort()
