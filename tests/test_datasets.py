@@ -363,14 +363,14 @@ def test_ids_that_could_go_elsewhere_are_refused(store: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../victim", "audio/../../victim", "/tmp/victim", ".hidden", "audio/.hidden", "a\\b", "a b", "e\u0301", "\u00e9",
-     "nul\0", "", "x" * 101],
+    ["../victim", "audio/../../victim", "{place}/victim", ".hidden", "audio/.hidden", "a\\b", "a b", "e\u0301",
+     "\u00e9", "nul\0", "", "x" * 101],
 )  # fmt: skip
 def test_a_file_of_another_name_is_not_written(name: str, tmp_path: Path) -> None:
     with package(tmp_path / "below" / "out") as folder:
         folder.put("right", b"")
         with pytest.raises(StoreError, match="names of letters"):
-            folder.put(name, b"private")
+            folder.put(name.format(place=tmp_path), b"private")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["below", "out", "right"]
 
 
