@@ -230,13 +230,8 @@ class Decoder:
             if not math.isfinite(float(np.vdot(block, block))):
                 raise RefusedError("not-finite")
             return block
-        if (
-            kind == OPENED
-            and not self._opened
-            and MIN_RATE <= a <= MAX_RATE
-            and 1 <= b <= MAX_CHANNELS
-            and c in (1, b)
-        ):
+        opens = kind == OPENED and not self._opened
+        if opens and MIN_RATE <= a <= MAX_RATE and 1 <= b <= MAX_CHANNELS and c in (1, b):
             self._opened = Opened(a, b, c, count)
             return self._opened
         if kind == ENDED and c <= 1 and (a == 0 or (a <= len(CODES) and CODES[a - 1] in ENDINGS)):
