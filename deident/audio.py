@@ -215,9 +215,10 @@ def as_array(samples: npt.ArrayLike) -> npt.NDArray[Any]:
         array = np.asarray(samples)
     except ValueError:
         raise RecordingError("samples must be an array; its rows differ in length", "bad-samples") from None
-    except RuntimeError:  # of a tensor with gradients, for instance
+    except (RuntimeError, TypeError):  # of a tensor with gradients, on a device, or of bfloat16
         raise RecordingError(
-            f"samples must be an array; got {kind_of(samples)} that numpy cannot read: detach a tensor",
+            f"samples must be an array; got {kind_of(samples)} that numpy cannot read: detach a tensor, and give it as"
+            " float32",
             "bad-samples",
         ) from None
     if np.ma.is_masked(samples):

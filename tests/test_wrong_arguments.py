@@ -33,10 +33,18 @@ ZERO = Policy(nonfinite="zero")
 
 
 class Tensor:
-    """As one that gradients are taken of."""
+    """As one that gradients are taken of, or another that numpy cannot read."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
     def __array__(self, *_: object, **__: object) -> np.ndarray:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        raise self.error
+
+
+TENSOR = Tensor(RuntimeError("Can't call numpy() on Tensor that requires grad."))
+BFLOAT16 = Tensor(TypeError("Got unsupported ScalarType BFloat16"))
+CUDA = Tensor(TypeError("can't convert cuda:0 device type tensor to numpy."))
 
 
 def of(*arguments: Any, **settings: Any) -> list[deident.Snippet]:
@@ -49,8 +57,10 @@ WRONG: list[tuple[str, Callable[[], Any], type[DeidentError], str]] = [
     ("no rate", lambda: of(X), RecordingError, r"\(samples, rate\); got a value of type ndarray"),
     ("masked", lambda: of((np.ma.array(X, mask=X == 0), 16_000)), RecordingError, "masked.*mute"),
     ("masked zero", lambda: of((np.ma.array(X, mask=X == 0), 16_000), ZERO), RecordingError, "masked.*mute"),
-    ("tensor", lambda: of((Tensor(), 16_000)), RecordingError, "detach"),
-    ("tensor zero", lambda: of((Tensor(), 16_000), ZERO), RecordingError, "detach"),
+    ("tensor", lambda: of((TENSOR, 16_000)), RecordingError, "detach"),
+    ("bfloat16", lambda: of((BFLOAT16, 16_000)), RecordingError, "give it as float32"),
+    ("another device", lambda: DISGUISES["psola"]()(CUDA, sample_rate=16_000), RecordingError, "float32"),
+    ("tensor zero", lambda: of((TENSOR, 16_000), ZERO), RecordingError, "detach"),
     ("ragged zero", lambda: of(([[1.0, 2.0], [1.0]], 16_000), ZERO), RecordingError, "differ in length"),
     ("rate as policy", lambda: of(X, 16_000), SettingError, r"expected a deident.Policy.*type int"),
     ("three in a tuple", lambda: of((X, 16_000, 1)), RecordingError, "type tuple"),
