@@ -14,8 +14,10 @@ import soxr
 
 from deident.codec import decode
 from deident.codec.files import Bytes
+from deident.codec.flac_frames import FrameDecoder, first_frame
 from deident.codec.readers import open_reader
-from deident.containers.mpeg import encoder_tag, first_frame, frames
+from deident.containers.mpeg import encoder_tag, frames
+from deident.containers.mpeg import first_frame as first_mpeg_frame
 from deident.containers.source import Memory
 from deident.errors import RecordingError
 from tests import hostile
@@ -90,7 +92,7 @@ def test_noise_between_mp3_frames_is_reported() -> None:
 def test_an_mp3_of_any_padding_is_whole(padding: int, sound: tuple[int, int]) -> None:
     content = bytearray(mp3(*sound))
     at, frame, head = next(
-        frames(Memory(bytes(content)), first_frame(Memory(bytes(content)), 0, 9_000) or 0, 9_000)
+        frames(Memory(bytes(content)), first_mpeg_frame(Memory(bytes(content)), 0, 9_000) or 0, 9_000)
     )
     tag = encoder_tag(frame, head)
     assert tag is not None
@@ -142,8 +144,10 @@ def test_flac_of_any_width(bits: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "blocks", [16, 192, 1_000, 32_768, 50_000, 65_535, [4_096, 16], [1_000, 300, 4_608, 700]]
-)
+    "blocks",
+    [16, 192, 1_000, 32_768, 50_000, 65_535, 65_536, [4_096, 16], [1_000, 300, 4_608, 700],
+     [300, 65_536, 500], [65_536, 300]],
+)  # fmt: skip
 @pytest.mark.parametrize("bits", [16, 24])
 def test_flac_of_any_block_size(blocks: int | list[int], bits: int) -> None:
     whole = np.random.default_rng(1).integers(
@@ -155,6 +159,58 @@ def test_flac_of_any_block_size(blocks: int | list[int], bits: int) -> None:
         assert partial is None
         assert np.array_equal(samples[0], whole[:, 0] / np.float32(2.0 ** (bits - 1)))
     assert read(content[:-100])[1] == "truncated"
+
+
+@pytest.mark.parametrize("bits", [12, 15, 20, 32])
+@pytest.mark.parametrize(("blocks", "channels"), [(65_536, 1), ([300, 65_536, 500], 2), (65_535, 8)])
+def test_flac_of_frames_that_no_library_at_hand_reads(
+    bits: int, blocks: int | list[int], channels: int
+) -> None:
+    whole = np.random.default_rng(1).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (70_000, channels))
+    content = flac(whole, bits, blocks)
+    samples, partial = read(content, channels="split")
+    assert partial is None
+    assert np.abs(samples - whole.T / 2.0 ** (bits - 1)).max() < 2**-22
+    samples, partial = read(content[: len(content) // 2])
+    assert partial == "truncated" or not samples.size
+
+
+SOUNDS_OF_FLAC = {
+    "speech": np.round(SPEECH[:, None] * 2_000) / 32_768,
+    "noise": np.random.default_rng(2).uniform(-1.0, 1.0, (RATE, 1)),
+    "tone": 0.9 * np.sin(np.arange(RATE) / 9.0)[:, None],
+    "silence": np.zeros((RATE, 1)),
+    "few bits": np.round(SPEECH[:, None] * 8) / 64,
+    "near channels": np.stack([SPEECH, np.roll(SPEECH, 1)], axis=1) / 4,
+    "opposite channels": np.stack([SPEECH, -SPEECH], axis=1) / 4,
+    "left alone": np.stack([SPEECH, 0.01 * SPEECH], axis=1) / 4,
+}
+
+
+@pytest.mark.parametrize("name", SOUNDS_OF_FLAC)
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_own_decoding_of_flac_is_that_of_libsndfile(name: str, subtype: str, level: float) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, SOUNDS_OF_FLAC[name], RATE, subtype, format="FLAC", compression_level=level)
+    file.seek(0)
+    expected = soundfile.read(file, dtype="float32", always_2d=True)[0]
+    with tempfile.TemporaryFile() as unnamed:
+        unnamed.write(file.getvalue())
+        unnamed.flush()
+        stream = Bytes(unnamed.fileno())
+        found = np.concatenate([block for _, block in FrameDecoder(stream, first_frame(stream))])
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.99])
+def test_a_damaged_frame_of_65536_samples_ends_what_is_read(place: float) -> None:
+    whole = np.random.default_rng(1).integers(-(2**15), 2**15, (150_000, 1))
+    content = bytearray(flac(whole, 16, 65_536))
+    content[int(place * len(content))] ^= 0x10
+    samples, partial = read(bytes(content))
+    assert samples.shape[1] == {0.2: 0, 0.5: 65_536, 0.99: 131_072}[place]
+    assert partial in ("damaged", "truncated", "undecodable")
 
 
 def test_flac_of_variable_blocks_as_before_2007() -> None:

@@ -34,12 +34,13 @@ _WIDTHS = (8, 16, 24)  # bits that libsndfile reads
 
 class End(NamedTuple):
     """What STREAMINFO and the last frame tell. total : samples announced, 0 if unknown. whole : samples up to the end
-    of the last frame, if it is whole and ends where the stream does, else 0. is_plain : libsndfile can read it.
-    after : bytes behind the frame that ends with the announced samples.
+    of the last frame, if it is whole and ends where the stream does, else 0. bits : of a sample. is_plain : libsndfile
+    can read it. after : bytes behind the frame that ends with the announced samples.
     """
 
     total: int
     whole: int
+    bits: int
     is_plain: bool
     after: int = 0
 
@@ -49,7 +50,8 @@ def find_end(stream: Bytes) -> End:
     info = flac.stream_info(stream.at(8, flac.INFO_BYTES))
     last = flac.last_frame(stream, 0, stream.size)
     if not last:
-        return End(info.total, 0, info.bits in _WIDTHS)
+        return End(info.total, 0, info.bits, info.bits in _WIDTHS)
     whole = last.header.end(info) if last.stop == stream.size else 0
     after = 0 if whole or not info.total else stream.size - flac.frames_end(stream, 0, stream.size, info)
-    return End(info.total, whole, info.bits in _WIDTHS and (not whole or last.header.is_like(info)), after)
+    is_plain = info.bits in _WIDTHS and (not whole or last.header.is_like(info))
+    return End(info.total, whole, info.bits, is_plain, after)

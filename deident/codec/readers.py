@@ -11,6 +11,7 @@ import numpy as np
 from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from deident.codec import flac, mp3, ogg, pcm
 from deident.codec.files import Bytes, File
+from deident.codec.flac_frames import FrameDecoder, find_frame, first_frame, has_large_frames
 from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
@@ -97,16 +98,25 @@ class FlacReader(Reader):
     def __init__(self, source: Bytes, container: Container) -> None:
         self._links = flac.links(source)
         self._ends = [flac.find_end(link) for link in self._links]
-        if not all(end.is_plain for end in self._ends):
-            raise RefusedError("needs-extra")
+        for link, end in zip(self._links, self._ends, strict=True):
+            if not end.is_plain and not has_large_frames(link, end.bits):
+                raise RefusedError("needs-extra")
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         for link, end in zip(self._links, self._ends, strict=True):
-            decoder = Decoder(File(link))
-            yield from decoder
-            if decoder.ending and not decoder.frames:  # such as blocks of 65,536 samples
+            got, start = 0, None if end.is_plain else first_frame(link)
+            if end.is_plain:
+                decoder = Decoder(File(link))
+                yield from decoder
+                got = decoder.frames
+                start = find_frame(link, got) if decoder.ending else None
+            if start is not None:
+                frames = FrameDecoder(link, start)
+                yield from frames
+                got += frames.frames
+            if end.total and not got:
                 raise RefusedError("undecodable")
-            self.ending = self.ending or _flac_ending(end, decoder.frames)
+            self.ending = self.ending or _flac_ending(end, got)
 
 
 def _flac_ending(end: flac.End, got: int) -> str | None:

@@ -15,6 +15,7 @@ STREAMINFO, PADDING, APPLICATION, SEEKTABLE, COMMENT, CUESHEET, PICTURE = range(
 INFO_BYTES = 34
 _WINDOW = 1 << 18  # bytes in which a frame is looked for at once
 _CANDIDATES = 3
+_LARGEST = 65_536 * 8 * 4 + _WINDOW  # bytes of a frame
 
 
 class MetadataBlock(NamedTuple):
@@ -69,7 +70,8 @@ class FrameHeader(NamedTuple):
     def end(self, info: StreamInfo) -> int:
         """Count the samples of the stream up to the end of this frame."""
         is_variable = self.is_variable or info.least != info.most  # as files of before 2007 have it
-        return (self.number if is_variable else self.number * info.most) + self.samples
+        most = max(info.most, self.samples)  # 65,536 is more than STREAMINFO can say
+        return (self.number if is_variable else self.number * most) + self.samples
 
     def is_like(self, info: StreamInfo) -> bool:
         """Tell whether its sound is what STREAMINFO announces."""
@@ -134,14 +136,14 @@ def last_frame(source: Source, start: int, stop: int) -> LastFrame | None:
     """Find the last frame before `stop`. Bytes within a frame may look like a header: of the last few, one is
     preferred whose checksum reaches to `stop`.
     """
-    headers = itertools.islice(_headers_from_end(source, start, stop), _CANDIDATES)
+    headers = itertools.islice(headers_from_end(source, start, stop), _CANDIDATES)
     frames = [LastFrame(at, _frame_end(source, at, stop), header) for at, header in headers]
     return next((frame for frame in frames if frame.stop == stop), frames[0] if frames else None)
 
 
 def frames_end(source: Source, start: int, stop: int, info: StreamInfo) -> int:
     """Find where the frame ends that holds the last of the announced samples; `stop` where there is none."""
-    for at, header in _headers_from_end(source, start, stop):
+    for at, header in headers_from_end(source, start, stop):
         if (
             header.end(info) == info.total
             and header.is_like(info)
@@ -151,7 +153,8 @@ def frames_end(source: Source, start: int, stop: int, info: StreamInfo) -> int:
     return stop
 
 
-def _headers_from_end(source: Source, start: int, stop: int) -> Iterator[tuple[int, FrameHeader]]:
+def headers_from_end(source: Source, start: int, stop: int) -> Iterator[tuple[int, FrameHeader]]:
+    """Find what looks like frame headers, from the last to the first, as (position, header)."""
     last = stop
     while last > start:
         first = max(start, last - _WINDOW)
@@ -170,7 +173,7 @@ def _frame_end(source: Source, start: int, stop: int) -> int:
     """
     crc, at, ends = 0, start, 0
     table = _table(16, 0x8005)
-    while at < stop and at - start < 4 * _WINDOW:
+    while at < stop and at - start < _LARGEST:
         data = source.at(at, min(_WINDOW, stop - at))
         for index, byte in enumerate(data):
             crc = (crc & 0xFF) << 8 ^ table[crc >> 8 ^ byte]
@@ -185,6 +188,14 @@ def crc8(data: bytes) -> int:
     table, crc = _table(8, 0x07), 0
     for byte in data:
         crc = table[crc ^ byte]
+    return crc
+
+
+def crc16(data: bytes) -> int:
+    """Compute the checksum of a frame, which is zero when the last two bytes are that of those before them."""
+    table, crc = _table(16, 0x8005), 0
+    for byte in data:
+        crc = (crc & 0xFF) << 8 ^ table[crc >> 8 ^ byte]
     return crc
 
 
