@@ -217,7 +217,10 @@ def _decode(
         raise SettingError("nonfinite must be 'refuse' or 'zero'")
     zero = nonfinite == "zero"
     if is_path_of_uri(source):
-        raise SettingError("expected a URI as text; got a Path, which has lost a slash of it")
+        raise SettingError(
+            'expected a URI as text, such as deidentify("s3://bucket/call.wav"), or deident.run for all below one;'
+            " got a Path, which has lost a slash of it"
+        )
     if isinstance(source, bytes | bytearray | memoryview):
         source = io.BytesIO(source)
     if isinstance(source, tuple) and len(source) == 2:

@@ -39,8 +39,9 @@ def deidentify(
 
     Parameters
     ----------
-    recording : path, binary file, Audio, or (samples, rate)
-        Samples are (samples,) or (channels, samples), full scale ±1; rate in Hz.
+    recording : path, URI, bytes, binary file, Audio, or (samples, rate)
+        A URI is text such as "s3://bucket/call.wav"; bytes are those of a whole file. Samples are (samples,) or
+        (channels, samples), full scale ±1; rate in Hz.
     policy : Policy, optional
         By default the preset `review`.
     key : Key, optional
