@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from deident.audio import RATE, Segment
 from deident.cli.inputs import places_of, recordings_of
-from deident.datasets import READERS, kaldi, table
+from deident.datasets import READERS, kaldi, nemo, table
 from deident.datasets.annotation_files import read_annotations
 from deident.datasets.annotations import with_mute, with_segments, with_turns, with_words
 from deident.datasets.recordings import collect
@@ -169,6 +169,9 @@ def test_a_quote_hides_no_row_of_a_csv(text: str, tmp_path: Path) -> None:
         " path,start_time,end_time",
         "path,begin,end",
         "path,start_s,end_s",
+        "\ufeff\ufeffpath,start,stop",
+        "path,\u00a0start,stop\u200b",
+        "path\u2060,ｓｔａｒｔ,\u3000end",
     ],
 )
 def test_a_header_may_have_capitals_spaces_and_usual_names(header: str, tmp_path: Path) -> None:
@@ -181,12 +184,38 @@ def test_a_header_may_have_capitals_spaces_and_usual_names(header: str, tmp_path
 
 @pytest.mark.parametrize(
     "header", ["path,onset,offset", "path,t0,t1", "path,from,to", "path,tmin,tmax", "path,startPoint,endPoint",
-     "path,x,y", "path,start,x", "path,x,stop",
+     "path,tStart,tStop", "path,anfang,ende", "path,position,length", "path,x,y", "path,start,x", "path,x,stop",
      "path,start,start", "path,start,begin", "path,path,start", "name,start,stop"]
 )  # fmt: skip
 def test_a_header_that_hides_times_is_refused(header: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingError):
-        table.read(written(tmp_path, "t.csv", f"{header}\na.wav,1.5,4.0\n"))
+    for row in ("a.wav,1.5,4.0", "a.wav,1.0,4.0"):
+        with pytest.raises(SettingError):
+            table.read(written(tmp_path, "t.csv", f"{header}\n{row}\n"))
+
+
+def test_columns_of_counts_are_no_times(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", "path,up_votes,down_votes\na.wav,1,4\nb.wav,0,2\n")
+    assert len(table.read(path)) == 2
+
+
+@pytest.mark.parametrize(
+    "names", [("Start", "End", "TEXT"), ("start\u200b", "\u00a0stop", "text "), ("begin", "end", "Text")]
+)
+def test_names_in_json_may_have_capitals_and_spaces(names: tuple[str, str, str], tmp_path: Path) -> None:
+    row = {"Recording": "a", **dict(zip(names, (1, 2.5, "one"), strict=True))}
+    (found,) = read_annotations(written(tmp_path, "a.json", json.dumps([row])))
+    assert (found.recording, found.segment, found.text) == ("a", seconds(1, 2.5), "one")
+    row = {"audio_filepath ": "a.wav", "Offset": 1.0, "\u200bduration": 1.5, names[2]: "one"}
+    (one,) = nemo.read(written(tmp_path, "m.json", json.dumps(row)))
+    assert [(turn.segment, turn.text) for turn in one.turns] == [(seconds(1, 2.5), "one")]
+    with pytest.raises(SettingError, match="there twice"):
+        nemo.read(written(tmp_path, "m.json", json.dumps({**row, "offset": 2.0})))
+
+
+@pytest.mark.parametrize("space", ["\u00a0", " ", "\u3000"])
+def test_a_space_behind_a_speaker_makes_no_second_speaker(space: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", f"path,speaker\na.wav,anna{space}\nb.wav,anna\n")
+    assert {recording.speaker for recording in table.read(path)} == {"anna"}
 
 
 def test_a_column_that_is_carried_is_no_time(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from deident.datasets.text_files import Row, check_names, errors_at, read_json, with_aliases
+from deident.datasets.text_files import Row, check_names, errors_at, read_json, with_columns
 from deident.errors import SettingError
 
 COLUMNS = ("recording", "start", "stop", "speaker", "text", "word", "channel", "id")
@@ -27,7 +27,7 @@ def read_json_annotations(path: str | os.PathLike[str]) -> Iterator[Row]:
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):
         for number, row in enumerate(value, 1):
             with errors_at(f"the JSON, entry {number}"):
-                row = with_aliases(row)
+                row = with_columns(row, COLUMNS)
                 check_names(list(row), COLUMNS)
                 if not isinstance(row.get("recording"), str):
                     raise SettingError("expected recording, start, and stop or end, in every entry")

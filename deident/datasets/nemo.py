@@ -13,7 +13,7 @@ from pathlib import Path
 from deident.datasets.entries import Entry, chosen, gather, located, segment_of, text_of
 from deident.datasets.items import Item, one_line
 from deident.datasets.package import package
-from deident.datasets.text_files import Row, check_names, errors_at, read_json_lines, seconds_of
+from deident.datasets.text_files import Row, check_names, errors_at, read_json_lines, seconds_of, with_columns
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segment import Segment
@@ -31,11 +31,18 @@ def read(
     carry : names of further fields. Entries without an offset begin at the start of their files; without a duration
     either, they are whole files.
     """
-    rows = list(read_json_lines(path, "the NeMo manifest"))
+    rows = [_named(row, carry) for row in read_json_lines(path, "the NeMo manifest")]
     known = {name for row in rows if "offset" in row.values for name in row.values}
     entries = [_entry(row, Path(path).parent, carry, base, known) for row in rows]
     _check_offsets(rows, entries)
     return gather(entries)
+
+
+def _named(row: Row, carry: Sequence[str]) -> Row:
+    with errors_at(row.place):
+        return Row(
+            row.place, with_columns(row.values, {*FIELDS, "audio_filepath", "text", "speaker"} - {*carry})
+        )
 
 
 def _check_offsets(rows: Sequence[Row], entries: Sequence[Entry]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from deident.datasets.entries import Entry, consented, gather, located, segment_of
-from deident.datasets.text_files import Row, errors_at, read_table, rows_of
+from deident.datasets.text_files import Row, column_name, errors_at, read_table, rows_of
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import WHOLE, Turn
@@ -92,4 +92,4 @@ def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None
 
 
 def _labels(row: Row, carry: Sequence[str]) -> dict[str, str]:
-    return {name: row.values[name.strip().lower()] for name in carry}
+    return {name: row.values[column_name(name)] for name in carry}

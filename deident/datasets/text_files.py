@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -37,7 +38,8 @@ ALIASES = {
 # Of words that stand for a time in the headers and keys of other tools. A column that is taken for nothing
 # although it bounds a row would release the whole recording.
 _TIME = re.compile(
-    r"(start|begin|onset|offset|stop|finish|durat)\w*|beg|end|ends|endtime|dur|[tx](min|max)|t[01]|from|to",
+    r"(start|begin|onset|offset|stop|finish|durat)\w*|beg|end|ends|endtime|dur|[tx](min|max)|t[01]|from|to"
+    r"|len|length|pos|position|seconds",
     re.ASCII,
 )
 
@@ -118,7 +120,7 @@ def read_table(
         A file whose name ends in .tsv, or whose header has a tab, is tab-separated with one row a line, and quotes
         only if some field shows it; any other is comma-separated, with quotes as RFC 4180 has them.
     needed, known : iterable of str
-        Columns that must be there, and all that have a meaning. Capitals and spaces around names do not matter.
+        Columns that must be there, and all that have a meaning, by `column_name`.
     labels : sequence of str, optional
         Further columns to read.
 
@@ -146,11 +148,13 @@ def rows_of(
     rows = list(_tsv(text[start:], first) if tab else _csv(text[start:], first))
     if not rows:
         raise SettingError("the table is empty: expected a header")
-    wanted = [name.strip(_BLANK).lower() for name in labels]
-    header = [name.strip(_BLANK).lower() for name in rows[0][1]]
+    wanted = [column_name(name) for name in labels]
+    header = [column_name(name) for name in rows[0][1]]
     header = [name if name in wanted else ALIASES.get(name, name) for name in header]
     with errors_at(f"the table, line {rows[0][0]}"):
-        _check_header(header, set(needed), {*known, *wanted}, wanted)
+        _check_header(header, set(needed), wanted)
+        known = {*known, *wanted}
+        check_names([a if a in known else b for a, b in zip(header, rows[0][1], strict=True)], known)
     found = []
     for line, cells in rows[1:]:
         if len(cells) != len(header):
@@ -158,17 +162,13 @@ def rows_of(
                 f"the table, line {line}: expected {len(header)} fields as in the header; got {len(cells)}: a text with"
                 f" {'a tab' if tab else 'a comma'} in it {'has no place in a TSV' if tab else 'stands in quotes'}"
             )
-        found.append(
-            Row(
-                f"the table, line {line}",
-                dict(zip(header, (cell.strip(_BLANK) for cell in cells), strict=True)),
-            )
-        )
-    _check_pairs(header, found, {*known, *wanted})
+        values = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        found.append(Row(f"the table, line {line}", values))
+    _check_pairs(header, found, known)
     return found
 
 
-def _check_header(header: list[str], needed: set[str], known: set[str], wanted: list[str]) -> None:
+def _check_header(header: list[str], needed: set[str], wanted: list[str]) -> None:
     for number, name in enumerate(wanted, 1):
         if name not in header:
             raise SettingError(f"the header lacks the column of label {number}")
@@ -178,14 +178,24 @@ def _check_header(header: list[str], needed: set[str], known: set[str], wanted: 
         raise SettingError(f"the header lacks the column {', '.join(missing)}{hint}")
     if len(set(filter(None, header))) < len(list(filter(None, header))):
         raise SettingError("a column is named twice")
-    check_names(header, known)
 
 
-def with_aliases(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the times of an object of JSON as `ALIASES` do. Raises `SettingError` when one is there twice."""
-    found = {ALIASES.get(name.strip(_BLANK).lower(), name): value for name, value in row.items()}
+def column_name(name: str) -> str:
+    """Give a name in one form: in lower case, without invisible characters, and without spaces of any kind around."""
+    seen = (char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    return "".join(seen).strip().lower()
+
+
+def with_columns(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Name what is known in an object of JSON as in a table, times by `ALIASES`. Raises `SettingError` when something
+    is there twice.
+    """
+    own = [ALIASES.get(column_name(name), column_name(name)) for name in row]
+    found = dict(
+        zip((a if a in known else b for a, b in zip(own, row, strict=True)), row.values(), strict=True)
+    )
     if len(found) < len(row):
-        raise SettingError("a time is there twice, under two names")
+        raise SettingError("a time or name is there twice, under two names")
     return found
 
 
@@ -209,7 +219,8 @@ def _check_pairs(header: list[str], rows: list[Row], known: set[str]) -> None:
     numbers = [name for name in unknown if all(_NUMBER.fullmatch(row.values[name]) for row in rows)]
     for a, b in pairwise(numbers):
         values = [(float(row.values[a]), float(row.values[b])) for row in rows]
-        if all(0 <= x < y for x, y in values) and any(x % 1 or y % 1 for x, y in values):
+        is_count = all(row.values[name].isdecimal() for row in rows for name in (a, b))
+        if all(0 <= x < y for x, y in values) and not is_count:
             raise SettingError(
                 f"columns {header.index(a) + 1} and {header.index(b) + 1} of the table look like starts and stops: name"
                 " them start and stop, leave them out, or name them in --carry"
