@@ -65,7 +65,8 @@ def test_keys_are_found_in_noise(noise: float) -> None:
     [
         ((440, 480), 2.0), ((480, 620), 0.5), ((480, 620), 0.25), ((350, 440), 1.0), ((400, 450), 0.4),
         ((425,), 1.0), ((425,), 0.25), ((950,), 0.33), ((1400,), 0.33), ((913.8,), 0.27), ((985.2,), 0.38),
-        ((1370.6,), 0.27), ((1428.5,), 0.38), ((1776.7,), 0.38),
+        ((1370.6,), 0.27), ((1428.5,), 0.38), ((1776.7,), 0.38), ((440,), 0.3), ((1100,), 0.5),
+        ((400, 425, 450), 0.4),
     ],
 )  # fmt: skip
 def test_call_progress_tones_are_found(tones: tuple[float, ...], seconds: float) -> None:
@@ -74,7 +75,19 @@ def test_call_progress_tones_are_found(tones: tuple[float, ...], seconds: float)
     assert least_share(samples, [Segment(RATE // 2, RATE // 2 + tone.size)]) > 0.95
 
 
-@pytest.mark.parametrize("f0_hz", [90.0, 150.0, 210.0, 300.0, 400.0, 425.0, 450.0, 600.0])
+@pytest.mark.parametrize("noise", [1e-4, 3e-3])
+@pytest.mark.parametrize(
+    ("hz", "beat_hz", "seconds"),
+    [(400, 16, 1.0), (400, 20, 1.0), (400, 25, 0.4), (425, 25, 0.4), (450, 25, 0.4)],
+)
+def test_modulated_ringback_tones_are_found(hz: float, beat_hz: float, seconds: float, noise: float) -> None:
+    """As in Japan, India and Australia."""
+    tone = sines(seconds, (hz, 0.1)) * (1.0 + 0.8 * sines(seconds, (beat_hz, 1.0))) / 1.8
+    samples = np.concatenate([np.zeros(RATE // 2), tone, np.zeros(RATE // 2)])
+    assert least_share(samples, [Segment(RATE // 2, RATE // 2 + tone.size)], noise) > 0.9
+
+
+@pytest.mark.parametrize("f0_hz", [90.0, 150.0, 210.0, 300.0, 400.0, 425.0, 440.0, 450.0, 600.0])
 @pytest.mark.parametrize("name", VOWELS)
 def test_sung_vowels_are_not_tones(name: str, f0_hz: float) -> None:
     for tract in (1.0, 1.17, 1.35):

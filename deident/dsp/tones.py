@@ -24,8 +24,16 @@ LINE_BINS = 3  # on either side of a line
 LINE_FRAMES = 2
 MAX_LEVEL_RATIO = 1.6  # between the parts of a frame, of 50 ms: of speech, few are that steady
 LOWEST_HZ = 300.0  # of call-progress tones
-SINGLE_HZ = np.array((400.0, 425.0, 450.0, 950.0, 1_400.0, 1_800.0))  # tones that come alone
-SINGLE_DEVIATION_HZ = np.array((5.0, 5.0, 5.0, 52.0, 52.0, 52.0))  # E.180 allows 50 to information tones
+SINGLE_HZ = np.array((400.0, 425.0, 440.0, 450.0, 950.0, 1_100.0, 1_400.0, 1_800.0))  # tones that come alone
+SINGLE_DEVIATION_HZ = np.array(
+    (5.0, 5.0, 5.0, 5.0, 52.0, 40.0, 52.0, 52.0)
+)  # E.180 and T.30 (fax) allow so much
+RING_HZ = (
+    340.0,
+    500.0,
+)  # band of tones of 400 to 450 Hz that are modulated, as in Japan, India and Australia
+MAX_RING_OCTAVE_DB = -34.0  # of the band an octave above; a vowel has more
+MAX_RING_RATIO = 12.0  # between the parts of such a frame
 MAX_HARMONIC_DB = -40.0  # of a tone that comes alone; a sung vowel has louder ones
 CHORDS = np.array((4 / 3, 3 / 2, 2.0, 3.0, 4.0))  # ratios of harmonics, as of a vowel
 MARGIN = RATE // 40  # samples added on both sides
@@ -93,8 +101,8 @@ def _steady(samples: Floats) -> Bools:
     size, rate = LONG_FRAME // STEP, RATE // STEP
     blocks = samples[: samples.size // LONG_HOP * LONG_HOP].reshape(-1, LONG_HOP)
     energy = frame_view(np.einsum("ij,ij->i", blocks, blocks), LONG_FRAME // LONG_HOP, 1)
-    steady: Bools = energy.max(axis=1, initial=0.0) < MAX_LEVEL_RATIO * energy.min(axis=1, initial=np.inf)
-    steady &= energy.sum(axis=1) > LONG_FRAME * MIN_POWER
+    ratio = energy.max(axis=1, initial=0.0) / (energy.min(axis=1, initial=np.inf) + 1e-20)
+    steady: Bools = (ratio < MAX_RING_RATIO) & (energy.sum(axis=1) > LONG_FRAME * MIN_POWER)
     chosen = np.flatnonzero(steady)
     if not chosen.size:
         return steady
@@ -102,14 +110,17 @@ def _steady(samples: Floats) -> Bools:
     slow = (frames.reshape(-1, STEP) @ np.ones(STEP, np.float32)).reshape(-1, size)
     power = np.square(np.abs(fft.rfft(slow * _LONG_WINDOW)))
     power *= _EVEN
-    whole = np.square(frames) @ _LONG_SQUARES
-    pairs, alone = _lines(power, whole * np.float32(0.5 * size * STEP), rate / size)
+    whole = (np.square(frames) @ _LONG_SQUARES) * np.float32(0.5 * size * STEP)
+    pairs, alone = _lines(power, whole, rate / size)
     for line in (*pairs, alone):  # of each frame, its frequency in Hz, 0 for none
         hz = np.zeros(len(steady), dtype=np.float32)
         hz[chosen] = line
         near = (np.abs(np.diff(hz)) < rate / size) & (hz[1:] > 0.0) & (hz[:-1] > 0.0)
         line[:] = np.where(np.append(near, False) | np.insert(near, 0, False), hz, 0.0)[chosen]
-    steady[chosen] = (pairs[0] * pairs[1] > 0.0) | (alone > 0.0)
+    is_even = ratio[chosen] < MAX_LEVEL_RATIO
+    steady[chosen] = (is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0))) | _rings(
+        power, whole, rate / size
+    )
     return _lasting(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
 
 
@@ -139,6 +150,15 @@ def _lines(power: Floats, whole: Floats, step_hz: float) -> tuple[Floats, Floats
         at = np.minimum(np.rint(harmonic * hz[0] / step_hz).astype(np.intp), power.shape[1] - 1)
         one &= power[rows[:, 0], at] < 10.0 ** (MAX_HARMONIC_DB / 10.0) * levels[0]
     return np.stack((low, high)) * two, hz[0] * one
+
+
+def _rings(power: Floats, whole: Floats, step_hz: float) -> Bools:
+    """Decide which frames hold a modulated ringback tone and nothing else: (frames,). Takes what `_lines` takes."""
+    low, high = (round(hz / step_hz) for hz in RING_HZ)
+    inside = power[:, low : high + 1].sum(axis=1)
+    octave = power[:, 2 * low : 2 * high + 1].sum(axis=1)
+    rings: Bools = (inside > STEADY_SHARE * whole) & (octave < 10.0 ** (MAX_RING_OCTAVE_DB / 10.0) * inside)
+    return rings
 
 
 def _lasting(likely: Bools, kinds: Ints, least: int) -> Bools:
