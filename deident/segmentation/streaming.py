@@ -278,7 +278,8 @@ def segment_stream(
         if echoes is not None:
             echoes.push(block)
         for segmenter, samples in zip(segmenters, block, strict=True):
-            for section in segmenter.push(samples):
+            # a view would keep all channels of a block until the last one needs it no more
+            for section in segmenter.push(samples.copy() if len(segmenters) > 1 else samples):
                 yield checked(segmenter, section)
         if echoes is not None:
             echoes.forget(min(segmenter.end for segmenter in segmenters))
