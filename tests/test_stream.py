@@ -1,6 +1,7 @@
 """A live source gives the snippets of the whole recording, soon, and in constant memory."""
 
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from deident import (
 )
 from deident.audio import RATE
 from deident.disguise import DISGUISES
-from deident.segmentation.streaming import LIVE_SECTION
+from deident.segmentation.streaming import LIVE_SECTION, StreamSegmenter, segment_stream
+from deident.segmentation.vad import Detection
 from tests.methods import Sine
 
 KEY = Key(bytes(range(32)))
@@ -221,3 +223,22 @@ def test_a_live_policy_does_not_wait_for_the_end() -> None:
     with pytest.raises(SettingError, match="live"):
         Policy(live=1)  # type: ignore[arg-type]
     assert Policy(live=True).fingerprint() != Policy().fingerprint()
+
+
+def test_of_a_block_of_many_channels_no_channel_keeps_the_others() -> None:
+    """Channels end their sections at different times; sixty-four would keep minutes of each other."""
+    kept = []
+
+    def blocks() -> Iterator[np.ndarray]:
+        for number in range(6):
+            block = np.full((4, RATE), 0.1 * number, np.float32)
+            kept.append(weakref.ref(block))
+            yield block
+            del block
+
+    segmenters = [
+        StreamSegmenter(lambda _audio, _offset: Detection([]), channel, RATE) for channel in range(4)
+    ]
+    assert next(segment_stream(blocks(), segmenters))
+    assert len(kept) == 6
+    assert sum(block() is not None for block in kept) <= 1
