@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 import struct
+import subprocess
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,6 +302,29 @@ def test_a_container_with_a_packet_for_each_sample_is_read_in_blocks() -> None:
         blocks = [block for _, block in open_reader(Bytes(unnamed.fileno()), "avi", "av")]
     assert np.array_equal(np.concatenate(blocks), whole.reshape(-1, 16))
     assert len(blocks) < 10
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg, to write it")
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_an_avi_is_filled_with_no_silence(rate: int, tmp_path: Path) -> None:
+    """Its chunks have no time stamps: those that FFmpeg makes up for packets of variable length are far apart."""
+    pytest.importorskip("av")
+    soundfile.write(tmp_path / "a.wav", SPEECH / 4, RATE)
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        tmp_path / "a.wav",
+        "-ar",
+        str(rate),
+        "-c:a",
+        "libvorbis",
+        tmp_path / "a.avi",
+    ]
+    subprocess.run(command, check=True)
+    samples, partial = read((tmp_path / "a.avi").read_bytes())
+    assert (samples.shape[1], partial) == (pytest.approx(len(SPEECH), abs=2_000), None)
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 1.5, 100])

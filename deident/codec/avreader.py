@@ -43,7 +43,7 @@ class AvReader(Reader):
         if not container.demuxer:
             raise RefusedError("undecodable")
         self.ending = _ending(source, container)
-        self._name, self._is_timed = container.name, container.is_timed
+        self._is_timed = container.is_timed
         self._seconds, self._start, self._begin = 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
@@ -122,8 +122,6 @@ class AvReader(Reader):
         return "damaged" if bad else None
 
     def _is_short(self) -> bool:
-        if self._name == "avi":  # some writers' counts of its frames are wrong; its chunks tell
-            return False
         announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
         if self._stream.duration:
             announced = self._begin + float(self._stream.duration * self._stream.time_base)
