@@ -152,6 +152,13 @@ def test_labels_lie_over_nothing(width: int, page_file: Path, chromium: Page) ->
     )
     assert (width == 400) == (not pitch)
     assert all(box[1] <= max(curves) for box in pitch)
+    lines = chromium.ask("""[...document.querySelectorAll(".pitch .soft")].flatMap(text => {
+        const words = document.createRange();
+        words.selectNodeContents(text);
+        return [...words.getClientRects()].map(box => [box.left, box.right, box.top, box.bottom]);
+    })""")
+    assert lines
+    assert not overlapping([*lines, *pitch])
 
 
 def test_what_was_measured_stands_beside_the_players(
