@@ -1,5 +1,6 @@
 """The examples run, in an empty folder, and say what they promise."""
 
+import csv
 import importlib.util
 import io
 import json
@@ -16,6 +17,7 @@ import pytest
 
 import deident
 from deident.audit.snippet import inspect
+from deident.cli import main
 from deident.codec import read
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -154,6 +156,28 @@ def test_a_nightly_job(tmp_path: Path) -> None:
     refused = json.loads(run_example("11_nightly.py", tmp_path, str(inbox), str(tmp_path / "file"), code=4))
     assert not refused["fine"]
     assert str(tmp_path) not in refused["error"]
+
+
+def test_labels_by_a_tool(tmp_path: Path) -> None:
+    policy = deident.Policy.preset("review")
+    key, links, store = deident.Key.fresh(), tmp_path / "links", tmp_path / "store"
+    key.write(tmp_path / "key")
+    deident.run([EXAMPLES / "recordings"], store, policy, key=key, jobs=1, linkage=links)
+    sealed = ["--key-file", str(tmp_path / "key")]
+    rounds = str(tmp_path / "rounds")
+    assert (
+        main(["review", str(store), "--linkage", str(links), "--out", rounds, "--reviewers", "2", *sealed])
+        == 0
+    )
+    (tmp_path / "labels.json").write_text(run_example("12_labels.py", tmp_path, rounds))
+    table = tmp_path / "labels.csv"
+    given = [str(tmp_path / "labels.json"), "--out", str(table)]
+    assert main(["review", "collect", str(store), *given, *sealed]) == 0
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["reviewer"] for row in rows} == {"reviewer-1", "reviewer-2"}
+    assert {row["quality"] for row in rows} == {"clear"}
+    assert {row["snippet"] for row in rows} <= {path.name for path in store.glob("*.wav")}
 
 
 def test_every_example_is_tested_and_says_how_to_run_it() -> None:
