@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+SPEED = Path(__file__).parents[1] / "docs" / "speed.md"  # of two benchmarks
+
 
 def fill(page: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
     """Put a table between the marks of this name on a page; the first row is its head."""

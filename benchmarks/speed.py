@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.fill import fill
+from benchmarks.fill import SPEED, fill
 from benchmarks.peers import PEERS, installed
-from benchmarks.strength import README
 from deident.audio import RATE, Audio, Samples
 from deident.disguise import DISGUISES, Method
 from deident.disguise.base import V, apply_all
@@ -77,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     if source == RECORDED and not result["missing"]:
-        fill(README, "speed", _times_as_fast(ratios))
+        fill(SPEED, "speed", _times_as_fast(ratios))
     return 0
 
 
