@@ -110,8 +110,9 @@ class Policy:
     mute : MuteSettings, optional
         How the ranges are silenced that come with a recording.
     carry : tuple of str, optional
-        Shown in the manifest besides labels: each snippet's "text", its "words" with their times, a keyed pseudonym of
-        its "speaker" (needs a key; always shown where the scope is "speaker"). All of it may reveal who speaks.
+        Shown in the manifest besides labels: each snippet's "text", its "words" and "phones" with their times, a keyed
+        pseudonym of its "speaker" (needs a key; always shown where the scope is "speaker"). All of it may reveal who
+        speaks.
     container : {"wav", "flac"}, optional
         Of the snippets.
     nonfinite : {"refuse", "zero"}, optional

@@ -54,6 +54,9 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         "--words", metavar="FILE", help=f"words with times: {ANNOTATIONS}, as recognisers write it too"
     )
     what.add_argument(
+        "--phones", metavar="FILE", help=f"phones with times, as a forced aligner gives them: {ANNOTATIONS}"
+    )
+    what.add_argument(
         "--mute", metavar="FILE", help=f"ranges to silence, and to leave out of texts: {ANNOTATIONS}"
     )
     what = parser.add_argument_group("how to read it")
@@ -95,7 +98,7 @@ def lines_of_option(option: str, path: str) -> list[str]:
 
 
 def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Split --carry into text, words and speaker, and labels."""
+    """Split --carry into text, words, phones and speaker, and labels."""
     names = [name for name in (args.carry or "").split(",") if name]
     return [n for n in names if n in CARRIED], [n for n in names if n not in CARRIED]
 
@@ -103,12 +106,15 @@ def carried_of(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 def recordings_of(args: argparse.Namespace, passed_over: Counter[str] | None = None) -> list[Recording]:
     """Read the recordings that the options name, with their annotations, and count the files passed over."""
     from deident.datasets.annotation_files import read_annotations
-    from deident.datasets.annotations import with_mute, with_segments, with_turns, with_words
+    from deident.datasets.annotations import with_mute, with_phones, with_segments, with_turns, with_words
 
     if args.segments and args.turns:
         raise SettingError("--turns say where speech is, too: give either those or --segments")
     found = places_of(args, carried_of(args)[1], passed_over)
-    given = {"segments": with_segments, "turns": with_turns, "words": with_words, "mute": with_mute}
+    given = {
+        "segments": with_segments, "turns": with_turns, "words": with_words, "phones": with_phones,
+        "mute": with_mute,
+    }  # fmt: skip
     for name, attach in given.items():
         if getattr(args, name):
             with _errors_of(f"--{name}"):
@@ -168,6 +174,7 @@ def lacking(args: argparse.Namespace, carry: Sequence[str], recordings: Sequence
             has |= {name for name, value in turn.labels.items() if value}
             has |= {"speaker"} if turn.speaker is not None else set()
             has |= {"text", "words"} if turn.words else {"text"} if turn.text is not None else set()
+            has |= {"phones"} if turn.phones else set()
     labels = enumerate(carried_of(args)[1], 1)
     return [n for n in carry if n not in has] + [f"label {k}" for k, name in labels if name not in has]
 

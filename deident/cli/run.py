@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--carry",
         metavar="NAME,...",
-        help="show in the manifest: text, words, speaker (a pseudonym), and labels of the table or data set",
+        help="show in the manifest: text, words, phones, speaker (a pseudonym), and labels of the table or data set",
     )
     how.add_argument("--to-kaldi", metavar="DIR", help="also write the store as a Kaldi data folder")
     how.add_argument(
@@ -115,10 +115,13 @@ def run(args: argparse.Namespace) -> int:
     check_kaldi(args)
     finder = check_find(args)
     policy = policy_of(args)
-    if "words" in policy.carry and not policy.disguise.keeps_time:
+    from deident.segmentation.turns import TIMED
+
+    timed = [name for name in TIMED if name in policy.carry]
+    if timed and not policy.disguise.keeps_time:
         raise SettingError(
-            "--carry words: this disguise changes the timing, so that times of words would be wrong: take --preset"
-            " natural or a method that keeps it, or carry text alone"
+            f"--carry {','.join(timed)}: this disguise changes the timing, so that times of words would be wrong: take"
+            " --preset training or natural, or a method that keeps it, or carry text alone"
         )
     passed_over: Counter[str] = Counter()
     recordings = recordings_of(args, passed_over)

@@ -7,6 +7,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from deident.datasets.annotation_files import Annotation
 from deident.errors import SettingError
@@ -113,7 +114,32 @@ def with_words(recordings: Sequence[Recording], annotations: Sequence[Annotation
     """
     annotations = [word for annotation in annotations for word in _as_words(annotation)]
     own = match_recordings(recordings, annotations)
-    return [_worded(recording, mine) for recording, mine in zip(recordings, own, strict=True)]
+    return [_timed(recording, mine, "words") for recording, mine in zip(recordings, own, strict=True)]
+
+
+def with_phones(recordings: Sequence[Recording], annotations: Sequence[Annotation]) -> list[Recording]:
+    """Give the turns of recordings their phones, as `with_words` does their words.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    annotations : sequence of Annotation
+        A phone each.
+
+    Returns
+    -------
+    list of Recording
+
+    Raises
+    ------
+    SettingError
+        If a name in the annotations belongs to no recording, or to several, or its recording has segments without
+        turns; if an annotation has no text.
+    """
+    if not all(annotation.text for annotation in annotations):
+        raise SettingError("expected a phone with every segment: as the field text or word")
+    own = match_recordings(recordings, annotations)
+    return [_timed(recording, mine, "phones") for recording, mine in zip(recordings, own, strict=True)]
 
 
 def _as_words(annotation: Annotation) -> Iterator[Annotation]:
@@ -131,19 +157,23 @@ def _as_words(annotation: Annotation) -> Iterator[Annotation]:
         yield annotation
 
 
-def _worded(recording: Recording, annotations: list[Annotation]) -> Recording:
+def _timed(
+    recording: Recording, annotations: list[Annotation], kind: Literal["words", "phones"]
+) -> Recording:
     if not annotations:
         return recording
     if recording.segments is not None:
-        raise SettingError("words belong to turns: give --turns in place of --segments")
+        raise SettingError(f"{kind} belong to turns: give --turns in place of --segments")
     annotations = sorted(annotations, key=_start)
     longest = max(len(annotation.segment) for annotation in annotations)
     channels = dict.fromkeys(annotation.channel for annotation in annotations)
     turns = recording.turns or tuple(Turn(channel=channel) for channel in channels)
-    return replace(recording, turns=tuple(_own_words(turn, annotations, longest) for turn in turns))
+    return replace(recording, turns=tuple(_with_own(turn, annotations, longest, kind) for turn in turns))
 
 
-def _own_words(turn: Turn, annotations: list[Annotation], longest: int) -> Turn:
+def _with_own(
+    turn: Turn, annotations: list[Annotation], longest: int, kind: Literal["words", "phones"]
+) -> Turn:
     first = bisect_left(annotations, turn.segment.start - longest, key=_start)
     last = bisect_left(annotations, turn.segment.stop, key=_start)
     own = (
@@ -152,7 +182,7 @@ def _own_words(turn: Turn, annotations: list[Annotation], longest: int) -> Turn:
         if turn.segment.overlap(annotation.segment)
         and (turn.channel is None or annotation.channel in (None, turn.channel))
     )
-    return replace(turn, words=tuple(own))
+    return replace(turn, words=tuple(own)) if kind == "words" else replace(turn, phones=tuple(own))
 
 
 def _start(annotation: Annotation) -> int:

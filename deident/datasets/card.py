@@ -14,6 +14,7 @@ from deident.disguise.presets import PRESETS
 from deident.disguise.strength import measured
 from deident.errors import SettingError
 from deident.policy import Policy
+from deident.segmentation.turns import TIMED
 
 NAME = "README.md"
 LIMITS = """\
@@ -86,7 +87,7 @@ def _contents(items: Sequence[Item]) -> dict[str, str]:
     total = sum(item.seconds for item in items)
     speakers = {item.speaker for item in items if item.speaker is not None}
     columns = [name for name in ("text", "speaker") if any(getattr(item, name) is not None for item in items)]
-    columns += ["words"] if any(item.words for item in items) else []
+    columns += [name for name in TIMED if any(getattr(item, name) for item in items)]
     columns += sorted({name for item in items for name in item.labels})
     found = {
         "snippets": str(len(items)),

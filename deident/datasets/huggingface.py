@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.segment import RATE
-from deident.segmentation.turns import CARRIED, WHOLE, Turn, Word
+from deident.segmentation.turns import CARRIED, TIMED, WHOLE, Turn, Word
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class MapBatch:
     """Turn rows of recordings into rows of snippets, as a function for `map` of a `Dataset` or an `IterableDataset`.
 
     The audio column becomes {"bytes", "path"}: cast it to `datasets.Audio()`. With "text" in the policy's carry, the
-    column `text` goes with the snippets that hold all of it; with "words", the column `words` goes with them, moved to
-    their times in the snippet; where the policy tells speakers, the column `speaker` holds pseudonyms. Other columns
-    are left out unless `carry` names them, because equal values in them would link the snippets of a recording.
+    column `text` goes with the snippets that hold all of it; with "words" and "phones", the columns of these names go
+    with them, moved to their times in the snippet; where the policy tells speakers, the column `speaker` holds
+    pseudonyms. Other columns are left out unless `carry` names them, because equal values in them would link the
+    snippets of a recording.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class MapBatch:
         if count := self.skipped.total() - before:
             warnings.warn(f"{count} recordings of a batch cannot be used and were skipped", stacklevel=2)
         rows.sort(key=lambda row: str(row[self.audio]["path"]))  # by names drawn at random
-        names = [self.audio, *(name for name in ("text", "words") if name in self.policy.carry)]
+        names = [self.audio, *(name for name in ("text", *TIMED) if name in self.policy.carry)]
         names += [*(["speaker"] if self.policy.tells_speakers else []), *self.carry]
         return {name: [row[name] for row in rows] for name in names}
 
@@ -104,9 +105,11 @@ class MapBatch:
         """De-identify a recording: a row for each snippet."""
         from deident.pipeline import deidentify
 
-        speaker, text, words = (row.get(name) for name in ("speaker", "text", "words"))
+        speaker, text, *timed = (row.get(name) for name in ("speaker", "text", *TIMED))
         who = None if speaker is None else str(speaker)
-        turns = [Turn(WHOLE, text=text, words=_words(words))] if text is not None or words else []
+        words, phones = map(_words, timed)
+        is_told = text is not None or words or phones
+        turns = [Turn(WHOLE, text=text, words=words, phones=phones)] if is_told else []
         container = self.policy.container
         kept = {name: row[name] for name in self.carry}
         return [
@@ -114,16 +117,17 @@ class MapBatch:
                 **kept,
                 self.audio: {"bytes": snippet.encode(container), "path": f"{snippet.name}.{container}"},
                 "text": snippet.text,
-                "words": [
-                    {"start": w.segment.start / RATE, "stop": w.segment.stop / RATE, "text": w.text}
-                    for w in snippet.words
-                ],
+                **{name: _rows_of(getattr(snippet, name)) for name in TIMED},
                 "speaker": self.key.pseudonym("speaker", who) if self.key and who is not None else None,
             }
             for snippet in deidentify(
                 _source(row[self.audio]), self.policy, key=self.key, speaker=who, turns=turns
             )
         ]
+
+
+def _rows_of(words: Iterable[Word]) -> list[dict[str, Any]]:
+    return [{"start": w.segment.start / RATE, "stop": w.segment.stop / RATE, "text": w.text} for w in words]
 
 
 def _words(words: Any) -> tuple[Word, ...]:

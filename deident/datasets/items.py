@@ -35,7 +35,7 @@ class Item:
         Digest of the file, as the manifest has it.
     text, speaker : str or None
         None where they were not carried.
-    words : tuple of (float, float, str)
+    words, phones : tuple of (float, float, str)
         Start, stop and text, in seconds.
     labels : dict of str to value
         The other labels that were carried.
@@ -50,6 +50,7 @@ class Item:
     text: str | None = None
     speaker: str | None = None
     words: tuple[tuple[float, float, str], ...] = ()
+    phones: tuple[tuple[float, float, str], ...] = ()
     labels: dict[str, Value] = field(default_factory=dict)
 
     def read(self) -> bytes:
@@ -111,7 +112,7 @@ def _item(place: Path, line: str) -> Item:
     try:
         row = json.loads(line)
         labels: dict[str, Value] = row.get("labels", {})
-        text, words, speaker = (labels.get(name) for name in CARRIED)
+        text, words, phones, speaker = (labels.get(name) for name in CARRIED)
         stem = row["name"].rpartition(".")[0]
         if not is_safe(row["name"]):
             raise ValueError
@@ -125,6 +126,7 @@ def _item(place: Path, line: str) -> Item:
             text=None if text is None else str(text),
             speaker=None if speaker is None else escaped(str(speaker)),
             words=tuple(words_from_json(str(words))) if words is not None else (),
+            phones=tuple(words_from_json(str(phones))) if phones is not None else (),
             labels={name: value for name, value in labels.items() if name not in CARRIED},
         )
     except (ValueError, KeyError, TypeError):

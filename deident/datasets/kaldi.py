@@ -56,7 +56,7 @@ def _entry(utterance: KaldiUtterance, folder: KaldiFolder, carry: Sequence[str])
 
 
 def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = None) -> int:
-    """Write a data folder: wav.scp, utt2spk, spk2utt, utt2dur, and text, spk2gender and ctm where they are known.
+    """Write a data folder: wav.scp, utt2spk, spk2utt, utt2dur, and where known text, spk2gender, ctm and phones.ctm.
 
     Parameters
     ----------
@@ -88,11 +88,8 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
         "utt2dur": [f"{item.id} {item.seconds}" for item in found],
         "text": [f"{item.id} {one_line(item.text)}".rstrip() for item in found if item.text is not None],
         "spk2gender": [f"{speaker} {gender}" for speaker, gender in sorted(genders.items())],
-        "ctm": [
-            f"{item.id} 1 {start:.5f} {stop - start:.5f} {one_line(word)}"
-            for item in found
-            for start, stop, word in item.words
-        ],
+        "ctm": [line for item in found for line in _ctm(item.id, item.words)],
+        "phones.ctm": [line for item in found for line in _ctm(item.id, item.phones)],
     }
     with package(out) as folder:
         for item in found:
@@ -103,6 +100,11 @@ def write(items: Iterable[Item], out: Path, lists: dict[str, bytes] | None = Non
         for name, data in (lists or {}).items():
             folder.put(name, data)
     return len(found)
+
+
+def _ctm(id: str, words: Iterable[tuple[float, float, str]]) -> Iterator[str]:
+    for start, stop, word in words:
+        yield f"{id} 1 {start:.5f} {stop - start:.5f} {one_line(word)}"
 
 
 def read_lists(place: str | os.PathLike[str]) -> dict[str, bytes]:

@@ -23,6 +23,7 @@ from deident.segmentation.turns import SLACK, Turn, Word
 
 FIELDS = ("language", "gender")  # of a supervision; other labels are in its `custom`
 CUTS = ("MonoCut", "MultiCut")
+ALIGNMENTS = ("word", "phone")
 
 
 def read(
@@ -108,11 +109,18 @@ def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
     """Make a turn of a supervision, with its start counted from the start of the recording."""
     where = segment_of(row["start"], row["start"] + seconds_of(row["duration"]))
     # Lhotse keeps the times of an alignment when it moves a cut: they count from the recording's start.
-    words = [
-        Word(segment_of(at, at + max(lasts, 0.01)), symbol)
-        for symbol, at, lasts, *_ in (row.get("alignment") or {}).get("word", [])
-    ]
-    near = all(w.segment.start >= where.start - SLACK and w.segment.stop <= where.stop + SLACK for w in words)
+    alignment = row.get("alignment") or {}
+    words, phones = (
+        [
+            Word(segment_of(at, at + max(lasts, 0.01)), symbol)
+            for symbol, at, lasts, *_ in alignment.get(kind, [])
+        ]
+        for kind in ALIGNMENTS
+    )
+    near = all(
+        w.segment.start >= where.start - SLACK and w.segment.stop <= where.stop + SLACK
+        for w in (*words, *phones)
+    )
     known = {**(row.get("custom") or {}), **{name: row.get(name) for name in FIELDS}}
     return Turn(
         where,
@@ -124,6 +132,7 @@ def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
         _channel(row.get("channel")),
         chosen(known, carry),
         row["id"],
+        phones=tuple(phones) if near else (),
     )
 
 
@@ -186,9 +195,13 @@ def _supervision(item: Item) -> dict[str, Any]:
     row |= {name: item.labels[name] for name in FIELDS if name in item.labels}
     if custom := {name: value for name, value in item.labels.items() if name not in FIELDS}:
         row["custom"] = custom
-    if item.words:
-        words = [[word, start, round(stop - start, 5), None] for start, stop, word in item.words]
-        row["alignment"] = {"word": words}
+    alignment = {
+        kind: [[symbol, start, round(stop - start, 5), None] for start, stop, symbol in timed]
+        for kind, timed in zip(ALIGNMENTS, (item.words, item.phones), strict=True)
+        if timed
+    }
+    if alignment:
+        row["alignment"] = alignment
     return row
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from deident.datasets.lhotse import FIELDS, turn_of
+from deident.datasets.lhotse import ALIGNMENTS, FIELDS, turn_of
 from deident.errors import ExtraMissingError
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify
@@ -18,8 +18,8 @@ from deident.segmentation.turns import Turn
 class SnippetCuts:
     """Cuts of snippets, made while they are asked for; `lhotse.CutSet` takes it as it is.
 
-    A snippet is of one supervision, or of none where a cut has none. What the policy carries goes along: text, words as
-    an alignment, and the pseudonym of the speaker. Sound lies in memory.
+    A snippet is of one supervision, or of none where a cut has none. What the policy carries goes along: text,
+    words and phones as alignments, and the pseudonym of the speaker. Sound lies in memory.
 
     Parameters
     ----------
@@ -71,10 +71,16 @@ class SnippetCuts:
         speaker = None
         if self.policy.tells_speakers and self.key and turn.speaker is not None:
             speaker = self.key.pseudonym("speaker", turn.speaker)
-        words = [
-            lhotse.supervision.AlignmentItem(w.text, w.segment.start / RATE, len(w.segment) / RATE)
-            for w in snippet.words
-        ]
+        alignment = {
+            kind: [
+                lhotse.supervision.AlignmentItem(w.text, w.segment.start / RATE, len(w.segment) / RATE)
+                for w in timed
+            ]
+            for kind, name, timed in zip(
+                ALIGNMENTS, ("words", "phones"), (snippet.words, snippet.phones), strict=True
+            )
+            if timed and name in self.policy.carry
+        }
         supervision = lhotse.SupervisionSegment(
             id=snippet.name,
             recording_id=snippet.name,
@@ -85,7 +91,7 @@ class SnippetCuts:
             speaker=speaker,
             **{name: labels.pop(name) for name in FIELDS if name in labels},
             custom=labels or None,
-            alignment={"word": words} if words and "words" in self.policy.carry else None,
+            alignment=alignment or None,
         )
         cut = recording.to_cut()
         cut.id, cut.supervisions = snippet.name, [supervision]
@@ -100,8 +106,11 @@ def _placed(supervision: Mapping[str, Any], start: float) -> dict[str, Any]:
 def _moved(turn: Turn, start: float) -> Turn:
     """Move a turn from its time in the recording to that in a cut."""
     by = -round(start * RATE)
-    words = tuple(replace(word, segment=_shifted(word.segment, by)) for word in turn.words)
-    return replace(turn, segment=_shifted(turn.segment, by), words=words)
+    words, phones = (
+        tuple(replace(word, segment=_shifted(word.segment, by)) for word in timed)
+        for timed in (turn.words, turn.phones)
+    )
+    return replace(turn, segment=_shifted(turn.segment, by), words=words, phones=phones)
 
 
 def _shifted(segment: Segment, by: int) -> Segment:

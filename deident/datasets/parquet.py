@@ -13,6 +13,7 @@ from typing import Any
 from deident.datasets.items import Item
 from deident.datasets.package import package
 from deident.errors import ExtraMissingError
+from deident.segmentation.turns import TIMED
 
 SHARD = 2_000  # snippets
 WORD = {"start": "float64", "stop": "float64", "text": "string"}
@@ -27,8 +28,8 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
     items, out
         As of `deident.datasets.Exporter`.
     shard : int, default 2000
-        Snippets in a file. Its columns are audio (bytes and path), id, seconds, and text, words (start, stop and text),
-        speaker and labels where any snippet has them.
+        Snippets in a file. Its columns are audio (bytes and path), id, seconds, and text, words and phones (start,
+        stop and text), speaker and labels where any snippet has them.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def _schema(pyarrow: Any, items: Sequence[Item]) -> Any:
     columns |= {
         name: "string" for name in ("text", "speaker") if any(getattr(i, name) is not None for i in items)
     }
-    for name in sorted({name for item in items for name in item.labels} - {*columns, "audio", "words"}):
+    for name in sorted({name for item in items for name in item.labels} - {*columns, "audio", *TIMED}):
         columns[name] = _type([item.labels[name] for item in items if name in item.labels])
     audio = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     fields = [("audio", audio), *((name, pyarrow.type_for_alias(kind)) for name, kind in columns.items())]
@@ -71,10 +72,11 @@ def _schema(pyarrow: Any, items: Sequence[Item]) -> Any:
         "audio": {"sampling_rate": items[0].rate if items else None, "_type": "Audio"},
         **{name: {"dtype": kind, "_type": "Value"} for name, kind in columns.items()},
     }
-    if any(item.words for item in items):
-        word = {name: pyarrow.type_for_alias(kind) for name, kind in WORD.items()}
-        fields.append(("words", pyarrow.list_(pyarrow.struct(list(word.items())))))
-        features["words"] = [{name: {"dtype": kind, "_type": "Value"} for name, kind in WORD.items()}]
+    for column in TIMED:
+        if any(getattr(item, column) for item in items):
+            word = {name: pyarrow.type_for_alias(kind) for name, kind in WORD.items()}
+            fields.append((column, pyarrow.list_(pyarrow.struct(list(word.items())))))
+            features[column] = [{name: {"dtype": kind, "_type": "Value"} for name, kind in WORD.items()}]
     return pyarrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
@@ -95,6 +97,6 @@ def _row(item: Item, names: Sequence[str]) -> dict[str, object]:
         "seconds": item.seconds,
         "text": item.text,
         "speaker": item.speaker,
-        "words": [dict(zip(WORD, word, strict=True)) for word in item.words],
+        **{name: [dict(zip(WORD, word, strict=True)) for word in getattr(item, name)] for name in TIMED},
     }
     return {name: row.get(name) for name in names}

@@ -50,8 +50,8 @@ def _parts(item: Item) -> Iterable[tuple[str, bytes]]:
     facts: dict[str, object] = {**item.labels, "seconds": item.seconds, "sample_rate": item.rate}
     if item.speaker is not None:
         facts["speaker"] = item.speaker
-    if item.words:
-        facts["words"] = item.words
+    facts |= {"words": item.words} if item.words else {}
+    facts |= {"phones": item.phones} if item.phones else {}
     yield item.suffix, item.read()
     yield "json", json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()
     if item.text is not None:

@@ -105,6 +105,7 @@ def _finished(piece: Piece, changed: Samples, policy: Policy, draws: Draws) -> S
         piece.text,
         piece.words if policy.disguise.keeps_time else (),
         piece.turn,
+        piece.phones if policy.disguise.keeps_time else (),
     )
 
 

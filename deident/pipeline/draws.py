@@ -31,8 +31,8 @@ class PieceId(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """A snippet before its disguise. opening_sha256 : of its channel's first section with speech. words : with places
-    in the piece.
+    """A snippet before its disguise. opening_sha256 : of its channel's first section with speech. words, phones : with
+    places in the piece.
     """
 
     audio: Audio
@@ -41,6 +41,7 @@ class Piece:
     turn: Turn | None = None
     text: str | None = None
     words: tuple[Word, ...] = ()
+    phones: tuple[Word, ...] = ()
 
 
 class Draws:

@@ -25,7 +25,7 @@ from deident.segmentation.streaming import (
     section_length,
     segment_stream,
 )
-from deident.segmentation.turns import ChannelTurns, Turn, merge_word_turns, transcript_within
+from deident.segmentation.turns import ChannelTurns, Turn, merge_word_turns, transcript_within, within_piece
 
 
 def pieces_of(
@@ -124,8 +124,9 @@ def _pieces_in(
         text, words = (
             transcript_within(turn, where, end=end, muted=segmenter.mute.within) if turn else (None, ())
         )
-        own = tuple(word.within(where) for word in words)
-        yield Piece(audio, id, segmenter.opening_sha256, turn, text, own)
+        phones = within_piece(turn.phones, where, muted=segmenter.mute.within) if turn else ()
+        own, sounds = (tuple(word.within(where) for word in found) for found in (words, phones))
+        yield Piece(audio, id, segmenter.opening_sha256, turn, text, own, sounds)
 
 
 def cut_section(

@@ -31,6 +31,8 @@ class Snippet:
         The same word by word, with times in this snippet; empty where the disguise changes the timing.
     turn : Turn or None
         The turn it was cut from, as given. It names the speaker, and is not for release.
+    phones : tuple of Word
+        The phones in it, as `words`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Snippet:
     text: str | None = None
     words: tuple[Word, ...] = ()
     turn: Turn | None = None
+    phones: tuple[Word, ...] = ()
 
     @property
     def samples(self) -> Samples:

@@ -197,7 +197,9 @@ def _stage(
                 labels=_labels(snippet, recording, policy, key),
             )
         )
-        outcome.turns.append(snippet.turn and replace(snippet.turn, text=None, words=(), labels={}))
+        outcome.turns.append(
+            snippet.turn and replace(snippet.turn, text=None, words=(), phones=(), labels={})
+        )
 
 
 def refused(number: int, error: Exception, tally: Tally) -> Outcome:
@@ -214,8 +216,9 @@ def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | N
     labels: dict[str, str] = {**recording.labels, **(snippet.turn.labels if snippet.turn else {})}
     if "text" in policy.carry and snippet.text is not None:
         labels["text"] = snippet.text
-    if "words" in policy.carry and snippet.words:
-        labels["words"] = words_to_json(snippet.words)
+    for name, timed in (("words", snippet.words), ("phones", snippet.phones)):
+        if name in policy.carry and timed:
+            labels[name] = words_to_json(timed)
     speaker = (snippet.turn and snippet.turn.speaker) or recording.speaker
     if policy.tells_speakers and speaker is not None and key is not None:
         labels["speaker"] = key.pseudonym("speaker", speaker)

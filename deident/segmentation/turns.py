@@ -12,7 +12,8 @@ from typing import NamedTuple
 from deident.errors import RecordingError, all_of
 from deident.segment import RATE, Segment
 
-CARRIED = ("text", "words", "speaker")  # carried by a snippet besides labels, on request
+TIMED = ("words", "phones")
+CARRIED = ("text", *TIMED, "speaker")  # carried by a snippet besides labels, on request
 OPEN = 1 << 62  # the stop of a turn that lasts until its recording ends
 WHOLE = Segment(0, OPEN)
 SLACK = RATE // 4  # samples; turns are padded and rounded by as much
@@ -21,7 +22,7 @@ WORD_SLACK = RATE // 20  # samples; recognisers are no more precise about the ed
 
 @dataclass(frozen=True, repr=False)
 class Word:
-    """A word with its time.
+    """A word, or a phone, with its time.
 
     Parameters
     ----------
@@ -76,6 +77,8 @@ class Turn:
         Copied to the manifest.
     id : str
         The turn's name in the source; never released.
+    phones : tuple of Word
+        All of it phone by phone, as a forced aligner gives them.
     """
 
     segment: Segment = WHOLE
@@ -85,6 +88,7 @@ class Turn:
     channel: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
     id: str = ""
+    phones: tuple[Word, ...] = ()
 
     @property
     def is_whole_recording(self) -> bool:
@@ -191,9 +195,9 @@ def merge_word_turns(turns: Sequence[Turn]) -> Sequence[Turn]:
     """Merge the turns of mixed channels into one where all they hold is words with times."""
     if len(turns) < 2 or not all(turn.is_whole_recording and turn.text is None for turn in turns):
         return turns
-    words = tuple(word for turn in turns for word in turn.words)
+    words, phones = (tuple(w for turn in turns for w in getattr(turn, kind)) for kind in ("words", "phones"))
     speakers = {turn.speaker for turn in turns}
-    return [Turn(speaker=speakers.pop() if len(speakers) == 1 else None, words=words)]
+    return [Turn(speaker=speakers.pop() if len(speakers) == 1 else None, words=words, phones=phones)]
 
 
 class ChannelTurns:
@@ -217,7 +221,14 @@ class ChannelTurns:
     """
 
     def __init__(self, turns: Sequence[Turn], *, drop: bool = False, whole: bool = False) -> None:
-        turns = [replace(turn, words=tuple(sorted(turn.words, key=_start))) for turn in turns]
+        turns = [
+            replace(
+                turn,
+                words=tuple(sorted(turn.words, key=_start)),
+                phones=tuple(sorted(turn.phones, key=_start)),
+            )
+            for turn in turns
+        ]
         self.given = bool(turns)
         self._parts = separate_turns(turns, drop=drop)
         only = turns[0] if len(turns) == 1 else None
@@ -272,14 +283,21 @@ def transcript_within(
         None when it is unknown.
     words : tuple of Word
     """
-    first = bisect_left(turn.words, piece.start - WORD_SLACK, key=_start)
-    last = bisect_left(turn.words, piece.stop, key=_start)
-    words = tuple(w for w in turn.words[first:last] if _is_inside(w, piece) and not muted(w.segment))
+    words = within_piece(turn.words, piece, muted=muted)
     if turn.text is not None and covers_turn(turn, piece, end) and not muted(turn.segment):
         return turn.text, words
     if turn.words:
         return " ".join(word.text for word in words), words
     return None, ()
+
+
+def within_piece(
+    words: Sequence[Word], piece: Segment, *, muted: Callable[[Segment], object]
+) -> tuple[Word, ...]:
+    """Select the words, or phones, that are said in a piece and touch no muted range; they come in order."""
+    first = bisect_left(words, piece.start - WORD_SLACK, key=_start)
+    last = bisect_left(words, piece.stop, key=_start)
+    return tuple(w for w in words[first:last] if _is_inside(w, piece) and not muted(w.segment))
 
 
 def _start(word: Word) -> int:
