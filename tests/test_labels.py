@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -99,6 +100,34 @@ def test_an_export_of_label_studio_comes_back(part: Path) -> None:
         file = task["data"]["audio"].split("=")[1]
         assert (Path("s") / row["snippet"]).read_bytes() == (part / file).read_bytes()
         assert (row["quality"], row["flag"]) == (QUALITIES[0], FLAGS[1])
+
+
+def test_what_label_studio_makes_of_its_interface_comes_back(part: Path) -> None:
+    """Every control of the interface that a part holds is filled in as Label Studio exports it."""
+    interface = ElementTree.parse(part / "label-studio.xml").getroot()
+    assert {control.get("toName") for control in interface} <= {None, interface.find("Audio").get("name")}
+    fields = {
+        control.get("name"): [c.get("value") for c in control]
+        for control in interface
+        if control.get("toName")
+    }
+    assert list(fields) == ["text", "quality", "flag", "remark"]
+    assert fields["flag"] == list(FLAGS)
+    tasks = json.loads((part / "tasks.json").read_text())
+    assert interface.find("Audio").get("value").removeprefix("$") in tasks[0]["data"]
+    results = [
+        {"from_name": name, "to_name": "audio", "type": "choices" if values else "textarea",
+         "value": {"choices": [values[-1]]} if values else {"text": [f"some {name}"]}}
+        for name, values in fields.items()
+    ]  # fmt: skip
+    tasks[0]["annotations"] = [{"result": results}]
+    for task in tasks[1:]:
+        task["annotations"] = []
+    [row] = collected(tasks, "--flagged", "flagged.txt")
+    assert {name: row[name] for name in fields} == {
+        "text": "some text", "quality": QUALITIES[-1], "flag": FLAGS[-1], "remark": "some remark",
+    }  # fmt: skip
+    assert Path("flagged.txt").read_text() == row["snippet"] + "\n"
 
 
 @pytest.mark.parametrize(

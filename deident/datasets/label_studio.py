@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 from deident.datasets.items import Item
 from deident.datasets.package import package
@@ -47,3 +48,35 @@ def tasks(files: Sequence[str], facts: Sequence[dict[str, object]] = ()) -> str:
         for name, fact in zip(files, known, strict=True)
     ]
     return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+
+
+def labelling_interface(qualities: Sequence[str], flags: Sequence[str]) -> str:
+    """Make the labelling interface of a project: what is said, how clear it is, why it should not be there, a remark.
+
+    Parameters
+    ----------
+    qualities, flags : sequence of str
+        The choices.
+
+    Returns
+    -------
+    str
+        XML to paste into a project's settings. Its controls are called text, quality, flag and remark.
+    """
+
+    def choices(name: str, values: Sequence[str]) -> str:
+        rows = "".join(f"    <Choice value={quoteattr(value)}/>\n" for value in values)
+        return f'  <Choices name="{name}" toName="audio" choice="single">\n{rows}  </Choices>\n'
+
+    def area(name: str, title: str) -> str:
+        return f'  <TextArea name="{name}" toName="audio" placeholder="{title}" maxSubmissions="1" editable="true"/>\n'
+
+    return (
+        '<View>\n  <Audio name="audio" value="$audio"/>\n'
+        + area("text", "what is said")
+        + choices("quality", qualities)
+        + '  <Header value="This should not be here"/>\n'
+        + choices("flag", flags)
+        + area("remark", "a remark")
+        + "</View>\n"
+    )

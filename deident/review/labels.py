@@ -117,25 +117,23 @@ def _own(row: Any) -> tuple[str, dict[str, str]]:
 
 
 def _annotated(annotation: Any) -> dict[str, str]:
-    """Return what an annotation of Label Studio says: texts, and choices of which those of `FLAGS` are flags."""
-    texts: list[str] = []
-    choices: list[str] = []
+    """Return what an annotation of Label Studio says.
+
+    A text area called remark holds the remark, any other the words. A choice in a control called flag, or one of
+    `FLAGS` in any, flags the snippet; all other choices are of its quality.
+    """
+    said: dict[str, list[str]] = {name: [] for name in _OWN}
     if not isinstance(annotation, dict):
         raise SettingError(_EXPECTED)
     for result in annotation.get("result", ()):
         match result:
-            case {"value": {"text": list() as found}}:
-                texts += map(str, found)
-            case {"value": {"text": str() as text}}:
-                texts.append(text)
+            case {"value": {"text": list() | str() as found}}:
+                name = "remark" if result.get("from_name") == "remark" else "text"
+                said[name] += map(str, found if isinstance(found, list) else [found])
             case {"value": {"choices": list() as found}}:
-                choices += map(str, found)
+                for choice in map(str, found):
+                    is_flag = choice in FLAGS or result.get("from_name") == "flag"
+                    said["flag" if is_flag else "quality"].append(choice)
             case _:
                 raise SettingError("expected annotations by text areas and choices alone")
-    flags = [choice for choice in choices if choice in FLAGS]
-    return {
-        "text": " ".join(texts),
-        "quality": ", ".join(choice for choice in choices if choice not in FLAGS),
-        "flag": ", ".join(flags),
-        "remark": "",
-    }
+    return {name: (", " if name in ("quality", "flag") else " ").join(parts) for name, parts in said.items()}

@@ -23,10 +23,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from deident.datasets.items import Item, read_items
-from deident.datasets.label_studio import tasks
+from deident.datasets.label_studio import labelling_interface, tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
-from deident.pages.review import page
+from deident.pages.review import FLAGS, QUALITIES, page
 from deident.review.history import history, snippet_id, snippets_left, today_text
 from deident.store import Disk, FolderStore, Link, Linkage
 from deident.store.disk import PRIVATE_FILE, PRIVATE_FOLDER, plain_errors
@@ -335,6 +335,7 @@ def _write_part(
     files = [file for _, file in part.files]
     _write(folder / "index.html", page(files, round_name, part.reviewer).encode(), disk)
     _write(folder / "tasks.json", tasks(files).encode(), disk)
+    _write(folder / "label-studio.xml", labelling_interface(QUALITIES, FLAGS).encode(), disk)
 
 
 def _write(path: Path, data: bytes, disk: Disk) -> None:
