@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +14,41 @@ from deident.evaluation.features import FAMILIES
 from deident.evaluation.intervals import Interval
 from deident.evaluation.verdict import Verdict
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e")
+
+# Pictures lie on pages that are light or dark: nothing is behind them, and words are as far from black as from white.
+INK = "#777c81"
+STYLE = {
+    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": INK,
+    "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": INK,
+    "grid.alpha": 0.25,
+}  # fmt: skip
+
+
+def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the style of the pages."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> R:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **options)
+
+    return drawn
 
 
 def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     for axis in axes.ravel():
         axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(visible=True, color="#e6e6e6", linewidth=0.6)
+        axis.grid(visible=True, linewidth=0.6)
         axis.set_axisbelow(True)
     return figure, axes
 
@@ -38,6 +63,7 @@ def colours_of(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
     return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(verdicts)}
 
 
+@_styled
 def privacy_utility(verdicts: Mapping[str, Verdict], recogniser: str, distrusted: Mapping[str, str]) -> bytes:
     """Equal error rate of the strongest attack against the words added, with both intervals."""
     figure, axes = _figure(8.0, 4.6)
@@ -48,7 +74,7 @@ def privacy_utility(verdicts: Mapping[str, Verdict], recogniser: str, distrusted
         hollow = bool(distrusted.get(name))
         axis.errorbar(
             words.value, top.value, yerr=top.bars, xerr=words.bars, fmt="o", color=colours[name], capsize=3,
-            markersize=8, markerfacecolor="white" if hollow else colours[name],
+            markersize=8, markerfacecolor="none" if hollow else colours[name],
         )  # fmt: skip
         label = f"{name} (untrustworthy)" if hollow else name
         axis.annotate(label, (words.value, top.value), xytext=(9, 7), textcoords="offset points", fontsize=9)
@@ -60,6 +86,7 @@ def privacy_utility(verdicts: Mapping[str, Verdict], recogniser: str, distrusted
     return _png(figure)
 
 
+@_styled
 def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], str]) -> bytes:
     """Equal error rate of every attack on every method, as a map: red = recognised.
 
@@ -92,10 +119,11 @@ def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], st
     axis.set_yticks(range(len(attacks)), attacks, fontsize=7.5)
     for row in range(1, len(attacks)):
         if attacks[row].split("/")[0] != attacks[row - 1].split("/")[0]:
-            axis.axhline(row - 0.5, color="white", linewidth=3)
+            axis.axhline(row - 0.5, color=INK, linewidth=1)
     return _png(figure)
 
 
+@_styled
 def histograms(verdicts: Mapping[str, Verdict]) -> bytes:
     """Scores of the strongest attack on each method: same speaker and different speakers."""
     columns = min(3, len(verdicts))
@@ -116,6 +144,7 @@ def histograms(verdicts: Mapping[str, Verdict]) -> bytes:
     return _png(figure)
 
 
+@_styled
 def spread(verdicts: Mapping[str, Verdict]) -> bytes:
     """Exposure of each speaker: the share of others they are told from. A dot a speaker."""
     figure, axes = _figure(8.0, 0.9 + 0.45 * len(verdicts))
@@ -126,7 +155,7 @@ def spread(verdicts: Mapping[str, Verdict]) -> bytes:
         axis.scatter(
             values, row + rng.uniform(-0.22, 0.22, values.size), s=14, color=colours[name], alpha=0.7
         )
-        axis.plot([np.median(values)] * 2, [row - 0.35, row + 0.35], color="black", linewidth=1.5)
+        axis.plot([np.median(values)] * 2, [row - 0.35, row + 0.35], color=INK, linewidth=2.5)
     axis.set_yticks(range(len(verdicts)), list(verdicts), fontsize=8)
     axis.invert_yaxis()
     axis.axvline(50.0, color="#888888", linewidth=0.8, linestyle=":")
@@ -136,6 +165,7 @@ def spread(verdicts: Mapping[str, Verdict]) -> bytes:
     return _png(figure)
 
 
+@_styled
 def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
     """Equal error rate, and the share of speakers ranked first, by the number of snippets. None where no speaker
     has several.
@@ -164,6 +194,7 @@ def growth(verdicts: Mapping[str, Verdict]) -> bytes | None:
     return _png(figure)
 
 
+@_styled
 def spectrograms(pictures: Mapping[str, npt.NDArray[np.float32]]) -> bytes:
     """One snippet under every method, 0 to 8 kHz, 60 dB."""
     import scipy.fft
