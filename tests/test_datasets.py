@@ -608,3 +608,38 @@ def test_commands_of_kaldi_are_never_run(
     assert deident("run", "--kaldi", place, "--out", tmp_path / "s") == 2
     assert "write the sound files out first" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_every_export_describes_its_files_for_machines(name: str, store: Path, tmp_path: Path) -> None:
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+    out = tmp_path / "out"
+    export(read_items(store), name, out)
+    told = json.loads((out / "croissant.json").read_text())
+    assert "not anonymous" in told["rai:personalSensitiveInformation"]
+    kinds = [(kind["includes"], kind["@id"]) for kind in told["distribution"]]
+    for path in out.rglob("*"):
+        if path.is_file() and path.name != "croissant.json":
+            own = [id for names, id in kinds if path.name in names or path.match(str(names))]
+            assert len(own) == 1, path.name
+    if name == "parquet":
+        import pyarrow.parquet
+
+        columns = set(pyarrow.parquet.read_schema(out / "data-00000.parquet").names)
+        [records] = told["recordSet"]
+        assert {field["source"]["extract"]["column"] for field in records["field"]} == columns - {"words"}
+    export(read_items(store), name, tmp_path / "again")
+    assert (out / "croissant.json").read_bytes() == (tmp_path / "again" / "croissant.json").read_bytes()
+
+
+@pytest.mark.interop
+@pytest.mark.filterwarnings("ignore")
+def test_croissant_reads_what_describes_parquet(store: Path, tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    pytest.importorskip("pyarrow")
+    export(read_items(store), "parquet", tmp_path / "out")
+    found = mlcroissant.Dataset(tmp_path / "out" / "croissant.json")
+    assert not found.metadata.ctx.issues.errors
+    ids = {record["snippets/id"].decode() for record in found.records("snippets")}
+    assert ids == {item.id for item in read_items(store)}

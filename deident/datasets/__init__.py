@@ -151,7 +151,7 @@ def export(
     summary: Mapping[str, Any] | None = None,
     names_people: bool = False,
 ) -> int:
-    """Write snippets of a store as a data set, with a card that says what it is (README.md).
+    """Write snippets of a store as a data set, with a card that says what it is (README.md, croissant.json).
 
     Parameters
     ----------
@@ -180,13 +180,15 @@ def export(
     """
     from pathlib import Path
 
-    from deident.datasets.card import NAME, card
+    from deident.datasets import card, croissant
     from deident.datasets.package import Package
 
-    found = list(items)
-    count = exporter_named(to)(found, Path(out))
-    if not (Path(out) / NAME).exists():  # an exporter may know more
-        Package(Path(out)).put(NAME, card(found, summary, names_people=names_people).encode())
+    found, place = list(items), Path(out)
+    count = exporter_named(to)(found, place)
+    if not (place / card.NAME).exists():  # an exporter may know more
+        Package(place).put(card.NAME, card.card(found, summary, names_people=names_people).encode())
+    if not (place / croissant.NAME).exists():
+        Package(place).put(croissant.NAME, croissant.metadata(found, place, summary).encode())
     return count
 
 
