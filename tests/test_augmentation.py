@@ -188,3 +188,33 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], words: str) -> N
 def test_the_preset_for_training_keeps_time() -> None:
     assert Policy.preset("training").disguise.keeps_time
     assert not Policy.preset("review").disguise.keeps_time
+
+
+def test_it_is_a_module_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    augment = Augmentation(Psola(), seed=3)
+    chain = torch.nn.Sequential(augment.as_module(RATE), torch.nn.Identity())
+    batch = torch.from_numpy(np.stack([SAID[None]] * 2).astype(np.float32))
+    first, second = chain(batch), chain(batch)
+    assert first.shape == batch.shape
+    assert not torch.equal(first, second)
+    chain[0].freeze_parameters()
+    assert torch.equal(chain(batch), chain(batch))
+    chain[0].unfreeze_parameters()
+    assert not torch.equal(chain(batch), chain(batch))
+
+
+@pytest.mark.interop
+@pytest.mark.filterwarnings("ignore")
+def test_it_stands_in_a_compose_of_torch_audiomentations() -> None:
+    torch = pytest.importorskip("torch")
+    composed = pytest.importorskip("torch_audiomentations")
+    augment = Augmentation(Psola(), seed=3)
+    inverted = composed.PolarityInversion(p=1.0, output_type="dict")
+    compose = composed.Compose([augment.as_module(RATE), inverted], output_type="dict")
+    batch = torch.from_numpy(np.stack([SAID[None]] * 2).astype(np.float32))
+    compose(batch, sample_rate=RATE)
+    compose.freeze_parameters()
+    out = compose(batch, sample_rate=RATE).samples
+    assert torch.equal(out, -augment(batch, RATE))
+    assert not torch.equal(out, -batch)

@@ -147,6 +147,39 @@ class Augmentation:
         """
         return self.parameters
 
+    def as_module(self, sample_rate: int) -> Any:
+        """Make a `torch.nn.Module` of it, which a `Compose` of torch-audiomentations takes, or a `torch.nn.Sequential`.
+
+        Such a `Compose` tells the sample rate to its own transforms alone, so it is given here.
+
+        Parameters
+        ----------
+        sample_rate : int
+            Hz, of all batches.
+
+        Returns
+        -------
+        torch.nn.Module
+            A function of (batch, channels, samples) tensors. Freezing its parameters freezes those of this transform.
+        """
+        import torch
+
+        augment = self
+
+        class Module(torch.nn.Module):
+            supported_modes = frozenset({"per_batch", "per_example"})
+
+            def forward(self, samples: Any) -> Any:
+                return augment(samples, sample_rate)
+
+            def freeze_parameters(self) -> None:
+                augment.freeze_parameters()
+
+            def unfreeze_parameters(self) -> None:
+                augment.unfreeze_parameters()
+
+        return Module()
+
     def _generator(self) -> np.random.Generator:
         """Return the generator of this process: a copy that came from another would repeat its draws."""
         process = f"{os.environ.get('RANK', '')}/{multiprocessing.current_process().name}/{os.getpid()}"

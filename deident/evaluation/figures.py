@@ -140,7 +140,7 @@ def histograms(verdicts: Mapping[str, Verdict]) -> bytes:
         axis.set_title(f"{name}: {100 * verdict.headline.eer:.1f} %", fontsize=9)
         axis.set_yticks([])
         axis.tick_params(labelsize=7)
-    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper right")
+    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper left")
     return _png(figure)
 
 
