@@ -166,7 +166,7 @@ class Augmentation:
 
         augment = self
 
-        class Module(torch.nn.Module):
+        class Module(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
             supported_modes = frozenset({"per_batch", "per_example"})
 
             def forward(self, samples: Any) -> Any:

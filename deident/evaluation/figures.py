@@ -21,7 +21,7 @@ COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 
 # Pictures lie on pages that are light or dark: nothing is behind them, and words are as far from black as from white.
 INK = "#777c81"
-STYLE = {
+STYLE: Any = {
     "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "text.color": INK,
     "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": INK,
     "grid.alpha": 0.25,
