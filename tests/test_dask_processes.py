@@ -166,9 +166,9 @@ def test_the_commands_of_the_documentation(block: str, tmp_path: Path) -> None:
         script.chmod(0o700)
     variables = environment()
     variables["PATH"] = os.pathsep.join([str(tmp_path / "bin"), variables["PATH"]])
-    [port] = set(re.findall(r"(?:--port |:)(\d{4})", block))
+    [port] = re.findall(r"--port (\d+)", block)
     result = subprocess.run(
-        ["sh", "-ec", block.replace(port, str(_free_port()))], env=variables, cwd=tmp_path,
+        ["bash", "-ec", block.replace(port, str(_free_port()))], env=variables, cwd=tmp_path,
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
