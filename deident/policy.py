@@ -43,6 +43,10 @@ class ProgrammeSettings:
         Snippets that one reviewer gets in all rounds together, at most. By default any number.
     keep_days : int, optional
         Days after which `deident purge` erases a snippet. By default it is kept.
+    round_days : int, optional
+        Days after which reviewers must delete a round, at most. By default they may keep it as long as the snippets.
+    seal_rounds : {"required", "optional"}
+        Required: every part of a round is encrypted to its reviewer.
 
     Raises
     ------
@@ -55,13 +59,16 @@ class ProgrammeSettings:
     max_per_speaker: int | None = None
     max_per_reviewer: int | None = None
     keep_days: int | None = None
+    round_days: int | None = None
+    seal_rounds: Literal["required", "optional"] = "optional"
 
     def __post_init__(self) -> None:
-        _one_of("consent of programme", self.consent, ("required", "optional"))
+        for name in ("consent", "seal_rounds"):
+            _one_of(f"{name} of programme", getattr(self, name), ("required", "optional"))
         between("share of programme", self.share, 0.0, 1.0)
         if not self.share:
             raise SettingError("expected share of programme above 0: nothing would ever be released")
-        for name in ("max_per_speaker", "max_per_reviewer", "keep_days"):
+        for name in ("max_per_speaker", "max_per_reviewer", "keep_days", "round_days"):
             _check_count(f"{name} of programme", getattr(self, name))
 
     @property

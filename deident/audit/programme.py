@@ -6,6 +6,7 @@ It reads the ledger's facts by itself, and takes the links as they were sealed.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import NamedTuple, Protocol
 FACT = "programme"
 _DRAW = re.compile("[0-9a-f]{16}")
 _SETTINGS = {"consent", "keep_days", "max_per_reviewer", "max_per_speaker", "share"}
+_LATER = {"round_days", "seal_rounds"}  # which older stores do not know
 
 
 class Linked(Protocol):
@@ -52,6 +54,7 @@ def audit_rounds(
     try:
         said = json.loads(facts.get(FACT, "{}"))
         days, most = said.get("keep_days"), said.get("max_per_reviewer")
+        round_days = said.get("round_days")
     except (ValueError, AttributeError):
         return []  # `audit_programme` says so
     broken = []
@@ -60,6 +63,8 @@ def audit_rounds(
         and max(Counter(str(row["reviewer"]) for row in rounds).values(), default=0) > most
     ):
         broken.append(Broken("reviewer", f"a reviewer was given more than {most} snippets"))
+    if isinstance(round_days, int) and (long := sum(_lasts(row) > round_days for row in rounds)):
+        broken.append(Broken("round", f"{long} copies were given for more than {round_days} days"))
     if not isinstance(days, int):
         return broken
     now = date.fromisoformat(today)
@@ -68,6 +73,15 @@ def audit_rounds(
     ]
     over = f"{len(old)} copies in rounds are remembered for more than twice {days} days: run `deident purge`"
     return [*broken, Broken("expired", over)] if old else broken
+
+
+def _lasts(row: Mapping[str, object]) -> float:
+    """Return for how many days a copy was given; without end where the record says none."""
+    if "file" not in row:
+        return 0
+    if "until" not in row:
+        return math.inf
+    return (date.fromisoformat(str(row["until"])) - date.fromisoformat(str(row["day"]))).days
 
 
 def most_of_a_speaker(counts: Mapping[str, int]) -> int:
@@ -99,7 +113,7 @@ def audit_programme(
         return []
     try:
         said = json.loads(facts[FACT])
-        if said.keys() != _SETTINGS:
+        if said.keys() - _LATER != _SETTINGS:
             raise ValueError
         limit = int(float(said["share"]) * 2**64)
         days = None if said["keep_days"] is None else int(said["keep_days"])

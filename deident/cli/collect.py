@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if key is None:
         raise SettingError("the list of rounds is sealed: give their key with --key-file or DEIDENT_KEY")
     with FolderStore(folder_of(args.store), key=key, create=False) as store:
-        labels, erased = collect(store, key, args.labels)
+        labels, left_out = collect(store, key, args.labels)
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(field.name for field in dataclasses.fields(Label))
@@ -60,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
         write_private(Path(args.flagged), "".join(f"{name}\n" for name in flagged).encode())
     reviewers = len({label.reviewer for label in labels})
     print(f"{counted(len(labels), 'label')} of {counted(reviewers, 'reviewer')}")
-    if erased:
-        print(f"left out: {counted(erased, 'label')} of snippets that were erased since")
+    if left_out:
+        print(
+            f"left out: {counted(left_out, 'label')} of snippets that were erased since, or are past their last day"
+        )
     for flag, count in sorted(Counter(label.flag for label in labels if label.flag).items()):
         print(f"flagged: {count}, {flag}")
     if flagged:

@@ -13,8 +13,9 @@ examples:
   deident purge store --linkage links --key-file key --receipt purged.json
 
 Erases every snippet that is as many days old as [programme] keep_days of the store's policy says, in the store, its
-ledger, its linkage and the lists of its rounds. Run it every day, by cron: a second time on the same day it changes
-nothing, and after a stop it goes on where that was. `deident audit --linkage` fails on a snippet that is a day over.
+ledger, its linkage and the lists of its rounds, and names the copies in rounds whose last day has passed. Run it every
+day, by cron: a second time on the same day it changes nothing, and after a stop it goes on where that was.
+`deident audit --linkage` fails on a snippet that is a day over.
 
 What is erased is not released again by a later run, `--again` or not."""
 

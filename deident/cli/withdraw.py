@@ -13,7 +13,8 @@ examples:
   deident review withdraw store --key-file key                    of all reviewers
   deident review withdraw store --key-file key --reviewer ann     the list to send to one
 
-Each line is ROUND/REVIEWER/FILE: a copy of a snippet that is not in the store any more, because it was erased."""
+Each line is ROUND/REVIEWER/FILE: a copy of a snippet that is not in the store any more, because it was erased,
+or one whose last day in its round has passed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,12 +10,16 @@ QUALITIES = ("clear", "hard to hear", "no speech")
 FLAGS = ("a name or number is spoken", "a second voice", "not meant to be recorded")
 
 
-def page(files: Sequence[str], round_name: str, reviewer: str) -> str:
-    """Make a page that plays the files beside it and saves a reviewer's labels as JSON; it needs no network."""
+def page(files: Sequence[str], round_name: str, reviewer: str, until: Sequence[str | None] = ()) -> str:
+    """Make a page that plays the files beside it and saves a reviewer's labels as JSON; it needs no network.
+
+    until : their last days. The page plays none after it, and cannot stop anything else from doing so.
+    """
     data = {
         "round": round_name,
         "reviewer": reviewer,
         "files": list(files),
+        "until": list(until),
         "qualities": QUALITIES,
         "flags": FLAGS,
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from deident.errors import SettingError
-from deident.review import Copy, copies, forget, today_text
+from deident.review import Copy, copies, copies_over, forget, today_text
 from deident.runs.commit import PROGRAMME
 from deident.runs.gate import count_name
 from deident.store import FolderStore, day_text, today
@@ -85,7 +85,8 @@ def withdrawal_marks(store: Store, withdrawn: Iterable[str]) -> dict[str, int]:
 def purge(store: Store, linkage: Linkage, key: Key) -> Erased:
     """Erase what a store has kept for the days of its programme. Again on the same day, there is nothing left to do.
 
-    Rounds are forgotten after as many days again: until then, `deident review withdraw` lists their copies.
+    Copies in rounds whose days are over are to withdraw too. Rounds are forgotten after as many days again: until then,
+    `deident review withdraw` lists their copies.
 
     Parameters
     ----------
@@ -102,19 +103,24 @@ def purge(store: Store, linkage: Linkage, key: Key) -> Erased:
     SettingError
         When the store has no programme that says how long.
     """
-    days = json.loads(store.recall(PROGRAMME) or "{}").get("keep_days")
-    if days is None:
+    promise = json.loads(store.recall(PROGRAMME) or "{}")
+    days, round_days = promise.get("keep_days"), promise.get("round_days")
+    if days is None and round_days is None:
         raise SettingError(
             "this store's programme has no keep_days: give them as [programme] keep_days in the policy of its"
             " first run, or use `deident erase --older-than`"
         )
     linkage.attach(store)
-    last = today() - days
-    links = {link for link in linkage.links() if link.store == store.id and link.day <= last}
+    links: set[Link] = set()
+    if days is not None:
+        last = today() - days
+        links = {link for link in linkage.links() if link.store == store.id and link.day <= last}
     erased = erase(store, linkage, key, links, "purge")
-    if isinstance(store, FolderStore):
-        forget(store, key, day_text(last - days))
-    return erased
+    if not isinstance(store, FolderStore):
+        return erased
+    over = copies_over(store, key)
+    forget(store, key, day_text(today() - 2 * (days or round_days)))
+    return replace(erased, withdraw=tuple(sorted({*erased.withdraw, *over})))
 
 
 def receipt(kind: str, erased: Erased) -> dict[str, Any]:

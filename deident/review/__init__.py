@@ -4,10 +4,11 @@
 |---|---|
 | `rounds` | assign snippets to reviewers, write a round |
 | `history` | remember what went to whom, list copies to withdraw |
+| `sealing` | encrypt a part of a round to its reviewer |
 | `labels` | read what reviewers wrote back to the snippets of a store |
 """
 
-from deident.review.history import Copy, copies, forget, today_text
+from deident.review.history import Copy, copies, copies_over, forget, today_text
 from deident.review.labels import Label, collect
 from deident.review.rounds import (
     MARKER,
@@ -29,6 +30,7 @@ __all__ = [
     "assign",
     "collect",
     "copies",
+    "copies_over",
     "forget",
     "make_round",
     "subjects",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deident.errors import SettingError
 from deident.keys import Key
+from deident.policy import ProgrammeSettings
 from deident.runs.commit import PROGRAMME
 from deident.store import FolderStore, Sealed, day_text, today
 from deident.store.sealed import Record
@@ -26,7 +27,7 @@ class Copy:
 
 
 def copies(store: FolderStore, key: Key, names: Iterable[str] | None = None) -> list[Copy]:
-    """List the copies in all rounds of snippets that are not in the store any more, and must be withdrawn.
+    """List the copies in all rounds that must be withdrawn: their snippets were erased, or their days are over.
 
     Parameters
     ----------
@@ -42,11 +43,17 @@ def copies(store: FolderStore, key: Key, names: Iterable[str] | None = None) -> 
     """
     if names is None:
         present = {snippet_id(key, path.name) for path in store.path.iterdir()}
-        records = [r for r in history(store, key).records() if r.get("snippet", "") not in {*present, ""}]
+        known = [record for record in history(store, key).records() if "file" in record]
+        records = [r for r in known if r["snippet"] not in present or is_over(r)]
     else:
         wanted = {snippet_id(key, name) for name in names}
         records = [r for r in history(store, key).records() if r.get("snippet") in wanted]
-    return sorted(Copy(r["round"], r["reviewer"], r["file"], r["day"]) for r in records)
+    return sorted(map(_copy, records))
+
+
+def copies_over(store: FolderStore, key: Key) -> list[Copy]:
+    """List the copies in all rounds whose last day has passed."""
+    return [_copy(record) for record in history(store, key).records() if is_over(record)]
 
 
 def forget(store: FolderStore, key: Key, last_day: str) -> None:
@@ -67,12 +74,30 @@ def forget(store: FolderStore, key: Key, last_day: str) -> None:
     )
 
 
-def snippets_left(store: FolderStore, reviewers: Iterable[str], records: Iterable[Record]) -> dict[str, int]:
-    """Return how many snippets each reviewer may still get, where the programme of the store says so.
+def promise_of(store: FolderStore) -> ProgrammeSettings:
+    """Return the programme that a store remembers, or one that promises nothing."""
+    return ProgrammeSettings(**json.loads(store.recall(PROGRAMME) or "{}"))
+
+
+def last_day(released: int, days: int | None, promise: ProgrammeSettings) -> int | None:
+    """Return the last day of a snippet in a round that is made today, None where it has none.
+
+    released : its own day.   days : of the round.
+    """
+    ends = [today() + most for most in (days, promise.round_days) if most is not None]
+    if promise.keep_days is not None:
+        ends.append(released + promise.keep_days)
+    return min(ends, default=None)
+
+
+def snippets_left(
+    promise: ProgrammeSettings, reviewers: Iterable[str], records: Iterable[Record]
+) -> dict[str, int]:
+    """Return how many snippets each reviewer may still get, where the programme says so.
 
     Raises `SettingError` when one has had them all.
     """
-    most = json.loads(store.recall(PROGRAMME) or "{}").get("max_per_reviewer")
+    most = promise.max_per_reviewer
     if most is None:
         return {}
     reviewers = list(reviewers)
@@ -83,6 +108,15 @@ def snippets_left(store: FolderStore, reviewers: Iterable[str], records: Iterabl
             " leave them out"
         )
     return {reviewer: most - had[reviewer] for reviewer in reviewers}
+
+
+def _copy(record: Record) -> Copy:
+    return Copy(record["round"], record["reviewer"], record["file"], record["day"])
+
+
+def is_over(record: Record) -> bool:
+    """Tell whether the last day of a copy has passed."""
+    return bool(str(record.get("until", "9")) < today_text())
 
 
 def history(store: FolderStore, key: Key) -> Sealed:

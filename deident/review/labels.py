@@ -13,7 +13,7 @@ from deident.datasets.text_files import errors_at, read_json
 from deident.errors import SettingError
 from deident.keys import Key
 from deident.pages.review import FLAGS
-from deident.review.history import history, snippet_id
+from deident.review.history import history, is_over, snippet_id
 from deident.store import FolderStore
 
 _EXPECTED = "expected the labels.json that a reviewer saved, or an export of Label Studio"
@@ -63,8 +63,8 @@ def collect(store: FolderStore, key: Key, files: Iterable[str | os.PathLike[str]
     -------
     labels : list of Label
         Those in which a reviewer said anything, sorted.
-    erased : int
-        Labels of snippets that are not in the store any more; they are left out.
+    left_out : int
+        Labels of snippets that are not in the store any more, or whose days in the round are over.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def collect(store: FolderStore, key: Key, files: Iterable[str | os.PathLike[str]
     present = {snippet_id(key, path.name): path.name for path in store.path.iterdir()}
     given = {str(record["file"]): record for record in history(store, key).records() if "file" in record}
     labels: set[Label] = set()
-    erased = 0
+    left_out = 0
     for number, path in enumerate(files, 1):
         with errors_at(f"file {number} of labels"):
             for file, said in _said(read_json(path)):
@@ -83,11 +83,11 @@ def collect(store: FolderStore, key: Key, files: Iterable[str | os.PathLike[str]
                     raise SettingError(
                         "a label is of a file that no round of this store has; nothing was read"
                     )
-                name = present.get(record["snippet"])
-                erased += name is None
+                name = None if is_over(record) else present.get(record["snippet"])
+                left_out += name is None
                 if name and any(said.values()):
                     labels.add(Label(name, record["round"], record["reviewer"], **said))
-    return sorted(labels), erased
+    return sorted(labels), left_out
 
 
 def _said(values: Sequence[Any]) -> Iterator[tuple[str, dict[str, str]]]:

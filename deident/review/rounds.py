@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import re
@@ -27,8 +28,16 @@ from deident.datasets.label_studio import labelling_interface, tasks
 from deident.errors import SettingError, StoreError
 from deident.keys import Key
 from deident.pages.review import FLAGS, QUALITIES, page
-from deident.review.history import history, snippet_id, snippets_left, today_text
-from deident.store import Disk, FolderStore, Link, Linkage
+from deident.review.history import (
+    history,
+    last_day,
+    promise_of,
+    snippet_id,
+    snippets_left,
+    today_text,
+)
+from deident.review.sealing import Recipient, check_recipients, seal
+from deident.store import Disk, FolderStore, Link, Linkage, day_text, today
 from deident.store.disk import PRIVATE_FILE, PRIVATE_FOLDER, plain_errors
 
 LOG = "review-log.jsonl"
@@ -53,6 +62,8 @@ class RoundSettings:
         Of the recordings (speakers, where known) that take part, above 0 and up to 1.
     name : str, optional
         By default today's date. Another name draws others.
+    days : int, optional
+        Days until reviewers must delete their parts. The programme of the store may say fewer.
 
     Raises
     ------
@@ -65,6 +76,7 @@ class RoundSettings:
     max_per_recording: int = 1
     share: float = 1.0
     name: str = field(default_factory=lambda: today_text())
+    days: int | None = None
 
     def __post_init__(self) -> None:
         if not self.reviewers or len(set(self.reviewers)) != len(self.reviewers):
@@ -76,6 +88,8 @@ class RoundSettings:
                 )
         if self.per_reviewer < 1 or self.max_per_recording < 1:
             raise SettingError("expected at least one snippet a reviewer and a recording")
+        if self.days is not None and self.days < 1:
+            raise SettingError("expected a round to last a day at least")
         if not 0.0 < self.share <= 1.0:
             raise SettingError(f"expected a share above 0 and up to 1; got {self.share:g}")
 
@@ -89,10 +103,13 @@ class Assignment:
     reviewer : str
     files : tuple of (str, str)
         Pairs of a snippet's name in the store and its new name in the round.
+    until : tuple of (str or None)
+        The last day of each, YYYY-MM-DD; empty where they have none.
     """
 
     reviewer: str
     files: tuple[tuple[str, str], ...]
+    until: tuple[str | None, ...] = ()
 
 
 def assign(
@@ -179,8 +196,9 @@ def make_round(
     *,
     opted_out: frozenset[str] = frozenset(),
     pack: bool = False,
+    recipients: Mapping[str, Recipient] = MappingProxyType({}),
 ) -> list[Assignment]:
-    """Assign and write a round: a folder (or, with `pack`, a tar) for each reviewer, and a log beside them.
+    """Assign and write a round: a folder, a tar or a sealed tar for each reviewer, and a log beside them.
 
     Every assignment is recorded under the key in the store's private part before a file is written. A round appears
     whole or not at all: the next one removes what a stopped one left, whose assignments count.
@@ -197,6 +215,9 @@ def make_round(
     opted_out : frozenset of str, optional
         As `assign` takes it.
     pack : bool, optional
+        A tar instead of a folder.
+    recipients : mapping of str to Recipient, optional
+        Of every reviewer: their tars are sealed to them.
 
     Returns
     -------
@@ -207,9 +228,11 @@ def make_round(
     StoreError
         When `out` holds anything else, or this round already, or when a snippet is not as it was released.
     SettingError
-        When a reviewer has had as many snippets as the programme of the store allows.
+        When a reviewer has had as many snippets as the programme of the store allows, or has no recipient.
     """
     disk = Disk()
+    promise = promise_of(store)
+    check_recipients(recipients, settings.reviewers, is_required=promise.seal_rounds == "required")
     items = {item.name: item for item in read_items(store.path) if item.path.is_file()}
     with _rounds_folder(out, disk):
         if os.path.lexists(out / settings.name):
@@ -217,11 +240,20 @@ def make_round(
         log = history(store, key)
         records = list(log.records())
         earlier = [(str(record["reviewer"]), str(s)) for record in records for s in record["subjects"]]
-        left = snippets_left(store, settings.reviewers, records)
+        left = snippets_left(promise, settings.reviewers, records)
         links = [link for link in linkage.links() if link.store == store.id]
         owners = {name: sorted(subjects(link, key)) for link in links for name in link.names}
+        ends = {link: last_day(link.day, settings.days, promise) for link in links}
+        until = {
+            name: None if (end := ends[link]) is None else day_text(end)
+            for link in links
+            for name in link.names
+        }
+        # What is over today is purged today, and given to nobody.
+        links = [link for link in links if (ends[link] or today() + 1) > today()]
         links = [replace(link, names=tuple(name for name in link.names if name in items)) for link in links]
         parts = assign(links, settings, key, opted_out=opted_out, earlier=earlier, left=left)
+        parts = [replace(part, until=tuple(until[name] for name, _ in part.files)) for part in parts]
         log.add(
             [
                 {
@@ -231,12 +263,13 @@ def make_round(
                     "snippet": snippet_id(key, name),
                     "file": file,
                     "subjects": owners[name],
+                    **({"until": until[name]} if until[name] else {}),
                 }
                 for part in parts
                 for name, file in part.files
             ]
         )
-        _write_round(items, parts, settings.name, out, pack=pack, disk=disk)
+        _write_round(items, parts, settings.name, out, pack=pack, recipients=recipients, disk=disk)
     return parts
 
 
@@ -293,16 +326,23 @@ def _write_round(
     out: Path,
     *,
     pack: bool,
+    recipients: Mapping[str, Recipient],
     disk: Disk,
 ) -> None:
     unfinished = out / UNFINISHED
     disk.make_folder(unfinished)
     for part in parts:
         folder = unfinished / part.reviewer
-        disk.make_folder(folder)
-        _write_part(items, part, name, folder, disk)
-        if pack:
-            _pack(folder, disk)
+        contents = _contents(items, part, name)
+        if recipients:
+            data = seal(_packed(contents, part.reviewer), recipients[part.reviewer])
+            disk.replace(folder.with_name(f"{folder.name}.tar.age"), [data])
+        elif pack:
+            disk.replace(folder.with_name(f"{folder.name}.tar"), [_packed(contents, part.reviewer)])
+        else:
+            disk.make_folder(folder)
+            for file, data in contents:
+                disk.replace(folder / file, [data])
     disk.rename(unfinished, out / name)
     disk.sync_folder(out)
     rows = (
@@ -327,34 +367,22 @@ def _drawn(link: Link, settings: RoundSettings, key: Key) -> bool:
     return number < settings.share * 2**64
 
 
-def _write_part(
-    items: Mapping[str, Item], part: Assignment, round_name: str, folder: Path, disk: Disk
-) -> None:
+def _contents(items: Mapping[str, Item], part: Assignment, round_name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a reviewer's part, one at a time."""
     for name, file in part.files:
-        _write(folder / file, items[name].read(), disk)
+        yield file, items[name].read()
     files = [file for _, file in part.files]
-    _write(folder / "index.html", page(files, round_name, part.reviewer).encode(), disk)
-    _write(folder / "tasks.json", tasks(files).encode(), disk)
-    _write(folder / "label-studio.xml", labelling_interface(QUALITIES, FLAGS).encode(), disk)
+    yield "index.html", page(files, round_name, part.reviewer, part.until).encode()
+    yield "tasks.json", tasks(files).encode()
+    yield "label-studio.xml", labelling_interface(QUALITIES, FLAGS).encode()
 
 
-def _write(path: Path, data: bytes, disk: Disk) -> None:
-    disk.replace(path, [data])
-
-
-def _pack(folder: Path, disk: Disk) -> None:
-    """Replace a folder by a tar without times, owners or paths of this machine."""
-    import io
-
+def _packed(contents: Iterable[tuple[str, bytes]], folder: str) -> bytes:
+    """Make a tar without times, owners or paths of this machine."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path in sorted(folder.iterdir()):
-            info = tarfile.TarInfo(f"{folder.name}/{path.name}")
-            info.size = path.stat().st_size
-            info.mode = 0o600
-            with open(path, "rb") as file:
-                archive.addfile(info, file)
-    _write(folder.with_name(f"{folder.name}.tar"), made.getvalue(), disk)
-    for path in folder.iterdir():
-        disk.unlink(path)
-    os.rmdir(folder)
+        for name, data in sorted(contents):
+            info = tarfile.TarInfo(f"{folder}/{name}")
+            info.size, info.mode = len(data), 0o600
+            archive.addfile(info, io.BytesIO(data))
+    return made.getvalue()

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from deident.disguise.presets import PRESETS
@@ -332,7 +332,7 @@ def keep_promise(store: Store, programme: ProgrammeSettings) -> None:
         )
     said = asdict(programme)
     if known is not None:
-        before = json.loads(known)
+        before = {**{field.name: field.default for field in fields(programme)}, **json.loads(known)}
         days, earlier = said["keep_days"], before["keep_days"]
         is_kept = earlier is None or (days is not None and days <= earlier)
         if {**said, "keep_days": 0} != {**before, "keep_days": 0} or not is_kept:
