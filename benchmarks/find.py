@@ -29,7 +29,8 @@ import soxr
 from deident.audio import RATE, Samples, Segment
 from deident.codec import read
 from deident.datasets.layouts import corpus_files
-from deident.programme.finding import Finder, SpokenWord, WhisperWords
+from deident.programme.finding import Finder
+from deident.programme.recognising import SpokenWord, WhisperWords
 from deident.programme.spoken import ListedNames, Presidio
 from deident.segmentation.mute import Mute, MuteSettings
 
@@ -41,12 +42,25 @@ CONDITIONS = {
 }
 NAMES = {
     "tune": ("Margaret Thornton", "Peter Lindqvist", "Aisha Rahman", "George Whitfield", "Helena Novak",
-             "Oscar Delgado"),
+             "Oscar Delgado", "Rebecca Ashworth", "Daniel Fitzgerald", "Yuki Tanaka", "Carlos Mendoza",
+             "Fiona Gallagher", "Thomas Abernathy", "Leila Haddad", "Victor Petrov", "Charlotte Baxter",
+             "Ravi Menon", "Julia Bergmann", "Patrick O'Connell", "Naomi Goldstein", "Henry Lancaster"),
     "test": ("Katherine Boyle", "Stephen Marchetti", "Priya Krishnan", "Douglas Hamilton", "Ingrid Sorensen",
-             "Martin Kowalski", "Beatrice Fontaine", "Samuel Okafor", "Veronica Castillo", "Edward Pemberton"),
+             "Martin Kowalski", "Beatrice Fontaine", "Samuel Okafor", "Veronica Castillo", "Edward Pemberton",
+             "Amelia Hartley", "Rajesh Patel", "Wendy Nakamura", "Gregory Sinclair", "Elena Vasquez",
+             "Walter Kensington", "Fatima Hussein", "Dominic Rossi", "Laura McAllister", "Theresa Dunne"),
 }  # fmt: skip
+NOT_SAID = (
+    "Alan Fairbanks", "Bridget Nolan", "Claudia Moretti", "Derek Osborne", "Erika Halvorsen", "Farid Karimi",
+    "Gloria Espinoza", "Howard Bingham", "Irene Papadakis", "Jerome Lafayette", "Kenji Watanabe", "Lydia Marsh",
+    "Mohammed Saleh", "Nina Johansson", "Owen Treharne", "Paula Richter", "Quentin Hayes", "Rosa Ibarra",
+    "Simon Whitaker", "Tara Dhillon",
+)  # fmt: skip  # on the list, and in no recording
 MAILS = {"tune": ("j o h n", "k w p"), "test": ("s a r a h", "m t b", "d a v e")}
-VOICES = {"tune": ("en-us", "en-gb+f2"), "test": ("en-gb", "en-us+f3", "en-gb-scotland")}
+VOICES = {
+    "tune": ("en-us", "en-gb+f2", "en-gb-x-rp+m3", "en-us+f4"),
+    "test": ("en-gb", "en-us+f3", "en-gb-scotland", "en-us+m2", "en-gb-x-rp+f1"),
+}
 DIGITS = {"tune": ("george",), "test": ("jackson", "lucas")}
 ROLES = {"tune": "dev_train", "test": "dev_trial"}
 
@@ -179,7 +193,7 @@ def spliced(
         parts.append(samples)
         at += samples.size
 
-    order = ["digits", "name", "digits", "name", "spelled"]
+    order = ["digits", "name", "digits", "name", "name", "spelled"]
     for number, path in enumerate(paths):
         reading = read(path).mono
         add(reading)

@@ -43,6 +43,8 @@ class Recording:
         A tag that changes with the bytes; `expand` looks it up where the path is a URI.
     follow_links : bool, default False
         Read it through symbolic links.
+    kinds : tuple of str, optional
+        Kinds of the ranges to mute, where they are known: for counting, in any order.
     consent : bool, default False
         Everybody who speaks in it consented.
 
@@ -68,6 +70,7 @@ class Recording:
     size: int | None = None
     version: str = ""
     follow_links: bool = False
+    kinds: tuple[str, ...] = ()
     consent: bool = False
 
     def __post_init__(self) -> None:

@@ -15,17 +15,17 @@ from deident.audio import RATE, Samples, Segment
 from deident.datasets.annotation_files import read_annotations
 from deident.datasets.annotations import with_mute
 from deident.errors import ExtraMissingError, RecordingError, SettingError
+from deident.keys import Key
 from deident.policy import Policy
 from deident.programme.finding import (
     CHUNK_SECONDS,
     UNREAD,
     Finder,
-    SpokenWord,
-    WhisperWords,
     annotations_of,
     chunks_of,
     find_in,
 )
+from deident.programme.recognising import SpokenWord, WhisperWords
 from deident.programme.spoken import (
     ListedNames,
     Presidio,
@@ -36,6 +36,7 @@ from deident.programme.spoken import (
 )
 from deident.recording import Recording
 from deident.runs.run import run
+from deident.store import FolderStore
 from tests.methods import Sine
 from tests.voices import speech
 
@@ -248,6 +249,26 @@ def test_what_is_found_is_muted_and_its_words_are_nowhere(tmp_path: Path, record
     [again] = with_mute([recording], read_annotations(file))
     assert [s.start // 16 for s in again.mute] == [s.start // 16 for s in tried.recordings[0].mute]
     assert "865230" not in repr(SpokenWord("865230", 0.0, 1.0))
+
+
+def test_a_store_counts_what_was_muted_by_kind(tmp_path: Path, recordings: Path) -> None:
+    finder = Finder(fluent, passes=1)
+    given = [Recording(str(recordings / "call.wav"), mute=(Segment(0, 99),))]
+    tried = find_in(given, finder)
+    file, key = tmp_path / "mute.json", Key(bytes(32))
+    file.write_bytes(annotations_of(tried.found))
+    rows = json.loads(file.read_bytes())
+    file.write_text(json.dumps([*rows, {**rows[0], "kind": "Ann Smith"}]))
+    answers = itertools.cycle([False, True])
+    policy = Policy(disguise=Sine(), verify=lambda samples, rate: next(answers))
+    expected = {f"found:{kind}": count for kind, count in tried.kinds.items()}
+    for number, recording in enumerate((tried.recordings[0], *with_mute(given, read_annotations(file)))):
+        for _ in range(2):  # the second time it is known
+            run([recording], tmp_path / f"{number}", policy, key=key, jobs=1)
+        with FolderStore(tmp_path / f"{number}", key=key) as store:
+            counts = store.counts([*expected, "found:UNNAMED", "found:Ann Smith", "dropped:found"])
+        assert counts.pop("dropped:found") > 0
+        assert counts == {**expected, "found:UNNAMED": 1 + number}
 
 
 def test_what_cannot_be_searched_is_refused_by_a_run(tmp_path: Path, recordings: Path) -> None:

@@ -63,25 +63,26 @@ def finder_of(args: argparse.Namespace) -> Finder:
     """Make the finder that the options ask for. Raises `SettingError` before anything is read."""
     from deident.cli.inputs import lines_of_option
     from deident.disguise.naming import object_named
-    from deident.programme.finding import Finder, WhisperWords
+    from deident.programme.finding import Finder
+    from deident.programme.recognising import WhisperWords
     from deident.programme.spoken import PRESIDIO_MODEL, ListedNames, Presidio
 
     if not args.find_model and not args.find_recogniser:
         start = "--find-" if "find" in vars(args) else "--"
         raise SettingError(f"expected {start}model, the folder of a Whisper model, or {start}recogniser")
-    recognise = (
-        object_named(args.find_recogniser)
-        if args.find_recogniser
-        else WhisperWords(args.find_model, args.find_language)
-    )
-    searches: list[Any] = []
-    if args.find_names:
-        searches.append(ListedNames(tuple(lines_of_option("the list of names", args.find_names))))
+    names = lines_of_option("the list of names", args.find_names) if args.find_names else []
+    expecting: tuple[Any, ...] = ()
+    if args.find_recogniser:
+        recognise = object_named(args.find_recogniser)
+    else:
+        recognise = WhisperWords(args.find_model, args.find_language)
+        expecting = tuple(recognise.expecting(names))
+    searches: list[Any] = [ListedNames(tuple(names))] if names else []
     if args.find_searcher:
         searches.append(object_named(args.find_searcher))
     elif not args.find_recogniser or args.find_spacy:
         searches.append(Presidio(args.find_spacy or PRESIDIO_MODEL, args.find_language))
-    finder = Finder(recognise, tuple(searches), passes=args.find_passes)
+    finder = Finder(recognise, tuple(searches), passes=args.find_passes, expecting=expecting)
     finder.warm_up()
     return finder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from deident.segmentation.turns import Word
 
 SHORTEST = 0.01  # seconds; recognisers round the shortest words to none, though they are a frame long
 NONE = ("", "<NA>", None)
+KIND = "[A-Z][A-Z_]{0,39}"  # it is counted, and shown: no place for a name
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,6 +45,8 @@ class Annotation:
     speaker, text : str or None
     id : str
         The name of the utterance.
+    kind : str
+        Of a range to mute, as `deident find` says it: capitals and underscores. Anything else is no kind.
     words : tuple of Word
         Of the text, where the file gives them.
     is_empty : bool
@@ -57,6 +61,7 @@ class Annotation:
     id: str = ""
     words: tuple[Word, ...] = ()
     is_empty: bool = False
+    kind: str = ""
 
     def __repr__(self) -> str:
         return "Annotation(hidden)"
@@ -121,6 +126,7 @@ def _annotation(row: Mapping[str, Any], from_zero: bool) -> Annotation:
         _text(row, "id") or "",
         tuple(Word(_segment(word)[0], word["text"]) for word in row.get("words", ())),
         is_empty,
+        str(kind) if re.fullmatch(KIND, str(kind := row.get("kind", ""))) else "",
     )
 
 

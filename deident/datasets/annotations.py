@@ -213,7 +213,13 @@ def with_mute(recordings: Sequence[Recording], annotations: Sequence[Annotation]
         )
     own = match_recordings(recordings, annotations)
     return [
-        replace(recording, mute=recording.mute + tuple(a.segment for a in mine)) if mine else recording
+        replace(
+            recording,
+            mute=recording.mute + tuple(a.segment for a in mine),
+            kinds=recording.kinds + tuple(a.kind for a in mine if a.kind),
+        )
+        if mine
+        else recording
         for recording, mine in zip(recordings, own, strict=True)
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 from deident.datasets.text_files import Row, check_names, errors_at, read_json, with_columns
 from deident.errors import SettingError
 
-COLUMNS = ("recording", "start", "stop", "speaker", "text", "word", "channel", "id")
+COLUMNS = ("recording", "start", "stop", "speaker", "text", "word", "channel", "id", "kind")
 Rows = Iterator[dict[str, Any]]
 
 

@@ -122,7 +122,10 @@ def _disguised(figures: Figures) -> tuple[str, None]:
 
 def _muted(figures: Figures) -> tuple[str, None]:
     found = ", ".join(f"{count} {kind}" for kind, count in figures["found"].items())
-    return found or "no search for spoken names and numbers was counted in this store", None
+    said = f"muted: {found or 'nothing'}"
+    if seconds := figures["dropped_seconds"].get("found"):
+        said += f"; {seconds} s of snippets were searched again and dropped"
+    return said, None
 
 
 PROMISES = (
@@ -331,9 +334,13 @@ def _reviewed(history: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, Any]:
-    """Read what was erased and found from the counts of a store: `erased:KIND:DAY` and `found:KIND`."""
+    """Read what was erased, found and dropped from the counts of a store.
+
+    They are `erased:KIND:DAY`, `found:KIND` and `dropped:REASON`.
+    """
     erasures: list[dict[str, Any]] = []
     found: dict[str, int] = {}
+    dropped: dict[str, int] = {}
     withdrawn = 0
     for name, count in sorted(counts.items()):
         what, _, more = name.partition(":")
@@ -342,8 +349,10 @@ def _counted(counts: Mapping[str, int]) -> dict[str, Any]:
             erasures.append({"kind": kind, "day": day_text(int(day)), "snippets": count})
         elif what == "found":
             found[kind] = count
+        elif what == "dropped":
+            dropped[kind] = count
         withdrawn += what == "withdrawn"
-    return {"erasures": erasures, "withdrawn": withdrawn, "found": found}
+    return {"erasures": erasures, "withdrawn": withdrawn, "found": found, "dropped_seconds": dropped}
 
 
 def _protection(methods: list[str]) -> list[dict[str, str]]:

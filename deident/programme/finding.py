@@ -12,15 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
-from deident.errors import RecordingError, SettingError, between, kind_of, require
+from deident.errors import RecordingError, SettingError, between, kind_of
+from deident.programme.recognising import Recogniser, SpokenWord
 from deident.programme.spoken import ADDRESS, BUILT_IN, EMAIL, NUMBER, SPELLED, Search, Span
 from deident.recording import Recording
 from deident.segmentation.vad import VadSettings, find_speech
@@ -38,23 +37,10 @@ MOST_DOUBTED = 3  # neighbours to pass over
 LEAST_UNREAD_SECONDS = 1.0  # of speech without a word
 SECONDS_A_WORD, SECONDS_A_LETTER, SECONDS_A_DIGIT = 0.5, 0.1, 0.3  # of a word that is not too long
 PAST_ANY_END = 1_000_000 * RATE  # samples
-_MOST_TOKENS = 200
 _BY_GAPS = frozenset(
     (NUMBER, SPELLED, EMAIL, ADDRESS, "PHONE_NUMBER", "CREDIT_CARD", "EMAIL_ADDRESS", "US_SSN", "IBAN_CODE",
      "US_BANK_NUMBER", "DATE_OF_BIRTH")
 )  # fmt: skip
-
-
-class SpokenWord(NamedTuple):
-    """A word that was recognised. start, stop : seconds.   confidence : 0 to 1."""
-
-    text: str
-    start: float
-    stop: float
-    confidence: float = 1.0
-
-    def __repr__(self) -> str:
-        return "SpokenWord(hidden)"
 
 
 class Found(NamedTuple):
@@ -62,64 +48,6 @@ class Found(NamedTuple):
 
     segment: Segment
     kind: str
-
-
-Recogniser = Callable[[Samples], Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class WhisperWords:
-    """Words with times by Whisper, of `faster-whisper`.
-
-    Parameters
-    ----------
-    model : str
-        A folder with a model in CTranslate2's format, or a name that `faster-whisper` knows and downloads.
-    language : str
-
-    Raises
-    ------
-    ExtraMissingError
-        Without the extra find.
-    """
-
-    model: str
-    language: str = "en"
-
-    def __post_init__(self) -> None:
-        require("find", "recognising words", "faster_whisper")
-
-    def __call__(self, samples: Samples) -> list[SpokenWord]:
-        """Recognise (samples,) float32 at 16 kHz, up to 30 s."""
-        segments, _ = _whisper(self.model).transcribe(
-            samples,
-            language=self.language,
-            beam_size=1,
-            temperature=0.0,
-            vad_filter=False,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            max_new_tokens=_MOST_TOKENS,
-        )
-        return [
-            SpokenWord(word.word.strip(), word.start, word.end, word.probability)
-            for segment in segments
-            for word in segment.words or ()
-        ]
-
-
-@cache
-def _whisper(model: str) -> Any:
-    """One a process and model, on one thread."""
-    from faster_whisper import WhisperModel
-
-    is_here = Path(model).is_dir()
-    try:
-        return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=is_here)
-    except Exception:  # CTranslate2 and the download raise kinds of their own, whose messages hold the path
-        raise SettingError(
-            "expected the folder of a Whisper model in CTranslate2's format, or a name that faster-whisper knows"
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -137,6 +65,8 @@ class Finder:
         A second pass cuts the sound elsewhere.
     min_confidence : float
         Of a word that accounts for speech, 0 to 1. Speech without such a word counts as found.
+    expecting : tuple of callable
+        Recognisers that expect the names of a list, as `WhisperWords.expecting` makes them: a pass each.
 
     Raises
     ------
@@ -148,11 +78,12 @@ class Finder:
     searches: tuple[Search, ...] = ()
     passes: int = 2
     min_confidence: float = 0.4
+    expecting: tuple[Recogniser, ...] = ()
 
     def __post_init__(self) -> None:
-        if not callable(self.recognise) or not all(map(callable, self.searches)):
+        if not all(map(callable, (self.recognise, *self.searches, *self.expecting))):
             raise SettingError(
-                f"expected a recogniser and searches as callables; got {kind_of(self.recognise)}"
+                f"expected recognisers and searches as callables; got {kind_of(self.recognise)}"
             )
         if self.passes not in (1, 2):
             raise SettingError("expected 1 pass or 2")
@@ -188,12 +119,14 @@ class Finder:
 
     def in_samples(self, samples: Samples) -> list[Found]:
         """Find the ranges in (samples,) float32 at 16 kHz, by start."""
-        by_pass = [self._in_pass(samples, CHUNK_SECONDS[number]) for number in range(self.passes)]
+        planned = [(self.recognise, seconds) for seconds in CHUNK_SECONDS[: self.passes]]
+        planned += [(recognise, CHUNK_SECONDS[0]) for recognise in self.expecting]
+        by_pass = [self._in_pass(samples, *one) for one in planned]
         found = set()
         for number, own in enumerate(by_pass):
             others = [other.segment for k, rest in enumerate(by_pass) if k != number for other in rest]
             for range_ in own:
-                is_agreed = self.passes == 1 or any(range_.segment.overlap(other) for other in others)
+                is_agreed = len(planned) == 1 or any(range_.segment.overlap(other) for other in others)
                 found.add(range_ if is_agreed else _grown(range_, ONE_PASS_SECONDS, samples.size))
         return sorted(found)
 
@@ -203,22 +136,23 @@ class Finder:
 
     def is_clean(self, samples: Samples, rate: int) -> bool:
         """Tell that nothing is found in a snippet: for `Policy.verify`. (samples,) float32 at 16 kHz."""
-        return not any(True for _ in self._spans(self._words(samples, 0.0)))
+        readings = (self._words(recognise, samples, 0.0) for recognise in (self.recognise, *self.expecting))
+        return not any(True for words in readings for _ in self._spans(words))
 
-    def _in_pass(self, samples: Samples, chunk_seconds: float) -> list[Found]:
+    def _in_pass(self, samples: Samples, recognise: Recogniser, chunk_seconds: float) -> list[Found]:
         words: list[SpokenWord] = []
         unread: list[Found] = []
         for chunk in chunks_of(samples, chunk_seconds):
-            own = self._words(samples[chunk.start : chunk.stop], chunk.start / RATE)
+            own = self._words(recognise, samples[chunk.start : chunk.stop], chunk.start / RATE)
             words += own
             unread += self._unread(samples, chunk, own)
         end = samples.size / RATE
         placed = [Found(_placed(words, span, end), span.kind) for span in self._spans(words)]
         return placed + [one for one in unread if not any(p.segment.overlap(one.segment) for p in placed)]
 
-    def _words(self, samples: Samples, offset: float) -> list[SpokenWord]:
+    def _words(self, recognise: Recogniser, samples: Samples, offset: float) -> list[SpokenWord]:
         try:
-            found = [SpokenWord(*word) for word in self.recognise(np.ascontiguousarray(samples))]
+            found = [SpokenWord(*word) for word in recognise(np.ascontiguousarray(samples))]
         except SettingError:
             raise
         except Exception as error:
@@ -373,7 +307,10 @@ def find_in(
             tried.kinds.update(one.kind for one in found)
         tried.found[location(recording.path)] = found
         more = tuple(one.segment for one in found)
-        tried.recordings.append(replace(recording, mute=(*recording.mute, *more)))
+        kinds = tuple(one.kind for one in found)
+        tried.recordings.append(
+            replace(recording, mute=(*recording.mute, *more), kinds=(*recording.kinds, *kinds))
+        )
         if progress:
             progress()
     return tried

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ RELEASED = ("released", "partial")
 RELEASED_BEFORE = "skipped", "released-before", "the same audio was released or erased before"
 METHODS = "methods"  # the fact of a store that says which disguises were used
 PROGRAMME = "programme"  # the fact of a store that says what its programme promises
+DROPPED = ("found", "two_voices")  # reasons that a store counts, in seconds
 _TOGETHER = 10_000  # recordings of one commit
 _CONSENT_GONE = (
     "refused",
@@ -148,8 +150,7 @@ class Commits:
         if not again:
             self._drop_taken(done)
         counts = {} if self._most is None else self._cap(done, self._most)
-        if muted := sum(len(self._recordings[o.number].mute) for o in done if o.snippets):
-            counts["found:ranges muted"] = muted
+        counts.update(self._found(done))
         entries = [self._entry(outcome) for outcome in done]
         if self._linkage is not None:
             self._linkage.add(self._links(entries, done))
@@ -161,6 +162,20 @@ class Commits:
         for outcome in outcomes:
             if outcome.code == RELEASED_BEFORE[1]:
                 self._refuse_unmuted(outcome)
+
+    def _found(self, done: list[Outcome]) -> Counter[str]:
+        """Count the ranges that were muted in what is released, by kind, and the seconds that `verify` dropped."""
+        counts: Counter[str] = Counter()
+        for outcome in done:
+            recording = self._recordings[outcome.number]
+            if self._store.is_released(self._store.content(outcome.tally.content_sha256), again=self._again):
+                continue  # `commit` leaves it out as a whole
+            if outcome.snippets:
+                counts.update(f"found:{kind}" for kind in recording.kinds)
+                counts["found:UNNAMED"] += len(recording.mute) - len(recording.kinds)
+            for reason in DROPPED:
+                counts[f"dropped:{reason}"] += math.ceil(outcome.tally.dropped_seconds.get(reason, 0.0))
+        return +counts
 
     def _entry(self, outcome: Outcome) -> Entry:
         from deident.store import Entry

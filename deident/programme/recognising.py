@@ -1,0 +1,114 @@
+"""Recognition of words with their times: the seam for a recogniser, and Whisper behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deident.audio import Samples
+from deident.errors import SettingError, require
+
+_MOST_TOKENS = 200
+_MOST_PROMPT = 220  # tokens; what is longer, faster-whisper cuts off
+
+
+class SpokenWord(NamedTuple):
+    """A word that was recognised. start, stop : seconds.   confidence : 0 to 1."""
+
+    text: str
+    start: float
+    stop: float
+    confidence: float = 1.0
+
+    def __repr__(self) -> str:
+        return "SpokenWord(hidden)"
+
+
+Recogniser = Callable[[Samples], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class WhisperWords:
+    """Words with times by Whisper, of `faster-whisper`.
+
+    Parameters
+    ----------
+    model : str
+        A folder with a model in CTranslate2's format, or a name that `faster-whisper` knows and downloads.
+    language : str
+    expected : tuple of str
+        Names that may be said. Whisper leaves out names that it does not know, unless its prompt has them.
+
+    Raises
+    ------
+    ExtraMissingError
+        Without the extra find.
+    """
+
+    model: str
+    language: str = "en"
+    expected: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require("find", "recognising words", "faster_whisper")
+
+    def __call__(self, samples: Samples) -> list[SpokenWord]:
+        """Recognise (samples,) float32 at 16 kHz, up to 30 s."""
+        segments, _ = _whisper(self.model).transcribe(
+            samples,
+            language=self.language,
+            beam_size=1,
+            temperature=0.0,
+            vad_filter=False,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            max_new_tokens=_MOST_TOKENS,
+            hotwords=_prompt(self.expected) or None,
+        )
+        return [
+            SpokenWord(word.word.strip(), word.start, word.end, word.probability)
+            for segment in segments
+            for word in segment.words or ()
+        ]
+
+    def expecting(self, names: Iterable[str]) -> Iterator[WhisperWords]:
+        """Yield recognisers that expect names, each as many as its prompt holds.
+
+        Parameters
+        ----------
+        names : iterable of str
+
+        Yields
+        ------
+        WhisperWords
+        """
+        tokens = _whisper(self.model).hf_tokenizer.encode
+        group: tuple[str, ...] = ()
+        for name in names:
+            if group and len(tokens(_prompt((*group, name)), add_special_tokens=False).ids) > _MOST_PROMPT:
+                yield replace(self, expected=group)
+                group = ()
+            group = (*group, name)
+        if group:
+            yield replace(self, expected=group)
+
+
+def _prompt(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+@cache
+def _whisper(model: str) -> Any:
+    """One a process and model, on one thread."""
+    from faster_whisper import WhisperModel
+
+    is_here = Path(model).is_dir()
+    try:
+        return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=is_here)
+    except Exception:  # CTranslate2 and the download raise kinds of their own, whose messages hold the path
+        raise SettingError(
+            "expected the folder of a Whisper model in CTranslate2's format, or a name that faster-whisper knows"
+        ) from None
