@@ -22,6 +22,7 @@ from deident.segmentation.detectors import Detector, check_detector
 from deident.segmentation.mute import MuteSettings
 from deident.segmentation.turns import CARRIED
 from deident.segmentation.vad import VadSettings
+from deident.segmentation.voices import Encoder
 
 Channels = int | Literal["mix", "split"]
 POLICY_VERSION = 1
@@ -83,6 +84,7 @@ _TABLES: dict[str, type[Any]] = {
     "mute": MuteSettings,
     "programme": ProgrammeSettings,
 }
+_CALLABLES = ("detector", "encoder", "verify")
 
 
 def _default_disguise() -> Method[Any]:
@@ -110,6 +112,8 @@ class Policy:
     detector : callable or "silero", optional
         A voice activity detector in place of `find_speech`: `detector(samples, rate)` returns a mask or pairs of
         (start, stop) in samples; "silero" is the network of the extra silero.
+    encoder : callable, optional
+        From (samples,) to an embedding of who speaks, for `cutting.one_voice`; without one, spectra are compared.
     verify : callable, optional
         Called with each snippet in its new voice, `verify(samples, rate)`: one of which it is not true is dropped.
     max_per_recording : int, optional
@@ -154,6 +158,7 @@ class Policy:
     vad: VadSettings = field(default_factory=VadSettings)
     cutting: CuttingSettings = field(default_factory=CuttingSettings)
     detector: Detector | str | None = None
+    encoder: Encoder | None = None
     verify: Callable[..., bool] | None = None
     max_per_recording: int | None = None
     mute: MuteSettings = field(default_factory=MuteSettings)
@@ -173,8 +178,11 @@ class Policy:
             check_detector(self.detector)
         elif self.detector is not None and not callable(self.detector):
             raise SettingError(f"expected detector as a callable or a name; got {kind_of(self.detector)}")
-        if self.verify is not None and not callable(self.verify):
-            raise SettingError(f"expected verify as a callable; got {kind_of(self.verify)}")
+        for name in ("encoder", "verify"):
+            if (part := getattr(self, name)) is not None and not callable(part):
+                raise SettingError(f"expected {name} as a callable; got {kind_of(part)}")
+        if self.encoder and not self.cutting.one_voice:
+            raise SettingError("an encoder tells voices apart for one_voice of [cutting], which is not set")
         _one_of("scope", self.scope, ("snippet", "recording", "speaker"))
         _one_of("container", self.container, ("wav", "flac"))
         _one_of("nonfinite", self.nonfinite, ("refuse", "zero"))
@@ -321,15 +329,14 @@ class Policy:
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("disguise", "detector", "verify", *_TABLES)
+            if f.name not in ("disguise", *_CALLABLES, *_TABLES)
         }
         tables = {name: dataclasses.asdict(getattr(self, name)) for name in _TABLES}
         return {
             "disguise": _disguise_to(self.disguise),
             **plain,
             **tables,
-            **({"detector": _callable_name(self.detector)} if self.detector else {}),
-            **({"verify": _callable_name(self.verify)} if self.verify else {}),
+            **{name: _callable_name(part) for name in _CALLABLES if (part := getattr(self, name))},
         }
 
     @property

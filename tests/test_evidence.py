@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -103,33 +104,65 @@ def test_nothing_in_it_says_who(evidence: Evidence) -> None:
         assert not any(path.name in text for path in evidence.store.glob("*.wav"))
 
 
+def changed(data: bytes, kind: str, at: int, bit: int) -> bytes:
+    if kind == "flip":
+        return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+    return data[:at] if kind == "cut" else data + b"\n" if kind == "more" else data
+
+
+@contextmanager
+def change(path: Path, kind: str, at: int = 0, bit: int = 0) -> Iterator[None]:
+    """Change a file, or what is beside it, and put everything back."""
+    before, info = path.read_bytes(), path.stat()
+    beside = path.with_name(f"{path.name[:-1]}0")
+    try:
+        if kind == "gone":
+            path.unlink()
+        elif kind == "renamed":
+            path.rename(beside)
+        elif kind == "added":
+            beside.write_bytes(before)
+            beside.chmod(info.st_mode)
+        elif kind == "folder":
+            beside.mkdir(mode=0o700)
+        else:
+            path.write_bytes(changed(before, kind, at, bit))
+            path.chmod(0o644 if kind == "mode" else info.st_mode)
+        yield
+    finally:
+        if beside.is_dir():
+            beside.rmdir()
+        beside.unlink(missing_ok=True)
+        path.write_bytes(before)
+        path.chmod(info.st_mode)
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_single_change_is_noticed(evidence: Evidence, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(evidence.files()))
-    before, info = path.read_bytes(), path.stat()
-    kinds = ["more", "gone", "mode", *(["flip", "cut"] if before else [])]
+    size, is_published = path.stat().st_size, path.parent == evidence.out
+    kinds = ["more", "gone", *(["flip", "cut"] if size else [])]
+    if not is_published:  # a page has any mode, and what lies beside it is not part of it
+        kinds += ["mode", "renamed"]
+    if evidence.store in path.parents:
+        kinds += ["added", "folder"]
     kind = data.draw(st.sampled_from(kinds))
-    at = data.draw(st.integers(0, max(0, len(before) - 1)))
-    changed = bytearray(before)
-    if kind == "flip":
-        changed[at] ^= 1 << data.draw(st.integers(0, 7))
-    elif kind == "cut":
-        del changed[at:]
-    elif kind == "more":
-        changed += b"\n"
-    try:
-        if kind == "gone":
-            path.unlink()
-        else:
-            path.write_bytes(changed)
-            path.chmod(0o644 if kind == "mode" else info.st_mode)
-        noticed = evidence.check() != 0
-        assert noticed or (kind == "mode" and path.parent == evidence.out)  # a page is to be published
-    finally:
-        path.write_bytes(before)
-        path.chmod(info.st_mode)
-        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    at, bit = data.draw(st.integers(0, max(0, size - 1))), data.draw(st.integers(0, 7))
+    with change(path, kind, at, bit):
+        assert evidence.check() != 0
+
+
+@pytest.mark.parametrize("kind", ["flip", "gone", "added"])
+def test_every_file_counts(evidence: Evidence, kind: str) -> None:
+    """One bit of each, each gone, and one more beside each."""
+    files = [path for path in evidence.files() if kind != "added" or evidence.store in path.parents]
+    assert {path.parent for path in files} >= {evidence.store, evidence.store / ".private"}
+    for path in files:
+        if kind != "flip" or path.stat().st_size:
+            with change(path, kind, path.stat().st_size // 2):
+                assert evidence.check() != 0, path.name
 
 
 def test_what_was_put_back_is_as_it_was(evidence: Evidence) -> None:
@@ -137,6 +170,10 @@ def test_what_was_put_back_is_as_it_was(evidence: Evidence) -> None:
 
 
 def test_a_file_more_or_another_day_is_noticed(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = evidence.store / "empty"
+    folder.mkdir()
+    assert evidence.check() == 1
+    folder.rmdir()
     for place in (evidence.store / "notes.txt", evidence.store / ".private" / "x"):
         place.write_bytes(b"")
         assert evidence.check() == 1

@@ -25,6 +25,8 @@ SETTINGS = (
     ("max_seconds", "cutting.max_seconds", None),
     ("min_seconds", "cutting.min_seconds", None),
     ("over_limit", "cutting.over_limit", None),
+    ("one_voice", "cutting.one_voice", True),
+    ("voice_encoder", "cutting.one_voice", True),
     ("whole_turns", "cutting.whole_turns", True),
     ("keep_ids", "cutting.whole_turns", True),
     ("drop_overlap", "cutting.overlap", "drop"),
@@ -65,6 +67,10 @@ def policy_of(args: argparse.Namespace) -> Policy:
     own = changes.pop("")
     if args.channels:
         own["channels"] = int(args.channels) if args.channels.isdecimal() else args.channels
+    if given.get("voice_encoder"):
+        from deident.evaluation.encoders import encoder_named
+
+        own["encoder"] = encoder_named(args.voice_encoder)[1]
     if given.get("chain"):
         own["disguise"] = _disguise(args.chain)
     if given.get("carry") and (carried := carried_of(args)[0]):

@@ -58,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long one voice is kept",
     )
     how.add_argument("--detector", metavar="NAME", help="silero, the network of the extra silero")
+    how.add_argument("--one-voice", action="store_true", help="drop a piece in which a second voice is found")
+    how.add_argument(
+        "--voice-encoder",
+        metavar="NAME",
+        help="find it by a speaker encoder, as `evaluate --encoder` takes it, and drop it",
+    )
     how.add_argument(
         "--max-per-recording", type=int, metavar="N", help="release at most N per recording, chosen at random"
     )

@@ -26,6 +26,7 @@ from deident.segmentation.streaming import (
     segment_stream,
 )
 from deident.segmentation.turns import ChannelTurns, Turn, merge_word_turns, transcript_within, within_piece
+from deident.segmentation.voices import has_one_voice
 
 
 def pieces_of(
@@ -146,6 +147,9 @@ def cut_section(
         heard = len(where) - sum(map(len, segmenter.mute.within(where)))
         if not found.dropped and heard < policy.cutting.min_samples:
             yield where, audio, "muted"
+            continue
+        if not found.dropped and policy.cutting.one_voice and not has_one_voice(audio.mono, policy.encoder):
+            yield where, audio, "two_voices"
             continue
         if policy.mute.fill == "tone":
             audio = Audio(segmenter.mute.fill_with_tone(audio.mono, where.start), RATE)

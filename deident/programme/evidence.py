@@ -382,10 +382,10 @@ def _page(statement: bytes) -> bytes:
 
 
 def _digest(folder: Path, linkage: str | os.PathLike[str]) -> str:
-    """Digest the names, modes and bytes of all files in a store, and of its linkage."""
+    """Digest the names, modes and bytes of all files and folders in a store, and of its linkage."""
     found = hashlib.sha256()
     with plain_errors("reading the store"):
-        paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+        paths = sorted(folder.rglob("*"))
         for name, path in (*((str(path.relative_to(folder)), path) for path in paths), ("", Path(linkage))):
             info = path.lstat()
             data = path.read_bytes() if stat.S_ISREG(info.st_mode) else b""

@@ -37,6 +37,8 @@ class CuttingSettings:
         Drop a turn over the limit instead of dividing it.
     overlap : {"refuse", "drop"}
         Refuse a recording whose turns overlap, or leave the overlaps out.
+    one_voice : bool
+        Drop a piece in which a second voice is found.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class CuttingSettings:
     fade_seconds: float = 0.01
     whole_turns: bool = False
     overlap: Overlap = "refuse"
+    one_voice: bool = False
 
     def __post_init__(self) -> None:
         between("max_seconds", self.max_seconds, 0.5, 60.0)
@@ -64,6 +67,7 @@ class CuttingSettings:
             raise SettingError(f'expected overlap "refuse" or "drop"; got {self.overlap!r:.40}')
         between("fade_seconds", self.fade_seconds, 0.0, 0.1)
         truth("whole_turns", self.whole_turns)
+        truth("one_voice", self.one_voice)
 
     @property
     def max_samples(self) -> int:
