@@ -20,7 +20,7 @@ from deident.cli import main
 from deident.errors import KeyMaterialError
 from deident.keys import Key
 from deident.policy import Policy, ProgrammeSettings
-from deident.programme.evidence import PROMISES
+from deident.programme.promises import PROMISES
 from deident.programme.signing import (
     EvidenceError,
     make_signing_key,

@@ -87,7 +87,9 @@ def _loud_cepstra(samples: Samples) -> Doubles:
     powers = CEPSTRUM.band_powers(samples)
     level_db = 10.0 * np.log10(powers.sum(axis=1) + 1e-12)
     loud = level_db > level_db.max(initial=-120.0) - LOUD_DB
-    floors = LEAST_POWER * powers[loud].max(axis=1, keepdims=True)  # of each frame, so that level changes nothing
+    floors = LEAST_POWER * powers[loud].max(
+        axis=1, keepdims=True
+    )  # of each frame, so that level changes nothing
     floored = np.maximum(powers[loud], np.maximum(floors, np.finfo(np.float32).tiny))
     return np.asarray((np.log(floored) @ CEPSTRUM.analysis)[:, 1:], np.float64)
 
