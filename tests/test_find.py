@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from deident.datasets.annotations import with_mute
 from deident.errors import ExtraMissingError, RecordingError, SettingError
 from deident.keys import Key
 from deident.policy import Policy
+from deident.programme import recognising
 from deident.programme.finding import (
     CHUNK_SECONDS,
     UNREAD,
@@ -225,6 +228,43 @@ def test_a_second_pass_adds_and_never_takes_away() -> None:
     [(start2, stop2)] = ranges(Finder(recognise, passes=2), samples)
     assert start2 < start  # and more, as they disagree
     assert stop2 > stop
+
+
+def test_a_recogniser_that_expects_the_names_of_a_list_is_a_pass_more() -> None:
+    """Whisper leaves out a name that it does not know."""
+    plain = Says(("so", 1.0, 1.3, 0.9), ("said", 3.0, 3.4, 0.9))
+    prompted = Says(
+        ("so", 1.0, 1.3, 0.9), ("Ada", 1.6, 2.0, 0.1), ("Byron", 2.0, 2.5, 0.2), ("said", 3.0, 3.4, 0.9)
+    )
+    search = (ListedNames(("Ada Byron",)),)
+    assert ranges(Finder(plain, search), noise(6), "LISTED") == []
+    finder = Finder(plain, search, expecting=(prompted,))
+    starts, stops = zip(*ranges(finder, noise(6), "LISTED"), strict=True)
+    assert min(starts) < 1.6
+    assert max(stops) > 2.5
+    assert not finder.is_clean(noise(6), RATE)
+    assert Finder(plain, search).is_clean(noise(6), RATE)
+    with pytest.raises(SettingError, match="callables"):
+        Finder(plain, expecting=("Ada",))  # type: ignore[arg-type]
+
+
+def test_a_long_list_is_expected_in_several_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faster_whisper")
+
+    class Letters:
+        """Stands for the tokens of a model, which is not at hand: a token a letter."""
+
+        hf_tokenizer = property(lambda self: self)
+
+        def encode(self, text: str, *, add_special_tokens: bool) -> Any:
+            return SimpleNamespace(ids=list(text))
+
+    monkeypatch.setattr(recognising, "_whisper", lambda model: Letters())
+    names = [f"Name {number:04}" for number in range(50)]
+    groups = [one.expected for one in WhisperWords("m", "de").expecting(names)]
+    assert [name for group in groups for name in group] == names
+    assert [len(group) for group in groups] == [20, 20, 10]  # of 9 letters, and 2 between
+    assert list(WhisperWords("m").expecting([])) == []
 
 
 def test_every_channel_is_searched(tmp_path: Path) -> None:
