@@ -28,9 +28,10 @@ from typing import Any
 import numpy as np
 import soxr
 
-from deident.audio import RATE, Samples, Segment
+from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec import read
 from deident.datasets.layouts import corpus_files
+from deident.pipeline import deidentify
 from deident.programme.finding import Finder
 from deident.programme.recognising import SpokenWord, WhisperWords
 from deident.programme.spoken import ListedNames, Presidio
@@ -84,6 +85,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--speakers", type=int, default=20)
     parser.add_argument("--passes", type=int, default=2)
     parser.add_argument("--conditions", nargs="*", default=list(CONDITIONS), choices=CONDITIONS)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="disguise what is left, and count snippets in which anything is read",
+    )
     parser.add_argument("--cache", help="folder to keep recognised words in, for another try at the rest")
     args = parser.parse_args(argv)
     if not (folder := os.environ.get("DEIDENT_SPEECH")):
@@ -99,6 +105,9 @@ def main(argv: list[str]) -> int:
     print(
         f"{'':<10}{'digits':>16}{'name':>16}{'spelled':>16}{'ms missed':>11}{'false/h':>9}{'far':>7}  by kind"
     )
+    if args.verify:
+        print(verified(finder, Path(folder), args.part, args.speakers, args.conditions[0]))
+        return 0
     for condition in args.conditions:
         row = measure(finder, Path(folder), args.part, args.speakers, condition)
         known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
@@ -163,6 +172,24 @@ def measure(finder: Finder, speech: Path, part: str, speakers: int, condition: s
         "silenced_far_from_items": round(far_silenced / far, 3),
         "false_by_kind_an_hour": {kind: round(3_600 * n / seconds, 1) for kind, n in sorted(kinds.items())},
     }
+
+
+def verified(finder: Finder, speech: Path, part: str, speakers: int, condition: str) -> dict[str, int]:
+    """Count snippets of the muted recordings, those that `--verify` drops, and those in which it misses something.
+
+    The last are read by the same recogniser with half a second of silence before them, which it has not read.
+    """
+    counts = {"snippets": 0, "dropped": 0, "left": 0}
+    for samples, _ in tracks(speech, part, speakers, condition):
+        muted = [one.segment for one in finder.in_samples(samples)]
+        for snippet in deidentify(Audio(samples, RATE), mute=muted):
+            counts["snippets"] += 1
+            if not finder.is_clean(snippet.samples, RATE):
+                counts["dropped"] += 1
+                continue
+            later = np.pad(snippet.samples, (RATE // 2, 0))
+            counts["left"] += not finder.is_clean(later, RATE)
+    return counts
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
