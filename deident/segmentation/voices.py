@@ -26,7 +26,7 @@ LEAST_POWER = 1e-5  # of the highest in a band of the frame
 EVIDENCE_POWER = 1.25  # of the frames: more than 1 trusts a change between long parts more
 MOST_CHANGE = 384.0  # of the spectrum, in a piece of one voice
 WINDOW_SECONDS, WINDOW_STEP_SECONDS = 1.5, 0.5
-LEAST_LIKENESS = 0.35  # cosine of what CAM++ makes of two parts of one voice
+LEAST_LIKENESS = 0.54  # cosine of what CAM++ makes of two parts of one voice
 
 
 def has_one_voice(samples: Samples, encoder: Encoder | None = None) -> bool:
