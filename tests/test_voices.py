@@ -30,9 +30,9 @@ def spoken(formants: tuple[float, ...], seconds: float, seed: int) -> Samples:
     """Noise with formants that move from syllable to syllable."""
     rng = np.random.default_rng(seed)
     parts = []
-    for _ in range(round(seconds / 0.2)):
-        spectrum = np.fft.rfft(rng.standard_normal(RATE // 5))
-        hz = np.fft.rfftfreq(RATE // 5, 1 / RATE)
+    for _ in range(round(seconds / 0.1)):
+        spectrum = np.fft.rfft(rng.standard_normal(RATE // 10))
+        hz = np.fft.rfftfreq(RATE // 10, 1 / RATE)
         peaks = [1.0 / (1.0 + ((hz - f * rng.uniform(0.8, 1.25)) / 120.0) ** 2) for f in formants]
         parts.append(np.fft.irfft(spectrum * np.sum(peaks, axis=0)))
     samples = np.concatenate(parts)
