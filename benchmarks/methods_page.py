@@ -1,6 +1,7 @@
 """Fill the tables of settings in docs/methods.md from the docstrings and fields of the methods.
 
-`python -m benchmarks methods` rewrites what lies between the page's marks; a test compares them."""
+`python -m benchmarks methods` rewrites what lies between the page's marks, and adds a section for a new method; a test
+compares them."""
 
 from __future__ import annotations
 
@@ -25,5 +26,10 @@ def table(kind: type[Any]) -> list[Sequence[str]]:
 
 def main(argv: list[str] | None = None) -> int:
     for name, kind in DISGUISES.items():
+        text = PAGE.read_text(encoding="utf-8")
+        if f"<!-- {name} -->" not in text:
+            before, presets, after = text.partition("## Presets\n")
+            section = f"## {name}\n\n<!-- {name} -->\n<!-- end of {name} -->\n\n"
+            PAGE.write_text(before + section + presets + after, encoding="utf-8")
         fill(PAGE, name, table(kind))
     return 0

@@ -4,50 +4,51 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from functools import cache
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 import soundfile
 
+from deident.containers import CONTAINERS
 from tests.dirty import voice
 
 SECONDS = 2.0
-_SOUNDFILE = {
-    "wav": ("WAV", "PCM_16"), "rf64": ("RF64", "PCM_16"), "w64": ("W64", "PCM_16"), "aiff": ("AIFF", "PCM_16"),
-    "caf": ("CAF", "PCM_16"), "au": ("AU", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"),
-    "sphere": ("NIST", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"),
-}  # fmt: skip
-_FFMPEG = {
-    "mp4": ("mp4", "aac"), "matroska": ("webm", "libopus"), "asf": ("asf", "wmav2"), "avi": ("avi", "pcm_s16le"),
-    "flv": ("flv", "aac"), "wavpack": ("wv", "wavpack"), "tta": ("tta", "tta"), "aac": ("adts", "aac"),
+_CODERS = {  # where a demuxer is no muxer, or the muxer's own choice needs other rates
+    "mp4": ("mp4", "aac"), "matroska": ("webm", "libopus"), "avi": ("avi", "pcm_s16le"), "flv": ("flv", "aac"),
+    "aac": ("adts", "aac"),
 }  # fmt: skip
 
 
 @cache
 def recording(name: str, seconds: float = SECONDS) -> bytes:
-    """Make a recording in a container, by its name in the table. Skips the test where that needs an extra."""
-    samples = voice(seconds)
-    if name in _SOUNDFILE:
+    """Make a recording in a container, by its name in the table. Skips the test where that needs an extra.
+
+    libsndfile or FFmpeg writes it; for a layout that neither knows, `example(samples)` of the layout's own module.
+    """
+    samples, container = voice(seconds), CONTAINERS[name]
+    if container.libsndfile == "RAW":
+        example: Callable[[np.ndarray], bytes] = resolve_name(container.layout.partition(":")[0]).example
+        return example(samples)
+    if container.libsndfile:
         file = io.BytesIO()
-        form, subtype = _SOUNDFILE[name]
-        soundfile.write(file, samples, 16_000, format=form, subtype=subtype)
+        soundfile.write(file, samples, 16_000, format=container.libsndfile.split()[0])
         return file.getvalue()
     pytest.importorskip("av")
-    return (
-        {"amr": _amr, "ape": _ape}[name](seconds)
-        if name in ("amr", "ape")
-        else encoded(samples, *_FFMPEG[name])
-    )
+    if name in ("amr", "ape"):
+        return {"amr": _amr, "ape": _ape}[name](seconds)
+    return encoded(samples, *_CODERS.get(name, (container.demuxer, None)))
 
 
-def encoded(samples: np.ndarray, form: str, codec: str, rate: int = 16_000) -> bytes:
-    """Encode (samples,) int16 with FFmpeg's libraries."""
+def encoded(samples: np.ndarray, form: str, codec: str | None, rate: int = 16_000) -> bytes:
+    """Encode (samples,) int16 with FFmpeg's libraries, by default with the coder that the format's muxer prefers."""
     import av
 
     file = io.BytesIO()
     with av.open(file, "w", format=form) as output:
-        stream = output.add_stream(codec, rate=rate, layout="mono")
+        stream = output.add_stream(codec or output.default_audio_codec, rate=rate, layout="mono")
         stream.bit_rate = 64_000
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = rate

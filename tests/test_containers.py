@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import soundfile
 
 from deident.codec import decode
 from deident.codec.files import Bytes
-from deident.containers import CONTAINERS, SUFFIXES, Container, load, recognise
+from deident.containers import CONTAINERS, SUFFIXES, Container, recognise
 from deident.containers.source import Memory
 from deident.datasets.recordings import expand
 from tests.contracts import CONTAINER_CONTRACTS
@@ -31,9 +32,9 @@ def test_what_a_line_names_is_there(container: Container) -> None:
     assert set(container.libsndfile.split()) <= {*soundfile.available_formats(), "MP3", "MPEG"}
     for place in (container.reader, container.layout, container.scanner):
         if place and "avreader" not in place:
-            assert callable(load(place))
+            assert callable(resolve_name(place))
     av = pytest.importorskip("av")
-    assert callable(load(container.reader))
+    assert callable(resolve_name(container.reader))
     assert not container.demuxer or av.format.ContainerFormat(container.demuxer, "r").is_input
 
 
@@ -60,7 +61,7 @@ def test_a_container_is_one_line_of_the_table(monkeypatch: pytest.MonkeyPatch, t
     content = path.read_bytes()
     assert recognise(Memory(content), 0, len(content)) is row
     with path.open("rb") as file:
-        blocks = list(load(row.reader)(Bytes(file.fileno()), row))
+        blocks = list(resolve_name(row.reader)(Bytes(file.fileno()), row))
     assert sum(len(block) for _, block in blocks) == SECONDS * 16_000
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pkgutil import resolve_name
 from typing import Any
 
 import av
@@ -20,7 +21,7 @@ from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
-from deident.containers import Container, load
+from deident.containers import Container
 from deident.containers.chunks import RIFF, UNKNOWN_SIZE, chunks
 from deident.containers.mp4 import boxes
 
@@ -135,7 +136,7 @@ def _ending(source: Bytes, container: Container) -> str | None:
     if container.name == "ogg":
         chain = ogg.chain(source)
         return chain.ending or ("extra-data" if len(chain.links) > 1 else None)
-    layout: Layout | None = load(container.layout)(source) if container.layout else None
+    layout: Layout | None = resolve_name(container.layout)(source) if container.layout else None
     if container.name == "mp4":
         has_more = [box.name for box in boxes(source, 0, source.size)].count(b"moov") > 1
     elif container.name == "avi":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from deident.codec.flac_frames import FrameDecoder, find_frame, first_frame, has
 from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
-from deident.containers import CONTAINERS, FFMPEG, Container, load
+from deident.containers import CONTAINERS, FFMPEG, Container
 
 _BLOCK_SECONDS = 1.4
 _BLOCK_VALUES = 1 << 20  # bounds a block's memory where rates and channels are many
@@ -75,7 +76,7 @@ class LaidOutReader(Reader):
     def __init__(self, source: Bytes, container: Container) -> None:
         self._source = source
         self._name = container.name
-        self._layout: Layout = load(container.layout)(source)
+        self._layout: Layout = resolve_name(container.layout)(source)
         self.ending = self._layout.ending
 
     def __iter__(self) -> Iterator[tuple[int, Block]]:
@@ -228,5 +229,5 @@ class Decoder:
 def open_reader(source: Bytes, name: str, engine: str) -> Reader:
     """Open a recording with the reader of its container, or with FFmpeg's libraries (engine "av")."""
     container = CONTAINERS[name]
-    reader: Reader = load(container.reader if engine == "sound" else FFMPEG)(source, container)
+    reader: Reader = resolve_name(container.reader if engine == "sound" else FFMPEG)(source, container)
     return reader

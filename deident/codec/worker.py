@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pkgutil import resolve_name
 from typing import NamedTuple, NoReturn
 
 import numpy as np
@@ -31,7 +32,7 @@ from deident.codec.mixing import Channels, Shaper
 from deident.codec.problems import CODES, RefusedError
 from deident.codec.readers import check_sound, open_reader
 from deident.codec.write import encode_flac, encode_wav
-from deident.containers import CONTAINERS, load
+from deident.containers import CONTAINERS
 
 BLOCK_SAMPLES = 4 * RATE  # blocks are at least this long, the last one apart; of many channels shorter
 HEADER = struct.Struct("<4sIIIQ")  # kind, three numbers, positions read
@@ -276,7 +277,7 @@ def _warm_up(engine: str) -> None:
     for container in CONTAINERS.values():
         if container.engine == engine:
             for place in filter(None, (container.reader, container.layout)):
-                load(place)
+                resolve_name(place)
     silence = np.zeros(RATE, dtype=np.int16)
     for encoded, name in ((encode_wav(silence), "wav"), (encode_flac(silence), "flac")):
         with tempfile.TemporaryFile() as file:

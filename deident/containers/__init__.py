@@ -1,5 +1,5 @@
 """Containers: one table of them, and one parser a header, which decoding and scanning share."""
 
-from deident.containers.table import CONTAINERS, FFMPEG, SUFFIXES, Container, load, recognise
+from deident.containers.table import CONTAINERS, FFMPEG, SUFFIXES, Container, recognise
 
-__all__ = ["CONTAINERS", "FFMPEG", "SUFFIXES", "Container", "load", "recognise"]
+__all__ = ["CONTAINERS", "FFMPEG", "SUFFIXES", "Container", "recognise"]

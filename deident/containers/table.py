@@ -1,15 +1,13 @@
 """Table of containers, with what recognises, reads, scans and names each.
 
-Adding one is a line of `CONTAINERS`, and what that line names: a reader (FFmpeg's needs nothing but the demuxer's
-name) and a scanner.
+Adding one is a line of the table, and what that line names: a reader (FFmpeg's needs nothing but the demuxer's
+name) and a scanner. The table lies below these, and names them as "module:name" for `pkgutil.resolve_name`.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from deident.containers import mpeg
 from deident.containers.source import Source
@@ -173,9 +171,3 @@ def recognise(source: Source, start: int, stop: int) -> Container | None:
     Container or None
     """
     return next((each for each in CONTAINERS.values() if each.recognises(source, start, stop)), None)
-
-
-def load(place: str) -> Any:
-    """Import what a field of the table names. The table lies below readers and scanners, and only names them."""
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from deident.disguise import DISGUISES, Chain
@@ -129,12 +129,11 @@ def object_named(text: str) -> Any:
 
     Raises `SettingError` when it is not there.
     """
-    module, colon, name = text.partition(":")
-    if colon and (here := os.getcwd()) not in sys.path:
+    if ":" in text and (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # behind everything else, so that nothing there takes another module's place
     try:
-        found = getattr(importlib.import_module(module), name) if colon else None
-    except (ImportError, AttributeError):
+        found = resolve_name(text) if ":" in text else None
+    except (ImportError, AttributeError, ValueError):
         found = None
     if found is None:
         raise SettingError(

@@ -12,6 +12,7 @@ Tomashenko et al., "The VoicePrivacy 2020 challenge", Computer Speech & Language
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pkgutil import resolve_name
 
 import numpy as np
 
@@ -82,13 +83,14 @@ class SameRecording(Attacker):
         )
 
 
-ATTACKERS: dict[str, Attacker] = {
-    "ignorant": Ignorant(),
-    "lazy-informed": LazyInformed(),
-    "aligned": Aligned(),
-    "semi-informed": SemiInformed(),
-    "inversion": Inversion(),
+_CLASSES = {
+    "ignorant": "deident.evaluation.attackers:Ignorant",
+    "lazy-informed": "deident.evaluation.attackers:LazyInformed",
+    "aligned": "deident.evaluation.attackers:Aligned",
+    "semi-informed": "deident.evaluation.attackers:SemiInformed",
+    "inversion": "deident.evaluation.attackers:Inversion",
 }
+ATTACKERS: dict[str, Attacker] = {name: resolve_name(place)() for name, place in _CLASSES.items()}
 
 
 def with_attackers(own: Mapping[str, object]) -> dict[str, Attacker]:

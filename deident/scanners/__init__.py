@@ -11,9 +11,10 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
+from pkgutil import resolve_name
 from typing import BinaryIO
 
-from deident.containers import load, recognise
+from deident.containers import recognise
 from deident.containers.finding import Bytes, Finding, Notes, ScanStop
 from deident.errors import RecordingError
 from deident.scanners.reader import Reader
@@ -62,7 +63,7 @@ def _findings(reader: Reader) -> list[Finding]:
         start = scan_front(reader, 0, stop, notes)
         container = recognise(reader, start, stop)
         if container and container.scanner:
-            scanner: Scanner = load(container.scanner)
+            scanner: Scanner = resolve_name(container.scanner)
             scanner(reader, start, stop, notes)
         else:
             what = "a container that is not looked into" if container else "a container that is not known"
