@@ -83,14 +83,14 @@ class SameRecording(Attacker):
         )
 
 
-_CLASSES = {
+_MODULES = {
     "ignorant": "deident.evaluation.attackers:Ignorant",
     "lazy-informed": "deident.evaluation.attackers:LazyInformed",
     "aligned": "deident.evaluation.attackers:Aligned",
     "semi-informed": "deident.evaluation.attackers:SemiInformed",
     "inversion": "deident.evaluation.attackers:Inversion",
 }
-ATTACKERS: dict[str, Attacker] = {name: resolve_name(place)() for name, place in _CLASSES.items()}
+ATTACKERS: dict[str, Attacker] = {name: resolve_name(place)() for name, place in _MODULES.items()}
 
 
 def with_attackers(own: Mapping[str, object]) -> dict[str, Attacker]:
