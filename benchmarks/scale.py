@@ -1,4 +1,4 @@
-"""How runs grow: with workers, with recordings, and what that says for a thousand cores.
+"""Growth of runs with workers and with recordings, and what follows for a thousand cores.
 
     python -m benchmarks scale [workers] [overhead] [--recordings 200] [--seconds 10] [--tiny 20000] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""What each disguise costs, against an STFT and back of the same audio and against what others offer.
+"""Cost of each disguise against an STFT and back of the same audio and against what others offer.
 
 Everything is measured in turns on one core, in processor time (that of programs too, less what a short file
 costs them), as a ratio to the STFT of the same turn; the median over the turns is printed with the middle
@@ -216,7 +216,7 @@ def _cuts(samples: Samples, seconds: float) -> list[Audio]:
 
 
 def _print_bars(ratios: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
-    """How many times as fast as what; each against its bar."""
+    """Print each ratio of speeds beside its bar."""
     print(f"\n{'times as fast as':48}{'measured':>10}{'bar':>8}")
     found: dict[str, float] = {}
     for ours, theirs, bar in BARS:

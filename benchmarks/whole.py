@@ -1,4 +1,4 @@
-"""What a whole run costs: processor time, memory, and how both grow with the length of a recording.
+"""Cost of a whole run: processor time and memory, and the growth of both with the length of a recording.
 
     python -m benchmarks whole [--hours 2] [--disguise psola,vocoder]
 

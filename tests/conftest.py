@@ -1,14 +1,19 @@
-"""What tests share: where real recordings lie, and the synthesised ones that come with the project."""
+"""Fixtures that tests share: real recordings, synthesised ones, the command, a browser, places with a URI."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
+from deident.audio import RATE, Audio
 from deident.cli import main
+from deident.codec import read
 from tests.browser import CHROMIUM, Page, browser
 
 RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
@@ -69,6 +74,54 @@ def s3() -> Iterator[str]:
         s3fs.S3FileSystem().mkdir("recordings")
         yield "recordings"
     server.stop()
+
+
+@pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty place, as a URI."""
+    name = uuid.uuid4().hex
+    if request.param == "file":
+        yield f"file://{tmp_path}/{name}"
+    elif request.param == "s3":
+        yield f"s3://{request.getfixturevalue('s3')}/{name}"
+    else:
+        yield f"memory://{name}"
+        pytest.importorskip("fsspec").filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def bucket(recordings: Path) -> Iterator[str]:
+    """Three recordings, one of them further below, and what is none."""
+    memory, name = pytest.importorskip("fsspec").filesystem("memory"), uuid.uuid4().hex
+    for recording, where in zip(
+        ("call.wav", "meeting.flac", "reading.mp3"), ("", "", "deep/er/"), strict=True
+    ):
+        memory.pipe_file(f"/{name}/{where}{recording}", (recordings / recording).read_bytes())
+    memory.pipe_file(f"/{name}/README.txt", b"not a recording")
+    memory.pipe_file(f"/{name}/.hidden/x.wav", b"not to be looked at")
+    yield f"memory://{name}"
+    memory.store.clear()
+
+
+@pytest.fixture(scope="module")
+def many(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve short recordings, all different, and three that cannot be used or hold nothing."""
+    folder = tmp_path_factory.mktemp("many")
+    audio = read(recordings / "reading.mp3").mono
+    for number in range(12):
+        start = number * 20_000
+        soundfile.write(folder / f"r{number:02}.wav", audio[start : start + 60_000], 16_000)
+    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
+    (folder / "text.wav").write_text("this is not a recording, and it says canary")
+    (folder / "empty.wav").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long_audio(recordings: Path) -> Audio:
+    """Four minutes of the three recordings, over and over."""
+    parts = [read(recordings / name).mono for name in ("call.wav", "reading.mp3", "meeting.flac")]
+    return Audio(np.concatenate(parts * 4), RATE)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -34,7 +34,7 @@ def canary(kind: str) -> str:
 
 
 def forms(word: str) -> tuple[bytes, ...]:
-    """How a canary may be written: plain, UTF-16, base64 at any place, hexadecimal."""
+    """Ways in which a canary may be written: plain, UTF-16, base64 at any place, hexadecimal."""
     plain = word.encode()
     # Three places of a byte in base64's groups of three; the characters that neighbours change are cut off.
     sixties = [base64.b64encode(bytes(k) + plain)[-(-8 * k // 6) : -4] for k in range(3)]

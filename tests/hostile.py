@@ -119,7 +119,7 @@ def broken(kind: str) -> Iterator[tuple[str, bytes]]:
 
 
 def strangers() -> Iterator[tuple[str, bytes]]:
-    """What is called .wav and is something else."""
+    """Files that are called .wav and are something else."""
     yield "nothing", b""
     yield "one byte", b"R"
     yield "four bytes", b"RIFF"

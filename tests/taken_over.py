@@ -92,7 +92,7 @@ def system_calls(source: Bytes, job: Job) -> Iterator[Any]:
 
 
 def deeds(victim: str, port: int, recording: int) -> dict[str, Callable[[], object]]:
-    """What nobody but the owner of this process should do, as Python spells it."""
+    """Acts that nobody but the owner of this process should manage, in Python."""
 
     def in_fork() -> None:
         if not os.fork():

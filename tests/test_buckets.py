@@ -1,13 +1,7 @@
 """Places with a URI: recordings are read from them, and a store in one keeps the promises of a folder's."""
 
-import hashlib
-import json
-import time
-import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -21,16 +15,13 @@ from deident.datasets.items import read_items
 from deident.datasets.recordings import expand
 from deident.datasets.table import read as read_table
 from deident.errors import ExtraMissingError, RecordingError, SettingError, StoreError
-from deident.keys import Key, fresh_name
+from deident.keys import Key
 from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import dry_run, run
 from deident.segmentation.turns import Turn
-from deident.store import Entry, Linkage, Staged, audit_linkage
-from deident.store import bucket as bucket_module
-from deident.store import lease as lease_module
-from deident.store.bucket import BucketSpool, BucketStore
-from deident.store.lease import Lease
+from deident.store import Linkage, audit_linkage
+from deident.store.bucket import BucketStore
 from deident.store.objects import Objects
 from tests.methods import Sine
 
@@ -38,32 +29,6 @@ fsspec = pytest.importorskip("fsspec")
 
 KEY = Key(bytes(32))
 POLICY = Policy(disguise=Sine(), repeatable=True)
-NAMES = ("call.wav", "meeting.flac", "reading.mp3")
-
-
-@pytest.fixture(params=["memory", "file", pytest.param("s3", marks=pytest.mark.slow)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty place, as a URI."""
-    name = uuid.uuid4().hex
-    if request.param == "file":
-        yield f"file://{tmp_path}/{name}"
-    elif request.param == "s3":
-        yield f"s3://{request.getfixturevalue('s3')}/{name}"
-    else:
-        yield f"memory://{name}"
-        fsspec.filesystem("memory").store.clear()
-
-
-@pytest.fixture
-def bucket(recordings: Path) -> Iterator[str]:
-    """Three recordings, one of them further below, and what is none."""
-    memory, name = fsspec.filesystem("memory"), uuid.uuid4().hex
-    for recording, where in zip(NAMES, ("", "", "deep/er/"), strict=True):
-        memory.pipe_file(f"/{name}/{where}{recording}", (recordings / recording).read_bytes())
-    memory.pipe_file(f"/{name}/README.txt", b"not a recording")
-    memory.pipe_file(f"/{name}/.hidden/x.wav", b"not to be looked at")
-    yield f"memory://{name}"
-    memory.store.clear()
 
 
 def files(place: str) -> dict[str, bytes]:
@@ -208,59 +173,6 @@ def test_a_scheme_alone_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list(tmp_path.iterdir())
 
 
-def test_the_lease_of_a_dead_run_ends(place: str) -> None:
-    unit = 1.0 if place.startswith("s3") else 0.2  # of seconds: a request takes its time
-    folder = Objects(place)
-    folder.prepare(".private", Lease.FOLDER)
-    folder.put({f"{Lease.FOLDER}/dead": str(time.time() + unit).encode()})
-    with pytest.raises(StoreError, match="another run"):
-        Lease(folder, 5.0 * unit)
-    time.sleep(1.2 * unit)
-    lease = Lease(folder, 2.0 * unit)
-    time.sleep(3.0 * unit)
-    lease.check()  # renewed meanwhile
-    lease.release()
-    assert not folder.names(Lease.FOLDER)
-
-
-@pytest.mark.parametrize("written", [b"", b"17", b"not a time", b"nan", b"inf"])
-def test_a_lease_that_is_no_time_blocks_nobody(
-    written: bytes, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stop left it half-written; its run is dead."""
-    monkeypatch.setattr(lease_module, "HALF_WRITTEN_SECONDS", 0.01)
-    folder = Objects(place)
-    folder.prepare(".private", Lease.FOLDER)
-    folder.put({f"{Lease.FOLDER}/{'0' * 32}": written})
-    BucketStore(place, key=KEY).close()
-    assert not folder.names(Lease.FOLDER)
-
-
-def test_a_lost_lease_stops_the_run(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with BucketStore(place, lease_seconds=0.4) as store:
-        monkeypatch.setattr(Lease, "_renew", lambda self: None)  # the network is down
-        time.sleep(0.8)
-        with pytest.raises(StoreError, match="lost its hold"):
-            store.commit([(entry(store, "a"), [])])
-
-
-def test_a_lease_that_ran_out_is_not_renewed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that slept must not go on beside the run that began meanwhile."""
-    folder = Objects(place)
-    folder.prepare(".private", Lease.FOLDER)
-    lease = Lease(folder, 0.4)
-    renew = Lease._renew
-    monkeypatch.setattr(Lease, "_renew", lambda self: None)
-    time.sleep(0.6)
-    monkeypatch.setattr(Lease, "_renew", renew)
-    time.sleep(0.3)
-    with pytest.raises(StoreError, match="lost its hold"):
-        lease.check()
-    other = Lease(folder, 60)
-    other.release()
-    lease.release()
-
-
 def test_the_audit_of_a_uri_sees_what_is_wrong(bucket: str) -> None:
     out = f"{bucket}-out"
     run([f"{bucket}/call.wav"], out, POLICY, key=KEY, jobs=1)
@@ -285,130 +197,6 @@ def test_missing_packages_and_unknown_schemes_are_told(monkeypatch: pytest.Monke
         Objects("s3://bucket")
     assert not remote.is_uri("/a/b")
     assert not remote.is_uri("c:/a//b")
-
-
-class Stopped(BaseException):
-    """The program ends here, as by kill -9."""
-
-
-class StoppingFolder(Objects):
-    """Stops at the n-th change, before or after it; or there and ever after the network is down."""
-
-    calls = 0
-    stop_at = -1
-    how = ""
-
-    def put(self, files: Mapping[str, bytes]) -> None:
-        for name, data in files.items():
-            self._counted(super().put, {name: data})
-
-    def put_open_file(self, name: str, file: IO[bytes]) -> None:
-        self._counted(super().put_open_file, name, file)
-
-    def remove(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._counted(super().remove, [name])
-
-    def remove_together(self, names: Sequence[str]) -> None:
-        self.remove(names)
-
-    def _counted(self, call: Any, *args: object) -> None:
-        kind = StoppingFolder
-        kind.calls += 1
-        if kind.how == "down" and kind.calls >= kind.stop_at:
-            raise StoreError("writing to the store failed: ConnectionError")
-        if kind.how == "lost" and kind.calls == kind.stop_at:  # done, but the answer did not come
-            call(*args)
-            raise StoreError("writing to the store failed: TimeoutError")
-        if kind.calls == kind.stop_at and kind.how == "before":
-            raise Stopped
-        call(*args)
-        if kind.calls == kind.stop_at and kind.how == "after":
-            raise Stopped
-
-
-class NoLease:
-    FOLDER = Lease.FOLDER
-
-    def __init__(self, folder: Objects, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
-
-    def release(self) -> None: ...
-
-
-def entry(store: BucketStore, name: str) -> Entry:
-    return Entry(
-        store.place(name), store.content(name), "released", "policy", store.origin(name, ""), store.file("")
-    )
-
-
-def small_run(place: str) -> None:
-    """Three recordings, as a run does them, the first two released together. Goes on where a run stopped."""
-    with BucketStore(place, key=KEY) as store:
-        try:
-            for name in ("a", "b", "c"):
-                if store.entry(store.place(name)) is not None:
-                    continue
-                spool = BucketSpool(store.staging)
-                data = encode_wav(np.full(8_000, ord(name), dtype=np.int16))
-                starts = [spool.append(data) for _ in range(2)]
-                spool.close()
-                digest = hashlib.sha256(data).hexdigest()
-                staged = [
-                    Staged(f"{fresh_name()}.wav", spool.name, s, len(data), 0.5, digest) for s in starts
-                ]
-                store.commit([(entry(store, name), staged)], spool=spool.name)
-        finally:
-            store.recover()
-
-
-@pytest.mark.parametrize("how", ["before", "after", "down", "lost"])
-def test_a_stop_at_any_change_loses_nothing_and_doubles_nothing(
-    how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bucket_module, "Objects", StoppingFolder)
-    monkeypatch.setattr(bucket_module, "Lease", NoLease)
-    monkeypatch.setattr(BucketStore, "WINDOW", 2)
-    monkeypatch.setattr(StoppingFolder, "how", how)
-    base = f"memory://{uuid.uuid4().hex}"
-    monkeypatch.setattr(StoppingFolder, "calls", 0)
-    monkeypatch.setattr(StoppingFolder, "stop_at", 1 << 30)
-    small_run(f"{base}/whole")
-    changes = StoppingFolder.calls
-    assert changes > 20
-    for stop_at in range(1, changes + 1):
-        place = f"{base}/{stop_at}"
-        StoppingFolder.calls = 0
-        monkeypatch.setattr(StoppingFolder, "stop_at", stop_at)
-        with pytest.raises((Stopped, StoreError)):
-            small_run(place)
-        monkeypatch.setattr(StoppingFolder, "stop_at", 1 << 30)
-        small_run(place)
-        contents = list(snippets(place).values())
-        assert sorted(contents.count(c) for c in contents) == [2] * 6, f"stopped {how} change {stop_at}"
-        assert len(json_lines(place)) == 6
-        assert audit_store(place, max_seconds=10).clean
-        private = [name for name in files(place) if name.startswith(".private/")]
-        assert len(private) == 4, f"stopped {how} change {stop_at}: {private}"
-    fsspec.filesystem("memory").store.clear()
-
-
-def json_lines(place: str) -> list[Any]:
-    return [json.loads(line) for line in files(place)["manifest.jsonl"].splitlines()]
-
-
-def test_a_changed_spool_or_log_is_not_believed(place: str) -> None:
-    with BucketStore(place, key=KEY) as store:
-        spool = BucketSpool(store.staging)
-        data = encode_wav(np.full(8_000, 1, dtype=np.int16))
-        staged = [Staged("0" * 32 + ".wav", "", spool.append(data), len(data), 0.5, "0" * 64)]
-        spool.close()
-        staged = [Staged(**{**vars(staged[0]), "spool": spool.name})]
-        store.commit([(entry(store, "a"), staged)], spool=spool.name)
-        with pytest.raises(StoreError, match="changed before"):
-            store.publish()
-    assert not snippets(place)
 
 
 def test_a_store_at_file_is_not_written_through_a_link(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import run
 from deident.segmentation.turns import OPEN, Word, covers_turn
-from tests.contracts import EXPORTER_CONTRACTS, ExporterContract
+from tests.contracts.exporter import EXPORTER_CONTRACTS, ExporterContract
 from tests.methods import Sine
 
 KEY = Key(bytes(32))

@@ -11,7 +11,7 @@ from deident.disguise import DISGUISES, Method
 from deident.disguise.psola import Psola, PsolaVoice
 from deident.disguise.vocoder import Vocoder, VocoderVoice
 from deident.errors import SettingError
-from tests.contracts import (
+from tests.contracts.disguise import (
     CONTRACTS,
     Contract,
     a_kept_voice_keeps_no_noise,

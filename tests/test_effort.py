@@ -10,7 +10,7 @@ import pytest
 from deident.evaluation.attack import Evidence
 from deident.evaluation.effort import _order, effort
 from deident.evaluation.trials import Trials
-from tests.test_attackers import make_evidence, utterances
+from tests.vectors import make_evidence, utterances
 
 
 def noisy(train_speakers: int) -> Evidence:

@@ -1,4 +1,4 @@
-"""The equaliser in front of an encoder, with an encoder that hears nothing but colour."""
+"""The equaliser in front of an encoder, with an encoder that sees nothing but colour."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_an_equalised_encoder_hears_no_drawn_colour() -> None:
     noise = np.random.default_rng(5).standard_normal(3 * RATE).astype(np.float32)
     plain = speech(WOMAN, 3.0, seed=5) + 0.02 * noise  # so that every band has something to colour
     bright = coloured(plain)
-    heard = [np.linalg.norm(colour(bright) - colour(plain))]
+    distances = [np.linalg.norm(colour(bright) - colour(plain))]
     flat = Equalised(colour)
-    heard.append(np.linalg.norm(flat(bright) - flat(plain)))
-    assert heard[1] < 0.3 * heard[0]
+    distances.append(np.linalg.norm(flat(bright) - flat(plain)))
+    assert distances[1] < 0.3 * distances[0]
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(40, 0.1, np.float32)])
@@ -72,7 +72,7 @@ def test_it_travels_to_workers_and_is_named_by_what_it_wraps() -> None:
 
 
 class Means:
-    """An encoder that is given many snippets at once, and hears their means."""
+    """An encoder that is given many snippets at once, and returns their means."""
 
     def many(self, snippets: list[np.ndarray]) -> np.ndarray:
         return np.array([[snippet.mean()] for snippet in snippets])

@@ -321,7 +321,7 @@ class TestInversion:
 
 class TestUtility:
     @pytest.mark.parametrize(
-        ("said", "heard", "errors"),
+        ("reference", "hypothesis", "errors"),
         [
             ("a b c", "a b c", 0),
             ("a b c", "", 3),
@@ -330,8 +330,8 @@ class TestUtility:
             ("a b c d", "b c x d", 2),
         ],
     )
-    def test_word_errors(self, said: str, heard: str, errors: int) -> None:
-        assert word_errors(said, heard) == errors
+    def test_word_errors(self, reference: str, hypothesis: str, errors: int) -> None:
+        assert word_errors(reference, hypothesis) == errors
 
     def test_the_melody_of_a_copy_is_kept_and_that_of_noise_is_not(self, corpus: Corpus) -> None:
         utterance = corpus.utterances[0]

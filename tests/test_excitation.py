@@ -26,19 +26,19 @@ def noise(voiced: np.ndarray, breath: float) -> np.ndarray:
     return out
 
 
-def heard(voiced: float, breath: float) -> np.ndarray:
+def rendered(voiced: float, breath: float) -> np.ndarray:
     return spectrum(noise(np.full(2_500, voiced, np.float32), breath))
 
 
 def test_noise_is_white_where_unvoiced() -> None:
-    assert heard(0.0, 0.25)[2:-1] == pytest.approx(np.ones(254), abs=0.15)
+    assert rendered(0.0, 0.25)[2:-1] == pytest.approx(np.ones(254), abs=0.15)
 
 
 @pytest.mark.parametrize("breath", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("voiced", [0.4, 1.0])
 def test_voiced_noise_has_its_share_of_the_power(voiced: float, breath: float) -> None:
     expected = 1.0 - voiced * (1.0 - noise_share(breath, HZ))
-    assert heard(voiced, breath)[8:-1] == pytest.approx(expected[8:-1], rel=0.2)
+    assert rendered(voiced, breath)[8:-1] == pytest.approx(expected[8:-1], rel=0.2)
     assert noise_share(breath, HZ).max() <= 0.95
 
 

@@ -15,7 +15,7 @@ from deident.evaluation.forecast import ATTACKING_SECONDS, TRAINING_SECONDS, for
 from deident.evaluation.network import Trained
 from deident.evaluation.settings import Settings, Tools
 from tests.methods import Pair
-from tests.test_attackers import utterances
+from tests.vectors import utterances
 
 LOUD = InMemory(Audio(0.1 * np.random.default_rng(0).normal(size=RATE).clip(-3, 3), RATE))
 CORPUS = Corpus("c", tuple(replace(u, load=LOUD, transcript="a b") for u in utterances(20, 4)))

@@ -69,10 +69,10 @@ def test_speech_survives_hum_removal() -> None:
 
 def test_a_run_removes_hum_before_the_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
     """McAdams moves formants and keeps lines, so hum would survive the disguise."""
-    heard = Audio(talk(12.0) + hum(12.0, 50.03, 0.02), RATE)
+    recording = Audio(talk(12.0) + hum(12.0, 50.03, 0.02), RATE)
 
     def released() -> list[np.ndarray]:
-        return [s.samples for s in deidentify(heard, Policy(disguise=disguise_named("mcadams")))]
+        return [s.samples for s in deidentify(recording, Policy(disguise=disguise_named("mcadams")))]
 
     taken_out = released()
     monkeypatch.setattr("deident.segmentation.streaming.remove_hum", lambda samples: samples)

@@ -30,7 +30,7 @@ from deident.evaluation.scoring import Untrained
 from deident.evaluation.trials import Trials
 from deident.evaluation.verdict import Verdict
 from deident.evaluation.words import text_by
-from tests.test_attackers import make_evidence, utterances
+from tests.vectors import make_evidence, utterances
 
 SAID = " ".join("abcdefghij")
 

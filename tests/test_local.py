@@ -24,20 +24,6 @@ from tests.methods import Deadly, Sine
 KEY = Key(bytes(32))
 
 
-@pytest.fixture(scope="module")
-def many(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve short recordings, all different, and three that cannot be used or hold nothing."""
-    folder = tmp_path_factory.mktemp("many")
-    audio = read(recordings / "reading.mp3").mono
-    for number in range(12):
-        start = number * 20_000
-        soundfile.write(folder / f"r{number:02}.wav", audio[start : start + 60_000], 16_000)
-    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
-    (folder / "text.wav").write_text("this is not a recording, and it says canary")
-    (folder / "empty.wav").touch()
-    return folder
-
-
 def test_a_worker_that_dies_before_its_pool_is_given_more_takes_only_its_recording(
     many: Path, tmp_path: Path
 ) -> None:
@@ -80,14 +66,14 @@ def test_a_worker_killed_between_two_suspects_takes_none_along(many: Path, tmp_p
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_reports_audio_while_it_reads(recordings: Path, tmp_path: Path, jobs: int) -> None:
-    heard: list[float] = []
+    seconds_read: list[float] = []
     audio = read(recordings / "reading.mp3").mono
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.wav", np.tile(audio, 40), 16_000)
     files = [tmp_path / "a.wav", tmp_path / "b.wav"]
-    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, on_read=heard.append)
-    assert len(heard) > (20 if jobs == 1 else 1)
-    assert 0.5 * summary.read_seconds < sum(heard) <= 1.001 * summary.read_seconds
+    summary = run(files, tmp_path / "s", Policy(disguise=Sine()), jobs=jobs, on_read=seconds_read.append)
+    assert len(seconds_read) > (20 if jobs == 1 else 1)
+    assert 0.5 * summary.read_seconds < sum(seconds_read) <= 1.001 * summary.read_seconds
 
 
 def test_workers_are_started_with_ctrl_c_held_back() -> None:

@@ -64,7 +64,7 @@ class TestNormalScores:
 
 
 def diagonal_crossings(same: list[float], other: list[float]) -> list[float]:
-    """Where the segment between any two operating points meets miss = false accept."""
+    """Point where the segment between any two operating points meets miss = false accept."""
     thresholds = sorted({*same, *other})
     points = [(0.0, 1.0)] + [
         (np.mean([s <= t for s in same]), np.mean([o > t for o in other])) for t in thresholds

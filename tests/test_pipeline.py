@@ -1,9 +1,8 @@
 """One recording's journey, whatever its length and the sizes in which it comes."""
 
 import base64
-import itertools
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,18 +14,15 @@ import soxr
 from deident.audio import RATE, Audio, Segment
 from deident.codec import read
 from deident.disguise import DISGUISES, Chain
-from deident.disguise.vocoder import Vocoder
 from deident.dsp.level import rms
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
-from deident.pipeline import Snippet, deidentify
+from deident.pipeline import deidentify
 from deident.policy import Policy
 from deident.recording import Tally
 from deident.segmentation.cutting import CuttingSettings
-from deident.segmentation.streaming import SECTION, StreamSegmenter
 from deident.segmentation.turns import Turn
-from deident.segmentation.vad import Detection, VadSettings, detect, find_speech
-from tests.methods import Anew, Pair, Sine, Through, Together, frequency
+from tests.methods import Anew, Pair, Sine, Through, frequency
 from tests.voices import MAN, WOMAN, speech
 
 KEY = Key(bytes(32))
@@ -36,13 +32,6 @@ SINE = Policy(disguise=Sine())
 @pytest.fixture(scope="module")
 def call(recordings: Path) -> Path:
     return recordings / "call.wav"
-
-
-@pytest.fixture(scope="module")
-def long_audio(recordings: Path) -> Audio:
-    """Four minutes of the three recordings, over and over."""
-    parts = [read(recordings / name).mono for name in ("call.wav", "reading.mp3", "meeting.flac")]
-    return Audio(np.concatenate(parts * 4), RATE)
 
 
 def test_every_snippet_has_a_voice_of_its_own(call: Path) -> None:
@@ -138,10 +127,10 @@ def test_every_snippet_is_as_loud_and_begins_and_ends_in_silence() -> None:
 
 
 def test_scope_recording_keeps_one_voice_a_channel(call: Path) -> None:
-    for channels, talkers in (("mix", 1), ("split", 2)):
+    for channels, count in (("mix", 1), ("split", 2)):
         policy = Policy(disguise=Sine(), scope="recording", channels=channels)  # type: ignore[arg-type]
         voices = {round(frequency(s.samples), -1) for s in deidentify(call, policy)}
-        assert len(voices) == talkers
+        assert len(voices) == count
 
 
 @pytest.mark.parametrize("scope", ["recording", "speaker"])
@@ -149,24 +138,24 @@ def test_a_voice_that_is_kept_has_new_noise_in_every_snippet(
     call: Path, scope: Literal["recording", "speaker"]
 ) -> None:
     """The same noise in two snippets would link them."""
-    heard: list[tuple[float, float]] = []
+    applied: list[tuple[float, float]] = []
 
     @dataclass(frozen=True)
     class Listening(Pair):
         def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
             out = super().apply(audio, voice, rng)
-            heard.append((float(out.mono[0]), float(out.mono[-1])))
+            applied.append((float(out.mono[0]), float(out.mono[-1])))
             return out
 
     for method in (Listening(), Chain((Listening(), Through()))):
-        heard.clear()
+        applied.clear()
         policy = Policy(disguise=method, scope=scope, repeatable=True)
         snippets = list(deidentify(call, policy, key=KEY, speaker="a"))
-        voices, noises = zip(*heard, strict=True)
+        voices, noises = zip(*applied, strict=True)
         assert len(set(voices)) == 1
         assert len(set(noises)) == len(snippets) > 3
         assert [s.name for s in deidentify(call, policy, key=KEY, speaker="a")] == [s.name for s in snippets]
-        assert heard[len(snippets) :] == heard[: len(snippets)]  # and the same when it is repeated
+        assert applied[len(snippets) :] == applied[: len(snippets)]  # and the same when it is repeated
 
 
 def test_silence_before_the_first_words_tells_no_recordings_apart() -> None:
@@ -254,103 +243,6 @@ def test_max_per_recording_takes_a_fair_sample() -> None:
     assert abs(np.mean(drawn) - 19.5) < 5
 
 
-LENGTHS = [9, 9, 9, 9, 9, 9, 5, 9, 3, 9, 9, 9, 9, 9, 9, 2]  # seconds
-
-
-def in_segments(method: Together, tally: Tally, mute: tuple[Segment, ...] = ()) -> Iterator[Snippet]:
-    starts = np.cumsum([0, *LENGTHS])
-    segments = [Segment(int(a) * RATE, int(b) * RATE - 800) for a, b in itertools.pairwise(starts)]
-    audio = Audio(np.random.default_rng(2).standard_normal(starts[-1] * RATE) * 0.1, RATE)
-    policy = Policy(
-        disguise=method, repeatable=True
-    )  # the same voices every time: two might be near each other
-    return deidentify(audio, policy, key=KEY, segments=segments, mute=mute, tally=tally)
-
-
-def test_a_minute_of_pieces_goes_together() -> None:
-    method, tally = Together(), Tally()
-    snippets = list(in_segments(method, tally))
-    assert [round(s.seconds) for s in snippets] == LENGTHS
-    together = [[round(samples / RATE) for samples in group] for group in method.given]
-    assert together == [[9, 9, 9, 9, 9, 9, 5], [9, 3, 9, 9, 9, 9, 9], [9, 2]]
-    assert len({round(frequency(s.samples)) for s in snippets}) == len(LENGTHS)
-
-
-def test_snippets_before_a_failing_one_are_kept() -> None:
-    tally = Tally()
-    out: list[int] = []
-    with pytest.raises(ArithmeticError):
-        out.extend(round(s.seconds) for s in in_segments(Together(refused=3 * RATE - 800), tally))
-    assert out == LENGTHS[:8]
-    assert tally.snippets == 8
-    assert tally.released_seconds == pytest.approx(sum(LENGTHS[:8]) - 8 * 0.05)
-
-
-def test_snippets_before_an_error_come_before_it() -> None:
-    tally, past_its_end = Tally(), (Segment(200 * RATE, 201 * RATE),)
-    out: list[int] = []
-    with pytest.raises(RecordingError):
-        out.extend(round(s.seconds) for s in in_segments(Together(), tally, past_its_end))
-    assert out == LENGTHS
-    assert tally.snippets == len(out)
-
-
-@pytest.mark.parametrize("sizes", [(7_000,), (RATE * 200,), (1, 99_999, 3)])
-def test_sections_do_not_depend_on_block_sizes(long_audio: Audio, sizes: tuple[int, ...]) -> None:
-    def sections(sizes: tuple[int, ...]) -> list[tuple[int, list[Segment], bytes]]:
-        made = StreamSegmenter(lambda audio, offset: detect(audio, VadSettings()), 0, RATE)
-        out = []
-        at = turn = 0
-        while at < len(long_audio):
-            size = sizes[turn % len(sizes)]
-            out += list(made.push(long_audio.mono[at : at + size]))
-            at, turn = at + size, turn + 1
-        return [(len(c.audio), c.segments, c.audio_sha256) for c in (*out, *made.finish())]
-
-    reference = sections((RATE,))
-    assert len(reference) >= 4
-    assert sections(sizes) == reference
-    assert sum(length for length, _, _ in reference) == len(long_audio)
-
-
-def test_sections_give_the_segments_of_the_whole(long_audio: Audio) -> None:
-    made = StreamSegmenter(lambda audio, offset: detect(audio, VadSettings()), 0, RATE)
-    offset = 0
-    found = []
-    for section in (*made.push(long_audio.mono), *made.finish()):
-        assert len(section.audio) <= 2 * SECTION
-        found += [s.shift(offset) for s in section.segments]
-        offset += len(section.audio)
-    whole = find_speech(long_audio)
-    both = sum(a.overlap(b) for a in found for b in whole)
-    assert both / sum(map(len, whole)) > 0.98
-    assert both / sum(map(len, found)) > 0.98
-
-
-@pytest.mark.parametrize("start", [0, 9_600, 30 * RATE])
-def test_endless_speech_is_cut(start: int) -> None:
-    """Also with a detector that finds its start a little later each time."""
-    made = StreamSegmenter(
-        lambda audio, offset: Detection([Segment(min(start, len(audio) - 1), len(audio))]), 0, RATE
-    )
-    noise = np.random.default_rng(1).standard_normal(600 * RATE).astype(np.float32)
-    sections = [c for second in noise.reshape(-1, RATE) for c in made.push(second)]
-    sections += made.finish()
-    assert sum(len(c.audio) for c in sections) == noise.size
-    assert all(len(c.segments) <= 1 for c in sections)
-    assert sum(len(s) for c in sections for s in c.segments) > 0.4 * noise.size
-    assert max(len(c.audio) for c in sections) <= 3 * SECTION
-
-
-def test_given_segments_are_used_across_sections(long_audio: Audio) -> None:
-    given = [Segment(at, at + 3 * RATE) for at in range(RATE, len(long_audio) - 4 * RATE, 5 * RATE)]
-    tally = Tally()
-    snippets = list(deidentify(long_audio, SINE, segments=given, tally=tally))
-    assert len(snippets) == len(given)
-    assert tally.speech_seconds == pytest.approx(3 * len(given))
-    assert all(s.pcm.size == 3 * RATE for s in snippets)
-
-
 def test_the_callers_detector_is_used(long_audio: Audio) -> None:
     policy = Policy(disguise=Sine(), detector=lambda samples, rate: [(0, 2 * rate)])
     snippets = list(deidentify(Audio(long_audio.mono[: 30 * RATE], RATE), policy))
@@ -416,18 +308,6 @@ def test_a_snippet_that_its_disguise_makes_too_short_is_dropped(long_audio: Audi
     assert tally.lengths == {"1": 1, "1.5": 1}
 
 
-def test_audio_is_reported_while_it_is_read(long_audio: Audio) -> None:
-    heard: list[float] = []
-    for policy in (SINE, Policy(disguise=Sine(), channels="split")):
-        heard.clear()
-        both = Audio(np.stack([long_audio.mono] * 2), RATE)
-        snippets = deidentify(both, policy, on_read=heard.append)
-        next(snippets)
-        assert 30.0 < sum(heard) < 130.0  # of 240
-        list(snippets)
-        assert sum(heard) == pytest.approx(long_audio.seconds)
-
-
 def test_the_digest_is_of_audio_not_of_tags(recordings: Path) -> None:
     def digest(source: object) -> str:
         tally = Tally()
@@ -468,43 +348,11 @@ def test_a_segment_seconds_past_the_end_refuses_the_recording() -> None:
     assert caught.value.code == "segment-range"
 
 
-def test_the_next_section_begins_with_the_end_of_the_last() -> None:
-    """A detector needs the noise before speech to tell it from speech."""
-    under_way = Segment(58 * RATE, 66 * RATE)
-
-    def find(audio: Audio, offset: int) -> Detection:
-        here = Segment(max(0, under_way.start - offset), min(under_way.stop - offset, len(audio)))
-        return Detection([here])
-
-    section = next(iter(StreamSegmenter(find, 0, RATE).push(np.full(90 * RATE, 1e-4, np.float32))))
-    assert section.offset + len(section.audio) == 58 * RATE - RATE // 2
-
-
 def test_a_snippet_is_written_as_wav_or_flac(call: Path) -> None:
     snippet = next(deidentify(call, SINE))
     assert {snippet.encode(kind)[:4] for kind in ("wav", "flac")} == {b"RIFF", b"fLaC"}
     with pytest.raises(SettingError, match="wav, flac"):
         snippet.encode("mp3")
-
-
-def test_no_cut_is_detected_as_speech() -> None:
-    """On the telephone there is nothing above 3.4 kHz, but in the step of a cut there is: it was made into a burst."""
-    spectrum = np.fft.rfft(speech(seconds=20.0, seed=5))
-    spectrum[int(3_400 / 8_000 * len(spectrum)) :] = 0.0
-    sound = np.fft.irfft(spectrum).astype(np.float32)
-    segments = [Segment(at, at + 16_000) for at in range(3_000, len(sound) - 16_000, 18_000)]
-
-    def louder(samples: np.ndarray) -> float:
-        """Return the level of the ends over that of the speech between them."""
-        level = np.sqrt(np.mean(samples[: samples.size // 80 * 80].reshape(-1, 80) ** 2, axis=1))
-        return float(max(level[:3].max(), level[-3:].max()) / np.percentile(level[4:-4], 95))
-
-    snippets = list(deidentify((sound, RATE), Policy(repeatable=True), segments=segments, key=KEY))
-    assert len(snippets) > 10
-    assert np.median([louder(s.samples) for s in snippets]) < 1.0
-    for disguise in (Vocoder(), Chain((Through(), Vocoder()))):  # called as a function, too
-        faded = [louder(disguise(sound[s.start : s.stop], RATE)) for s in segments]
-        assert np.median(faded) < 1.0  # 0.5 to 0.8 by what is drawn; 3 to 9 where the cuts are left hard
 
 
 def test_a_snippet_is_saved_and_shown_as_it_is_released(call: Path, tmp_path: Path) -> None:

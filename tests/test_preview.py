@@ -235,9 +235,9 @@ def test_what_is_muted_is_as_in_a_run(recordings: Path) -> None:
         muted = [d["stop"] - d["start"] for d in made["drops"] if d["reason"] == "muted"]
         assert sum(muted) == pytest.approx(tally.dropped_seconds.get("muted", 0.0), abs=0.01)
         for snippet in made["snippets"]:
-            heard, start = samples_of(snippet["voices"][0]), round(snippet["start"] * 16_000)
+            rendering, start = samples_of(snippet["voices"][0]), round(snippet["start"] * 16_000)
             for place in mute:
-                inside = heard[max(0, place.start - start) : max(0, place.stop - start)]
+                inside = rendering[max(0, place.start - start) : max(0, place.stop - start)]
                 assert not inside.size or np.abs(inside).max() <= 2 / 32_768  # dither
     toned = deident.Policy(mute=MuteSettings("tone"))
     page = data_of(preview(sound, toned, mute=mute, include_original=True, disguises={}).html)
@@ -294,7 +294,7 @@ def test_without_leave_nothing_finer_than_50_ms_of_the_original_is_there(recordi
 
 
 def test_the_original_too_is_muted(recordings: Path) -> None:
-    def heard(mute: list[deident.Segment]) -> np.ndarray:
+    def rendered(mute: list[deident.Segment]) -> np.ndarray:
         """The original as far as the page has it, where it was said."""
         out = np.zeros(60 * 16_000, np.float32)
         page = preview(recordings / "meeting.flac", include_original=True, mute=mute).html
@@ -303,9 +303,9 @@ def test_the_original_too_is_muted(recordings: Path) -> None:
             out[round(16_000 * snippet["start"]) :][: voice.size] = voice
         return out
 
-    before = heard([])
+    before = rendered([])
     at = int(np.abs(before).argmax())
-    after = heard([deident.Segment(at, at + 800)])
+    after = rendered([deident.Segment(at, at + 800)])
     assert np.abs(after[at : at + 800]).max() <= 2 / 32_768 < 0.1 < np.abs(before[at : at + 800]).max()
     assert np.abs(after).max() > 0.05
 

@@ -1,4 +1,4 @@
-"""What players play is read to its end and to the sample, whatever one header says; what is not read is reported."""
+"""Recordings that players play are read to their end and to the sample, whatever one header says; or it is reported."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -12,20 +11,17 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from deident.audio import Audio, Segment
+from deident.audio import Segment
 from deident.audit import AuditError, audit_store
 from deident.codec import ENCODERS, read
-from deident.errors import RecordingError, SettingError
+from deident.errors import SettingError
 from deident.keys import Key
-from deident.pipeline import deidentify
 from deident.policy import Policy
 from deident.recording import Recording
 from deident.runs.run import Summary, dry_run, run
@@ -36,20 +32,6 @@ from deident.store.proof import audit_linkage
 from tests.methods import Deadly, Failing, Sine, frequency
 
 KEY = Key(bytes(32))
-
-
-@pytest.fixture(scope="module")
-def many(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve short recordings, all different, and three that cannot be used or hold nothing."""
-    folder = tmp_path_factory.mktemp("many")
-    audio = read(recordings / "reading.mp3").mono
-    for number in range(12):
-        start = number * 20_000
-        soundfile.write(folder / f"r{number:02}.wav", audio[start : start + 60_000], 16_000)
-    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
-    (folder / "text.wav").write_text("this is not a recording, and it says canary")
-    (folder / "empty.wav").touch()
-    return folder
 
 
 def snippets(store: Path) -> dict[str, bytes]:
@@ -117,78 +99,6 @@ def test_an_unforeseen_failure_leaks_nothing(many: Path, tmp_path: Path) -> None
     assert not any("canary" in o.message for o in seen)
     assert any("ZeroDivisionError" in o.message for o in seen)
     assert snippets(tmp_path / "s") == {}
-
-
-class WrongSetting(Sine):
-    """Fails with an error of this library's, as a disguise of one's own may."""
-
-    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
-        raise SettingError("canary-setting")
-
-
-def failing_detector(samples: np.ndarray, rate: int) -> list[Segment]:
-    raise ZeroDivisionError("canary-detector")
-
-
-def odd_detector(samples: np.ndarray, rate: int) -> int:
-    return rate
-
-
-OWN_PARTS = {
-    "disguise": (Policy(disguise=Failing()), "ZeroDivisionError: secret-canary"),
-    "disguise-setting": (Policy(disguise=WrongSetting()), "SettingError: canary-setting"),
-    "detector": (Policy(disguise=Sine(), detector=failing_detector), "ZeroDivisionError: canary-detector"),
-    "detector-answer": (
-        Policy(disguise=Sine(), detector=odd_detector),
-        "SettingError: expected of a speech detector",
-    ),
-}
-
-
-@pytest.mark.parametrize("debug", [False, True])
-@pytest.mark.parametrize(
-    ("part", "how"),
-    [
-        *((part, "here") for part in OWN_PARTS),
-        *(("disguise", how) for how in ("processes", "threads", "dask")),
-    ],
-)
-def test_the_traceback_of_ones_own_part_is_shown_when_debugging(
-    part: str, how: str, debug: bool, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    if debug:
-        monkeypatch.setenv("DEIDENT_DEBUG", "1")
-    else:
-        monkeypatch.delenv("DEIDENT_DEBUG", raising=False)
-    policy, shown = OWN_PARTS[part]
-    recordings = [many / "r00.wav", many / "r01.wav"]
-    with ExitStack() as stack:
-        executor: Any = None
-        if how == "threads":
-            executor = stack.enter_context(ThreadPoolExecutor(1))
-        if how == "dask":
-            distributed = pytest.importorskip("distributed")
-            executor = stack.enter_context(
-                distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
-            )
-        jobs = 2 if how == "processes" else 1
-        summary = run(recordings, tmp_path / "s", policy, jobs=jobs, executor=executor)
-    said = capfd.readouterr().err
-    assert summary.states["refused"] == 2
-    assert bool(re.search(shown, said)) is debug
-    assert ("may name recordings" in said) is debug
-    assert ("Traceback" in said) is debug
-
-
-@pytest.mark.parametrize("debug", [False, True])
-def test_a_callable_shows_the_traceback_of_ones_own_disguise(
-    debug: bool, many: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DEIDENT_DEBUG", "1" if debug else "")
-    with pytest.raises(RecordingError, match="the disguise cannot be used"):
-        list(deidentify(many / "r00.wav", Policy(disguise=WrongSetting())))
-    assert ("in apply" in capfd.readouterr().err) is debug
 
 
 def test_the_second_run_skips_and_the_third_goes_on(many: Path, tmp_path: Path) -> None:

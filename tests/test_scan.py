@@ -1,4 +1,4 @@
-"""What a scan finds, and what it doesn't do: trust a size, print a value, run for ever."""
+"""A scan finds what is there, and does not trust a size, print a value or run for ever."""
 
 import io
 import json

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,6 +28,16 @@ from tests.voices import speech
 def threads() -> set[int]:
     """The thread counts of numpy's BLAS; other libraries may be loaded by other tests."""
     return {library["num_threads"] for library in threadpool_info() if "numpy" in library["filepath"]}
+
+
+class Asks(Sine):
+    """Counts threads while it is applied."""
+
+    found: ClassVar[list[set[int]]] = []
+
+    def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
+        Asks.found.append(threads())
+        return super().apply(audio, voice, rng)
 
 
 def test_between_items_the_caller_has_all_threads() -> None:
@@ -85,37 +96,25 @@ def test_a_fork_does_not_wait_for_a_thread_that_it_lacks() -> None:
 
 
 def test_a_pool_of_threads_makes_every_recording_with_one(recordings: Path, tmp_path: Path) -> None:
-    found = []
-
-    class Asks(Sine):
-        def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
-            found.append(threads())
-            return super().apply(audio, voice, rng)
-
+    Asks.found.clear()
     for name in ("a.mp3", "b.mp3", "c.mp3"):
         (tmp_path / name).write_bytes((recordings / "reading.mp3").read_bytes() + name.encode())
     with threadpool_limits(2, "blas"):
         with ThreadPoolExecutor(3) as pool:
             run([tmp_path], tmp_path / "s", Policy(disguise=Asks()), executor=pool)
-        assert found
-        assert all(count == {1} for count in found)
+        assert Asks.found
+        assert all(count == {1} for count in Asks.found)
         assert threads() == {2}
 
 
 def test_disguises_and_recordings_use_one_thread() -> None:
-    found = []
-
-    class Asks(Sine):
-        def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
-            found.append(threads())
-            return super().apply(audio, voice, rng)
-
+    Asks.found.clear()
     with threadpool_limits(2, "blas"):
         audio = Audio(speech(seconds=3.0), RATE)
         Asks()(audio.mono, RATE)
         list(deidentify(audio, Policy(disguise=Asks())))
-        assert len(found) > 1
-        assert all(count == {1} for count in found)
+        assert len(Asks.found) > 1
+        assert all(count == {1} for count in Asks.found)
         assert threads() == {2}
         for disguise in DISGUISES.values():
             disguise()(audio.mono, RATE)

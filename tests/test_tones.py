@@ -122,10 +122,10 @@ def spoken_number(recordings: Path) -> Audio:
 class Keep(Sine):
     """Keeps what it is given."""
 
-    heard: list[np.ndarray] = []  # noqa: RUF012
+    received: list[np.ndarray] = []  # noqa: RUF012
 
     def apply(self, audio, voice, rng):  # type: ignore[no-untyped-def]
-        Keep.heard.append(audio.mono)
+        Keep.received.append(audio.mono)
         return super().apply(audio, voice, rng)
 
 
@@ -134,11 +134,11 @@ def test_keypad_tones_do_not_reach_the_disguise(recordings: Path, given: bool) -
     audio = spoken_number(recordings)
     segments = [Segment(0, len(audio))] if given else None
     for setting in ("mute", "keep"):
-        Keep.heard.clear()
+        Keep.received.clear()
         tally = Tally()
         policy = Policy(disguise=Keep(), mute=MuteSettings(tones=setting))  # type: ignore[arg-type]
         assert list(deidentify(audio, policy, segments=segments, tally=tally))
-        spectrum = np.abs(np.fft.rfft(np.concatenate(Keep.heard))) ** 2
+        spectrum = np.abs(np.fft.rfft(np.concatenate(Keep.received))) ** 2
         hz = np.fft.rfftfreq(2 * (len(spectrum) - 1), 1 / RATE)
         tone = spectrum[np.abs(hz - HIGH_HZ[0]) < 2].sum() / spectrum.sum()
         assert (tone > 0.01) == (setting == "keep")

@@ -207,19 +207,19 @@ def test_no_sample_belongs_to_two_turns(drawn: list[tuple[int, int, str]], drop:
 
 
 def test_muted_words_are_not_in_the_text() -> None:
-    def heard(turn: Turn, *muted: Segment, end: int | None = None) -> str | None:
+    def text_left(turn: Turn, *muted: Segment, end: int | None = None) -> str | None:
         return transcript_within(
             turn, seconds(0, 4), end=end, muted=lambda s: [m for m in muted if m.overlap(s)]
         )[0]
 
     turn = Turn(seconds(0, 4), text="call me anna please")
-    assert heard(turn) == turn.text
-    assert heard(turn, seconds(2, 3)) is None
+    assert text_left(turn) == turn.text
+    assert text_left(turn, seconds(2, 3)) is None
     placed = words(("call", 0, 1), ("me", 1, 2), ("anna", 2, 3), ("please", 3, 4))
     timed = Turn(turn.segment, text=turn.text, words=placed)
-    assert heard(timed, seconds(2.2, 2.9)) == "call me please"
-    assert heard(Turn(WHOLE, text="all"), end=4 * RATE) == "all"
-    assert heard(Turn(WHOLE, text="all"), seconds(1, 2), end=4 * RATE) is None
+    assert text_left(timed, seconds(2.2, 2.9)) == "call me please"
+    assert text_left(Turn(WHOLE, text="all"), end=4 * RATE) == "all"
+    assert text_left(Turn(WHOLE, text="all"), seconds(1, 2), end=4 * RATE) is None
 
 
 def test_annotations_name_their_recordings() -> None:

@@ -32,7 +32,7 @@ from tests.methods import Sine
 from tests.store_contract import stage
 
 wait_for = Event().wait  # `time` is simulated
-DAY, DAYS, KEEP, ROUND, MOST, MOST_HEARD, SHARE = 86_400, 730, 60, 20, 4, 8, 0.6
+DAY, DAYS, KEEP, ROUND, MOST, MOST_ASSIGNED, SHARE = 86_400, 730, 60, 20, 4, 8, 0.6
 CALLS = ("create", "write", "sync", "rename", "unlink", "sync_folder")
 
 
@@ -52,7 +52,7 @@ class World:
         self.recordings: list[Recording] = []
         self.released: dict[str, tuple[str, str, int]] = {}  # by snippet: person, recording, day
         self.rounds, self.kills, self.refused = 0, 0, 0
-        promise = ProgrammeSettings("required", SHARE, MOST, MOST_HEARD, KEEP, ROUND)
+        promise = ProgrammeSettings("required", SHARE, MOST, MOST_ASSIGNED, KEEP, ROUND)
         self.policy = Policy(disguise=Sine(), programme=promise)
 
     def killed(self, act: Callable[[], object]) -> bool:
@@ -210,16 +210,16 @@ class World:
         assert audit_store(self.store, max_seconds=10).clean
         with FolderStore(self.store, key=self.key) as store:
             records = list(history(store, self.key).records())
-        dealt = [(row["reviewer"], subject) for row in records for subject in row["subjects"]]
-        assert max(Counter(dealt).values(), default=0) <= 1
+        assigned = [(row["reviewer"], subject) for row in records for subject in row["subjects"]]
+        assert max(Counter(assigned).values(), default=0) <= 1
         day_of = {snippet_id(self.key, name): day for name, (_, _, day) in self.released.items()}
         for row in records:
             if "file" in row:
                 last = date.fromisoformat(row["until"])
                 assert last <= date.fromisoformat(row["day"]) + timedelta(days=ROUND)
                 assert last <= date(1970, 1, 1) + timedelta(days=day_of[row["snippet"]] + KEEP)
-        heard = Counter(row["reviewer"] for row in records)
-        assert max(heard.values(), default=0) <= MOST_HEARD
+        by_reviewer = Counter(row["reviewer"] for row in records)
+        assert max(by_reviewer.values(), default=0) <= MOST_ASSIGNED
         for part in (self.folder / "rounds").glob("[0-9]*/*"):
             assert len(list(part.glob("*.wav"))) <= 3
 

@@ -128,7 +128,7 @@ def test_the_room_between_words_is_replaced() -> None:
     drawn = voice()
 
     def tone(samples: np.ndarray) -> float:
-        """How far 700 Hz stands over its surroundings in the quietest quarter, dB."""
+        """Level of 700 Hz over its surroundings in the quietest quarter, dB."""
         frames = samples[: samples.size // 1600 * 1600].reshape(-1, 1600)
         quiet = frames[np.argsort((frames**2).mean(axis=1))[: len(frames) // 4]]
         power = (np.abs(np.fft.rfft(quiet * np.hanning(1600))) ** 2).mean(axis=0)
@@ -157,7 +157,7 @@ def test_pauses_are_cut_short_and_nothing_grows() -> None:
 
 
 def test_comfort_noise_is_the_same_whatever_the_room() -> None:
-    """Where nobody speaks lies a soft noise of our own, as loud after a quiet room as after a noisy one."""
+    """Pauses hold a soft noise of our own, as loud after a quiet room as after a noisy one."""
     words, gap = speech(MAN, 1.5, seed=12), RATE
     drawn = voice(pause_seconds=10.0)
 
