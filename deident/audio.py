@@ -29,6 +29,7 @@ Complexes = npt.NDArray[np.complex64]
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
 Samples = Floats  # of sound, full scale ±1
+Pcm = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False, slots=True)

@@ -362,6 +362,7 @@ class Policy:
 
 
 def _disguise_to(disguise: object) -> Any:
+    """Describe a disguise as plain values."""
     if isinstance(disguise, Chain):
         return [_disguise_to(method) for method in disguise.methods]
     names = {kind: name for name, kind in DISGUISES.items()}

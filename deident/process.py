@@ -90,6 +90,7 @@ class _Shared:
 
     @contextmanager
     def held(self) -> Iterator[None]:
+        """Make the change for the first user, and undo it after the last."""
         with self._lock:
             if not self._users:
                 self._undo = self._change()
@@ -122,6 +123,7 @@ def _limit_threads(per_caller: bool = False) -> Callable[[], object]:
 
 
 def _set_threads(library: Any, count: int) -> None:
+    """Set the threads of a BLAS, whichever thread set them before."""
     release = getattr(library, "clear_controlling_thread", lambda force: None)  # since threadpoolctl 3.7
     release(force=True)
     library.set_num_threads(count)
@@ -200,6 +202,7 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
 
 @cache
 def _libraries(per_caller: bool) -> list[Any]:
+    """Find loaded BLAS libraries whose limit each thread has for itself, or all share."""
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().lib_controllers  # it searches all loaded libraries, which takes 7 ms

@@ -207,6 +207,7 @@ class Tally(Totals):
         self.snippets, self.released_seconds, self.shortened_seconds, self.lengths = 0, 0.0, 0.0, {}
 
     def _count(self, seconds: float, by: int) -> None:
+        """Add to counts, or take back, snippets of a length."""
         step = f"{seconds // LENGTH_STEP * LENGTH_STEP:g}"
         self.snippets += by
         self.released_seconds += by * seconds

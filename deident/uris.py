@@ -194,6 +194,7 @@ def plain_errors(doing: str) -> Iterator[None]:
 
 
 def _file_system(uri: str) -> tuple[Any, str]:
+    """Open the file system of a URI; say which package is missing."""
     try:
         import fsspec
     except ImportError:

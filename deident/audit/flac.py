@@ -91,6 +91,7 @@ def coded(number: int) -> bytes:
 
 
 def crc8(data: bytes) -> int:
+    """Compute the CRC-8 of a frame header (polynomial 0x07)."""
     crc = 0
     for byte in data:
         crc ^= byte
@@ -148,6 +149,7 @@ class _Walk:
         return AuditError(f"FLAC frame {self.number} {what}")
 
     def take(self, width: int, signed: bool = False) -> int:
+        """Read the next `width` bits as a number."""
         stop = self.position + width
         if stop > self.bits.size:
             raise self.broken("is cut short")
@@ -168,10 +170,12 @@ class _Walk:
         return values
 
     def expect(self, equal: bool) -> None:
+        """Refuse the frame unless its coded samples equal the decoded ones."""
         if not equal:
             raise self.broken("does not hold the samples it decodes to")
 
     def subframe(self, samples: Integers) -> None:
+        """Check that a subframe codes exactly these samples: constant, verbatim, fixed or linear prediction."""
         if self.take(1):
             raise self.broken("has a reserved bit set")
         kind, wasted = self.take(6), self.take(1)

@@ -85,6 +85,7 @@ def parse_row(line: bytes) -> Row:
 
 
 def _are_labels(labels: object) -> bool:
+    """Tell whether labels are text and finite numbers by name."""
     if not isinstance(labels, dict):
         return False
     return all(
@@ -94,4 +95,5 @@ def _are_labels(labels: object) -> bool:
 
 
 def _no_constant(name: str) -> float:
+    """Refuse NaN and infinity, which JSON does not have."""
     raise ValueError(name)

@@ -61,6 +61,7 @@ def audit_private(folder: int, owner: int, report: Report, attributes: Look) -> 
 
 
 def _audit_folder(private: int, name: str, owner: int, report: Report, attributes: Look) -> None:
+    """Report what does not belong in a folder of the private folder."""
     folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=private)
     try:
         attributes(folder, "a folder in the private folder", "")
@@ -94,6 +95,7 @@ def _is_block(start: bytes, info: os.stat_result) -> bool:
 
 
 def _audit_modes(info: os.stat_result, owner: int, report: Report) -> None:
+    """Report an entry that others than the store's owner could read, or that another user owns."""
     expected = 0o700 if stat.S_ISDIR(info.st_mode) else 0o600
     if not stat.S_ISLNK(info.st_mode) and stat.S_IMODE(info.st_mode) != expected:
         report(
@@ -105,6 +107,7 @@ def _audit_modes(info: os.stat_result, owner: int, report: Report) -> None:
 
 
 def _start_of(folder: int, name: str, report: Report, attributes: Look) -> bytes:
+    """Read the first bytes of a file; report one that cannot be read."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:

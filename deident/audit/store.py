@@ -115,6 +115,7 @@ class StoreAudit:
         self.problems.append(Problem(code, message, name))
 
     def everything(self, folder: int, private: str) -> None:
+        """Audit folder, snippets, manifest and private folder."""
         info = os.fstat(folder)
         if stat.S_IMODE(info.st_mode) != 0o700:
             self.broken("mode", "the store's folder must have mode 0700")
@@ -300,6 +301,7 @@ class StoreAudit:
         return descriptor
 
     def attributes(self, descriptor: int, what: str, shown: str) -> None:
+        """Report extended attributes: they can hold anything."""
         if not hasattr(os, "listxattr"):
             return  # a system whose attributes Python cannot list
         try:
@@ -312,6 +314,7 @@ class StoreAudit:
             self.broken("attributes", f"{what} has {len(found)} extended attributes; expected none", shown)
 
     def _is_allowed(self, descriptor: int, name: str) -> bool:
+        """Tell whether the system itself sets an attribute, and a security label is the one of the store's folder."""
         if name in _LABELS:
             return _attribute(descriptor, name) == self._labels[name]
         return name.startswith(_SYSTEM_ATTRIBUTES) and name not in _ACCESS_LISTS

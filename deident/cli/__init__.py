@@ -120,6 +120,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors do not repeat what was typed: it may be a path, and errors end up in logs."""
 
     def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]  # one way of four
+        """Parse the command line; suggest the nearest command or option for what is not understood."""
         words = list(args)
         if " ".join(words[:2]) in COMMANDS:  # a command of two words
             words[:2] = [" ".join(words[:2])]
@@ -149,6 +150,7 @@ class _Parser(argparse.ArgumentParser):
         return f"usage: {' '.join([self.prog, *words])} [OPTION...]; {self.prog} --help explains\n"
 
     def error(self, message: str) -> NoReturn:
+        """Exit with the usage and a message without what was typed."""
         said, choices, possible = message.partition(" (choose from")
         said = re.sub(
             r"(?s)(--[a-z-]+)=(.*(?= could match )|.*)", r"\1", re.sub(r"(: | )(['\"]).*\2", "", said)

@@ -148,6 +148,7 @@ def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
 
 
 def _selector(args: argparse.Namespace, withdrawn: frozenset[str]) -> Callable[[Link], bool]:
+    """Return a function that tells which links of the linkage are to be erased."""
     from deident.cli.inputs import lines_of_option
     from deident.store import today
     from deident.uris import location

@@ -154,6 +154,7 @@ def _about(seconds: float) -> str:
 
 
 def _rank(reports: list[Any]) -> int:
+    """Print reports side by side, ranked."""
     from deident.evaluation.ranking import rank
     from deident.evaluation.report import aligned
 
@@ -163,6 +164,7 @@ def _rank(reports: list[Any]) -> int:
 
 
 def _corpus(args: argparse.Namespace) -> Corpus:
+    """Read the corpora that were named, or synthesise one."""
     from deident.evaluation.corpus import few_speakers, joined
     from deident.evaluation.layouts import read_corpus
     from deident.evaluation.synthetic import synthetic_corpus

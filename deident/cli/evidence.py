@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    """Check the signature of a statement or receipt, and print what was signed."""
     from pathlib import Path
 
     from deident.programme.evidence import JSON, PAGE, check

@@ -23,6 +23,7 @@ def add_key_argument(parser: argparse._ActionsContainer) -> None:
 
 
 def key_of(args: argparse.Namespace) -> Key | None:
+    """Return the key of the file that was named, else of the environment, else None."""
     from deident.keys import Key
 
     if args.key_file:

@@ -80,6 +80,7 @@ def policy_of(args: argparse.Namespace) -> Policy:
 
 
 def _disguise(text: str) -> Method[Any]:
+    """Build the one disguise of a run."""
     from deident.disguise.naming import disguise_named
 
     if "," in text:

@@ -64,6 +64,7 @@ class Progress:
             self._write("\r" + " " * self._width + "\r")
 
     def _problem(self, outcome: Outcome, recording: Recording) -> None:
+        """Keep a problem for the summary, and show it."""
         name = recording.path if self._show_paths else outcome.id
         problem = {
             "recording": name,
@@ -82,6 +83,7 @@ class Progress:
         self._write(f"deident: recording {printable(recording)}: {state}{why}{said}\n")
 
     def _show(self) -> None:
+        """Show a bar with the time left on a terminal, a line elsewhere."""
         if self._quiet:
             return
         elapsed = time.monotonic() - self._started

@@ -191,6 +191,7 @@ def _executor(args: argparse.Namespace) -> Any:
 
 
 def _print(summary: Summary, facts: dict[str, Any], args: argparse.Namespace, policy: Policy) -> None:
+    """Print the summary as JSON or text, with the next command."""
     if args.json:
         import json
 

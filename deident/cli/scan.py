@@ -79,6 +79,7 @@ def _named(args: argparse.Namespace, passed_over: Counter[str]) -> Iterator[tupl
 
 
 def _scanned(path: str, name: str, values: bool) -> dict[str, Any]:
+    """Scan one file, and return findings or an error as plain values."""
     try:
         with open_uri(path) if is_uri(path) else contextlib.nullcontext(path) as source:
             findings = scan(source)

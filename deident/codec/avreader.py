@@ -76,6 +76,7 @@ class AvReader(Reader):
             yield rate, np.concatenate(waiting)
 
     def _frames(self) -> Iterator[tuple[int, Block]]:
+        """Decode packets to frames; pass over bad packets up to a limit, and judge the end."""
         bad, is_cut, rate = 0, False, 0
         packets = self._container.demux(self._stream)
         while bad < _MAX_BAD_PACKETS:
@@ -116,6 +117,7 @@ class AvReader(Reader):
             yield rate, block
 
     def _judge(self, bad: int, is_cut: bool) -> str | None:
+        """Return the code of an ending that is not clean, else None."""
         if not self._seconds:
             raise RefusedError("undecodable")
         if is_cut or (self._is_timed and self._is_short()):
@@ -123,6 +125,7 @@ class AvReader(Reader):
         return "damaged" if bad else None
 
     def _is_short(self) -> bool:
+        """Tell whether much less audio was decoded than the container announces."""
         announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
         if self._stream.duration:
             announced = self._begin + float(self._stream.duration * self._stream.time_base)

@@ -160,6 +160,7 @@ def _restrict_by_landlock(library: ctypes.CDLL) -> bool:
 
 
 def _filter_system_calls() -> bool:
+    """Install the seccomp filter; False where there is none for this system."""
     program = _program() if sys.platform == "linux" else None
     if program is None:
         return False

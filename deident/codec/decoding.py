@@ -107,6 +107,7 @@ class Decoding:
             raise refused.error() from None
 
     def _hash_head(self, block: Samples) -> None:
+        """Add the first seconds from the first audible sample on to the digest of the head."""
         if self._head_missing == _HEAD:
             audible = (np.abs(block) > _AUDIBLE).any(axis=0)
             if not audible.any():
@@ -125,6 +126,7 @@ class Decoding:
         return self._digest.value if self._digest else ""
 
     def _finish(self, end: Ended) -> None:
+        """Take over how the recording ended; refuse an ending that is not clean where that is asked for."""
         self.source_seconds = end.microseconds / 1e6
         self.cancelled_seconds = end.cancelled_milliseconds / 1e3
         self.partial, self.separate = end.ending, end.separate
@@ -211,6 +213,7 @@ def _decode(
     out_rate: int,
     timed: bool = False,
 ) -> Decoding:
+    """Check the arguments, and begin to decode."""
     if not (channels in ("mix", "split") or (isinstance(channels, int) and channels >= 0)):
         raise SettingError("channels must be 'mix', 'split' or the number of a channel, counted from 0")
     if nonfinite not in ("refuse", "zero"):
@@ -253,6 +256,7 @@ def _from_file(
     out_rate: int,
     timed: bool,
 ) -> Iterator[Recognised | Opened | Samples | Ended]:
+    """Yield the recognised container, the opened format, blocks of samples, and the ending."""
     with descriptor_of(source, follow_links=follow_links, spool_bytes=limits.spool_bytes) as (
         descriptor,
         start,

@@ -37,6 +37,7 @@ class Bytes:
 
 
 def _pread(descriptor: int, count: int, offset: int) -> bytes:
+    """Read at an offset, also on systems without `pread`."""
     if hasattr(os, "pread"):
         return os.pread(descriptor, count, offset)
     os.lseek(descriptor, offset, os.SEEK_SET)

@@ -33,7 +33,7 @@ _WIDTHS = (8, 16, 24)  # bits that libsndfile reads
 
 
 class End(NamedTuple):
-    """What STREAMINFO and the last frame tell. total : samples announced, 0 if unknown. whole : samples up to the end
+    """Facts of STREAMINFO and the last frame. total : samples announced, 0 if unknown. whole : samples up to the end
     of the last frame, if it is whole and ends where the stream does, else 0. bits : of a sample. is_plain : libsndfile
     can read it. after : bytes behind the frame that ends with the announced samples.
     """

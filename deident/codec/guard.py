@@ -216,6 +216,7 @@ class Decoder:
         return event
 
     def _receive_event(self, deadline: float) -> Opened | Samples | Ended:
+        """Receive a message of the decoder, and check all of its numbers."""
         kind, a, b, c, count = HEADER.unpack(self._receive(bytearray(HEADER.size), deadline))
         if (
             kind == BLOCK
@@ -242,6 +243,7 @@ class Decoder:
         raise RefusedError("decoder-crashed", word="message")  # our own code sends nothing of the kind
 
     def _receive(self, buffer: bytearray | memoryview, deadline: float) -> bytearray | memoryview:
+        """Fill a buffer from the decoder, or raise what its death means."""
         if _receive_into(self._link, buffer, deadline) < len(buffer):
             self._raise_death()
         return buffer
@@ -307,6 +309,7 @@ def _reason(code: int) -> str:
 
 
 def _spawn(link: int, engine: str) -> subprocess.Popen[bytes]:
+    """Start a server of decoders: isolated, without site packages' hooks, environment or output."""
     home = str(Path(__file__).parents[2])  # last: where an import hook finds this package, no entry does
     paths = [*(os.path.abspath(entry) for entry in sys.path), home]
     return subprocess.Popen(
@@ -336,6 +339,7 @@ _lock = threading.RLock()
 
 
 def _take(engine: str) -> Decoder:
+    """Take an idle decoder, or start one."""
     with _lock:
         for decoder in [decoder for decoder in reversed(_idle) if decoder.engine == engine]:
             _idle.remove(decoder)
@@ -349,6 +353,7 @@ def _take(engine: str) -> Decoder:
 
 
 def _server(engine: str) -> Server:
+    """Return the server of an engine; start another in place of one that ended."""
     if not FORKS:
         return Server(engine)
     with _lock:
@@ -383,6 +388,7 @@ def close_idle() -> None:
 
 
 def _disown_in_child() -> None:
+    """Leave servers and decoders to the parent after a fork."""
     global _lock
     _lock = threading.RLock()
     for server in _servers.values():

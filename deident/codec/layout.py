@@ -192,6 +192,7 @@ _AIFC_OTHER = {
 
 
 def _aiff_sound(body: bytes) -> tuple[int, int, str]:
+    """Read rate, channels and encoding from a COMM chunk."""
     if len(body) < 18:
         raise RefusedError("undecodable")
     found = aiff_format(body)
@@ -220,6 +221,7 @@ def caf(source: Bytes) -> Layout:
 
 
 def _caf_sound(body: bytes) -> tuple[int, int, str]:
+    """Read rate, channels and encoding from a desc chunk."""
     if len(body) < 32:
         raise RefusedError("undecodable")
     found = caf_format(body)

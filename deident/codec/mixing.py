@@ -114,6 +114,7 @@ class Mixer:
         return rest[:, np.newaxis]
 
     def _mix(self, window: Samples) -> Samples:
+        """Average the channels of a window, (frames, channels), or keep the louder where they cancel each other."""
         mixed: Samples = window @ self._average
         weights = self._average
         flat = window.reshape(-1)
@@ -194,6 +195,7 @@ class Shaper:
         return samples
 
     def _finite(self, block: Samples) -> Samples:
+        """Refuse or zero samples that are not finite, or far beyond full scale."""
         if np.abs(block).max(initial=0.0) <= LOUDEST:  # False for NaN too
             return block
         if not self._zero:

@@ -81,6 +81,7 @@ def survey(source: Bytes) -> tuple[list[Run], str | None]:
 
 
 def _add(runs: list[Run], source: Bytes, at: int, frame: MpegFrame, head: bytes) -> None:
+    """Add a frame to the current run, or begin another where the format changes."""
     tag, sound = encoder_tag(frame, head), (frame.kind, frame.channels)
     if tag or not runs or runs[-1].sound != sound:
         runs.append(Run(Pieces(source), sound, head[:4], frame.samples, tag))

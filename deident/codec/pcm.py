@@ -33,6 +33,7 @@ def blocks(source: Bytes, layout: Layout, frames: int) -> Iterator[Block]:
 
 
 def _linear(kind: str) -> Callable[[Raw], Block]:
+    """Return the decoder of linear PCM of a dtype: int16 as it is, all else as float32."""
     dtype = np.dtype(kind)
     if dtype.kind == "f":
         return lambda raw: _to_float32(raw.view(dtype))
@@ -59,10 +60,12 @@ def _three_bytes(order: str) -> Callable[[Raw], Block]:
 
 
 def _unsigned(raw: Raw) -> Block:
+    """Decode unsigned 8-bit samples."""
     return (raw.astype(np.int16) - np.int16(128)) * np.int16(256)
 
 
 def _signed(raw: Raw) -> Block:
+    """Decode signed 8-bit samples."""
     return raw.view(np.int8).astype(np.int16) * np.int16(256)
 
 

@@ -11,6 +11,7 @@ from deident.errors import RecordingError
 
 
 def _titles(engine: str) -> str:
+    """List the containers that a library decodes."""
     return ", ".join(container.title for container in CONTAINERS.values() if container.engine == engine)
 
 

@@ -64,6 +64,7 @@ def block_frames(rate: int, channels: int) -> int:
 
 
 def check_sound(rate: int, channels: int) -> None:
+    """Refuse rates and numbers of channels that no recording has."""
     if not 1 <= channels <= MAX_CHANNELS:
         raise RefusedError("channels", min(channels, 2**31), MAX_CHANNELS)
     if not MIN_RATE <= rate <= MAX_RATE:

@@ -39,6 +39,7 @@ def descriptor_of(
 
 
 def _open(path: str | bytes, follow_links: bool) -> int:
+    """Open a regular file for reading, without waiting for a device or following links unless asked to."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", *(() if follow_links else ("O_NOFOLLOW",))):
         flags |= getattr(os, name, 0)
@@ -92,6 +93,7 @@ def _reopen(descriptor: int) -> int:
 
 
 def _fetch(uri: str, most: int) -> int:
+    """Copy a file at a URI to a temporary one, of at most so many bytes."""
     try:
         with remote.open_uri(uri) as file:
             return _spool(file, most)
@@ -127,6 +129,7 @@ def _spool(file: BinaryIO, most: int) -> int:
 
 
 def _read(file: BinaryIO) -> bytes:
+    """Read the next piece of a binary file object."""
     try:
         piece = file.read(_PIECE)
     except (ValueError, AttributeError, UnicodeDecodeError):  # closed, or no file at all, or text
@@ -139,11 +142,13 @@ def _read(file: BinaryIO) -> bytes:
 
 
 def _unnamed() -> int:
+    """Open a temporary file that has no name."""
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
 def _move(memory: int) -> int:
+    """Move what lies in memory to a temporary file on disk."""
     disk, at = _unnamed(), 0
     try:
         while piece := os.pread(memory, _PIECE, at):

@@ -144,6 +144,7 @@ def work(source: Bytes, job: Job) -> Iterator[Opened | Samples | Ended]:
 
 
 def _check(sound: tuple[int, int], job: Job) -> None:
+    """Refuse a format outside the limits of a job."""
     rate, channels = sound
     check_sound(rate, channels)
     if channels > job.max_channels:
@@ -153,6 +154,7 @@ def _check(sound: tuple[int, int], job: Job) -> None:
 
 
 def _shaper(sound: tuple[int, int], job: Job, opened: Opened | None) -> Shaper:
+    """Make the shaper of a stream; one that follows another must have its channels."""
     rate, channels = sound
     out_rate = job.out_rate or (opened.rate if opened else rate)
     shaper = Shaper(rate, channels, job.channels, zero_nonfinite=job.zero_nonfinite, out_rate=out_rate)

@@ -11,14 +11,11 @@ import struct
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-from deident.audio import RATE
+from deident.audio import RATE, Pcm
 from deident.containers import flac
 from deident.containers.source import Memory
 from deident.errors import SettingError
-
-Pcm = npt.NDArray[np.int16]
 
 _MAX_SAMPLES = (2**32 - 1 - 36) // 2  # beyond it the sizes in a RIFF header wrap
 _LAST_BLOCK = 0x80
@@ -97,6 +94,7 @@ ENCODERS: dict[str, Callable[[Pcm], bytes]] = {"wav": encode_wav, "flac": encode
 
 
 def _checked(pcm: Pcm) -> Pcm:
+    """Refuse samples that are no (samples,) int16, or too many."""
     if pcm.dtype != np.int16 or pcm.ndim != 1:
         raise SettingError(f"expected samples of shape (samples,) int16; got {pcm.ndim} axes of {pcm.dtype}")
     if not 0 < len(pcm) <= _MAX_SAMPLES:

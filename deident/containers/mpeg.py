@@ -44,6 +44,7 @@ def mpeg_frame(head: bytes) -> MpegFrame | None:
 
 @functools.lru_cache(maxsize=1 << 12)
 def _frame(head: bytes) -> MpegFrame | None:
+    """Parse an MPEG audio frame header from its second byte on."""
     version, layer = head[0] >> 3 & 3, 4 - (head[0] >> 1 & 3)
     bitrate, rate_index, padding = head[1] >> 4, head[1] >> 2 & 3, head[1] >> 1 & 1
     if head[0] & 0xE0 != 0xE0 or version == 1 or layer == 4 or bitrate in (0, 15) or rate_index == 3:
@@ -101,6 +102,7 @@ def _next_frame(source: Source, start: int, stop: int) -> int:
 
 
 def _search(source: Source, start: int, last: int, stop: int, strict: bool) -> int | None:
+    """Find the first frame between two positions that others follow."""
     data = source.at(start, last - start + 3)
     at = data.find(b"\xff", 0, last - start)
     wanted = CHAIN if strict else CHAIN - 1

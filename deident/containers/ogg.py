@@ -71,6 +71,7 @@ def most_samples(page: Page, source: Source, codec: str, block: int) -> int:
 
 
 def _opus_samples(packet: bytes) -> int:
+    """Count the samples at 48 kHz of an Opus packet (RFC 6716, section 3.1)."""
     if len(packet) < 1:
         return 0
     config = packet[0] >> 3

@@ -76,6 +76,7 @@ class Container:
 
 
 def _form(first: bytes, form: bytes) -> Marks:
+    """Return the signature of a RIFF or IFF form."""
     return (0, first), (8, form)
 
 

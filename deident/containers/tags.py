@@ -66,6 +66,7 @@ def end_tags_start(source: Source, start: int, stop: int) -> int:
 
 
 def _last_tag(source: Source, start: int, stop: int) -> Tag | None:
+    """Find the tag that ends at a position."""
     for size, mark, kind in ((ID3V1, b"TAG", "id3v1"), (ID3V1_MORE, b"TAG+", "id3v1.more")):
         at = stop - size
         if at >= start and source.at(at, len(mark)) == mark:
@@ -102,6 +103,7 @@ def _ape(source: Source, start: int, stop: int, size: int) -> Tag:
 
 
 def _are_items(source: Source, at: int, stop: int) -> bool:
+    """Tell whether a range holds whole items of an APE tag."""
     while at < stop:
         head = source.at(at, 8 + 256)
         name, zero, _ = head[8:].partition(b"\0")

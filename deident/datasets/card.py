@@ -84,6 +84,7 @@ def card(
 
 
 def _contents(items: Sequence[Item]) -> dict[str, str]:
+    """Describe the snippets of a data set by name and value."""
     total = sum(item.seconds for item in items)
     speakers = {item.speaker for item in items if item.speaker is not None}
     columns = [name for name in ("text", "speaker") if any(getattr(item, name) is not None for item in items)]

@@ -109,6 +109,7 @@ def read_items(store: str | os.PathLike[str]) -> list[Item]:
 
 
 def _item(place: Path, line: str) -> Item:
+    """Parse a line of the manifest."""
     try:
         row = json.loads(line)
         labels: dict[str, Value] = row.get("labels", {})

@@ -55,6 +55,7 @@ def _flat(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _is_output(value: Mapping[str, Any]) -> bool:
+    """Tell whether an object is the output of a recogniser for one recording."""
     if "recording" in value:
         return False
     is_vosk = isinstance(value.get("text"), str) and value.keys() <= {"text", "result", "spk", "spk_frames"}
@@ -100,6 +101,7 @@ def turns_of(values: Sequence[Any]) -> Rows:
 
 
 def _segments(value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the segments of a recogniser's output."""
     if value.get("alternatives"):
         value = value["alternatives"][0]  # vosk's best
     segments = value.get("segments", [value])

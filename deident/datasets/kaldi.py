@@ -199,6 +199,7 @@ def _sound_of(value: str) -> str:
 
 
 def _words_of(value: str) -> list[str]:
+    """Split a piped command of wav.scp into words; none unless it is a plain one without shell syntax."""
     command = value.removesuffix("|")
     if command == value or re.search(r"[|&;<>()$`\\*?\[\]{}!~#%=\n]", command):
         return []
@@ -216,6 +217,7 @@ def _words_of(value: str) -> list[str]:
 def _utterances(
     place: Path, recordings: dict[str, str], speakers: dict[str, str]
 ) -> Iterator[KaldiUtterance]:
+    """Yield the utterances of a Kaldi data folder, checked against each other."""
     segments = {row.values["id"]: row.values for row in _segments(place)}
     texts, genders = read_kaldi(place / "text"), read_kaldi(place / "spk2gender", single=True)
     if any(name in text.split(" ") for name, text in texts.items()):

@@ -96,6 +96,7 @@ def corpus_files(place: Path) -> Iterable[CorpusFile]:
 
 
 def _has(place: Path, mark: str) -> bool:
+    """Tell whether a folder has a file of a pattern."""
     if mark.startswith("**/"):  # which `glob` seeks through no links
         return any(file.match(mark[3:]) for file in _files(place))
     return any(place.glob(mark))
@@ -115,6 +116,7 @@ def speaker_folders(place: Path) -> Iterable[CorpusFile]:
 
 
 def _sounds(folder: Path) -> list[Path]:
+    """List the visible sound files of a folder."""
     found = (path for path in _files(folder) if path.suffix.lower()[1:] in SUFFIXES)
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 

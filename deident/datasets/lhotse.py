@@ -68,6 +68,7 @@ def _supervisions(place: Path) -> Iterator[Row]:
 
 
 def _only(place: Path, kind: str) -> Path:
+    """Find the one file of recordings or supervisions in a folder."""
     found = [path for path in place.glob(f"*{kind}*.jsonl*") if path.name.endswith((".jsonl", ".jsonl.gz"))]
     if len(found) != 1:
         raise SettingError(
@@ -145,6 +146,7 @@ def _channel(value: Any) -> int | None:
 
 
 def _file(recording: Mapping[str, Any], base: str | Path | None, folder: Path) -> str:
+    """Return the path of a recording that is one plain file."""
     sources = recording["sources"]
     if len(sources) != 1 or sources[0]["type"] != "file" or recording.get("transforms"):
         raise SettingError(

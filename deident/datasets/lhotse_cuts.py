@@ -63,6 +63,7 @@ class SnippetCuts:
                 yield self._cut(lhotse, snippet)
 
     def _cut(self, lhotse: Any, snippet: Snippet) -> Any:
+        """Make a cut of a snippet, with its supervision."""
         turn = snippet.turn or Turn()
         labels = dict(turn.labels)
         recording = lhotse.Recording.from_bytes(
@@ -114,4 +115,5 @@ def _moved(turn: Turn, start: float) -> Turn:
 
 
 def _shifted(segment: Segment, by: int) -> Segment:
+    """Shift a segment, without negative positions."""
     return Segment(max(0, segment.start + by), max(0, segment.stop + by))

@@ -62,6 +62,7 @@ def _check_offsets(rows: Sequence[Row], entries: Sequence[Entry]) -> None:
 
 
 def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None, known: set[str]) -> Entry:
+    """Check a line of a manifest, and make an entry of it."""
     values, where = row.values, WHOLE
     with errors_at(row.place):
         check_names(list(values), (*FIELDS, *carry))

@@ -60,6 +60,7 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
 
 
 def _schema(pyarrow: Any, items: Sequence[Item]) -> Any:
+    """Make the schema of the columns that the items have, with the features of Hugging Face's `datasets`."""
     columns = {"id": "string", "seconds": "float64"}
     columns |= {
         name: "string" for name in ("text", "speaker") if any(getattr(i, name) is not None for i in items)
@@ -81,6 +82,7 @@ def _schema(pyarrow: Any, items: Sequence[Item]) -> Any:
 
 
 def _type(values: Sequence[object]) -> str:
+    """Choose the type of a column: that of all its values, else text."""
     kinds = {type(value) for value in values}
     if kinds == {bool}:
         return "bool"

@@ -77,6 +77,7 @@ def expand(
 
 
 def _below(uri: str, passed_over: Counter[str]) -> Iterator[Recording]:
+    """Yield the recordings below a URI, other than hidden ones and those in stores."""
     found = uris.find_files(uri)
     if not found:
         yield Recording(uri, size=0)  # reading it will tell that it is missing
@@ -108,6 +109,7 @@ def _has_sound(name: str) -> bool:
 
 
 def _walk(folder: str, follow_links: bool, passed_over: Counter[str]) -> Iterator[str]:
+    """Yield the files below a folder, sorted, other than hidden ones and those in stores."""
     closed: list[str] = []  # folders that cannot be looked into: reading one will tell
     entered: set[str] = set()  # folders by their real paths, as links may lead round in circles
     for place, folders, files in os.walk(

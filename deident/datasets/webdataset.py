@@ -47,6 +47,7 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
 
 
 def _parts(item: Item) -> Iterable[tuple[str, bytes]]:
+    """Yield suffix and content of the files of a sample."""
     facts: dict[str, object] = {**item.labels, "seconds": item.seconds, "sample_rate": item.rate}
     if item.speaker is not None:
         facts["speaker"] = item.speaker

@@ -190,6 +190,7 @@ class Method(Generic[V]):
     def _one(
         self, row: npt.NDArray[np.float32], rate: int, voice: V, rng: np.random.Generator
     ) -> npt.NDArray[np.float32]:
+        """Disguise one channel, (samples,), at its own rate: resampled to the work rate and back."""
         row = remove_offset(row)
         if self.needs_fades:
             row = fade(row, rate // 100)

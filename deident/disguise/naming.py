@@ -55,6 +55,7 @@ def disguise_named(value: object, *, presets: bool = True) -> Method[Any]:
 
 
 def _parsed(text: str, presets: bool) -> Method[Any]:
+    """Build a disguise from its name as typed."""
     if "+" in text:
         return Chain(tuple(_parsed(part, presets) for part in text.split("+")))
     if text in PRESETS:
@@ -89,6 +90,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _value(text: str) -> Any:
+    """Parse a setting: lower..upper as a pair, else a Python literal."""
     if ".." in text:
         low, high = text.split("..", 1)
         return (_value(low), _value(high))

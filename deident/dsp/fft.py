@@ -39,6 +39,7 @@ class Direct:
         self._check()
 
     def _check(self) -> None:
+        """Raise `ImportError` unless the extension's functions answer as numpy's do."""
         rows = np.arange(12, dtype=np.float32).reshape(2, 6)
         same = (
             np.allclose(self.rfft(rows, 8), np.fft.rfft(rows, 8), atol=1e-4)
@@ -66,6 +67,7 @@ class Direct:
 
 
 def _padded(rows: Array, size: int | None) -> Array:
+    """Pad rows with zeros at their end."""
     if size is None or rows.shape[-1] == size:
         return rows
     out = np.zeros((*rows.shape[:-1], size), dtype=rows.dtype)

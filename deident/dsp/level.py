@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from deident.audio import Floats
-
-Pcm = npt.NDArray[np.int16]
+from deident.audio import Floats, Pcm
 
 LEVEL_DB = -26.0  # RMS of every released snippet, dB re full scale (ITU-T P.56 test material is kept there)
 SILENCE_DB = -75.0  # below this RMS there is nothing to raise

@@ -123,6 +123,7 @@ class PitchTracker:
 
     @cached_property
     def _first_root(self) -> float:
+        """Return the first point of the lag axis, a root of the shortest lag."""
         return float(self.ceiling_hz ** (-1.0 / LAG_POWER)) - 1.5 * LAG_STEP
 
     @cached_property
@@ -148,6 +149,7 @@ class PitchTracker:
 
     @cached_property
     def _fft_size(self) -> int:
+        """Return an FFT size that holds a window and the longest lag without wrapping."""
         longest = int(np.ceil(self._lags[-1] * RATE / DECIMATION))
         return int(fft.next_fast_len(SIZE // DECIMATION + longest, real=True))
 

@@ -59,6 +59,7 @@ def repitch_all(
 
 
 def _repitched(samples: Floats, pitch: Pitch, offsets: Doubles, ratio: float, stretch: float) -> Floats:
+    """Overlap and add periods at the new pitch marks, (samples,)."""
     length = round(samples.shape[-1] * stretch)
     if length == 0:
         return np.zeros(0, dtype=np.float32)

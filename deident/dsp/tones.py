@@ -93,7 +93,7 @@ def _keys(samples: Floats) -> Bools:
         cycles = advance / (2.0 * np.pi) - _KEY_HZ[column[1:]] * HOP / RATE
         exact = np.abs(cycles - np.rint(cycles)) * RATE / HOP < MAX_DEVIATION_HZ
         likely &= np.append(exact, False) | np.insert(exact, 0, False)
-    return _lasting(likely, 4 * keys[0] + keys[1], KEY_FRAMES)
+    return _long_runs(likely, 4 * keys[0] + keys[1], KEY_FRAMES)
 
 
 def _steady(samples: Floats) -> Bools:
@@ -121,7 +121,7 @@ def _steady(samples: Floats) -> Bools:
     steady[chosen] = (is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0))) | _rings(
         power, whole, rate / size
     )
-    return _lasting(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
+    return _long_runs(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
 
 
 def _lines(power: Floats, whole: Floats, step_hz: float) -> tuple[Floats, Floats]:
@@ -161,7 +161,7 @@ def _rings(power: Floats, whole: Floats, step_hz: float) -> Bools:
     return rings
 
 
-def _lasting(likely: Bools, kinds: Ints, least: int) -> Bools:
+def _long_runs(likely: Bools, kinds: Ints, least: int) -> Bools:
     """Keep runs of at least `least` likely frames of one kind."""
     out = np.zeros(len(likely), dtype=np.bool_)
     changes = np.flatnonzero(np.diff(np.where(likely, kinds, -1))) + 1

@@ -108,4 +108,5 @@ def with_attackers(own: Mapping[str, object]) -> dict[str, Attacker]:
 
 
 def _off_the_shelf(comparable: bool) -> Scoring:
+    """Score without training where angles mean something, else with PLDA."""
     return Untrained() if comparable else Retrained()

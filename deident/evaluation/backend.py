@@ -95,6 +95,7 @@ class Backend:
 def _standardised(
     vectors: npt.ArrayLike, centres: dict[str, Doubles], scale: Doubles, strata: Sequence[str] | None
 ) -> Doubles:
+    """Centre and scale vectors, by stratum where given, and clip outliers."""
     whole = centres[""]
     centre = whole[None] if strata is None else np.stack([centres.get(stratum, whole) for stratum in strata])
     return np.clip((np.asarray(vectors, np.float64) - centre) / scale, -CLIP, CLIP)

@@ -31,6 +31,7 @@ PLAIN, NARROW = "as recorded", "8 kHz"
 
 
 def _resampled(samples: Floats, rate: int) -> Floats:
+    """Pass samples through a lower sample rate."""
     import soxr
 
     out = soxr.resample(soxr.resample(samples, RATE, rate), rate, RATE)[: len(samples)]
@@ -99,12 +100,14 @@ def _coded(container: str, codec: str) -> Callable[[Floats, np.random.Generator]
 
 
 def _humming(samples: Floats, rng: np.random.Generator) -> Floats:
+    """Add mains hum of 50 Hz and its harmonics."""
     phase = 2.0 * np.pi * 50.0 * np.arange(len(samples)) / RATE + rng.uniform(0.0, 6.28)
     hum = sum(np.sin(k * phase) / k for k in (1, 2, 3, 5))
     return np.asarray(samples + 0.15 * np.std(samples) * hum, np.float32)
 
 
 def _clipped(samples: Floats, rng: np.random.Generator) -> Floats:
+    """Clip at the 95th percentile of the magnitude."""
     bound = float(np.percentile(np.abs(samples), 95)) + 1e-9
     return np.clip(samples, -bound, bound)
 

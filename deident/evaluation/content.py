@@ -71,6 +71,7 @@ class Content(Attacker):
 
 
 def _columns(evidence: Evidence, columns: slice) -> Evidence:
+    """Keep some dimensions of all vectors."""
     names = ("train", "train_original", "trial", "enrol", "enrol_original")
     return replace(evidence, **{name: getattr(evidence, name)[..., columns] for name in names})
 
@@ -115,7 +116,7 @@ class Reader:
 
 
 def timing_of(words: Sequence[TimedWord], seconds: float) -> Doubles:
-    """Pace, and durations of words and pauses.
+    """Speaking rate, and durations of words and pauses.
 
     Parameters
     ----------

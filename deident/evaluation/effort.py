@@ -1,4 +1,4 @@
-"""Gains of an attacker who takes more pains: the semi-informed attack again, with less to train on."""
+"""Gains of an attacker by training material: the semi-informed attack again, with less to train on."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ def _order(trials: Trials, seed: int) -> Ints:
 
 
 def _rate(evidence: Evidence, rows: Ints, copies: int) -> float:
+    """Compute the equal error rate of an attacker who trained on these rows and copies."""
     trials, fit_on = evidence.train_trials.subset(rows), evidence.train[rows, :copies]
     # The shape by trials between all strata, as a dozen speakers are too few for any within them.
     scorer = Retrained(backend.choose(fit_on, trials.blind())[0]).fit(fit_on, trials)

@@ -67,7 +67,7 @@ def partials(mel: Floats) -> Floats:
 
 @cache
 def _network() -> Any:
-    """One a process, however often an encoder is sent there."""
+    """Load the network, once a process, however often an encoder is sent there."""
     return _resemblyzer().VoiceEncoder("cpu", verbose=False).eval()
 
 
@@ -174,7 +174,7 @@ class Onnx:
 
 @cache
 def _session(path: str) -> Any:
-    """One a process and file, with one thread: work is divided over processes."""
+    """Load a network, once a process and file, with one thread: work is divided over processes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -69,6 +69,7 @@ class Frames:
 
     @cached_property
     def speech(self) -> npt.NDArray[np.bool_]:
+        """Frames within the range of speech below the loudest; all where there are few."""
         mask = self.level_db > -SPEECH_RANGE_DB
         return mask if mask.sum() >= 8 else np.ones_like(mask)
 
@@ -106,6 +107,7 @@ class Frames:
 
     @cached_property
     def voiced(self) -> npt.NDArray[np.bool_]:
+        """Frames with a clear pitch and level, smoothed over three."""
         mask = (self.pitch[1] > 0.55) & (self.level_db > -25.0)
         mask[1:-1] = (mask[:-2].astype(int) + mask[1:-1] + mask[2:]) >= 2
         return mask
@@ -145,6 +147,7 @@ def _runs(mask: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _spread_of(values: Floats, empty: float = 0.0) -> Floats:
+    """Percentiles 10, 50 and 90, mean and standard deviation."""
     values = values if values.size else np.array([empty], np.float32)
     return np.concatenate((np.percentile(values, (10, 50, 90)), [values.mean(), values.std()]))
 
@@ -231,7 +234,7 @@ def pitch(frames: Frames) -> Floats:
 
 
 def rhythm(frames: Frames) -> Floats:
-    """Timing: voiced and unvoiced stretches, pauses, syllables, and the movement of the level."""
+    """Timing: voiced and unvoiced segments, pauses, syllables, and the movement of the level."""
     level = frames.level_db
     talking, voiced = level > -30.0, frames.voiced
     smooth = np.convolve(np.maximum(level, -50.0), _hann(12)[1:] / _hann(12).sum(), mode="same")

@@ -64,6 +64,7 @@ class Regression:
 
     @classmethod
     def fit(cls, vectors: Doubles, values: Doubles) -> Regression:
+        """Fit kernel ridge regression from vectors, (rows, dimensions), to values."""
         centre, scale = vectors.mean(0), vectors.std(0) + 1e-6
         rows = np.clip((vectors - centre) / scale, -6.0, 6.0)
         kernel = _kernel(rows, rows) + RIDGE * np.eye(len(rows))
@@ -75,6 +76,7 @@ class Regression:
 
 
 def _kernel(one: Doubles, two: Doubles) -> Doubles:
+    """Gaussian kernel of all pairs of rows."""
     squares = (one**2).sum(1)[:, None] + (two**2).sum(1)[None] - 2.0 * one @ two.T
     return np.asarray(np.exp(-WIDTH * squares / one.shape[1]))
 

@@ -82,6 +82,7 @@ class Case:
 
 
 def evidence(case: Case, family: str, material: Material, blind: bool = False) -> Evidence:
+    """Collect what an attacker gets of one kind of vectors."""
     train, trials = case.train_trials, case.trials
     return Evidence(
         material.train[family], case.original.train[family], material.trial[family],
@@ -97,6 +98,7 @@ def _averaged(enrol: npt.NDArray[Any], runs: int) -> npt.NDArray[Any]:
 
 
 def families(case: Case) -> list[str]:
+    """Names of all kinds of vectors that were computed."""
     return [name for name in (*FAMILIES, *case.encoders) if name in case.disguised.train]
 
 
@@ -156,7 +158,7 @@ def judge(case: Case) -> Verdict:
         identification=identify(unaware(case, found), trials, weights, case.seed),
         exposure=exposure(attack, trials),
         growth=growth(attack, trials),
-        effort=pains(case, results),
+        effort=effort_of(case, results),
         traits=traits(case, weights),
         groups=rates_by_group(attack, case, weights),
         utility=utility(case, weights),
@@ -178,7 +180,7 @@ def unaware(case: Case, found: Mapping[str, Attack]) -> dict[str, Attack]:
     return {f"semi-informed/{family}": fuse(single), **encoders, **networks}
 
 
-def pains(case: Case, results: Mapping[str, AttackResult]) -> Effort:
+def effort_of(case: Case, results: Mapping[str, AttackResult]) -> Effort:
     """The semi-informed attack on the family where it is strongest, with less to train on."""
     family = min(families(case), key=lambda name: results[f"semi-informed/{name}"].eer)
     return effort(family, evidence(case, family, case.disguised), case.seed)
@@ -243,6 +245,7 @@ def _rate(scores: Doubles, target: Bools, nontarget: Bools) -> float:
 def _result(
     attack: Attack, target: Bools, nontarget: Bools, bounds: Interval, by_group: dict[str, float]
 ) -> AttackResult:
+    """Summarise an attack with all metrics."""
     same, other = attack.scores[:, target].ravel(), attack.scores[:, nontarget].ravel()
     return AttackResult(
         eer=metrics.eer(same, other),

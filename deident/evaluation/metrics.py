@@ -25,6 +25,7 @@ PERFECT_DISCLOSURE = 0.5 / LN2  # bits: the area under the binary entropy, what 
 
 
 def _scores(target: npt.ArrayLike, nontarget: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    """Flatten scores, and refuse missing ones and NaN."""
     same, other = np.asarray(target, np.float64).ravel(), np.asarray(nontarget, np.float64).ravel()
     if not same.size or not other.size:
         raise SettingError(f"expected scores of both kinds; got {same.size} target, {other.size} nontarget")

@@ -92,6 +92,7 @@ class TrainedEncoder:
 
 @cache
 def _loaded(start: str, weights: str) -> tuple[Any, Any]:
+    """Load a trained network for inference."""
     import torch
 
     torch.set_num_threads(1)

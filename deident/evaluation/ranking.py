@@ -96,6 +96,7 @@ def _bounds(found: Found, value: str, sign: str = "") -> str:
 
 
 def _differences(one: Found, other: Found, affected: str) -> list[str]:
+    """Say where two reports were not made alike."""
     lines = []
     if one.get("corpus") != other.get("corpus"):
         lines.append(f"note: made on other speakers or snippets; {affected} is not the methods' alone")

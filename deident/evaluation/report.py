@@ -156,6 +156,7 @@ class Report:
         return [head, *(self._row(name) for name in self.verdicts)]
 
     def _row(self, name: str) -> tuple[str, ...]:
+        """Make a method's row of the main table."""
         verdict = self.verdicts[name]
         useful, found, linked = verdict.utility, verdict.identification, verdict.same_recording
         ranks = f"{found.top_1.value:.2f} [{found.top_1.low:.2f}, {found.top_1.high:.2f}]"
@@ -345,16 +346,10 @@ def with_bounds(value: float, low: float, high: float, sign: str = "") -> str:
 
 
 def aligned(table: Table) -> str:
+    """Lay a table out in columns of text."""
     widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)
-
-
-def markdown(table: Table) -> str:
-    """The table in Markdown."""
-    lines = ["| " + " | ".join(row) + " |" for row in table]
-    lines.insert(1, "|" + "---|" * len(table[0]))
-    return "\n".join(lines)
 
 
 def _plain(value: Any) -> Any:
@@ -369,6 +364,7 @@ def _plain(value: Any) -> Any:
 
 
 def _versions() -> dict[str, str]:
+    """Collect the versions of this package, Python and what the figures depend on."""
     found = {
         "deident": __version__,
         "python": platform.python_version(),

@@ -145,6 +145,7 @@ def _gates(report: Report) -> str:
 
 
 def _made(report: Report) -> str:
+    """Tabulate methods, settings, corpus and versions."""
     rows = [(f"method {name}", says) for name, says in report.methods.items()]
     rows += [(f"setting {name}", str(value)) for name, value in report.settings.items()]
     rows += [(f"corpus {name}", str(value)) for name, value in report.corpus.items()]

@@ -128,6 +128,7 @@ def evaluate(
 
 
 def _counter(tick: Tick, stage: str, of: int) -> Callable[[int], None]:
+    """Return a function that adds to a stage's progress."""
     done = 0
 
     def count(more: int) -> None:
@@ -192,6 +193,7 @@ class _Run:
         return wait
 
     def case(self, material: Material, inverted: Material | None, own: Mapping[str, Any]) -> Case:
+        """Collect all that judging a method needs."""
         original = self.cases[UNDISGUISED].original if self.cases else material
         return Case(
             Trials.of(self.corpus.train), Trials.of(self.corpus.tests, self.how.across), original, material, inverted,

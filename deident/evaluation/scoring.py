@@ -68,6 +68,7 @@ class Cosine:
 
 
 def _unit(rows: Doubles) -> Doubles:
+    """Scale rows to unit length."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9))
 
 
@@ -142,6 +143,7 @@ class _Remembered:
         self._known: dict[str, Any] = {}
 
     def once(self, subject: object, fit_on: Vectors, trials: Trials, make: Callable[[], Any]) -> Any:
+        """Return what was made for the same subject and data, or make it."""
         named = repr((subject, fit_on.shape, fit_on.dtype, trials.strata)).encode()
         speakers = trials.speakers.tobytes()
         name = hashlib.sha256(named + speakers + np.ascontiguousarray(fit_on).tobytes()).hexdigest()

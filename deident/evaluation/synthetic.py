@@ -68,7 +68,7 @@ def draw_speaker(sex: str, rng: np.random.Generator) -> Speaker:
 def speak(speaker: Speaker, seconds: float, rng: np.random.Generator) -> Audio:
     """Nonsense syllables of about this length in this voice, at 16 kHz."""
     frames = round(seconds * RATE / HOP)
-    formants, voiced, level, f0 = _score(speaker, frames, rng)
+    formants, voiced, level, f0 = _parameters(speaker, frames, rng)
     samples = frames * HOP + SIZE
     source = _excitation(speaker, f0, voiced, samples, rng)
     window = np.sin(np.pi * (np.arange(SIZE) + 0.5) / SIZE)
@@ -84,7 +84,7 @@ def speak(speaker: Speaker, seconds: float, rng: np.random.Generator) -> Audio:
     return Audio(np.clip(out, -1.0, 1.0), RATE)
 
 
-def _score(
+def _parameters(
     speaker: Speaker, frames: int, rng: np.random.Generator
 ) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Formants (frames, 3), voicing, level and F0 (frames,) of a row of syllables."""

@@ -76,6 +76,7 @@ def recover(
 
 
 def _enough(speakers: Ints, known: Bools, positive: Bools) -> bool:
+    """Tell whether enough speakers are known on both sides."""
     return min(len(np.unique(speakers[known & which])) for which in (positive, ~positive)) >= LEAST
 
 

@@ -96,6 +96,7 @@ class Trials:
         return cls(speakers, recordings, tuple(u.stratum for u in utterances), tried, enrolled, across)
 
     def subset(self, which: npt.ArrayLike) -> Trials:
+        """Keep some utterances, and number their speakers and recordings anew."""
         index = np.asarray(which)
         return replace(
             self,
@@ -249,6 +250,7 @@ class Pairs:
 
     @cached_property
     def _together(self) -> Bools:
+        """(utterances, utterances): both were cut from one recording."""
         return np.asarray(self.trials.recordings[:, None] == self.trials.recordings[None])
 
     @cached_property
@@ -265,6 +267,7 @@ class Pairs:
 
 
 def _number(names: npt.ArrayLike) -> Ints:
+    """Number names from 0."""
     return np.unique(np.asarray(names), return_inverse=True)[1].astype(np.intp)
 
 

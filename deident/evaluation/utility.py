@@ -41,6 +41,7 @@ class Melody:
 
 
 def _contour_correlation(before: Frames, after: Frames) -> float:
+    """Correlate log pitch contours where both are voiced; NaN where too little is."""
     count = len(before.voiced)
     at = np.round(np.linspace(0, len(after.voiced) - 1, count)).astype(int)
     both = before.voiced & after.voiced[at]
@@ -106,6 +107,7 @@ def training_use(words: Sequence[Utterance], plain: Floats, hidden: Floats) -> T
 
 
 def _word_vector(frames: Frames) -> Floats:
+    """Describe a word by 16 mean normalised cepstra over its length."""
     span = np.flatnonzero(frames.speech)
     inside = frames.cepstra[span[0] : span[-1] + 1, 1:13]
     inside = (inside - inside.mean(0)) / (inside.std(0) + 0.1)

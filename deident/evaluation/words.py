@@ -13,7 +13,7 @@ import numpy as np
 
 from deident.audio import RATE, Floats
 from deident.disguise.naming import object_named
-from deident.errors import ExtraMissingError, SettingError
+from deident.errors import ExtraMissingError, SettingError, require
 from deident.evaluation.cache import Arrays, digest, file_digest, fingerprint, source_digest
 from deident.evaluation.copies import Analysed
 from deident.evaluation.corpus import Utterance
@@ -41,7 +41,7 @@ def word_errors(reference: str, text: str) -> int:
 
 @cache
 def _decoder() -> Any:
-    """One a process, however often the recogniser is sent there."""
+    """Load the decoder, once a process, however often the recogniser is sent there."""
     from pocketsphinx import Decoder
 
     # A third of the default's 30,000 states a frame finds the same words, in clear and in disguised speech, and
@@ -108,17 +108,8 @@ class Whisper:
     model: str
 
     def __post_init__(self) -> None:
-        try:
-            import faster_whisper  # noqa: F401
-        except ImportError:
-            raise ExtraMissingError.of("whisper", "recognising words by Whisper") from None
-        try:
-            _whisper(self.model)
-        except Exception:
-            # CTranslate2 and the download raise kinds of their own, whose messages hold the path.
-            raise SettingError(
-                "expected the folder of a Whisper model in CTranslate2's format, or a name that faster-whisper knows"
-            ) from None
+        require("whisper", "recognising words by Whisper", "faster_whisper")
+        whisper_model(self.model)
 
     @property
     def fingerprint(self) -> str:
@@ -138,9 +129,10 @@ class Whisper:
         return [(w.word.strip(), float(w.start) - BEFORE, float(w.end) - BEFORE) for w in words]
 
     def _segments(self, samples: Floats, **options: bool) -> Any:
+        """Transcribe samples at one level, with silence before and after."""
         level = 0.7 / max(float(np.abs(samples).max(initial=0.0)), 1e-6)
         padded = np.pad(samples * np.float32(level), (round(BEFORE * RATE), round(BEHIND * RATE)))
-        return _whisper(self.model).transcribe(
+        return whisper_model(self.model).transcribe(
             padded,
             language="en",
             beam_size=5,
@@ -152,12 +144,20 @@ class Whisper:
 
 
 @cache
-def _whisper(model: str) -> Any:
-    """One a process and model, with one thread: work is divided over processes."""
+def whisper_model(model: str) -> Any:
+    """Load a model of Whisper's, once a process, with one thread: work is divided over processes.
+
+    Raises `SettingError` when there is none.
+    """
     from faster_whisper import WhisperModel
 
     is_here = Path(model).is_dir()
-    return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=is_here)
+    try:
+        return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=is_here)
+    except Exception:  # CTranslate2 and the download raise kinds of their own, whose messages hold the path
+        raise SettingError(
+            "expected the folder of a Whisper model in CTranslate2's format, or a name that faster-whisper knows"
+        ) from None
 
 
 def recogniser_named(text: str) -> tuple[str, Any]:

@@ -108,6 +108,7 @@ def _resource(name: str) -> str:
 
 
 def _policy(text: str, media: str) -> str:
+    """Make the content security policy that allows a page its own styles, scripts and media alone."""
     styles = re.findall(r"<style>(.*?)</style>", text, re.S)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.S)
     allowed = ["default-src 'none'", "base-uri 'none'", "form-action 'none'"]

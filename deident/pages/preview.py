@@ -129,6 +129,7 @@ class _PartContents:
         return max(self.ends) > self.part.stop
 
     def add(self, segmenter: StreamSegmenter, section: Section, policy: Policy) -> None:
+        """Take over what of a section lies in the part."""
         channel, start = segmenter.channel, section.offset
         self.ends[channel] = start + len(section.audio)
         here = (segment.shift(start) for segment in section.segments)
@@ -300,6 +301,7 @@ def _original(audio: Audio) -> dict[str, Any]:
 
 
 def _voice(name: str, snippet: Snippet) -> dict[str, Any]:
+    """Describe a rendering: audio, duration and pitch contour."""
     pitch = _TRACKER.track(snippet.samples)
     return {
         "name": name,
@@ -319,6 +321,7 @@ def _protection(name: str) -> str:
 
 
 def _peaks(samples: Samples) -> Samples:
+    """Reduce samples to peaks for drawing."""
     padded = np.pad(np.abs(samples), (0, -samples.size % ENVELOPE))
     peaks: Samples = padded.reshape(-1, ENVELOPE).max(axis=1, initial=0.0)
     return peaks

@@ -70,6 +70,7 @@ def _facts(summary: Summary) -> str:
 
 
 def _states(summary: Summary) -> str:
+    """Tabulate states and codes."""
     rows = [
         (state, f"{count:,}", MEANINGS.get(state, ""))
         for state, count in summary.states.items()
@@ -124,6 +125,7 @@ def _histogram(lengths: Mapping[str, int], limit: float) -> str:
 
 
 def _drops(summary: Summary) -> str:
+    """Tabulate dropped speech by reason."""
     if not summary.dropped_seconds:
         return '<p class="soft">Nothing was dropped.</p>'
     speech = max(summary.speech_seconds, 1e-9)
@@ -135,6 +137,7 @@ def _drops(summary: Summary) -> str:
 
 
 def _audit(audit: AuditReport, limit: float) -> str:
+    """Say what the audit proved or found."""
     proved = f"{audit.files:,} snippets in the store, {_hours(audit.seconds)}, each under {limit:g} s"
     if audit.clean:
         return (
@@ -148,6 +151,7 @@ def _audit(audit: AuditReport, limit: float) -> str:
 
 
 def _settings(policy: Policy) -> str:
+    """Tabulate the policy."""
     settings = policy.to_mapping()
     disguise = settings.pop("disguise")
     methods = disguise if isinstance(disguise, list) else [disguise]

@@ -91,6 +91,7 @@ def _faded(audio: Audio) -> Audio:
 
 
 def _finished(piece: Piece, changed: Samples, policy: Policy, draws: Draws) -> Snippet | Reason:
+    """Set level, fades and noise floor, and round to 16 bits; or give the reason why it is dropped."""
     if changed.size > policy.cutting.max_samples:
         return "over_limit"
     if changed.size < policy.cutting.min_samples:

@@ -94,6 +94,7 @@ def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Polic
 def _cut(
     decoding: codec.Decoding, segmenters: list[StreamSegmenter], policy: Policy, observer: Observer
 ) -> Iterator[list[Piece]]:
+    """Yield the pieces of each section, and check the segmenters at the end."""
     for segmenter, section in segment_stream(decoding, segmenters):
         if segmenter.channel == 0:
             observer.read(section.audio.seconds)
@@ -144,8 +145,8 @@ def cut_section(
     ):
         where = found.segment.shift(section.offset)
         audio = section.audio[found.segment]
-        heard = len(where) - sum(map(len, segmenter.mute.within(where)))
-        if not found.dropped and heard < policy.cutting.min_samples:
+        audible = len(where) - sum(map(len, segmenter.mute.within(where)))
+        if not found.dropped and audible < policy.cutting.min_samples:
             yield where, audio, "muted"
             continue
         if not found.dropped and policy.cutting.one_voice and not has_one_voice(audio.mono, policy.encoder):

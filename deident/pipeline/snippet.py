@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deident import codec
-from deident.audio import RATE, Samples, container_of, player
-from deident.dsp.level import Pcm
+from deident.audio import RATE, Pcm, Samples, container_of, player
 from deident.errors import SettingError
 from deident.segmentation.turns import Turn, Word
 

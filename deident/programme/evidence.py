@@ -160,6 +160,7 @@ def figures_of(
 
 
 def _reviewed(history: list[dict[str, Any]]) -> dict[str, int]:
+    """Count rounds, reviewers, and the most that one of them was given."""
     by_reviewer = Counter(row["reviewer"] for row in history)
     by_subject = Counter((row["reviewer"], subject) for row in history for subject in row["subjects"])
     return {

@@ -98,7 +98,7 @@ def signed(statement: Mapping[str, Any], key: Ed25519PrivateKey) -> bytes:
     bytes
     """
     said = {**statement, SIGNER: key.public_key().public_bytes_raw().hex()}
-    return _spelled({**said, SIGNATURE: key.sign(_spelled(said)).hex()})
+    return _encoded({**said, SIGNATURE: key.sign(_encoded(said)).hex()})
 
 
 def verified(data: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
@@ -123,9 +123,9 @@ def verified(data: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
 
     try:
         said = json.loads(data)
-        is_spelled = isinstance(said, dict) and _spelled(said) == data
-        signature = bytes.fromhex(said.pop(SIGNATURE)) if is_spelled else b""
-        key.verify(signature, _spelled(said))
+        is_canonical = isinstance(said, dict) and _encoded(said) == data
+        signature = bytes.fromhex(said.pop(SIGNATURE)) if is_canonical else b""
+        key.verify(signature, _encoded(said))
     except (ValueError, KeyError, TypeError, RecursionError, InvalidSignature):
         raise EvidenceError(
             "it is not as it was signed, or was signed by another key: ask the operator for it, and for the public key,"
@@ -136,5 +136,6 @@ def verified(data: bytes, key: Ed25519PublicKey) -> dict[str, Any]:
     return dict(said)
 
 
-def _spelled(statement: Mapping[str, Any]) -> bytes:
+def _encoded(statement: Mapping[str, Any]) -> bytes:
+    """Encode a statement as the bytes that are signed."""
     return (json.dumps(statement, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode()

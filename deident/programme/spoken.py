@@ -84,6 +84,7 @@ class _Piece(NamedTuple):
 
 
 def _piece(word: str) -> _Piece | None:
+    """Classify a word: digits, a large number, letters, or what joins them; None for others."""
     text = plain(word)
     if text in _UNITS:
         return _Piece(digits=1)
@@ -228,12 +229,13 @@ class ListedNames:
 
 
 def _is_like(text: str, letters: str, sound: str) -> bool:
+    """Tell whether a word is written or sounds nearly like a listed one."""
     if text == letters:
         return True
     if not text or len(letters) < 4:
         return False
-    alike, heard = SequenceMatcher(None, text, letters).ratio(), sound_of(text)
-    sounds_alike = SequenceMatcher(None, heard, sound).ratio() if len(sound) > 3 else float(heard == sound)
+    alike, code = SequenceMatcher(None, text, letters).ratio(), sound_of(text)
+    sounds_alike = SequenceMatcher(None, code, sound).ratio() if len(sound) > 3 else float(code == sound)
     return max(alike, (alike + sounds_alike) / 2) >= LIKENESS
 
 
@@ -285,7 +287,7 @@ class Presidio:
 
 @cache
 def _analyzer(model: str, language: str) -> Any:
-    """One a process."""
+    """Load the analyser, once a process."""
     import spacy
     from presidio_analyzer import AnalyzerEngine
     from presidio_analyzer.nlp_engine import NlpEngineProvider

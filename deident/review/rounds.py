@@ -329,6 +329,7 @@ def _write_round(
     recipients: Mapping[str, Recipient],
     disk: Disk,
 ) -> None:
+    """Write all parts beside, pack them where asked to, and rename them into place."""
     unfinished = out / UNFINISHED
     disk.make_folder(unfinished)
     for part in parts:

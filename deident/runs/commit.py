@@ -115,6 +115,7 @@ class Commits:
         return Outcome(number, "skipped", Tally()) if self._is_done(entry, number) else None
 
     def _left_out(self, number: int, entry: Entry | None, refusal: Refusal) -> Outcome:
+        """Make the outcome of a recording that is not read, and remember one that was not drawn."""
         from deident.recording import Tally
         from deident.store import Entry
 
@@ -192,6 +193,7 @@ class Commits:
         )
 
     def _settings(self, number: int) -> str:
+        """Return the digest of all settings that apply to a recording."""
         recording = self._recordings[number]
         return "-".join(filter(None, (self._fingerprint + self._bounds(recording), self._muted(recording))))
 
@@ -209,6 +211,7 @@ class Commits:
         return self._store.key.pseudonym("mute", repr(sorted(recording.mute)), self._margin)[:16]
 
     def _is_done(self, entry: Entry, number: int) -> bool:
+        """Tell whether an entry of the ledger means that there is nothing to do."""
         if self._again:
             return entry.state == "erased"
         # Nothing is released again by accident; a recording without speech may have some under other settings.
@@ -226,6 +229,7 @@ class Commits:
             outcome.withhold(*_UNMUTED)
 
     def _refuse_changed(self, outcome: Outcome) -> None:
+        """Withhold snippets of a recording that was released in another version, or erased."""
         entry = self._entry(outcome)
         if self._store.is_released(entry.content, again=self._again):
             return  # `commit` leaves it out
@@ -383,6 +387,7 @@ def _columns(recordings: Sequence[Recording], policy: Policy) -> set[str]:
 
 
 def _place(store: Store, recording: Recording) -> bytes:
+    """Return the pseudonym of a recording's path, size and modification time."""
     if recording.size is not None:
         return store.place(location(recording.path), recording.size, recording.version)
     try:

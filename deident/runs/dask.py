@@ -268,6 +268,7 @@ def _windowed(
 
 
 def _refused(number: int) -> Outcome:
+    """Make the outcome of a recording that kills its workers."""
     from deident.recording import Tally
 
     return Outcome(
@@ -301,6 +302,7 @@ def _threads(client: Client) -> int:
 
 
 def _await_workers(client: Client) -> None:
+    """Wait for the first worker, or say that the cluster is gone."""
     if not isinstance(client, Client):
         raise SettingError("expected as executor a concurrent.futures.Executor or a distributed.Client")
     if client.status != "running":

@@ -102,6 +102,7 @@ class Gate:
         return {speaker: known.get(name, 0) for speaker, name in names.items()}
 
     def _is_withdrawn(self, recording: Recording) -> bool:
+        """Tell whether a recording or one of its speakers was withdrawn, by any of their names."""
         if not self._has_withdrawals or self._store is None:
             return False
         place = location(recording.path)
@@ -141,6 +142,7 @@ def _identity(place: str) -> bytes:
 
 
 def _digest(file: BinaryIO) -> bytes:
+    """Digest size, start and end of a file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     found = hashlib.sha256(size.to_bytes(8, "big") + file.read(_EDGE))

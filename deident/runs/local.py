@@ -98,6 +98,7 @@ def check_executor(executor: Executor | Client | None) -> None:
 
 
 def _check_sendable(task: object) -> None:
+    """Refuse a policy that cannot be pickled."""
     try:
         pickle.dumps(task)
     except Exception:
@@ -117,6 +118,7 @@ def releaser(executor: Executor | Client | None) -> Release | None:
 
 
 def _here(batches: Iterable[Batch], *settings: Any) -> Generator[Result]:
+    """Process batches in this process."""
     for batch in batches:
         yield process(batch, *settings)
 
@@ -308,6 +310,7 @@ _read_seconds: Any = None  # in a worker, its run's `_Meter.seconds`
 
 
 def _start(seconds: Any) -> None:
+    """Set up a worker process."""
     global _read_seconds
     _read_seconds = seconds
     set_up_worker()

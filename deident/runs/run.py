@@ -292,6 +292,7 @@ def dry_run(
 def _check_linkage(
     linkage: str | os.PathLike[str] | None, key: Key | None, store: str | os.PathLike[str]
 ) -> None:
+    """Refuse a linkage without a key, inside a store, or in a folder that does not exist."""
     from deident.store.proof import is_inside
 
     if linkage is None:
@@ -305,6 +306,7 @@ def _check_linkage(
 
 
 def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, on_read: object) -> None:
+    """Refuse wrong arguments before any work."""
     check_not_starting()
     if jobs is not None:
         all_of(int, "jobs", [jobs], "a number of processes")
@@ -324,6 +326,7 @@ def _check(policy: Policy, key: Key | None, jobs: int | None, progress: object, 
 def _report(
     summary: Summary, outcome: Outcome, recording: Recording, key: Key, progress: Progress | None
 ) -> None:
+    """Count an outcome under its pseudonym, and report progress."""
     outcome.id = pseudonym(key, recording.path)
     summary.add(outcome)
     if progress is not None:

@@ -145,6 +145,7 @@ def _one(
     spool: Spool | BucketSpool | None,
     on_read: OnRead | None,
 ) -> Outcome:
+    """Process a recording; turn every error into an outcome."""
     from deident.codec.problems import ENDINGS
     from deident.pipeline import plan
     from deident.recording import CallbackError, Observer
@@ -177,6 +178,7 @@ def _stage(
     spool: Spool | BucketSpool,
     observer: Observer,
 ) -> None:
+    """Make snippets, audit each, and append them to the spool."""
     from deident.audit import inspect
     from deident.pipeline import snippets_of
     from deident.process import each_on_one_thread

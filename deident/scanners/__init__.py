@@ -55,6 +55,7 @@ def scan(source: str | os.PathLike[str] | bytes | BinaryIO) -> list[Finding]:
 
 
 def _findings(reader: Reader) -> list[Finding]:
+    """Scan tags at both ends, then the container between them."""
     notes = Notes(reader.size)
     if not reader.size:
         return [Finding("container", 0, 0, "an empty file")]
@@ -75,6 +76,7 @@ def _findings(reader: Reader) -> list[Finding]:
 
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    """Open whatever was given; a file object is put back to its position."""
     if isinstance(source, bytes | bytearray | memoryview):
         yield io.BytesIO(source)
     elif isinstance(source, str | os.PathLike):

@@ -69,6 +69,7 @@ def scan_aiff(source: Bytes, start: int, stop: int, notes: Notes) -> None:
 
 
 def _common(source: Bytes, chunk: Chunk, notes: Notes, compressed: bool) -> None:
+    """Note the name of the compression, and bytes after the fields of COMM."""
     fields = chunk.body + 18
     if compressed:
         fields += 4

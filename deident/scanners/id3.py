@@ -80,6 +80,7 @@ def _resynchronised(source: Bytes, start: int, stop: int) -> Packet:
 
 
 def _frames(source: Bytes, start: int, stop: int, version: int, notes: Notes) -> None:
+    """Note the frames of an ID3v2 tag."""
     letters = 3 if version == 2 else 4
     header = 6 if version == 2 else 10
     while stop - start >= header:
@@ -99,6 +100,7 @@ def _frames(source: Bytes, start: int, stop: int, version: int, notes: Notes) ->
 
 
 def _frame_size(source: Bytes, head: bytes, start: int, stop: int, version: int) -> int:
+    """Return the size of a frame's body by its version."""
     if version == 2:
         return number(head, 3, 3)
     plain = number(head, 4, 4)
@@ -117,5 +119,6 @@ def _frame_size(source: Bytes, head: bytes, start: int, stop: int, version: int)
 
 
 def _starts_frame(source: Bytes, place: int, stop: int) -> bool:
+    """Tell whether a frame, padding or the end of the tag is at a position."""
     name = source.at(place, 4)
     return place == stop or (place < stop and (name == bytes(4) or (name.isalnum() and name.isupper())))

@@ -86,6 +86,7 @@ def _box(
 
 
 def _times(source: Bytes, name: bytes, body: int, stop: int, notes: Notes) -> None:
+    """Note times of creation and modification."""
     wide = 16 if source.at(body, 1) == b"\1" else 8
     if not is_zero(source, body + 4, min(stop, body + 4 + wide)):
         what = f"when {_TIMES[name]} was made and changed"
@@ -98,6 +99,7 @@ def _times(source: Bytes, name: bytes, body: int, stop: int, notes: Notes) -> No
 
 
 def _handler(source: Bytes, body: int, stop: int, inside: bytes, notes: Notes) -> None:
+    """Note names and makers of handlers, and tracks that are no sound."""
     head = source.at(body, 24)
     if inside == b"mdia" and head[8:12] not in (b"soun", b""):
         notes.add("mp4.track", source, body, stop, "a track that is no sound")

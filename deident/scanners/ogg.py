@@ -54,6 +54,7 @@ class _Stream:
         self.packet = Packet(self.source)
 
     def page(self, page: Page, end: int, notes: Notes) -> None:
+        """Collect the header packets of a page; note pages of streams that are no sound."""
         body = page.body
         for lace in page.table:
             if self.headers <= 0:
@@ -90,6 +91,7 @@ class _Stream:
             notes.add(f"ogg.{self.kind}.padding", packet, stop, packet.size, "bytes after the comments")
 
     def first(self, packet: Packet, notes: Notes) -> None:
+        """Recognise the codec by the first packet, and note bytes after its fields."""
         head = packet.at(0, 80)
         self.kind, known = codec_of(head), packet.size
         if self.kind == "opus" and len(head) < 19:

@@ -48,6 +48,7 @@ class Reader:
         return self.block[:size]
 
     def _fetch(self, start: int, size: int) -> bytes:
+        """Read bytes of the file, within the total that a scan may read."""
         self.bytes -= size
         if self.bytes < 0:
             raise ScanStop(f"more than {MOST_BYTES >> 20} MB would have to be read")

@@ -118,6 +118,7 @@ class _Wave:
             inner(self.source, start, stop, self.notes)
 
     def format_chunk(self, chunk: Chunk) -> None:
+        """Note fields of `fmt ` that decoding does not need."""
         head, size = self.source.at(chunk.body, 40), chunk.stop - chunk.body
         found = wave_format(head, self.form.order)
         self.tag = found.tag
@@ -134,6 +135,7 @@ class _Wave:
         add_rest(self.notes, self.source, chunk, "riff.fmt", known)
 
     def lists(self, chunk: Chunk) -> None:
+        """Note each entry of a LIST chunk."""
         kind = self.source.at(chunk.body, 4)
         if kind not in _LISTS:
             self.notes.add("riff.list", self.source, chunk.start, chunk.stop, "a list of unknown kind")

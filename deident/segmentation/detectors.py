@@ -98,6 +98,7 @@ def check_segments(segments: Sequence[Segment], samples: int) -> list[Segment]:
 
 
 def _from_mask(mask: npt.NDArray[Any], samples: int) -> list[Segment]:
+    """Turn a mask of equally spaced entries into segments."""
     if not mask.size:
         return []
     if mask.size > samples:

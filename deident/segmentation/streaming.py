@@ -31,7 +31,7 @@ from deident.segmentation.vad import (
 
 SECTION = 60 * RATE  # samples; memory and latency stay the same for any length of recording
 LIVE_SECTION = 8 * RATE  # of a live source, whose snippets must not wait for a minute
-LIVE_PAST = 22 * RATE  # samples before such a section that its detection hears: a noise floor is one of 30 s
+LIVE_PAST = 22 * RATE  # samples before such a section that its detection sees: a noise floor is one of 30 s
 CONTEXT = RATE // 2  # samples before a segment in progress that the next section repeats
 TONE_GAP = 3 * RATE // 10  # samples; shorter pauses between tones go with them
 DIGEST_STEP = 8  # every eighth sample distinguishes two recordings as surely as all of them
@@ -171,6 +171,7 @@ class StreamSegmenter:
             )
 
     def _close(self, buffered: Samples, need: int | None) -> Section:
+        """Detect speech in what is buffered, and cut a section off at a pause."""
         muted = self.mute.silence(buffered[:need], self._offset)
         audio = Audio.trusted(muted[np.newaxis], RATE)
         detection = self._detection(muted)
@@ -207,14 +208,14 @@ class StreamSegmenter:
         before = self._past.size
         if not before:
             return self._detect(Audio.trusted(muted[np.newaxis], RATE), self._offset)
-        heard = np.concatenate((self._past, muted))
-        found = self._detect(Audio.trusted(heard[np.newaxis], RATE), self._offset - before)
+        samples = np.concatenate((self._past, muted))
+        found = self._detect(Audio.trusted(samples[np.newaxis], RATE), self._offset - before)
         return Detection(_from(found.segments, before), _from(found.gated, before))
 
-    def _without_tones(self, section: Section, heard: Samples) -> Section:
-        """Silence the signalling tones in `heard`; where speech was detected, not given, leave them out of it."""
+    def _without_tones(self, section: Section, samples: Samples) -> Section:
+        """Silence the signalling tones in `samples`; where speech was detected, not given, leave them out of it."""
         found = (
-            tone.shift(s.start) for s in section.segments for tone in find_tones(heard[s.start : s.stop])
+            tone.shift(s.start) for s in section.segments for tone in find_tones(samples[s.start : s.stop])
         )
         tones = join(found, TONE_GAP)
         if not tones:

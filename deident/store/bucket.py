@@ -193,6 +193,7 @@ class BucketStore(Store):
         self._is_compact = False  # the next record takes it along
 
     def _put(self, record: Record) -> None:
+        """Append a record to the log, with the facts of the ledger."""
         self._is_compact = False
         with self._writing():
             self._log.put(replace(record, facts=self._ledger.facts()))
@@ -224,6 +225,7 @@ class BucketStore(Store):
         self._is_compact = True
 
     def _check(self, create: bool) -> None:
+        """Refuse a place that holds anything but a store made at a URI."""
         folders = PRIVATE, STAGING, Log.FOLDER, Lease.FOLDER
         if self._folder.has(FORMAT):
             self._folder.prepare(*folders)

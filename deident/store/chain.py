@@ -158,6 +158,7 @@ class Chain:
         self.is_counted = self.count == expected
 
     def _open(self, block: bytes) -> bytes:
+        """Decrypt the next block; it fails unless all blocks before it are the same."""
         from cryptography.exceptions import InvalidTag
 
         size, sealed = block[:SIZE_BYTES], block[SIZE_BYTES:]
@@ -169,6 +170,7 @@ class Chain:
         return plain
 
     def _advance(self, block: bytes) -> None:
+        """Add a block to the digest of the chain."""
         self._digest = hashlib.sha256(self._digest + block).digest()
         self.count += 1
 

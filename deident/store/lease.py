@@ -56,6 +56,7 @@ class Lease:
             self._folder.remove([self._name])
 
     def _renew(self) -> None:
+        """Write a later end, unless the lease has run out."""
         until = time.time() + self._seconds
         self._folder.put({self._name: str(until).encode()})
         if time.time() <= self._until:

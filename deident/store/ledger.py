@@ -95,6 +95,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit all that is done within, or nothing."""
         with _plain():
             self._db.execute("BEGIN IMMEDIATE")
             try:

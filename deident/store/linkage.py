@@ -128,6 +128,7 @@ def _link(record: dict[str, Any]) -> Link:
 
 
 def _released(link: Link, store: Store) -> Link:
+    """Keep the names of a link whose snippets the store has released."""
     there = [at for at, name in enumerate(link.names) if store.has(name)]
     called = link.utterances
     return replace(

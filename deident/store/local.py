@@ -253,6 +253,7 @@ class FolderStore(Store):
             )
 
     def _refuse_links(self) -> None:
+        """Refuse a store in which symbolic links lie."""
         for folder in (self.path, self._private, self.staging):
             if folder.is_symlink():
                 raise _link()
@@ -266,6 +267,7 @@ class FolderStore(Store):
             return [entry.name for entry in entries if is_snippet(entry.name)]
 
     def _take_lock(self) -> int:
+        """Lock the store against other runs."""
         with plain_errors("locking the store"):
             descriptor = os.open(
                 self._private / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -286,6 +288,7 @@ class FolderStore(Store):
         os.close(self._lock)
 
     def _ledger_key(self, key: Key | None) -> Key:
+        """Return the key of the ledger; make one for a new store that was given none."""
         known = self._ledger.meta("key")
         if known is None and key is None and own_key(self._private) is None:
             self._disk.replace(self._private / "key", [Key.fresh().to_text()], self._fresh("key.part"))

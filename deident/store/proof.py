@@ -84,6 +84,7 @@ def audit_linkage(
 
 
 def _problems_of_file(path: Path, store: str) -> list[Problem]:
+    """Check mode, links and place of the linkage's file."""
     try:
         info = path.lstat()
     except OSError:

@@ -107,6 +107,7 @@ class Sealed:
         self._remember()
 
     def _append(self, plain: bytes) -> None:
+        """Append a block under the lock, after the file was proved if it changed."""
         with self._creating():
             if not self._is_there():
                 self._refuse_missing()
@@ -130,6 +131,7 @@ class Sealed:
             self._seen = self._look(descriptor)
 
     def _put_head(self, descriptor: int, chain: Chain) -> None:
+        """Write the head that counts the last block, into the slot of the older one."""
         os.lseek(descriptor, self._heads_at + chain.count % HEADS * HEAD_BYTES, os.SEEK_SET)
         self._disk.write(descriptor, chain.head())
         chain.is_counted = True
@@ -158,6 +160,7 @@ class Sealed:
             )
 
     def _set_aside(self, tail: bytes) -> None:
+        """Keep half a block that a stop left, in a file beside."""
         if tail:
             name = f"{self._path.name}.{secrets.token_hex(4)}.unfinished"
             self._disk.replace(self._path.with_name(name), [tail])
@@ -167,10 +170,12 @@ class Sealed:
             self._anchor.set(mark)
 
     def _refuse_missing(self) -> None:
+        """Raise where the store remembers a file that is gone."""
         if self._anchor and self._anchor.get() and not self._is_there():
             raise missing(self._purpose)
 
     def _prove(self, locked: int | None = None) -> None:
+        """Decrypt all blocks, which proves them."""
         for _ in self._read(locked):
             pass
 
