@@ -155,13 +155,15 @@ def places_of(
     return collect(found, follow_links=args.follow_links)
 
 
-def check_paths(places: Sequence[str], what: str = "recording") -> None:
+def check_paths(places: Sequence[str]) -> None:
     """Raise `SettingError` for a place on the command line that does not exist, by its number."""
     from deident.uris import is_uri, local_path
 
     for number, place in enumerate(places, 1):
         if not is_uri(place := local_path(place)) and not os.path.lexists(place):
-            raise SettingError(f"{what} {number} on the command line is not there: expected a file or folder")
+            raise SettingError(
+                f"recording {number} on the command line is not there: expected a file or folder"
+            )
 
 
 def lacking(args: argparse.Namespace, carry: Sequence[str], recordings: Sequence[Recording]) -> list[str]:

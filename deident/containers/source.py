@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -30,13 +29,11 @@ class Memory:
 class Pieces:
     """Ranges of sources, one behind the other, as one `Source`."""
 
-    def __init__(self, source: Source, ranges: Iterable[tuple[int, int]] = ()) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
         self.size = 0
         self._starts: list[int] = []
         self._pieces: list[tuple[Source, int]] = []
-        for start, size in ranges:
-            self.add(start, size)
 
     def add(self, start: int, size: int, source: Source | None = None) -> None:
         """Append `size` bytes from `start`, of another source if one is given."""

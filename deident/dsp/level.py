@@ -30,8 +30,8 @@ def remove_offset(samples: Floats) -> Floats:
     return samples if abs(offset) <= MIN_OFFSET * rms(samples) else samples - offset
 
 
-def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
-    """Remove the DC offset and set the level, within ±1.
+def set_level(samples: Floats) -> Floats:
+    """Remove the DC offset and set the level to `LEVEL_DB`, within ±1.
 
     Peaks over 0.7 are bent smoothly towards 1 (a memoryless limiter), so a high crest factor costs a little
     distortion and never a click. Sound below -75 dB keeps its level.
@@ -39,8 +39,6 @@ def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
     Parameters
     ----------
     samples : (samples,) float32
-    level_db : float
-        RMS, dB re full scale.
 
     Returns
     -------
@@ -51,7 +49,7 @@ def set_level(samples: Floats, level_db: float = LEVEL_DB) -> Floats:
     out: Floats = samples - samples.mean(dtype=np.float32)
     loudness = rms(out)
     if loudness > 10.0 ** (SILENCE_DB / 20.0):
-        out *= np.float32(10.0 ** (level_db / 20.0) / loudness)
+        out *= np.float32(10.0 ** (LEVEL_DB / 20.0) / loudness)
     return bend_peaks(out)
 
 

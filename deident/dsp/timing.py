@@ -41,7 +41,7 @@ def smooth(rows: Floats, frames: float, ragged: Ragged) -> Floats:
     return ragged.unpad(out, reach)
 
 
-def smooth_curve(knots: Doubles, step: float, ragged: Ragged, start: Doubles | None = None) -> Doubles:
+def smooth_curve(knots: Doubles, step: float, ragged: Ragged) -> Doubles:
     """Draw a smooth, periodic curve through the knots of each segment.
 
     Parameters
@@ -51,8 +51,6 @@ def smooth_curve(knots: Doubles, step: float, ragged: Ragged, start: Doubles | N
         Frames from one knot to the next.
     ragged : Ragged
         Layout of the frames.
-    start : (segments,) float64, optional
-        Position of the first frame, in steps after the first knot.
 
     Returns
     -------
@@ -60,8 +58,6 @@ def smooth_curve(knots: Doubles, step: float, ragged: Ragged, start: Doubles | N
     """
     count = knots.shape[1]
     at = ragged.local_index / step
-    if start is not None:
-        at += ragged.spread(start)
     whole = at.astype(np.intp)
     part = at - whole
     part *= part * (3.0 - 2.0 * part)

@@ -16,7 +16,6 @@ from typing import Any
 
 from deident.keys import Key
 from deident.store.chain import Anchor
-from deident.store.disk import Disk
 from deident.store.sealed import Sealed
 from deident.store.store import Store
 
@@ -84,15 +83,8 @@ class Linkage:
         an older copy, another one or none.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        key: Key,
-        disk: Disk | None = None,
-        *,
-        anchor: Anchor | None = None,
-    ) -> None:
-        self._file = Sealed(Path(path), key, "linkage", disk, anchor=anchor)
+    def __init__(self, path: str | os.PathLike[str], key: Key, *, anchor: Anchor | None = None) -> None:
+        self._file = Sealed(Path(path), key, "linkage", anchor=anchor)
 
     def add(self, links: list[Link]) -> None:
         """Append links and sync them."""
