@@ -18,7 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from deident.cli.progress import Progress
     from deident.policy import Policy
+    from deident.recording import Recording
     from deident.runs.run import Summary
 
 EPILOG = """\
@@ -107,8 +109,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from deident.cli.export import check_kaldi, to_kaldi
     from deident.cli.progress import JsonLog, Progress
-    from deident.runs.run import dry_run
-    from deident.runs.run import run as run_batch
     from deident.runs.worker import warm_up
 
     if not args.out and not args.dry_run:
@@ -141,21 +141,7 @@ def run(args: argparse.Namespace) -> int:
     log = JsonLog(len(recordings), policy.fingerprint(), **shown) if args.log == "json" else None
     progress = log or Progress(len(recordings), **shown)
     try:
-        if args.dry_run:
-            summary = dry_run(
-                recordings,
-                policy,
-                key=key_of(args),
-                jobs=args.jobs,
-                progress=progress,
-                on_read=progress.add_read,
-            )
-        else:
-            with _executor(args) as executor:
-                summary = run_batch(
-                    recordings, args.out, policy, key=key_of(args), jobs=args.jobs, executor=executor,
-                    again=args.again, linkage=args.linkage, progress=progress, on_read=progress.add_read,
-                )  # fmt: skip
+        summary = _summary(args, recordings, policy, progress)
     finally:
         progress.finish()
     summary.passed_over = dict(passed_over)
@@ -173,6 +159,23 @@ def run(args: argparse.Namespace) -> int:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns}, facts)
     is_clean = write_report(args, summary, policy)
     return 0 if summary.fine and is_clean and not missing else 1
+
+
+def _summary(
+    args: argparse.Namespace, recordings: list[Recording], policy: Policy, progress: Progress
+) -> Summary:
+    """De-identify the recordings, or tally what would come out."""
+    from deident.runs.run import dry_run
+    from deident.runs.run import run as run_batch
+
+    settings: dict[str, Any] = {"key": key_of(args), "jobs": args.jobs, "on_read": progress.add_read}
+    if args.dry_run:
+        return dry_run(recordings, policy, progress=progress, **settings)
+    with _executor(args) as executor:
+        return run_batch(
+            recordings, args.out, policy, executor=executor, again=args.again, linkage=args.linkage,
+            progress=progress, **settings,
+        )  # fmt: skip
 
 
 def _executor(args: argparse.Namespace) -> Any:
