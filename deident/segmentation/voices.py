@@ -18,7 +18,7 @@ from deident.errors import SettingError
 Encoder = Callable[[Samples], npt.ArrayLike]
 
 HOP = 256
-CEPSTRUM = MelCepstrum(Stft(512, HOP))
+CEPSTRUM = MelCepstrum(Stft(512, HOP), bands=40, order=16)  # what the thresholds below were chosen with
 SHORTEST = 25  # loud frames, 0.4 s, on either side of a change
 STEP = 5  # frames between two places where the voice may change
 LOUD_DB = 30.0  # frames this far below the loudest count as a pause
