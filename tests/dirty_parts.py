@@ -339,7 +339,7 @@ def descriptor(tag: int, body: bytes) -> bytes:
 
 
 def setup(inside: bytes = b"", after: bytes = b"") -> bytes:
-    """What sets up a decoder of AAC."""
+    """The bytes that set up a decoder of AAC."""
     decoder = descriptor(4, bytes.fromhex("4015000000") + bytes(8) + descriptor(5, b"\x14\x08") + inside)
     return box(b"esds", bytes(4) + descriptor(3, bytes(3) + decoder + descriptor(6, b"\2")) + after)
 

@@ -34,7 +34,7 @@ def aligned() -> dict[str, list[Timed]]:
 
 
 def offsets(found: Any, source: list[Timed]) -> Iterator[tuple[int, bool]]:
-    """How far each symbol was moved, and whether it has kept its length; those at an edge may be cut there."""
+    """Return the shift of each symbol, and its kept length as a flag; those at an edge may be cut there."""
     places = {symbol: (start, stop) for symbol, start, stop in source}
     for start, stop, symbol in found:
         first, last = places[symbol]

@@ -130,5 +130,5 @@ def test_settings_show_every_default() -> None:
     shown = tomllib.loads(blocks(ROOT / "docs" / "settings.md", "toml")[0])
     for kind, table in ((VadSettings, shown["vad"]), (CuttingSettings, shown["cutting"])):
         assert table == dataclasses.asdict(kind())
-    names = {f.name for f in dataclasses.fields(Policy)} - {"detector", "disguise", "verify"}
+    names = {f.name for f in dataclasses.fields(Policy)} - {"detector", "disguise", "encoder", "verify"}
     assert names <= set(shown)

@@ -83,7 +83,9 @@ def test_a_part_is_for_its_reviewer_alone(rounds: Rounds, tmp_path: Path) -> Non
             members = {member.name: archive.extractfile(member) for member in archive.getmembers()}
             contents = {path: file.read() for path, file in members.items() if file}
         sounds = {path: data for path, data in contents.items() if path.endswith(".wav")}
-        assert contents.keys() - sounds.keys() == {f"{name}/index.html", f"{name}/tasks.json"}
+        assert contents.keys() - sounds.keys() == {
+            f"{name}/{file}" for file in ("index.html", "tasks.json", "label-studio.xml")
+        }
         assert set(sounds.values()) <= originals
         count += len(sounds)
         assert not any(sound in data for sound in originals)

@@ -70,13 +70,13 @@ def test_every_preset_and_method_can_be_heard(site: Path, chromium: Page) -> Non
     page = (site / "methods.html").read_text(encoding="utf-8")
     players = re.findall(r'<audio[^>]* src="(sounds/(\w+)-(\w+)\.mp3)"', page)
     assert {name for _, _, name in players} >= {"original", *PRESETS, *deident.DISGUISES} - {"vocoder"}
-    heard: dict[str, list[np.ndarray]] = {}
+    spectra_of: dict[str, list[np.ndarray]] = {}
     for place, voice, _ in players:
         samples, rate = soundfile.read(io.BytesIO((site / place).read_bytes()))
         assert 2.5 < len(samples) / rate < 3.5
-        heard.setdefault(voice, []).append(np.log(np.abs(np.fft.rfft(samples, 48_000))[:24_000] + 1e-3))
-    assert len(heard) == 3
-    for spectra in heard.values():  # none is another under a second name
+        spectra_of.setdefault(voice, []).append(np.log(np.abs(np.fft.rfft(samples, 48_000))[:24_000] + 1e-3))
+    assert len(spectra_of) == 3
+    for spectra in spectra_of.values():  # none is another under a second name
         alike = np.corrcoef([spectrum.reshape(-1, 20).mean(1) for spectrum in spectra])
         assert (alike - np.eye(len(spectra))).max() < 0.995
     chromium.open(site / "methods.html")

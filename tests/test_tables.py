@@ -521,7 +521,9 @@ def as_bytes(grid: Grid, separator: str, rng: random.Random) -> bytes:
 
 
 def options(place: Path, given: dict[str, Any]) -> Namespace:
-    chosen = dict.fromkeys([*READERS, "segments", "turns", "words", "mute", "base", "speaker_from", "carry"])
+    chosen = dict.fromkeys(
+        [*READERS, "segments", "turns", "words", "mute", "phones", "base", "speaker_from", "carry"]
+    )
     files = {name: value for name, value in given.items() if name not in ("carry", "alone")}
     chosen |= {"carry": given.get("carry"), **{name: str(place / value) for name, value in files.items()}}
     names = "a" if "alone" in given else "ab"

@@ -6,7 +6,7 @@ from deident.containers.finding import MOST_OPEN, Bytes, Notes, ScanStop
 from deident.containers.mp4 import boxes
 from deident.containers.source import number
 from deident.scanners.mp4_sizes import add_decoder_tail, add_tail
-from deident.scanners.mp4_sound import add_unheard
+from deident.scanners.mp4_sound import add_unplayed
 from deident.scanners.reader import is_zero
 
 _INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"mfra"}
@@ -48,7 +48,7 @@ def scan_mp4(source: Bytes, start: int, stop: int, notes: Notes) -> None:
             work += _box(source, box.name, box.start, box.body, box.stop, inside, notes)
             place = box.stop
         notes.add("mp4.gap", source, place, end, "bytes that are no box, or after the last")
-    add_unheard(source, start, stop, notes)
+    add_unplayed(source, start, stop, notes)
 
 
 def _box(

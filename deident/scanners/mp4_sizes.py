@@ -1,4 +1,4 @@
-"""How long the boxes of MP4 are that a decoder needs, by the counts in them: what follows is no part of them.
+"""Sizes of the boxes of MP4 that a decoder needs, by the counts in them: what follows is no part of them.
 
 ISO 14496-1, 14496-12 and 14496-14; ETSI TS 102 366; 3GPP TS 26.244; RFC 6381; Opus and FLAC in ISO BMFF; Apple's
 QuickTime File Format.

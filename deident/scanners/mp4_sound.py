@@ -18,31 +18,31 @@ _PLAIN = (b"raw ", b"twos", b"sowt", b"NONE")
 Range = tuple[int, int]
 
 
-def add_unheard(source: Bytes, start: int, stop: int, notes: Notes) -> None:
+def add_unplayed(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note the bytes among the sound that belong to no track of sound: nobody hears them, and a program may keep
     texts there. Where a table does not say where sound lies, nothing is noted.
     """
     outer = list(boxes(source, start, stop))
-    heard: list[Range] = []
+    decoded: list[Range] = []
     for box in outer:
         if box.name in (b"moov", b"moof"):
             found = _of_movie(source, box) if box.name == b"moov" else _of_fragment(source, box)
             if found is None:
                 return
-            heard += found
-            if len(heard) > _MOST_RANGES:
+            decoded += found
+            if len(decoded) > _MOST_RANGES:
                 raise ScanStop(f"sound in more than {_MOST_RANGES} places")
-    if not heard:
+    if not decoded:
         return
-    heard.sort()
-    ends = list(accumulate((end for _, end in heard), max))
+    decoded.sort()
+    ends = list(accumulate((end for _, end in decoded), max))
     for box in outer:
         if box.name == b"mdat":
             at = box.body
-            for index in range(max(0, bisect_right(heard, (at, 0)) - 1), len(heard)):
-                if heard[index][0] >= box.stop:
+            for index in range(max(0, bisect_right(decoded, (at, 0)) - 1), len(decoded)):
+                if decoded[index][0] >= box.stop:
                     break
-                _add(source, at, heard[index][0], notes)
+                _add(source, at, decoded[index][0], notes)
                 at = max(at, ends[index])
             _add(source, at, box.stop, notes)
 
