@@ -176,6 +176,11 @@ def test_what_was_measured_stands_beside_the_players(
     assert told == {"vocoder": "14", "psola": "2", "strong": "", "psola:semitones=2..3": ""}
 
 
+@pytest.mark.parametrize("name", ["vocoder", "review"])
+def test_the_figure_beside_the_default_is_an_equal_error_rate(name: str) -> None:
+    assert re.match(r"\d+\.\d \[\d", preview_module._protection(name))
+
+
 def test_every_page_has_the_choice_of_colours() -> None:
     templates = sorted((PACKAGE / "pages").glob("*.html"))
     assert len(templates) >= 5

@@ -317,7 +317,8 @@ def _protection(name: str) -> str:
     """Look up the equal error rate that was measured of a method or preset; a name with settings has none."""
     default = DISGUISES[name]() if name in DISGUISES else None
     names = [name, *(preset for preset, made in PRESETS.items() if made.disguise == default)]
-    return next((rows[0][1] for rows in map(measured, names) if rows), "")
+    figures = (pair for name in names for pair in measured(name))
+    return next((value for figure, value in figures if figure.startswith("EER")), "")
 
 
 def _peaks(samples: Samples) -> Samples:
