@@ -183,6 +183,12 @@ def test_draws_fill_their_ranges() -> None:
     octaves = np.log2([v.f0_hz for v in drawn])
     assert np.median(octaves) == pytest.approx(np.mean(np.log2(METHOD.f0_hz)), abs=0.08)  # evenly in octaves
     assert np.std([v.tilt_db for v in drawn]) == pytest.approx(METHOD.tilt_db, rel=0.2)
+    slopes = np.log([np.diff(v.warp, prepend=0.0) for v in drawn])
+    against_first = np.std(
+        slopes[:, 1:] - slopes[:, :1], axis=0
+    )  # their sum is fixed, so only ratios are free
+    expected = METHOD.warp * np.hypot(0.5, (1.0, 1.3, 1.3))
+    assert against_first == pytest.approx(expected, rel=0.15)
 
 
 # The erasing, stage by stage

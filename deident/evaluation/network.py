@@ -269,7 +269,9 @@ def _embedded(network: Any, layer: Any, inputs: Floats) -> Any:
     import torch
 
     device = next(network.parameters()).device
-    halved = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # twice as fast
+    halved = (
+        device.type == "cuda" or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+    )  # twice as fast; torch has no public question for it
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=halved):
         hidden = network(torch.from_numpy(inputs).to(device))
     return layer(hidden.float())
