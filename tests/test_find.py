@@ -259,7 +259,7 @@ def test_a_long_list_is_expected_in_several_prompts(monkeypatch: pytest.MonkeyPa
         def encode(self, text: str, *, add_special_tokens: bool) -> Any:
             return SimpleNamespace(ids=list(text))
 
-    monkeypatch.setattr(recognising, "_whisper", lambda model: Letters())
+    monkeypatch.setattr(recognising, "whisper_model", lambda model: Letters())
     names = [f"Name {number:04}" for number in range(50)]
     groups = [one.expected for one in WhisperWords("m", "de").expecting(names)]
     assert [name for group in groups for name in group] == names

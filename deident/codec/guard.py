@@ -179,7 +179,7 @@ class Decoder:
         """Give it a recording. Raises `RefusedError`."""
         self.recordings += 1
         self.is_sound = False  # until the recording has ended well
-        self._limits, self._waited, self._opened, self._room = limits, 0.0, None, _most_samples(job)
+        self._limits, self._waited, self._opened, self._room = limits, 0.0, None, job.most_samples
         if FORKS:
             try:
                 limit_recording(self.pid, self._base, job.memory_bytes, job.cpu_seconds)
@@ -264,13 +264,6 @@ class Decoder:
         self._status.close()
         if not FORKS:
             self._server.close()
-
-
-def _most_samples(job: Job) -> float:
-    """Return how many samples may come of a recording: a decoder that was taken over keeps no limit of its own."""
-    decoded = max(job.expansion_grace, job.max_expansion * ((job.stop or 0) - job.start))
-    resampled = 1 + job.out_rate / job.min_rate
-    return resampled * min(decoded, job.max_frames * job.max_channels)
 
 
 def _receive_into(sock: socket.socket, buffer: bytearray | memoryview, deadline: float) -> int:

@@ -70,6 +70,12 @@ class Job:
     start: int = 0
     stop: int | None = None
 
+    @property
+    def most_samples(self) -> float:
+        """Samples that may come of it. The parent counts: a decoder that was taken over keeps no limit of its own."""
+        decoded = max(self.expansion_grace, self.max_expansion * ((self.stop or 0) - self.start))
+        return (1 + self.out_rate / self.min_rate) * min(decoded, self.max_frames * self.max_channels)
+
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from deident.audio import Samples
-from deident.errors import SettingError, require
+from deident.errors import require
+from deident.evaluation.words import whisper_model
 
 _MOST_TOKENS = 200
 _MOST_PROMPT = 220  # tokens; what is longer, faster-whisper cuts off
@@ -57,7 +56,7 @@ class WhisperWords:
 
     def __call__(self, samples: Samples) -> list[SpokenWord]:
         """Recognise (samples,) float32 at 16 kHz, up to 30 s."""
-        segments, _ = _whisper(self.model).transcribe(
+        segments, _ = whisper_model(self.model).transcribe(
             samples,
             language=self.language,
             beam_size=1,
@@ -85,7 +84,7 @@ class WhisperWords:
         ------
         WhisperWords
         """
-        tokens = _whisper(self.model).hf_tokenizer.encode
+        tokens = whisper_model(self.model).hf_tokenizer.encode
         group: tuple[str, ...] = ()
         for name in names:
             if group and len(tokens(_prompt((*group, name)), add_special_tokens=False).ids) > _MOST_PROMPT:
@@ -98,17 +97,3 @@ class WhisperWords:
 
 def _prompt(names: Sequence[str]) -> str:
     return ", ".join(names)
-
-
-@cache
-def _whisper(model: str) -> Any:
-    """One a process and model, on one thread."""
-    from faster_whisper import WhisperModel
-
-    is_here = Path(model).is_dir()
-    try:
-        return WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1, local_files_only=is_here)
-    except Exception:  # CTranslate2 and the download raise kinds of their own, whose messages hold the path
-        raise SettingError(
-            "expected the folder of a Whisper model in CTranslate2's format, or a name that faster-whisper knows"
-        ) from None

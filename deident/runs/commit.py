@@ -96,7 +96,6 @@ class Commits:
         store.allow(_columns(recordings, policy))
         if linkage is not None:
             _remember_method(store, policy)
-        if linkage is not None:
             linkage.attach(store)
 
     def known(self, number: int) -> Outcome | None:
@@ -121,10 +120,8 @@ class Commits:
 
         if refusal is NOT_DRAWN and (entry is None or entry.state != "not-drawn"):
             sound = self._store.content(f"not drawn {self._gate.draw(self._recordings[number])}")
-            place = self._places[number]
-            self._not_drawn.append(
-                Entry(place, sound, "not-drawn", "", self._store.origin("", ""), self._store.file(""))
-            )
+            origin, file = self._store.origin("", ""), self._store.file("")
+            self._not_drawn.append(Entry(self._places[number], sound, "not-drawn", "", origin, file))
         outcome = Outcome(number, "skipped", Tally())
         is_released = entry is not None and entry.state in RELEASED
         outcome.withhold(*(_CONSENT_GONE if refusal is NO_CONSENT and is_released else refusal))

@@ -1,4 +1,4 @@
-"""Where the sound of an MP4 or QuickTime file lies in it, by the tables of its tracks and fragments."""
+"""Places of the sound in an MP4 or QuickTime file, by the tables of its tracks and fragments."""
 
 from __future__ import annotations
 
