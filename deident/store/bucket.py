@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deident.audio import RATE
-from deident.audit import AUDIT_VERSION, AuditError
+from deident.audit import AUDIT_VERSION
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import plain_errors
@@ -29,7 +29,17 @@ from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
 from deident.store.rows import Entry, Staged
-from deident.store.store import MANIFEST, Store, is_snippet, ledger_key, names_in
+from deident.store.store import (
+    MANIFEST,
+    Store,
+    changed_snippet,
+    is_snippet,
+    ledger_key,
+    lost_snippets,
+    names_in,
+    no_store,
+    own_key_errors,
+)
 from deident.uris import FORMAT, LEDGER, PART, PRIVATE, check_outside_stores
 
 STAGING = f"{PRIVATE}/staging"
@@ -128,7 +138,9 @@ class BucketStore(Store):
         rows = list(done)
         if spool is not None and not self._folder.has(f"{STAGING}/{spool}"):
             raise StoreError(
-                "the workers put their snippets where this process does not see them", "unshared"
+                "the workers put their snippets where this process does not see them: give a URI that means the same"
+                " place on every machine, and begin again",
+                "unshared",
             )
         kept = self._ledger.commit(rows, again=again, counts=counts)
         counted = [row for row, counts_too in zip(rows, kept, strict=True) if counts_too]
@@ -148,10 +160,17 @@ class BucketStore(Store):
             return
         secrets.SystemRandom().shuffle(staged)
         self._lease.check()
+        self._refuse_lost(staged)
         self._spread(self.staging, [staged[at : at + SLICE] for at in range(0, len(staged), SLICE)])
         self._put(Record("window"))
         self._ledger.mark_released()
         self._folder.remove_together([f"{STAGING}/{spool}" for spool in {s.spool for s in staged}])
+
+    def _refuse_lost(self, staged: Sequence[Staged]) -> None:
+        """Raise `StoreError`, and change nothing, where spools are gone whose snippets are committed."""
+        there = set(self._folder.names(STAGING))
+        if count := sum(snippet.spool not in there for snippet in staged):
+            raise lost_snippets(f"{count} finished snippets", STAGING)
 
     def recover(self) -> None:
         if not self._is_sound:  # a record may or may not have been put: the next opening looks
@@ -231,7 +250,7 @@ class BucketStore(Store):
             self._folder.prepare(*folders)
             return
         if not create:
-            raise StoreError("expected a store that an earlier run made; there is none at that place")
+            raise no_store()
         check_outside_stores("a store", self._folder.uri)
         own = {OWN_KEY, Log.FOLDER, Lease.FOLDER, STAGING}
         foreign = {f"{PRIVATE}/{n}" for n in self._folder.names(PRIVATE) if not n.endswith(PART)} - own
@@ -244,7 +263,7 @@ class BucketStore(Store):
     def _store_key(self, key: Key | None) -> tuple[Key, bool]:
         """Return the ledger's key, and whether the store is made now."""
         raw, known = self._folder.get(OWN_KEY), self._folder.get(FORMAT)
-        own = None if raw is None else Key.from_hex(raw.decode("ascii", "replace"))
+        own = _own_key(raw)
         if known is not None:
             self.id, fingerprint = _read_format(known)
             return ledger_key(own, key, fingerprint), False
@@ -259,6 +278,12 @@ class BucketStore(Store):
         return chosen, True
 
 
+def _own_key(raw: bytes | None) -> Key | None:
+    """Return the key that a store keeps of its own, None where it was given one."""
+    with own_key_errors():
+        return None if raw is None else Key.from_hex(raw.decode("ascii", "replace"))
+
+
 def _read_format(raw: bytes) -> tuple[str, str]:
     """Return a store's id and its key's fingerprint."""
     try:
@@ -266,7 +291,9 @@ def _read_format(raw: bytes) -> tuple[str, str]:
         version, fingerprint, id_ = (str(found[name]) for name in ("version", "key", "id"))
         bytes.fromhex(id_)
     except (ValueError, KeyError, TypeError):
-        raise StoreError("the store's format cannot be read: it is damaged") from None
+        raise StoreError(
+            f"{FORMAT} of the store cannot be read: nothing was changed: put its newest copy back, or begin a new store"
+        ) from None
     if version != STORE_VERSION:
         raise wrong_version(version)
     return id_, fingerprint
@@ -291,11 +318,9 @@ def read_only(uri: str, key: Key) -> Iterator[tuple[Ledger, dict[str, str]]]:
     folder = Objects(uri)
     known, own = folder.get(FORMAT), folder.get(OWN_KEY)
     if known is None:
-        raise StoreError("expected a store that an earlier run made; there is none at that place")
+        raise no_store()
     id_, fingerprint = _read_format(known)
-    chosen = ledger_key(
-        None if own is None else Key.from_hex(own.decode("ascii", "replace")), key, fingerprint
-    )
+    chosen = ledger_key(_own_key(own), key, fingerprint)
     Lease.refuse(folder)
     with tempfile.TemporaryDirectory(prefix="deident-") as scratch:
         ledger = Ledger(Path(scratch) / LEDGER, durable=False)
@@ -324,7 +349,7 @@ def release(uri: str, snippets: Sequence[Staged]) -> None:
     sounds = folder.get_ranges([(f"{STAGING}/{s.spool}", s.start, s.start + s.size) for s in snippets])
     for snippet, data in zip(snippets, sounds, strict=True):
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
-            raise AuditError("a finished snippet changed before it was released; nothing more is released")
+            raise changed_snippet()
     folder.put({snippet.name: data for snippet, data in zip(snippets, sounds, strict=True)})
 
 

@@ -46,8 +46,13 @@ class Mark(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Mark:
-        id_, generation, blocks, digest = text.split()
-        return cls(id_, int(generation), int(blocks), digest)
+        try:
+            id_, generation, blocks, digest = text.split()
+            return cls(id_, int(generation), int(blocks), digest)
+        except ValueError:
+            raise StoreError(
+                "the ledger's mark of a sealed log is damaged; nothing was changed: put the ledger's newest copy back"
+            ) from None
 
 
 class Anchor(Protocol):
@@ -135,7 +140,10 @@ class Chain:
         for head in heads:
             counted |= self.counted(head)
         if not counted:
-            raise KeyMaterialError(f"{self._purpose}: this is not its key, or its beginning was changed")
+            raise KeyMaterialError(
+                f"{self._purpose}: this is not its key, or its beginning was changed: give the key that"
+                " it was made with, or put the newest copy of it back"
+            )
         expected = max(counted)
         if known and known.id != self.id.hex():
             raise StoreError(

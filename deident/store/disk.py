@@ -19,6 +19,7 @@ from deident.errors import StoreError
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 SYNC_THREADS = 16
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # a folder, on some network file systems
+_GO_ON = "mend that, and run the same command again, which goes on where it stopped"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -28,7 +29,9 @@ def plain_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{doing} failed: {error.strerror or 'input/output error'}", _code(error)) from None
+        what = f"{doing} failed: {error.strerror or 'input/output error'}"
+        code = _code(error)
+        raise StoreError(what if code == "disk-full" else f"{what}: {_GO_ON}", code) from None
 
 
 def _code(error: OSError) -> str:
@@ -44,7 +47,9 @@ class Disk:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(mode=PRIVATE_FOLDER)
             if not stat.S_ISDIR(path.lstat().st_mode):
-                raise StoreError("expected a folder, or nothing; got a link or file in a folder's place")
+                raise StoreError(
+                    "expected a folder, or nothing; got a link or file in a folder's place: move it away"
+                )
             path.chmod(PRIVATE_FOLDER)
 
     def create(self, path: Path) -> int:

@@ -47,7 +47,10 @@ class Lease:
         if (
             time.time() > self._until
         ):  # the clock that the other run goes by; it goes on while a machine sleeps
-            raise StoreError("this run lost its hold of the store: it could not be renewed in time", "locked")
+            raise StoreError(
+                "this run lost its hold of the store: it could not be renewed in time; run the same command again",
+                "locked",
+            )
 
     def release(self) -> None:
         self._ended.set()

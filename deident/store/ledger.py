@@ -48,6 +48,14 @@ OR excluded.state IN ('released', 'partial', 'erased')
 """  # what was released stays so, whatever a later run `--again` finds there
 
 _FACT = "fact:"
+_DAMAGED = "put the newest copy of it back, and of its -wal where there is one, or begin a new store"
+_REMEDIES = {
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_BUSY": "another program has it open: end that, and run the same command again",
+    "SQLITE_READONLY": "make the store's private folder and all in it yours to write, and run the same command again",
+}
+_ELSE = "see that the store's private folder can be read and written, and run the same command again"
 NO_COUNTS: Mapping[str, int] = {}
 
 
@@ -331,6 +339,8 @@ def _plain() -> Iterator[None]:
                 "the disk is full: make room, and run the same command again", "disk-full"
             ) from None
         what = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise StoreError(f"the store's ledger failed: {what}") from None
+        raise StoreError(f"the store's ledger failed: {what}; {_REMEDIES.get(what, _ELSE)}") from None
     except OSError as error:
-        raise StoreError(f"the store's ledger cannot be made: {error.strerror}") from None
+        raise StoreError(
+            f"the store's ledger cannot be made: {error.strerror}: mend that, and run the same command again"
+        ) from None

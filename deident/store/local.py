@@ -20,13 +20,23 @@ from itertools import islice
 from pathlib import Path
 
 from deident.audio import RATE
-from deident.audit import AUDIT_VERSION, AuditError
+from deident.audit import AUDIT_VERSION
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
 from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.rows import Entry, Staged
-from deident.store.store import MANIFEST, Store, is_snippet, ledger_key, names_in
+from deident.store.store import (
+    MANIFEST,
+    Store,
+    changed_snippet,
+    is_snippet,
+    ledger_key,
+    lost_snippets,
+    names_in,
+    no_store,
+    own_key_errors,
+)
 from deident.uris import FORMAT, LEDGER, MARKER, PRIVATE, check_outside_stores
 
 SYNCED_TOGETHER = 64  # files open at a time
@@ -74,6 +84,8 @@ class FolderStore(Store):
             is_new = not self._snippets() and not any(map(os.path.lexists, traces))
             self._ledger = Ledger(self._private / LEDGER, create=is_new)
             undo.callback(self._ledger.close)
+            self._refuse_lost()
+            self._disk.make_folder(self.staging)
             self.key = self._ledger_key(key)
             self.id = self._ledger.store_id()
             self.refuse_older_ledger(self._snippets())
@@ -93,6 +105,10 @@ class FolderStore(Store):
         counts: Mapping[str, int] = NO_COUNTS,
     ) -> list[bool]:
         rows = list(done)
+        if spool is not None and not self.staging.is_dir():
+            raise StoreError(
+                "the store's staging folder is gone: run the same command again, which reads anew what was not released"
+            )
         if spool is not None and not (self.staging / spool).exists():
             raise StoreError(
                 "the workers do not share the store's file system: give the store as a URI", "unshared"
@@ -106,6 +122,7 @@ class FolderStore(Store):
         return kept
 
     def publish(self) -> None:
+        self._refuse_lost()
         staged = self._ledger.staged()
         secrets.SystemRandom().shuffle(staged)
         spools: dict[str, int] = {}
@@ -172,6 +189,10 @@ class FolderStore(Store):
             found = [Path(entry.path) for entry in os.scandir(self.staging)]
         for path in found:
             if path.name not in needed:
+                if path.is_dir() and not path.is_symlink():
+                    raise StoreError(
+                        "a folder lies in the store's staging folder, and is not its own: move it away"
+                    )
                 self._disk.unlink(path)
         self.publish()
         erasing = self._ledger.erasing()
@@ -206,22 +227,29 @@ class FolderStore(Store):
         for snippet, part in zip(snippets, parts, strict=True):
             self._disk.rename(part, self.path / snippet.name)
 
+    def _refuse_lost(self) -> None:
+        """Raise `StoreError`, and change nothing, where spools are gone whose snippets are committed."""
+        rows = self._ledger.staged()
+        gone = {spool for spool in {row.spool for row in rows} if not os.path.lexists(self.staging / spool)}
+        if count := sum(row.spool in gone for row in rows):
+            raise lost_snippets(f"{count} finished snippets", f"{PRIVATE}/{self.staging.name}")
+
     def _write_part(self, snippet: Staged, part: Path, spool: int) -> int:
         """Write a whole file; its open descriptor."""
         with plain_errors("reading what is to be released"):
             data = os.pread(spool, snippet.size, snippet.start)
         if hashlib.sha256(data).hexdigest() != snippet.sha256:
-            raise AuditError("a finished snippet changed before it was released; nothing more is released")
+            raise changed_snippet()
         return self._disk.written(part, [data])
 
     def _open_folder(self, create: bool) -> None:
         """Make the store's folders, or look at those that are there; refuse everything else untouched."""
         with plain_errors("looking at the store"):
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-                raise StoreError("the store must be a folder, and not a link to one")
+                raise StoreError("the store must be a folder, and not a link to one: give the folder itself")
             is_made = is_store(self.path)
             if not is_made and not create:
-                raise StoreError("expected a store that an earlier run made; there is none at that place")
+                raise no_store()
             if not is_made:
                 check_outside_stores("a store", self.path)
             if not is_made and self.path.is_dir():
@@ -237,7 +265,6 @@ class FolderStore(Store):
             self._disk.replace(self.path / MARKER, [f"{_MARK}{STORE_VERSION}\n".encode()], beside)
             self._disk.sync_folder(self.path)
             self._disk.sync_folder(self.path.parent)
-        self._disk.make_folder(self.staging)
 
     def _refuse_foreign(self) -> None:
         """Raise `StoreError` unless the folder is empty, but for what a stop left of making a store."""
@@ -306,7 +333,10 @@ def new_spool(folder: Path, disk: Disk | None = None) -> Spool:
 def own_key(private: Path) -> Key | None:
     """Read the key that a store keeps of its own; None where it was given one."""
     own = private / "key"
-    return Key.read(own) if os.path.lexists(own) else None
+    if not os.path.lexists(own):
+        return None
+    with own_key_errors():
+        return Key.read(own)
 
 
 def is_store(path: Path) -> bool:

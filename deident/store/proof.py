@@ -24,7 +24,7 @@ from deident.store.chain import Fixed, Mark
 from deident.store.linkage import Linkage, day_text, today
 from deident.store.local import is_store, own_key
 from deident.store.sealed import Record, Sealed
-from deident.store.store import is_snippet, ledger_key
+from deident.store.store import is_snippet, ledger_key, no_store
 from deident.uris import PRIVATE, UriFolder, is_in_store, is_uri, local_path
 
 
@@ -137,7 +137,7 @@ def memory_in(store: str, key: Key) -> Iterator[Memory]:
         return
     path = Path(store)
     if not is_store(path):
-        raise StoreError("expected a store that an earlier run made; there is none at that place")
+        raise no_store()
     private = path / PRIVATE
     if is_in_use(str(private)):
         raise StoreError("a run is at work in this store; wait for it", "locked")

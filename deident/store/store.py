@@ -15,11 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from deident.audit import AuditError
 from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor, Mark
 from deident.store.ledger import NO_COUNTS, Ledger
 from deident.store.rows import Entry, Staged
+from deident.uris import PRIVATE
 
 MANIFEST = "manifest.jsonl"
 _SNIPPET_NAME = re.compile(r"[0-9a-f]{32}\.(?:wav|flac)")
@@ -276,6 +278,42 @@ def is_snippet(name: str) -> bool:
     return bool(_SNIPPET_NAME.fullmatch(name))
 
 
+@contextlib.contextmanager
+def own_key_errors() -> Iterator[None]:
+    """Say of what is wrong with a key that it is the store's own, which no new one replaces."""
+    try:
+        yield
+    except KeyMaterialError as error:
+        what = str(error).partition(";")[0].partition(":")[0]
+        raise KeyMaterialError(
+            f"the store's own key, {PRIVATE}/key, cannot be used ({what}): put its newest copy back, with mode 0600"
+        ) from None
+
+
+def no_store() -> StoreError:
+    """Return the error for a place without a store, where one is expected."""
+    return StoreError(
+        "expected a store that an earlier run made; there is none at that place: give what `deident run` had as --out"
+    )
+
+
+def lost_snippets(what: str, where: str) -> StoreError:
+    """Return the error for committed snippets that are gone before they were released. where : they lay."""
+    return StoreError(
+        f"{what} that were about to be released are gone from {where}. Nothing was changed: put the newest copy of what"
+        " lay there back, and run the same command again; where there is none, begin a new store, and withdraw this"
+        " one, for the same recordings get other voices there"
+    )
+
+
+def changed_snippet() -> AuditError:
+    """Return the error for a finished snippet that is not what was audited."""
+    return AuditError(
+        "a finished snippet changed before it was released; nothing more is released: put the newest copy of the"
+        f" store's {PRIVATE} back, or begin a new store"
+    )
+
+
 def ledger_key(own: Key | None, given: Key | None, known: str | None) -> Key:
     """Derive the ledger's key from the store's own, or else from the one given.
 
@@ -286,5 +324,7 @@ def ledger_key(own: Key | None, given: Key | None, known: str | None) -> Key:
         raise KeyMaterialError("this store was made with a key; give the same one with --key-file")
     ledger = chosen.subkey("ledger")
     if known not in (None, ledger.fingerprint()):
-        raise KeyMaterialError("this is not the key that the store was made with")
+        raise KeyMaterialError(
+            "this is not the key that the store was made with; give that one with --key-file"
+        )
     return ledger
