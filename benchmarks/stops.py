@@ -36,6 +36,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder, self.store, self.links = folder, folder / "store", folder / "links"
         self.inputs, self.keyfile, self.rounds = folder / "in", folder / "key", folder / "rounds"
+        self.receipt = folder / "receipt"
         self.inputs.mkdir()
         Key.fresh().write(self.keyfile)
         speech = read(ROOT / "examples" / "recordings" / "reading.mp3").mono
@@ -49,7 +50,8 @@ class Place:
         )
 
     def erase(self) -> list[str]:
-        return self._command("erase", str(self.store), "--source", str(self.inputs / "00.wav"))
+        source = str(self.inputs / "00.wav")
+        return self._command("erase", str(self.store), "--source", source, "--receipt", str(self.receipt))
 
     def review(self, number: int) -> list[str]:
         return self._command(
@@ -70,6 +72,7 @@ class Place:
         shutil.rmtree(self.store, ignore_errors=True)
         shutil.rmtree(self.rounds, ignore_errors=True)
         self.links.unlink(missing_ok=True)
+        self.receipt.unlink(missing_ok=True)
 
     def keep(self) -> None:
         """Copy the store and linkage as they are, for `restore`."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deident.programme.erasure import Erased
-    from deident.store import Link
+    from deident.store import Link, Store
 
 EPILOG = """\
 examples:
@@ -80,19 +80,20 @@ def run(args: argparse.Namespace) -> int:
         links = {link for link in known if wanted(link)}
         if args.older_than is None:
             links |= _elsewhere(known, links)
-        erased = erase(store, linkage, key, links, kind, withdrawal_marks(store, withdrawn))
-    print(f"erased {counted(erased.snippets, 'snippet')} of {counted(erased.recordings, 'recording')}")
-    if withdrawn:
-        print(
-            f"kept out from now on: {counted(len(withdrawn), 'entry').replace('entrys', 'entries')} of the list"
-        )
-    finish(args, kind, erased)
-    if not links and not withdrawn:
+        marks, request = withdrawal_marks(store, withdrawn), _request(args, withdrawn)
+        erased = erase(store, linkage, key, links, kind, marks, request=request, is_due=bool(args.receipt))
+        print(f"erased {counted(erased.snippets, 'snippet')} of {counted(erased.recordings, 'recording')}")
+        if withdrawn:
+            entries = counted(len(withdrawn), "entry").replace("entrys", "entries")
+            print(f"kept out from now on: {entries} of the list")
+        finish(args, kind, erased, store)
+    is_done = bool(erased.recordings or withdrawn)
+    if not is_done:
         print(
             "nothing in the linkage matches: give the recording or speaker as the run was given it",
             file=sys.stderr,
         )
-    return 0 if links or withdrawn else 1
+    return 0 if is_done else 1
 
 
 def check_receipt(args: argparse.Namespace) -> None:
@@ -109,13 +110,14 @@ def check_receipt(args: argparse.Namespace) -> None:
         read_signing_key(args.sign)
 
 
-def finish(args: argparse.Namespace, kind: str, erased: Erased) -> None:
+def finish(args: argparse.Namespace, kind: str, erased: Erased, store: Store) -> None:
     """Print the copies to withdraw, and write the receipt that was asked for."""
     import json
     from pathlib import Path
 
+    from deident.cli.progress import counted
     from deident.pages.page import write_private
-    from deident.programme.erasure import receipt
+    from deident.programme.erasure import receipt, settle
 
     for copy in erased.withdraw:
         print(f"withdraw: {copy.round}/{copy.reviewer}/{copy.file}")
@@ -127,6 +129,24 @@ def finish(args: argparse.Namespace, kind: str, erased: Erased) -> None:
 
             data = signed(said, read_signing_key(args.sign))
         write_private(Path(args.receipt), data)
+        settle(store)
+    elif erased.earlier:
+        print(
+            f"{counted(len(erased.earlier), 'erasure')} before this one had been stopped and can be receipted now: give"
+            " --receipt FILE, which gets those receipts too",
+            file=sys.stderr,
+        )
+
+
+def _request(args: argparse.Namespace, withdrawn: frozenset[str]) -> str:
+    """Return what was asked for as one text, the same for a repeat of the same command."""
+    from deident.cli.inputs import lines_of_option
+    from deident.uris import location
+
+    if args.source is not None:
+        return location(args.source)
+    lines = lines_of_option("--snippets", args.snippets) if args.snippets is not None else withdrawn
+    return args.speaker or args.older_than or "\n".join(sorted(lines))
 
 
 def _listed(path: str) -> frozenset[str]:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     check_receipt(args)
     linkage, key = linkage_of(args)
     with open_store(args.store, key=key, create=False) as store:
-        erased = purge(store, linkage, key)
-    print(f"purged {counted(erased.snippets, 'snippet')} of {counted(erased.recordings, 'recording')}")
-    finish(args, "purge", erased)
+        erased = purge(store, linkage, key, is_due=bool(args.receipt))
+        print(f"purged {counted(erased.snippets, 'snippet')} of {counted(erased.recordings, 'recording')}")
+        finish(args, "purge", erased, store)
     return 0

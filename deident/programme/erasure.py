@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,6 +15,8 @@ from deident.review import Copy, copies, copies_over, forget, today_text
 from deident.runs.commit import PROGRAMME
 from deident.runs.gate import count_name
 from deident.store import FolderStore, day_text, today
+from deident.store.erasures import FACT as ERASURES
+from deident.store.erasures import Erasure, digest, erasures, remember, sealed, without_links
 from deident.uris import location
 
 if TYPE_CHECKING:
@@ -28,13 +31,20 @@ class Erased:
     Attributes
     ----------
     snippets, recordings : int
+        With those of the same erasure when it was stopped.
     withdraw : tuple of Copy
         Copies in rounds, which their reviewers must delete.
+    id : str
+        32 random hexadecimal digits.
+    earlier : tuple of dict
+        Receipts of other erasures that were stopped before theirs were written; they are complete since.
     """
 
     snippets: int
     recordings: int
     withdraw: tuple[Copy, ...]
+    id: str = ""
+    earlier: tuple[dict[str, Any], ...] = ()
 
 
 def erase(
@@ -44,8 +54,15 @@ def erase(
     links: Collection[Link],
     kind: str,
     marks: Mapping[str, int] = MappingProxyType({}),
+    *,
+    request: str = "",
+    over: Iterable[Copy] = (),
+    is_due: bool = False,
 ) -> Erased:
     """Erase all that came from some links. A stop in between leaves nothing that the same call does not finish.
+
+    The store remembers what was erased with the erasure itself, until it is complete, or until `settle` says that its
+    receipt is written.
 
     Parameters
     ----------
@@ -59,6 +76,12 @@ def erase(
         Of the request; the store remembers it with the day.
     marks : mapping of str to int
         What the store shall count with it; see `withdrawal_marks`.
+    request : str
+        What was asked for: with the kind, it tells a repeat of an erasure that was stopped.
+    over : iterable of Copy
+        More copies in rounds to withdraw.
+    is_due : bool
+        A receipt will be written, and `settle` called then.
 
     Returns
     -------
@@ -69,11 +92,40 @@ def erase(
     sources = [(bytes.fromhex(link.place), bytes.fromhex(link.content)) for link in links]
     if names:
         marks = {**marks, f"erased:{kind}:{today()}": len(names)}
+    asked = store.key.pseudonym("erasure", kind, request)
+    found = erasures(store)
+    others = [erasure for erasure in found if erasure.request != asked]
+    erased = Erased(len(names), len({link.place for link in links}), tuple(sorted({*given, *over})))
+    erased = replace(erased, id=secrets.token_hex(16), earlier=tuple(other.said for other in others))
+    for stopped in found:
+        if stopped.request == asked:
+            erased, is_due = _together(erased, stopped.said), is_due or stopped.is_due
+    mine = Erasure(asked, _said(kind, erased), is_due, [digest(store, link) for link in links])
     if sources or marks:
-        store.erase(sources, names, marks)
-    linkage.remove(set(links).__contains__)
+        store.erase(sources, names, marks, {ERASURES: sealed(store, [*others, mine])})
+    if links:
+        linkage.remove(set(links).__contains__)
+    is_any = erased.recordings or erased.withdraw or marks
+    remember(store, without_links([*others, mine] if is_due and is_any else others))
     store.recover()  # with the linkage as it is now
-    return Erased(len(names), len({link.place for link in links}), tuple(given))
+    return erased
+
+
+def settle(store: Store) -> None:
+    """Forget the erasures whose receipts have been written."""
+    remember(store, [erasure for erasure in erasures(store) if erasure.links])
+    store.recover()
+
+
+def _together(erased: Erased, said: Mapping[str, Any]) -> Erased:
+    """Add what an erasure had erased before it was stopped."""
+    return replace(
+        erased,
+        snippets=erased.snippets + said["snippets"],
+        recordings=erased.recordings + said["recordings"],
+        withdraw=tuple(sorted({*erased.withdraw, *(Copy(**copy) for copy in said["withdraw"])})),
+        id=said["id"],
+    )
 
 
 def withdrawal_marks(store: Store, withdrawn: Iterable[str]) -> dict[str, int]:
@@ -82,7 +134,7 @@ def withdrawal_marks(store: Store, withdrawn: Iterable[str]) -> dict[str, int]:
     return {count_name(store, "withdrawn", name): 1 for name in called}
 
 
-def purge(store: Store, linkage: Linkage, key: Key) -> Erased:
+def purge(store: Store, linkage: Linkage, key: Key, *, is_due: bool = False) -> Erased:
     """Erase what a store has kept for the days of its programme. Again on the same day, there is nothing left to do.
 
     Copies in rounds whose days are over are to withdraw too. Rounds are forgotten after as many days again: until then,
@@ -93,6 +145,8 @@ def purge(store: Store, linkage: Linkage, key: Key) -> Erased:
     store : Store
     linkage : Linkage
     key : Key
+    is_due : bool
+        As `erase` takes it.
 
     Returns
     -------
@@ -115,17 +169,25 @@ def purge(store: Store, linkage: Linkage, key: Key) -> Erased:
     if days is not None:
         last = today() - days
         links = {link for link in linkage.links() if link.store == store.id and link.day <= last}
-    erased = erase(store, linkage, key, links, "purge")
-    if not isinstance(store, FolderStore):
-        return erased
-    over = copies_over(store, key)
-    forget(store, key, day_text(today() - 2 * (days or round_days)))
-    return replace(erased, withdraw=tuple(sorted({*erased.withdraw, *over})))
+    over = copies_over(store, key) if isinstance(store, FolderStore) else []
+    erased = erase(store, linkage, key, links, "purge", over=over, is_due=is_due)
+    if isinstance(store, FolderStore):
+        forget(store, key, day_text(today() - 2 * (days or round_days)))
+    return erased
 
 
 def receipt(kind: str, erased: Erased) -> dict[str, Any]:
-    """Make the receipt of an erasure, as plain values: what kind it was, when, and of how much; never of whom."""
+    """Make the receipt of an erasure, as plain values: what kind it was, when, and of how much; never of whom.
+
+    `earlier` has receipts that a stop kept from being written.
+    """
+    return {**_said(kind, erased), **({"earlier": list(erased.earlier)} if erased.earlier else {})}
+
+
+def _said(kind: str, erased: Erased) -> dict[str, Any]:
+    """Return the receipt of this erasure alone."""
     return {
+        "id": erased.id,
         "kind": kind,
         "day": today_text(),
         "recordings": erased.recordings,

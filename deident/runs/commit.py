@@ -89,6 +89,8 @@ class Commits:
         self._margin = repr(policy.mute.margin_seconds)
         # Before anything is read: a file that changes meanwhile is another recording, for the next run.
         self._places = [_place(store, recording) for recording in recordings]
+        if linkage is not None:
+            linkage.attach(store, is_written=True)  # first: one of another store changes nothing
         keep_promise(store, policy.programme)
         self._most = policy.programme.max_per_speaker
         self._gate = Gate(policy, key, store)
@@ -96,7 +98,6 @@ class Commits:
         store.allow(_columns(recordings, policy))
         if linkage is not None:
             _remember_method(store, policy)
-            linkage.attach(store)
 
     def known(self, number: int) -> Outcome | None:
         """Return the outcome of a recording that is not to be read again; None for others."""

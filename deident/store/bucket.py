@@ -25,7 +25,7 @@ from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import plain_errors
 from deident.store.lease import LEASE_SECONDS, Lease
-from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
+from deident.store.ledger import NO_COUNTS, NO_FACTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.log import Log, Record
 from deident.store.objects import Objects
 from deident.store.rows import Entry, Staged
@@ -201,10 +201,13 @@ class BucketStore(Store):
         sources: Iterable[tuple[bytes, bytes]],
         names: Iterable[str],
         counts: Mapping[str, int] = NO_COUNTS,
+        facts: Mapping[str, str] = NO_FACTS,
     ) -> None:
-        record = Record("erase", erased=list(sources), names=list(names), counts=dict(counts))
+        record = Record(
+            "erase", erased=list(sources), names=list(names), counts=dict(counts), facts=dict(facts)
+        )
         self._put(record)
-        self._ledger.erase(record.erased, record.names, counts)
+        self._ledger.erase(record.erased, record.names, counts, facts)
         self.recover()
 
     def remember(self, name: str, value: str) -> None:
@@ -215,7 +218,7 @@ class BucketStore(Store):
         """Append a record to the log, with the facts of the ledger."""
         self._is_compact = False
         with self._writing():
-            self._log.put(replace(record, facts=self._ledger.facts()))
+            self._log.put(replace(record, facts={**self._ledger.facts(), **record.facts}))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

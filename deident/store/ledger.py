@@ -57,6 +57,7 @@ _REMEDIES = {
 }
 _ELSE = "see that the store's private folder can be read and written, and run the same command again"
 NO_COUNTS: Mapping[str, int] = {}
+NO_FACTS: Mapping[str, str] = {}
 
 
 class Ledger:
@@ -132,8 +133,11 @@ class Ledger:
         if facts.items() <= self.facts().items():
             return
         with self._transaction() as db:
-            rows = [(_FACT + name, value) for name, value in facts.items()]
-            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+            self._set_facts(db, facts)
+
+    def _set_facts(self, db: sqlite3.Connection, facts: Mapping[str, str]) -> None:
+        rows = [(_FACT + name, value) for name, value in facts.items()]
+        db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
     def store_id(self) -> str:
         """Return 32 random hexadecimal digits that tell this store from another under the same key."""
@@ -271,10 +275,12 @@ class Ledger:
         sources: Iterable[tuple[bytes, bytes]],
         names: Iterable[str],
         counts: Mapping[str, int] = NO_COUNTS,
+        facts: Mapping[str, str] = NO_FACTS,
     ) -> None:
         """Forget snippets, and remember of their sources (place, content) only that they were erased."""
         with self._transaction() as db:
             db.executemany(_COUNT, counts.items())
+            self._set_facts(db, facts)
             self._manifest_is_old(db)
             for place, content in sources:
                 db.execute(

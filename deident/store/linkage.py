@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor
+from deident.store.erasures import digest, erasures, remember, without_links
 from deident.store.sealed import Sealed
 from deident.store.store import Store
 
@@ -98,20 +100,36 @@ class Linkage:
         """Rewrite the file without some links."""
         self._file.rewrite(lambda record: None if of(_link(record)) else record)
 
-    def attach(self, store: Store) -> None:
+    def attach(self, store: Store, *, is_written: bool = False) -> None:
         """Prove that this is the store's linkage, and drop names that the store never released.
 
         Such names are there where a stop came between their record and their commit. From here on, the store
-        remembers the file: an older copy of it, another one or none is an error, not an empty answer.
-        """
-        self._file.attach(store.anchor("linkage"))
+        remembers the file: an older copy of it, another one or none is an error, not an empty answer. An erasure that
+        a stop cut short loses its links.
 
-        def kept(record: dict[str, Any]) -> dict[str, Any]:
+        is_written : by a run, which may be the first that gives this store a linkage.
+        """
+        anchor = store.anchor("linkage")
+        self._file.attach(anchor)
+        if anchor.get() is None and not any(link.store == store.id for link in self.links()):
+            if not is_written and next(store.names(), None):
+                raise StoreError(
+                    "linkage: it knows nothing of this store; nothing was changed: give the one that the store's runs"
+                    " wrote"
+                )
+            return
+        found = erasures(store)
+        gone = {link for erasure in found for link in erasure.links}
+
+        def kept(record: dict[str, Any]) -> dict[str, Any] | None:
             link = _link(record)
+            if gone and link.store == store.id and digest(store, link) in gone:
+                return None
             there = _released(link, store) if link.store == store.id else link
             return record if there == link else asdict(there)
 
         self._file.rewrite(kept)
+        remember(store, without_links(found))
 
 
 def _link(record: dict[str, Any]) -> Link:

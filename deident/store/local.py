@@ -24,7 +24,7 @@ from deident.audit import AUDIT_VERSION
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.disk import Disk, Spool, plain_errors
-from deident.store.ledger import NO_COUNTS, STORE_VERSION, Ledger, wrong_version
+from deident.store.ledger import NO_COUNTS, NO_FACTS, STORE_VERSION, Ledger, wrong_version
 from deident.store.rows import Entry, Staged
 from deident.store.store import (
     MANIFEST,
@@ -208,8 +208,9 @@ class FolderStore(Store):
         sources: Iterable[tuple[bytes, bytes]],
         names: Iterable[str],
         counts: Mapping[str, int] = NO_COUNTS,
+        facts: Mapping[str, str] = NO_FACTS,
     ) -> None:
-        self._ledger.erase(sources, names, counts)
+        self._ledger.erase(sources, names, counts, facts)
         self.recover()
 
     def _release(self, snippets: list[Staged], spools: dict[str, int]) -> None:

@@ -19,7 +19,7 @@ from deident.audit import AuditError
 from deident.errors import KeyMaterialError, StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor, Mark
-from deident.store.ledger import NO_COUNTS, Ledger
+from deident.store.ledger import NO_COUNTS, NO_FACTS, Ledger
 from deident.store.rows import Entry, Staged
 from deident.uris import PRIVATE
 
@@ -128,6 +128,7 @@ class Store(ABC):
         sources: Iterable[tuple[bytes, bytes]],
         names: Iterable[str],
         counts: Mapping[str, int] = NO_COUNTS,
+        facts: Mapping[str, str] = NO_FACTS,
     ) -> None:
         """Remove snippets for good: their files, lines and entries. The next opening makes up for a stop in between.
 
@@ -139,6 +140,8 @@ class Store(ABC):
             The snippets.
         counts : mapping of str to int, optional
             As `commit` takes it: marks of those who withdrew.
+        facts : mapping of str to str, optional
+            Texts to remember by name, as `remember` does, in the same commit.
         """
 
     def __enter__(self) -> Self:
