@@ -152,7 +152,7 @@ def figures_of(
         "without_consent": sum(len(link.names) for link in links if not link.consent),
         "most_of_one_speaker": most_of_a_speaker(counts),
         "oldest_days": max((day - link.day for link in links), default=0),
-        **_reviewed(rounds_of(str(folder), key)),
+        **_reviewed(rounds_of(str(folder), key, facts)),
         **_counted(counts),
         "methods": methods,
         "protection": _protection(methods),

@@ -121,7 +121,7 @@ def is_over(record: Record) -> bool:
 
 def history(store: FolderStore, key: Key) -> Sealed:
     """Open the sealed list of all assignments: what went to whom, and when."""
-    return Sealed(store.history, key, "rounds", anchor=store.anchor("rounds"))
+    return Sealed(store.history, key, "rounds", anchor=store.anchor("rounds"), owner=store.id)
 
 
 def snippet_id(key: Key, name: str) -> str:

@@ -237,6 +237,7 @@ def make_round(
     with _rounds_folder(out, disk):
         if os.path.lexists(out / settings.name):
             raise StoreError("this round was made already; name another with --round")
+        linkage.attach(store)
         log = history(store, key)
         records = list(log.records())
         earlier = [(str(record["reviewer"]), str(s)) for record in records for s in record["subjects"]]

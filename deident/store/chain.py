@@ -146,9 +146,7 @@ class Chain:
             )
         expected = max(counted)
         if known and known.id != self.id.hex():
-            raise StoreError(
-                f"{self._purpose}: this is another one than the store was written with; {_GO_ON}"
-            )
+            raise another(self._purpose)
         is_known = known is not None and known.generation == self.generation
         for block in blocks:
             if self.count > expected or self.tail:
@@ -190,6 +188,11 @@ class Chain:
 def magic(purpose: str) -> bytes:
     """Return the line that a log begins with."""
     return f"deident {purpose} {VERSION}\n".encode()
+
+
+def another(purpose: str) -> StoreError:
+    """Return the error for a log of another store, or one that was begun anew."""
+    return StoreError(f"{purpose}: this is another one than the store was written with; {_GO_ON}")
 
 
 def missing(purpose: str) -> StoreError:

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deident.audit import Problem
@@ -72,11 +72,12 @@ def audit_linkage(
             problems += RemoteAudit(LONGEST_SECONDS, deep=False).of_memory(store, memory).problems
         own = [link for link in links.links() if link.store == memory.facts["id"]]
         broken = audit_programme(memory.facts, memory.counts, own, day)
-        if PROGRAMME in memory.facts:
-            try:
-                broken += audit_rounds(memory.facts, rounds_of(store, key), day_text(day))
-            except StoreError as error:
-                problems.append(Problem("history", str(error)))
+        try:
+            given = rounds_of(store, key, memory.facts)
+            if PROGRAMME in memory.facts:
+                broken += audit_rounds(memory.facts, given, day_text(day))
+        except StoreError as error:
+            problems.append(Problem("history", str(error)))
         problems += [Problem(code, message) for code, message in broken]
         known = [name for link in own for name in link.names]
         released = {row.name for row in memory.rows()}
@@ -149,12 +150,17 @@ def memory_in(store: str, key: Key) -> Iterator[Memory]:
         raise StoreError("the ledger is missing or cannot be read: put its newest copy back") from None
 
 
-def rounds_of(store: str, key: Key) -> list[Record]:
-    """Return the records of what was given to reviewers."""
-    history = Path(store) / PRIVATE / HISTORY
-    if is_uri(store) or not os.path.lexists(history):
+def rounds_of(store: str, key: Key, facts: Mapping[str, str]) -> list[Record]:
+    """Return the records of what was given to reviewers.
+
+    facts : of the ledger. Raises `StoreError` for a history that is not the one of this store.
+    """
+    if is_uri(store):
         return []
-    return list(Sealed(history, key, "rounds").records())
+    mark = facts.get("mark of rounds")
+    anchor = Fixed(Mark.parse(mark) if mark else None)
+    history = Sealed(Path(store) / PRIVATE / HISTORY, key, "rounds", anchor=anchor, owner=facts["id"])
+    return list(history.records())
 
 
 def _files(store: str) -> set[str]:

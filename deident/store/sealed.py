@@ -23,6 +23,7 @@ from deident.store.chain import (
     VERSION,
     Anchor,
     Chain,
+    another,
     magic,
     missing,
     size_of,
@@ -56,6 +57,9 @@ class Sealed:
         Makes the file-system calls.
     anchor : Anchor, optional
         Where a store remembers the file, so that an older copy, another one or none is noticed.
+    owner : str, optional
+        `Store.id` of the one store that the file belongs to, 32 hexadecimal digits: it is the file's id, and that of
+        another store under the same key is refused before there is a mark, too.
 
     Raises
     ------
@@ -66,11 +70,19 @@ class Sealed:
     """
 
     def __init__(
-        self, path: Path, key: Key, purpose: str, disk: Disk | None = None, *, anchor: Anchor | None = None
+        self,
+        path: Path,
+        key: Key,
+        purpose: str,
+        disk: Disk | None = None,
+        *,
+        anchor: Anchor | None = None,
+        owner: str = "",
     ) -> None:
         self._path, self._key, self._purpose = path, key, purpose
         self._disk = disk or Disk()
         self._anchor = anchor
+        self._owner = bytes.fromhex(owner)
         self._magic = magic(purpose)
         self._heads_at = len(self._magic) + ID_BYTES + _GENERATION_BYTES
         self._blocks_at = self._heads_at + HEADS * HEAD_BYTES
@@ -111,7 +123,7 @@ class Sealed:
         with self._creating():
             if not self._is_there():
                 self._refuse_missing()
-                self._write([], os.urandom(ID_BYTES), 0)
+                self._write([], self._owner or os.urandom(ID_BYTES), 0)
         with self._locked() as descriptor:
             if self._seen is None or self._seen != self._look(descriptor):
                 self._prove(descriptor)
@@ -189,7 +201,10 @@ class Sealed:
             return
         with file:
             start, size = seen = self._look(file.fileno(), is_locked=locked is not None)
-            chain = Chain(self._key, self._purpose, *self._parse(start))
+            id_, generation = self._parse(start)
+            if self._owner and known is None and id_ != self._owner:
+                raise another(self._purpose)
+            chain = Chain(self._key, self._purpose, id_, generation)
             heads = [start[at : at + HEAD_BYTES] for at in range(self._heads_at, self._blocks_at, HEAD_BYTES)]
             file.seek(self._blocks_at)
             for plain in chain.walk(heads, _blocks(file, size - self._blocks_at), known):
