@@ -140,7 +140,7 @@ PROMISES = (
         "random names and order; no reviewer gets two snippets of one recording or speaker, in one round or several",
         _conversation,
         (
-            "test_review.py::test_no_reviewer_gets_two_snippets_of_one_recording_or_speaker",
+            "test_assigning.py::test_no_reviewer_gets_two_snippets_of_one_recording_or_speaker",
             "test_store.py::test_neighbours_tell_nothing",
         ),
     ),
