@@ -364,7 +364,7 @@ def test_ids_that_could_go_elsewhere_are_refused(store: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["../victim", "audio/../../victim", "{place}/victim", ".hidden", "audio/.hidden", "a\\b", "a b", "e\u0301",
-     "\u00e9", "nul\0", "", "x" * 101],
+     "\u00e9", "nul\0", "", "x" * 101, "a.", "con", "audio/Aux.wav", "lpt1.x"],
 )  # fmt: skip
 def test_a_file_of_another_name_is_not_written(name: str, tmp_path: Path) -> None:
     with package(tmp_path / "below" / "out") as folder:

@@ -124,7 +124,9 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("is_at_uri", [False, True], ids=["folder", "uri"])
+@pytest.mark.parametrize(
+    "is_at_uri", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["folder", "uri"]
+)
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_killed_at_any_call_an_erasure_and_its_receipt_are_one(
     kind: str, is_at_uri: bool, tmp_path: Path

@@ -16,11 +16,17 @@ from deident.store import Disk
 from deident.store.disk import plain_errors
 
 LONGEST = 90  # bytes of a name: with an ending, what a tar header holds
+_OF_WINDOWS = re.compile(
+    r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE
+)  # devices there, with any ending
 
 
 def is_safe(name: str) -> bool:
-    """Tell a name that stays in its folder: letters, digits, dots, dashes and underscores, no dot in front."""
-    return bool(re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,%d}" % (LONGEST + 10), name))  # noqa: UP031  # braces
+    """Tell a name that stays in its folder: letters, digits, dots, dashes and underscores, no dot at either end, and
+    no device of Windows.
+    """
+    is_plain = re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{0,%d}[A-Za-z0-9_-]" % (LONGEST + 9), name)  # noqa: UP031  # braces
+    return bool(is_plain) and not _OF_WINDOWS.match(name)
 
 
 def escaped(name: str) -> str:
@@ -45,7 +51,8 @@ def escaped(name: str) -> str:
     if is_safe(name) and len(name) <= LONGEST:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{re.sub(r'^[.]|[^A-Za-z0-9._-]', '_', name)[: LONGEST - 13]}-{digest}"
+    unsafe = r"[^A-Za-z0-9_-]" if _OF_WINDOWS.match(name) else r"^[.]|[^A-Za-z0-9._-]"
+    return f"{re.sub(unsafe, '_', name)[: LONGEST - 13]}-{digest}"
 
 
 class Package:
