@@ -138,7 +138,7 @@ def test_killed_at_any_call_an_erasure_and_its_receipt_are_one(
     whole = Place(tmp_path / "whole", is_at_uri)
     whole.make()
     full = SNIPPETS[person]
-    copies = int(kind == "erase" and not is_at_uri)  # what is over is dealt to nobody
+    copies = int(kind == "erase" and not is_at_uri)  # what is over is assigned to nobody
     stops = ended_by_another = 0
     while True:
         place = whole.copied(tmp_path / f"{stops}")

@@ -54,7 +54,7 @@ class Owned:
         return {problem.code for problem in audit_linkage(self.store, self.links, KEY)}
 
     def tree(self) -> dict[str, bytes]:
-        """What must not change: the store and the linkage."""
+        """Read the store and the linkage, which must not change."""
         found = [self.links, *self.store.rglob("*")]
         return {str(path): path.read_bytes() for path in found if path.is_file()}
 

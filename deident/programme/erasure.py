@@ -16,7 +16,8 @@ from deident.runs.commit import PROGRAMME
 from deident.runs.gate import count_name
 from deident.store import FolderStore, day_text, today
 from deident.store.erasures import FACT as ERASURES
-from deident.store.erasures import Erasure, digest, erasures, remember, sealed, without_links
+from deident.store.erasures import Erasure, erasures, remember, sealed, without_links
+from deident.store.linkage import digest
 from deident.uris import location
 
 if TYPE_CHECKING:

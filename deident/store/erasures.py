@@ -18,7 +18,6 @@ from deident.errors import StoreError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    from deident.store.linkage import Link
     from deident.store.store import Store
 
 FACT = "erasures"
@@ -70,11 +69,6 @@ def sealed(store: Store, left: Iterable[Erasure]) -> str:
         return ""
     nonce = os.urandom(_NONCE_BYTES)
     return (nonce + _cipher(store).encrypt(nonce, json.dumps(rows).encode(), store.id.encode())).hex()
-
-
-def digest(store: Store, link: Link) -> str:
-    """Return what tells a link from others, whatever is left of its snippets."""
-    return store.key.pseudonym("link", link.place, link.path, link.speaker or "", link.day)
 
 
 def without_links(found: Iterable[Erasure]) -> list[Erasure]:

@@ -17,7 +17,7 @@ from typing import Any
 from deident.errors import StoreError
 from deident.keys import Key
 from deident.store.chain import Anchor
-from deident.store.erasures import digest, erasures, remember, without_links
+from deident.store.erasures import erasures, remember, without_links
 from deident.store.sealed import Sealed
 from deident.store.store import Store
 
@@ -130,6 +130,11 @@ class Linkage:
 
         self._file.rewrite(kept)
         remember(store, without_links(found))
+
+
+def digest(store: Store, link: Link) -> str:
+    """Return what tells a link from others, whatever is left of its snippets."""
+    return store.key.pseudonym("link", link.place, link.path, link.speaker or "", link.day)
 
 
 def _link(record: dict[str, Any]) -> Link:
