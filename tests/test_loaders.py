@@ -19,8 +19,11 @@ from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.segmentation.cutting import CuttingSettings
+from tests import datasets
+from tests.datasets import Timed, spread
 from tests.methods import Sine
-from tests.test_datasets import Timed, folder, spread, store  # noqa: F401  fixtures
+
+folder, store = datasets.folder, datasets.store  # fixtures
 
 pytestmark = pytest.mark.interop
 
@@ -34,7 +37,7 @@ def loader(name: str) -> Any:
 
 
 @pytest.fixture
-def items(store: Path) -> list[Item]:  # noqa: F811
+def items(store: Path) -> list[Item]:
     return read_items(store)
 
 
@@ -62,7 +65,7 @@ def test_lhotse_opens_its_manifests(items: list[Item], tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_lazy_cuts_become_cuts_of_snippets_one_by_one(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_lazy_cuts_become_cuts_of_snippets_one_by_one(folder: Path, tmp_path: Path) -> None:
     lhotse = loader("lhotse")
     from deident.datasets.lhotse_cuts import SnippetCuts
 
@@ -158,7 +161,7 @@ def test_datasets_opens_parquet(items: list[Item], tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_datasets_maps_in_batches(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_datasets_maps_in_batches(folder: Path, tmp_path: Path) -> None:
     datasets = loader("datasets")
     files = [str(folder / name) for name in ("rec1.flac", "rec2.wav")]
     data = datasets.Dataset.from_dict({"audio": files, "session": [1, 2]})
@@ -176,7 +179,7 @@ def test_datasets_maps_in_batches(folder: Path, tmp_path: Path) -> None:  # noqa
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("streaming", [False, True])
 def test_datasets_carries_columns_and_words_and_skips_bad_rows(
-    folder: Path,  # noqa: F811
+    folder: Path,
     tmp_path: Path,
     streaming: bool,
 ) -> None:
