@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deident.cli import main
 from deident.containers import CONTAINERS
 from deident.containers.finding import MOST_FINDINGS, VALUE_BYTES
 from deident.errors import RecordingError
 from deident.scanners import Finding, scan
 from tests import dirty_parts as parts
-from tests.dirty import Dirty, canary, dirty_files, forms, voice
+from tests.dirty import Dirty, dirty_files, forms, voice
 from tests.dirty_parts import RATE
 
 FILES = dirty_files()
@@ -363,65 +362,3 @@ def test_no_change_of_a_file_breaks_a_scan(seed: int) -> None:
 def test_no_bytes_break_a_scan(magic: bytes, rest: bytes) -> None:
     for data in (magic + rest, rest, rest + magic):
         assert all(f.where + f.size <= len(data) for f in scan(data))
-
-
-# The command
-
-
-@pytest.fixture
-def planted(tmp_path: Path) -> Path:
-    path = tmp_path / "secret-name.wav"
-    path.write_bytes(next(file.data for file in FILES if file.kind == "wav-bext"))
-    return path
-
-
-def test_command_shows_no_values_unless_asked(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["scan", str(planted)]) == 1
-    out = "".join(capsys.readouterr())
-    assert "riff.bext" in out
-    assert canary("wav-bext") not in out
-    assert "secret-name" not in out
-    assert main(["scan", "--values", str(planted)]) == 1
-    assert canary("wav-bext") in capsys.readouterr().out
-
-
-def test_command_speaks_json(planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clean = tmp_path / "clean.wav"
-    clean.write_bytes(parts.wave(voice()))
-    assert main(["scan", "--json", str(clean), str(planted)]) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert [len(file["findings"]) for file in answer["files"]] == [0, 1]
-    assert answer["files"][1]["findings"][0]["kind"] == "riff.bext"
-    assert "value" not in answer["files"][1]["findings"][0]
-    assert main(["scan", str(clean)]) == 0
-
-
-def test_command_says_what_it_cannot_read(
-    planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["scan", str(tmp_path / "other-name"), str(planted)]) == 1
-    out = "".join(capsys.readouterr())
-    assert "riff.bext" in out
-    assert "file 1: the recording cannot be opened" in out
-    assert "other-name" not in out
-
-
-def test_command_reads_uris_and_does_not_show_them(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("fsspec")
-    assert main(["scan", planted.as_uri(), f"{planted.as_uri()}-gone"]) == 1
-    out = "".join(capsys.readouterr())
-    assert "riff.bext" in out
-    assert "file 2: no such file" in out
-    assert planted.name not in out
-
-
-def test_command_sends_no_control_characters_to_the_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "a.wav"
-    path.write_bytes(parts.wave(voice(), parts.chunk(b"iXML", b"before\x1b]0;title\x07\x9bafter")))
-    assert main(["scan", "--values", str(path)]) == 1
-    out = capsys.readouterr().out
-    assert "before" in out
-    assert "after" in out
-    assert not {"\x1b", "\x07", "\x9b"} & set(out)
