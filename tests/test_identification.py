@@ -108,6 +108,12 @@ def test_the_extrapolation_is_checked_on_half_of_the_speakers(large: Identificat
     assert large.checks["linked"][1] == pytest.approx(large.top_1.value, abs=0.01)
 
 
+def test_what_cannot_be_extrapolated_from_is_missing_and_no_warning() -> None:
+    (foretold, counted) = world(4, 3, 2.0, 1).checks["singled out"]  # a half of four is too few
+    assert np.isnan(foretold)
+    assert 0.0 < counted <= 1.0
+
+
 def test_who_knows_nothing_links_by_chance_and_singles_out_a_third() -> None:
     trials, rng = trials_of(50, 4), np.random.default_rng(5)
     scores = rng.normal(size=(2, 200, 50))

@@ -192,7 +192,9 @@ def _risks(
 
 
 def _mean(parts: list[Doubles]) -> float:
-    return float(np.nanmean(np.concatenate([part.ravel() for part in parts])))
+    values = np.concatenate([part.ravel() for part in parts])
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def _over_speakers(values: Doubles, whose: Ints, weights: Doubles) -> Interval:
