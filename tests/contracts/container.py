@@ -50,6 +50,24 @@ def is_refused_when_cut(container: Container, content: bytes) -> None:
         assert caught.value.code in ("truncated", "damaged", "undecodable")
 
 
+def _refusal(content: bytes) -> str | None:
+    """Return the code with which a recording is refused."""
+    try:
+        with decode(io.BytesIO(content)) as decoding:
+            list(decoding)
+    except RecordingError as error:
+        return error.code
+    return None
+
+
+def is_refused_in_words_when_its_header_is_nonsense(container: Container, content: bytes) -> None:
+    begin = max(at + len(mark) for marks in container.signatures or (((0, b""),),) for at, mark in marks)
+    for filling in (b"\0", b"\1", b"\xff"):
+        for stop in (begin + 16, begin + 64):
+            nonsense = content[:begin] + filling * (stop - begin) + content[stop:]
+            assert _refusal(nonsense) not in ("decoder-crashed", "limit-time", "limit-memory")
+
+
 def is_read_on_or_partial_where_another_is_glued(container: Container, content: bytes) -> None:
     try:
         with decode(io.BytesIO(content + content)) as decoding:
@@ -72,6 +90,7 @@ CONTAINER_CONTRACTS: list[Callable[[Container, bytes], None]] = [
     is_named,
     is_read_whole,
     is_refused_when_cut,
+    is_refused_in_words_when_its_header_is_nonsense,
     is_read_on_or_partial_where_another_is_glued,
     is_scanned,
 ]
