@@ -1,6 +1,7 @@
 """docs/extending.md is true: its code is saved and its commands are typed, as a reader would."""
 
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -45,6 +46,13 @@ def test_every_step_runs(title: str, text: str, tmp_path: Path) -> None:
             cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert result.returncode in EXPECTED.get(title, {0}), f"{block}\n{result.stderr[-3000:]}"
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    names = set(re.findall(r"`(deident(?:\.\w+)+)`", PAGE.read_text(encoding="utf-8")))
+    assert len(names) > 10
+    for name in names:
+        pkgutil.resolve_name(name)
 
 
 def patch(folder: Path, block: str) -> None:
