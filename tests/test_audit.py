@@ -173,7 +173,7 @@ def test_a_store_that_a_run_made_is_clean_and_is_not_changed(made: Path, tmp_pat
     assert everything(tmp_path) == before
     with FolderStore(made, key=KEY) as store:
         linkage = Linkage(links, KEY)
-        linkage.attach(store)
+        linkage.attach(store, is_written=True)
         linkage.add([Link("00", "00", "r", "/p", None, tuple(store.names()), 1, store=store.id)])
     before = everything(tmp_path)
     assert audit_linkage(made, links, KEY) == []

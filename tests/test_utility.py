@@ -1,4 +1,4 @@
-"""What a disguise costs: words, melody, and what a model learns of disguised words."""
+"""The costs of a disguise: words, melody, and what a model learns of disguised words."""
 
 from __future__ import annotations
 
