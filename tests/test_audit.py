@@ -148,7 +148,7 @@ def made(tmp_path: Path) -> Path:
     with FolderStore(tmp_path / "made", key=KEY) as opened:
         add(opened, "a")
         opened.recover()
-        history = Sealed(opened.history, KEY, "reviews", anchor=opened.anchor("reviews"))
+        history = Sealed(opened.history, KEY, "rounds", anchor=opened.anchor("rounds"), owner=opened.id)
         history.add([{"reviewer": "a"}])
     return tmp_path / "made"
 
