@@ -29,20 +29,24 @@ class ChannelActivity:
 
     def __init__(self, rate: int) -> None:
         self._frame = max(1, round(rate * ACTIVITY_SECONDS / ACTIVITY_STEP))
-        self._rest = np.zeros((0, 2), dtype=np.float32)
+        self._rest = np.zeros((2, 0), dtype=np.float32)
         self._alone = np.zeros(2, dtype=np.int64)  # frames
         self._active = 0
 
     def add(self, samples: npt.NDArray[np.int16] | Samples, scale: np.float32) -> None:
         """Add (n, 2) samples, to be scaled."""
-        rest = np.concatenate((self._rest, samples[::ACTIVITY_STEP] * scale))
-        count = len(rest) // self._frame
-        frames = rest[: count * self._frame].reshape(count, self._frame, 2)
-        power = np.square(frames).mean(axis=1)
-        self._rest = rest[count * self._frame :]
-        self._active += int((power.max(axis=1, initial=0.0) > ACTIVE_POWER).sum())
-        louder = power > np.maximum(ACTIVE_POWER, ALONE_RATIO * power[:, ::-1])
-        self._alone += louder.sum(axis=0)
+        kept = self._rest.shape[1]
+        rest = np.empty((2, kept + -(-len(samples) // ACTIVITY_STEP)), dtype=np.float32)
+        rest[:, :kept] = self._rest
+        rest[:, kept:] = samples[::ACTIVITY_STEP].T
+        rest[:, kept:] *= scale
+        count = rest.shape[1] // self._frame
+        rows = rest[:, : count * self._frame]
+        power = np.array([_powers(row.reshape(count, self._frame)) for row in rows])
+        self._rest = rest[:, count * self._frame :].copy()
+        self._active += int((power.max(axis=0) > ACTIVE_POWER).sum())
+        louder = power > np.maximum(ACTIVE_POWER, ALONE_RATIO * power[::-1])
+        self._alone += louder.sum(axis=1)
 
     @property
     def separate(self) -> bool:
@@ -62,6 +66,12 @@ _FADE_SECONDS = 0.01
 def _scale(dtype: np.dtype[Any] | None) -> np.float32:
     """Return the factor from samples of a type to a full scale of 1."""
     return np.float32(1.0 / 32768.0 if dtype == np.int16 else 1.0)
+
+
+def _powers(frames: Samples) -> Samples:
+    """Measure the mean power of each of (frames, samples)."""
+    powers: Samples = np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1])
+    return powers
 
 
 class Mixer:
