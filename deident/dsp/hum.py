@@ -27,6 +27,7 @@ STEADY = 25  # frames, Hann-weighted: about the 1.5 s over which a line keeps it
 MIN_COHERENCE = 28.0  # of all harmonics together; noise and speech without hum stay under 27
 MIN_LINE_COHERENCE = 2.5  # of one harmonic over the frames of a window; without a line about 1.3
 FINE = 16  # search steps within the frequency resolution of a length: two for the highest harmonic
+MANY = 64  # frames that are worked on at a time
 FEWEST = 7  # frames: in less than a second hum cannot be distinguished from a vowel
 
 
@@ -106,8 +107,8 @@ def subtract_harmonics(samples: Floats, mains: float) -> Floats:
     steady = summed / (_smooth(weight) + tiny)
     together = np.abs(summed) ** 2 / (_smooth(weight**2 * np.abs(tracks) ** 2) + tiny)
     shows = np.mean(together, axis=0) > MIN_LINE_COHERENCE
-    steady *= np.where(shows, np.conj(rotations), np.complex64(0.0))
-    hum = np.hstack((steady.real, -steady.imag)) @ harmonics.T
+    steady, columns = (steady * np.conj(rotations))[:, shows], np.flatnonzero(shows)
+    hum = np.hstack((steady.real, -steady.imag)) @ harmonics[:, np.append(columns, count + columns)].T
     hum *= np.float32(FRAME / 4)  # half the sum of a Hann window: what `_harmonics` is divided by
     rows = out.reshape(-1, HOP)
     rows[:-1] -= hum[:, :HOP]
@@ -142,20 +143,35 @@ def _harmonics(mains: float, count: int, size: int, rate: int) -> Floats:
 
 def _rotations(mains: float, count: int, frames: int) -> Complexes:
     """Make the (frames, count) factors that rotate phases at each frame's start to that of the first frame."""
+    return _many_rotations(mains, count, -(-frames // MANY) * MANY)[:frames]
+
+
+@lru_cache(maxsize=len(MAINS) + 1)
+def _many_rotations(mains: float, count: int, frames: int) -> Complexes:
     cycles = mains * HOP / RATE * np.outer(np.arange(frames), np.arange(1, count + 1))
     rotations: Complexes = np.exp(-2j * np.pi * (cycles % 1.0)).astype(np.complex64)
     return rotations
 
 
 def _smooth(rows: Any) -> Any:
-    """Smooth (frames, columns) by a moving Hann window of `STEADY` frames."""
-    padded = np.zeros((len(rows) + STEADY - 1, rows.shape[1]), dtype=rows.dtype)
-    padded[STEADY // 2 : STEADY // 2 + len(rows)] = rows
-    out = np.zeros_like(rows)
-    for number, tap in enumerate(_STEADY_WINDOW):
-        out += tap * padded[number : number + len(rows)]
-    return out
+    """Smooth (frames, columns) by a moving Hann window of `STEADY` frames: a product with a band of a matrix."""
+    columns = rows.view(np.float32)
+    count, width = columns.shape
+    padded = np.zeros((-(-count // MANY) * MANY + STEADY - 1, width), dtype=np.float32)
+    padded[STEADY // 2 : STEADY // 2 + count] = columns
+    out = np.empty((len(padded) - STEADY + 1, width), dtype=np.float32)
+    for start in range(0, len(out), MANY):
+        np.matmul(_BAND, padded[start : start + MANY + STEADY - 1], out=out[start : start + MANY])
+    return out[:count].view(rows.dtype)
+
+
+def _band() -> Floats:
+    """Make the (MANY, MANY + STEADY - 1) matrix that smooths `MANY` frames at a time."""
+    band = np.zeros((MANY, MANY + STEADY - 1), dtype=np.float32)
+    for row in range(MANY):
+        band[row, row : row + STEADY] = np.hanning(STEADY + 2)[1:-1]
+    return band
 
 
 _MEAN = np.full(SLOW, 1.0 / SLOW, dtype=np.float32)
-_STEADY_WINDOW = np.hanning(STEADY + 2)[1:-1].astype(np.float32)
+_BAND = _band()
