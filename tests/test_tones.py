@@ -1,5 +1,6 @@
 """Signalling tones are found exactly, muted by default, and speech and singing are not taken for them."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,22 @@ def test_no_information_tone_is_released() -> None:
         one = np.concatenate([*(sines(0.33, (hz, 0.3)) for hz in three), np.zeros(RATE)])
         samples = np.tile(one, 8).astype(np.float32)
         assert list(deidentify((samples, RATE), Policy(disguise=Sine()))) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_segments_are_looked_at_on_their_own(seed: int) -> None:
+    """Together they give what each one gives alone: no frame spans two, and no margin reaches the next."""
+    rng = np.random.default_rng(seed)
+    tone = sines(0.4, (440.0, 0.1), (480.0, 0.1))
+    keys = dial("".join(rng.choice(list(KEYS), 6)), off=0.06)[0]
+    samples = np.concatenate([keys, tone, speech(WOMAN, 1.0), tone, keys, np.zeros(RATE)]).astype(np.float32)
+    cuts = np.sort(rng.choice(samples.size - RATE, 12, replace=False))
+    segments = [Segment(int(a), int(b)) for a, b in itertools.pairwise(cuts)]
+    segments += [
+        Segment(segments[-1].stop, segments[-1].stop + 1),
+        Segment(samples.size - RATE // 2, samples.size),
+    ]
+    alone = [tone.shift(s.start) for s in segments for tone in find_tones(samples[s.start : s.stop])]
+    assert find_tones(samples, segments) == alone
+    assert find_tones(samples, []) == find_tones(samples[:0]) == []
+    assert sum(map(len, alone)) > RATE // 4

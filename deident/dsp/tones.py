@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from deident.audio import RATE, Bools, Complexes, Floats, Ints, Segment, segments_of
 from deident.dsp import fft
-from deident.dsp.stft import BLOCK, frame_view
+from deident.dsp.stft import frame_view
 
 LOW_HZ = (697.0, 770.0, 852.0, 941.0)
 HIGH_HZ = (1_209.0, 1_336.0, 1_477.0, 1_633.0)
@@ -19,6 +20,8 @@ MAX_DEVIATION_HZ = 28.0  # of a tone; 33 Hz is the most that can be told
 KEY_FRAMES = 2  # of one key, in succession
 STEP = 4  # samples averaged into one before the search for steady tones, up to 2 kHz
 LONG_FRAME, LONG_HOP = RATE // 5, RATE // 20  # 200 ms: a busy tone sounds for 250 ms at least
+SCREENED_KEY_SHARE, SCREENED_TWIST_DB = 0.4, 18.0  # where a key is looked for closely
+SCREENED_LINE_SHARE, SCREENED_RING_SHARE = 0.2, 0.9  # of the power up to 2 kHz: in one bin, and in the band
 STEADY_SHARE = 0.985  # of a frame's power in its lines
 LINE_BINS = 3  # on either side of a line
 LINE_FRAMES = 2
@@ -37,91 +40,182 @@ MAX_RING_RATIO = 12.0  # between the parts of such a frame
 MAX_HARMONIC_DB = -40.0  # of a tone that comes alone; a sung vowel has louder ones
 CHORDS = np.array((4 / 3, 3 / 2, 2.0, 3.0, 4.0))  # ratios of harmonics, as of a vowel
 MARGIN = RATE // 40  # samples added on both sides
+GRID = 3 * LONG_HOP  # samples; both kinds of frames begin on it
 MIN_POWER = 1e-8  # full scale = 1
 
 
-def find_tones(samples: Floats) -> list[Segment]:
+def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> list[Segment]:
     """Find keypad tones and steady call-progress tones: dial, ringback, busy and information tones.
 
     Parameters
     ----------
     samples : (samples,) float32
         At 16 kHz.
+    segments : sequence of Segment, optional
+        Where to look, in order, apart; each is looked at on its own. By default everywhere.
 
     Returns
     -------
     list of Segment
-        In order, apart, with a margin of 25 ms.
+        In order, apart, with a margin of 25 ms, each within a segment.
 
     References
     ----------
     ITU-T Q.23 and Q.24, on keypad tones; E.180, on call-progress tones.
     """
-    active = np.zeros(-(-samples.size // HOP), dtype=np.bool_)
-    for run in segments_of(_keys(samples), HOP):  # around the centres of its frames
-        stop = run.stop - HOP + FRAME // 2 + MARGIN
-        active[max(0, run.start + FRAME // 2 - MARGIN) // HOP : -(-stop // HOP)] = True
-    for run in segments_of(_steady(samples), LONG_HOP):
-        stop = run.stop - LONG_HOP + LONG_FRAME + MARGIN
-        active[max(0, run.start - MARGIN) // HOP : -(-stop // HOP)] = True
-    return [Segment(s.start, min(s.stop, samples.size)) for s in segments_of(active, HOP)]
+    places = segments if segments is not None else [Segment(0, samples.size)] if samples.size else []
+    if not places:
+        return []
+    row = _Row(samples, places)
+    active = np.zeros(row.samples.size // HOP, dtype=np.bool_)
+    for run in segments_of(_keys(row), HOP):  # around the centres of its frames
+        row.mark(active, run.start + FRAME // 2 - MARGIN, run.stop - HOP + FRAME // 2 + MARGIN)
+    for run in segments_of(_steady(row), LONG_HOP):
+        row.mark(active, run.start - MARGIN, run.stop - LONG_HOP + LONG_FRAME + MARGIN)
+    if not active.any():
+        return []
+    found = []
+    for place, first in zip(places, row.starts[:-1], strict=True):
+        own = active[first // HOP : (first + len(place)) // HOP + 1]
+        ends = (Segment(tone.start, min(tone.stop, len(place))) for tone in segments_of(own, HOP))
+        found += [tone.shift(place.start) for tone in ends]
+    return found
 
 
-def _keys(samples: Floats) -> Bools:
+class _Row:
+    """Segments in a row, each from a multiple of `GRID` samples on, so that frames of all are taken at once.
+
+    samples : (samples,), with zeros between them.   slow : (samples / STEP,), sums of `STEP` samples.   starts :
+    (segments + 1,), where each begins, and the end.
+    """
+
+    def __init__(self, samples: Floats, segments: Sequence[Segment]) -> None:
+        lengths = np.array([len(segment) for segment in segments], dtype=np.int64)
+        self.starts = np.concatenate(([0], np.cumsum(lengths // GRID + 1) * GRID))
+        self.stops = self.starts[:-1] + lengths
+        self.samples = np.zeros(self.starts[-1], dtype=np.float32)
+        for segment, start in zip(segments, self.starts[:-1], strict=True):
+            self.samples[start : start + len(segment)] = samples[segment.start : segment.stop]
+        self.slow: Floats = self.samples.reshape(-1, STEP) @ _ONES
+
+    def within(self, size: int, hop: int) -> Bools:
+        """Tell which frames of a size, `hop` samples apart, lie in one segment: (frames,)."""
+        inside = np.zeros(max(0, (self.samples.size - size) // hop + 1), dtype=np.bool_)
+        for start, stop in zip(self.starts[:-1], self.stops, strict=True):
+            inside[start // hop : max(start, stop - size + hop) // hop] = True
+        return inside
+
+    def mark(self, active: Bools, start: int, stop: int) -> None:
+        """Mark the hops from `start` to `stop`, as far as they are in the segment that holds their middle."""
+        own = int(np.searchsorted(self.starts, (start + stop) // 2, side="right")) - 1
+        first, last = max(start, self.starts[own]), min(stop, self.starts[own + 1])
+        active[first // HOP : -(-last // HOP)] = True
+
+
+def _keys(row: _Row) -> Bools:
     """Decide which 25 ms frames, 15 ms apart, hold the two tones of a key: (frames,)."""
-    frames = frame_view(samples, FRAME, HOP)
-    count = len(frames)
-    if count < KEY_FRAMES:
-        return np.zeros(count, dtype=np.bool_)
-    products, power = np.empty((count, 16), np.float32), np.empty(count, np.float32)
-    for start in range(0, count, BLOCK):
-        windowed = frames[start : start + BLOCK] * _WINDOW
-        np.matmul(windowed, _WAVES, out=products[start : start + BLOCK])
-        np.einsum("ij,ij->i", windowed, windowed, out=power[start : start + BLOCK])
+    likely = row.within(FRAME, HOP)
+    likely &= _widened(_may_be_keys(row, len(likely)), KEY_FRAMES)
+    at = np.flatnonzero(likely)
+    likely[:] = False
+    if at.size < KEY_FRAMES:
+        return likely
+    windowed = frame_view(row.samples, FRAME, HOP)[at] * _WINDOW
+    products, power = windowed @ _WAVES, np.einsum("ij,ij->i", windowed, windowed)
     lines: Complexes = products[:, :8] - np.complex64(1j) * products[:, 8:]
     levels = np.square(np.abs(lines)) * np.float32(2.0 * np.dot(_WINDOW, _WINDOW) / _WINDOW.sum() ** 2)
-    rows = np.arange(count)
+    rows = np.arange(at.size)
     keys = levels[:, :4].argmax(axis=1), 4 + levels[:, 4:].argmax(axis=1)
     low, high = (levels[rows, column] for column in keys)
-    likely: Bools = (low + high > KEY_SHARE * power) & (power > FRAME * MIN_POWER)
-    twist = 10.0 ** (MAX_TWIST_DB / 10.0)
-    likely &= (low < twist * high) & (high < twist * low)
-    if not likely.any():
-        return likely
+    is_key = (low + high > KEY_SHARE * power) & (power > FRAME * MIN_POWER)
+    is_key &= _are_level(low, high, MAX_TWIST_DB)
+    following = np.diff(at) == 1
     for column in keys:  # the phase advances by the tone's frequency
         advance = np.angle(lines[rows[1:], column[1:]] * np.conj(lines[rows[:-1], column[1:]]))
         cycles = advance / (2.0 * np.pi) - _KEY_HZ[column[1:]] * HOP / RATE
-        exact = np.abs(cycles - np.rint(cycles)) * RATE / HOP < MAX_DEVIATION_HZ
-        likely &= np.append(exact, False) | np.insert(exact, 0, False)
-    return _long_runs(likely, 4 * keys[0] + keys[1], KEY_FRAMES)
+        exact = (np.abs(cycles - np.rint(cycles)) * RATE / HOP < MAX_DEVIATION_HZ) & following
+        is_key &= np.append(exact, False) | np.append(False, exact)
+    likely[at] = is_key
+    kinds = np.zeros(len(likely), dtype=np.intp)
+    kinds[at] = 4 * keys[0] + keys[1]
+    return _long_runs(likely, kinds, KEY_FRAMES)
 
 
-def _steady(samples: Floats) -> Bools:
+def _may_be_keys(row: _Row, count: int) -> Bools:
+    """Screen the frames of `_keys` in a quarter of the samples, every other one: of two in succession, one is."""
+    found = np.zeros(count, dtype=np.bool_)
+    frames = frame_view(row.slow, FRAME // STEP, 2 * HOP // STEP)
+    products = np.square(frames @ _SLOW_WAVES)
+    levels = products[:, :8] + products[:, 8:]
+    low, high = levels[:, :4].max(axis=1), levels[:, 4:].max(axis=1)
+    power = np.square(frames) @ _SLOW_SQUARES
+    found[::2] = ((low + high > SCREENED_KEY_SHARE * power) & _are_level(low, high, SCREENED_TWIST_DB))[
+        : (count + 1) // 2
+    ]
+    return found
+
+
+def _are_level(low: Floats, high: Floats, most_db: float) -> Bools:
+    """Tell where neither of two powers is that many dB over the other."""
+    twist = np.float32(10.0 ** (most_db / 10.0))
+    level: Bools = (low < twist * high) & (high < twist * low)
+    return level
+
+
+def _widened(mask: Bools, by: int) -> Bools:
+    """Mark what is at most `by` entries from a marked one, too."""
+    wide = mask.copy()
+    for shift in range(1, by + 1):
+        wide[shift:] |= mask[:-shift]
+        wide[:-shift] |= mask[shift:]
+    return wide
+
+
+def _steady(row: _Row) -> Bools:
     """Decide which 200 ms frames, 50 ms apart, hold one or two call-progress tones and nothing else: (frames,)."""
-    size, rate = LONG_FRAME // STEP, RATE // STEP
-    blocks = samples[: samples.size // LONG_HOP * LONG_HOP].reshape(-1, LONG_HOP)
+    blocks = row.samples.reshape(-1, LONG_HOP)
     energy = frame_view(np.einsum("ij,ij->i", blocks, blocks), LONG_FRAME // LONG_HOP, 1)
     ratio = energy.max(axis=1, initial=0.0) / (energy.min(axis=1, initial=np.inf) + 1e-20)
-    steady: Bools = (ratio < MAX_RING_RATIO) & (energy.sum(axis=1) > LONG_FRAME * MIN_POWER)
+    steady = row.within(LONG_FRAME, LONG_HOP)
+    steady &= (ratio < MAX_RING_RATIO) & (energy.sum(axis=1) > LONG_FRAME * MIN_POWER)
+    likely = np.zeros(len(steady), dtype=np.bool_)
+    every_other = np.flatnonzero(steady[::2]) * 2  # of two in succession, one is among them
+    likely[every_other] = _may_be_lines(_powers(row, every_other), RATE / LONG_FRAME)
+    steady &= _widened(likely, LINE_FRAMES - 1)
     chosen = np.flatnonzero(steady)
     if not chosen.size:
         return steady
-    frames = frame_view(samples, LONG_FRAME, LONG_HOP)[chosen]
-    slow = (frames.reshape(-1, STEP) @ np.ones(STEP, np.float32)).reshape(-1, size)
-    power = np.square(np.abs(fft.rfft(slow * _LONG_WINDOW)))
-    power *= _EVEN
-    whole = (np.square(frames) @ _LONG_SQUARES) * np.float32(0.5 * size * STEP)
-    pairs, alone = _lines(power, whole, rate / size)
+    power, step_hz = _powers(row, chosen), RATE / LONG_FRAME
+    whole = np.square(frame_view(row.samples, LONG_FRAME, LONG_HOP)[chosen]) @ _LONG_SQUARES
+    whole *= np.float32(0.5 * LONG_FRAME)
+    pairs, alone = _lines(power, whole, step_hz)
     for line in (*pairs, alone):  # of each frame, its frequency in Hz, 0 for none
         hz = np.zeros(len(steady), dtype=np.float32)
         hz[chosen] = line
-        near = (np.abs(np.diff(hz)) < rate / size) & (hz[1:] > 0.0) & (hz[:-1] > 0.0)
-        line[:] = np.where(np.append(near, False) | np.insert(near, 0, False), hz, 0.0)[chosen]
+        near = (np.abs(np.diff(hz)) < step_hz) & (hz[1:] > 0.0) & (hz[:-1] > 0.0)
+        line[:] = np.where(np.append(near, False) | np.append(False, near), hz, 0.0)[chosen]
     is_even = ratio[chosen] < MAX_LEVEL_RATIO
-    steady[chosen] = (is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0))) | _rings(
-        power, whole, rate / size
-    )
+    steady[chosen] = (is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0))) | _rings(power, whole, step_hz)
     return _long_runs(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
+
+
+def _powers(row: _Row, frames: Ints) -> Floats:
+    """Measure the power spectra of some long frames up to 2 kHz: (frames, bins)."""
+    slow = frame_view(row.slow, LONG_FRAME // STEP, LONG_HOP // STEP)
+    parts = fft.rfft(slow[frames] * _LONG_WINDOW).view(np.float32)
+    np.square(parts, out=parts)
+    power: Floats = parts[:, ::2] + parts[:, 1::2]
+    power *= _EVEN
+    return power
+
+
+def _may_be_lines(power: Floats, step_hz: float) -> Bools:
+    """Screen frames for `_lines` and `_rings` by the power up to 2 kHz alone: (frames,)."""
+    low, high = (round(hz / step_hz) for hz in RING_HZ)
+    within = power.sum(axis=1)
+    likely: Bools = power.max(axis=1, initial=0.0) > SCREENED_LINE_SHARE * within
+    likely |= power[:, low : high + 1].sum(axis=1) > SCREENED_RING_SHARE * within
+    return likely
 
 
 def _lines(power: Floats, whole: Floats, step_hz: float) -> tuple[Floats, Floats]:
@@ -176,6 +270,15 @@ def _hann(size: int) -> Floats:
     return window
 
 
+def _slow_waves() -> Floats:
+    """Make (FRAME / STEP, 16) waves whose squares are the power of a tone of a key in sums of `STEP` samples."""
+    phases = 2.0 * np.pi * STEP / RATE * np.outer(np.arange(FRAME // STEP), _KEY_HZ)
+    gain = np.sqrt(2.0 * np.dot(_SLOW_WINDOW, _SLOW_WINDOW)) / _SLOW_WINDOW.sum()
+    waves = np.hstack((np.cos(phases), np.sin(phases))) * _SLOW_WINDOW[:, None]
+    scaled: Floats = (waves * gain).astype(np.float32)
+    return scaled
+
+
 def _correction() -> Floats:
     """Invert the response of the average over `STEP` samples, for powers, (bins,)."""
     turn = np.pi * np.arange(LONG_FRAME // STEP // 2 + 1) / LONG_FRAME
@@ -190,5 +293,9 @@ _PHASES = 2.0 * np.pi / RATE * np.outer(np.arange(FRAME), _KEY_HZ)
 _WAVES = np.hstack((np.cos(_PHASES), np.sin(_PHASES))).astype(np.float32)
 _WINDOW = _hann(FRAME)
 _LONG_WINDOW = _hann(LONG_FRAME // STEP)
+_ONES = np.ones(STEP, np.float32)
+_SLOW_WINDOW = _hann(FRAME // STEP)
+_SLOW_SQUARES = np.square(_SLOW_WINDOW)
+_SLOW_WAVES = _slow_waves()
 _LONG_SQUARES = np.square(_hann(LONG_FRAME))
 _EVEN = _correction()

@@ -214,10 +214,7 @@ class StreamSegmenter:
 
     def _without_tones(self, section: Section, samples: Samples) -> Section:
         """Silence the signalling tones in `samples`; where speech was detected, not given, leave them out of it."""
-        found = (
-            tone.shift(s.start) for s in section.segments for tone in find_tones(samples[s.start : s.stop])
-        )
-        tones = join(found, TONE_GAP)
+        tones = join(find_tones(samples, section.segments), TONE_GAP)
         if not tones:
             return section
         out = section.audio.mono.copy()
