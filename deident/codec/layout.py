@@ -24,6 +24,7 @@ from deident.containers.source import number
 
 _TAIL_TOLERANCE = 4096  # bytes after the end that are no chunk: padding and small tags, not lost sound
 _SENTINEL_SLACK = 4096  # recorders write "as much as fits" minus a header
+_SENTINELS = (0x7F000000, 2**31, 2**32 - 1)  # the first is SoX's, of AIFF in a stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _is_clean(source: Bytes, at: int, form: ChunkFormat) -> bool:
 
 def _is_unfilled(claim: int) -> bool:
     """Tell a 32-bit size that means "not known when the header was written"."""
-    return claim == 0 or any(abs(claim - full) <= _SENTINEL_SLACK for full in (2**31, 2**32 - 1))
+    return claim == 0 or any(abs(claim - full) <= _SENTINEL_SLACK for full in _SENTINELS)
 
 
 def _extent(source: Bytes, start: int, claim: int, form: ChunkFormat) -> tuple[int, str | None]:
