@@ -9,7 +9,7 @@ import pytest
 from deident import Policy
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
-from deident.dsp.tones import HIGH_HZ, LOW_HZ, find_tones
+from deident.dsp.tones import HIGH_HZ, HOWL_HZ, LOW_HZ, find_tones
 from deident.pipeline import deidentify
 from deident.recording import Tally
 from deident.segmentation.mute import MuteSettings
@@ -189,3 +189,39 @@ def test_segments_are_looked_at_on_their_own(seed: int) -> None:
     assert find_tones(samples, segments) == alone
     assert find_tones(samples, []) == find_tones(samples[:0]) == []
     assert sum(map(len, alone)) > RATE // 4
+
+
+def answer(seconds: float, hz: float = 2_100.0, modulated: float = 0.0, turned: bool = False) -> np.ndarray:
+    """Make the answer tone of a fax or modem; V.25 turns its phase every 450 ms, V.8 modulates it at 15 Hz."""
+    turns = np.where(np.arange(round(seconds * RATE)) // round(0.45 * RATE) % 2, -1.0, 1.0)
+    tone = sines(seconds, (hz, 0.2)) * (1.0 + modulated * sines(seconds, (15.0, 1.0)))
+    return tone * turns if turned else tone
+
+
+@pytest.mark.parametrize("noise", [1e-4, 0.02])
+@pytest.mark.parametrize(
+    "tone",
+    [
+        answer(3.0), answer(2.6, 2_085.0), answer(4.0, 2_115.0), answer(3.3, turned=True),
+        answer(4.0, modulated=0.2), answer(5.0, modulated=0.2, turned=True),
+    ],
+)  # fmt: skip
+def test_the_answer_of_a_fax_is_not_released(tone: np.ndarray, noise: float) -> None:
+    samples = np.concatenate([np.zeros(RATE), tone, np.zeros(RATE)])
+    assert least_share(samples, [Segment(RATE, RATE + tone.size)], noise) > 0.9
+    noisy = samples + noise * np.random.default_rng(3).standard_normal(samples.size)
+    assert list(deidentify((noisy.astype(np.float32), RATE), Policy(disguise=Sine()))) == []
+
+
+@pytest.mark.parametrize("levels", [(1.0, 1.0, 1.0, 1.0), (1.0, 0.7, 0.5, 0.5), (0.5, 1.0, 1.0, 0.7)])
+@pytest.mark.parametrize("seconds", [2.0, 15.0])
+def test_the_howl_of_a_receiver_off_the_hook_is_not_released(
+    levels: tuple[float, ...], seconds: float
+) -> None:
+    tone = sines(seconds, *((hz, 0.15 * level) for hz, level in zip(HOWL_HZ, levels, strict=True)))
+    tone *= np.arange(tone.size) // (RATE // 10) % 2 == 0
+    samples = np.concatenate([np.zeros(RATE), tone, np.zeros(RATE)])
+    samples = (samples + 1e-3 * np.random.default_rng(4).standard_normal(samples.size)).astype(np.float32)
+    tally = Tally()
+    assert list(deidentify((samples, RATE), Policy(disguise=Sine()), tally=tally)) == []
+    assert tally.dropped_seconds["tones"] > 0.9 * seconds

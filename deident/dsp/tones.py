@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deident.audio import RATE, Bools, Complexes, Floats, Ints, Segment, segments_of
+from deident.audio import RATE, Bools, Complexes, Doubles, Floats, Ints, Segment, segments_of
 from deident.dsp import fft
 from deident.dsp.stft import frame_view
 
@@ -18,6 +18,12 @@ KEY_SHARE = 0.7  # of a frame's power in its two tones, at 5 dB over noise and 1
 MAX_TWIST_DB = 12.0  # between the two tones: 8 by the standard, and what lines and codecs add
 MAX_DEVIATION_HZ = 28.0  # of a tone; 33 Hz is the most that can be told
 KEY_FRAMES = 2  # of one key, in succession
+HOWL_HZ = (1_400.0, 2_060.0, 2_450.0, 2_600.0)  # for a tenth of a second, every two tenths
+HOWL_SHARE, LEAST_HOWL = 0.8, 0.03  # of a frame's power in its four tones, and in the weakest
+SCREENED_HOWL_SHARE = 0.4
+HOWL_FRAMES = 3  # in succession
+ANSWER_HZ = 2_100.0  # V.25, V.8: 15 Hz wide at most, with its modulation
+ANSWER_SHARE = 0.9  # of a frame's power within 25 Hz
 STEP = 4  # samples averaged into one before the search for steady tones, up to 2 kHz
 LONG_FRAME, LONG_HOP = RATE // 5, RATE // 20  # 200 ms: a busy tone sounds for 250 ms at least
 SCREENED_KEY_SHARE, SCREENED_TWIST_DB = 0.4, 18.0  # where a key is looked for closely
@@ -45,7 +51,7 @@ MIN_POWER = 1e-8  # full scale = 1
 
 
 def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> list[Segment]:
-    """Find keypad tones and steady call-progress tones: dial, ringback, busy and information tones.
+    """Find keypad tones and call-progress tones: dial, ringback, busy, information, fax and howler tones.
 
     Parameters
     ----------
@@ -61,14 +67,14 @@ def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> li
 
     References
     ----------
-    ITU-T Q.23 and Q.24, on keypad tones; E.180, on call-progress tones.
+    ITU-T Q.23 and Q.24, on keypad tones; E.180, on call-progress tones; T.30 and V.25, on a fax's.
     """
     places = segments if segments is not None else [Segment(0, samples.size)] if samples.size else []
     if not places:
         return []
     row = _Row(samples, places)
     active = np.zeros(row.samples.size // HOP, dtype=np.bool_)
-    for run in segments_of(_keys(row), HOP):  # around the centres of its frames
+    for run in segments_of(_keys(row) | _howls(row), HOP):  # around the centres of its frames
         row.mark(active, run.start + FRAME // 2 - MARGIN, run.stop - HOP + FRAME // 2 + MARGIN)
     for run in segments_of(_steady(row), LONG_HOP):
         row.mark(active, run.start - MARGIN, run.stop - LONG_HOP + LONG_FRAME + MARGIN)
@@ -195,7 +201,11 @@ def _steady(row: _Row) -> Bools:
         near = (np.abs(np.diff(hz)) < step_hz) & (hz[1:] > 0.0) & (hz[:-1] > 0.0)
         line[:] = np.where(np.append(near, False) | np.append(False, near), hz, 0.0)[chosen]
     is_even = ratio[chosen] < MAX_LEVEL_RATIO
-    steady[chosen] = (is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0))) | _rings(power, whole, step_hz)
+    steady[chosen] = (
+        (is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0)))
+        | _rings(power, whole, step_hz)
+        | _answers(row, chosen, power, whole)
+    )
     return _long_runs(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
 
 
@@ -255,6 +265,43 @@ def _rings(power: Floats, whole: Floats, step_hz: float) -> Bools:
     return rings
 
 
+def _answers(row: _Row, chosen: Ints, power: Floats, whole: Floats) -> Bools:
+    """Decide which frames hold the answer tone of a fax or modem, which turns its phase now and then: (frames,).
+
+    In sums of `STEP` samples it is mirrored at 2 kHz. Takes what `_lines` takes.
+    """
+    mirrored = (RATE / STEP - ANSWER_HZ) * LONG_FRAME / RATE
+    answers: Bools = np.abs(power.argmax(axis=1) - mirrored) <= LINE_BINS
+    at = np.flatnonzero(answers)
+    frames = frame_view(row.samples, LONG_FRAME, LONG_HOP)[chosen[at]]
+    inside = np.square(frames @ _ANSWER_WAVES).sum(axis=1)
+    answers[at] = inside > ANSWER_SHARE * whole[at]
+    return answers
+
+
+def _howls(row: _Row) -> Bools:
+    """Decide which 25 ms frames, 15 ms apart, hold the four tones of a receiver off the hook: (frames,)."""
+    howls = row.within(FRAME, HOP)
+    slow = frame_view(row.slow, FRAME // STEP, 2 * HOP // STEP)
+    likely = np.zeros(len(howls), dtype=np.bool_)
+    inside = np.square(slow @ _SLOW_HOWL_WAVES).sum(axis=1)
+    is_likely = inside > SCREENED_HOWL_SHARE * (np.square(slow) @ _SLOW_SQUARES)
+    likely[::2] = is_likely[: (len(howls) + 1) // 2]
+    howls &= _widened(likely, HOWL_FRAMES)
+    at = np.flatnonzero(howls)
+    windowed = frame_view(row.samples, FRAME, HOP)[at] * _WINDOW
+    products = np.square(windowed @ _HOWL_WAVES) * np.float32(
+        2.0 * np.dot(_WINDOW, _WINDOW) / _WINDOW.sum() ** 2
+    )
+    levels, power = products[:, :4] + products[:, 4:], np.einsum("ij,ij->i", windowed, windowed)
+    howls[at] = (
+        (levels.sum(axis=1) > HOWL_SHARE * power)
+        & (levels.min(axis=1) > LEAST_HOWL * power)
+        & (power > FRAME * MIN_POWER)
+    )
+    return _long_runs(howls, np.zeros(len(howls), dtype=np.intp), HOWL_FRAMES)
+
+
 def _long_runs(likely: Bools, kinds: Ints, least: int) -> Bools:
     """Keep runs of at least `least` likely frames of one kind."""
     out = np.zeros(len(likely), dtype=np.bool_)
@@ -270,13 +317,18 @@ def _hann(size: int) -> Floats:
     return window
 
 
-def _slow_waves() -> Floats:
-    """Make (FRAME / STEP, 16) waves whose squares are the power of a tone of a key in sums of `STEP` samples."""
-    phases = 2.0 * np.pi * STEP / RATE * np.outer(np.arange(FRAME // STEP), _KEY_HZ)
-    gain = np.sqrt(2.0 * np.dot(_SLOW_WINDOW, _SLOW_WINDOW)) / _SLOW_WINDOW.sum()
-    waves = np.hstack((np.cos(phases), np.sin(phases))) * _SLOW_WINDOW[:, None]
-    scaled: Floats = (waves * gain).astype(np.float32)
-    return scaled
+def _waves(hz: Sequence[float] | Doubles, window: Floats, step: int = 1) -> Floats:
+    """Make (samples, 2 · tones) cosines and sines at `RATE / step` in a window."""
+    phases = 2.0 * np.pi * step / RATE * np.outer(np.arange(len(window)), hz)
+    waves: Floats = (np.hstack((np.cos(phases), np.sin(phases))) * window[:, None]).astype(np.float32)
+    return waves
+
+
+def _slow_waves(hz: Sequence[float]) -> Floats:
+    """Make waves for sums of `STEP` samples; the squares of their products are the power of a tone in them."""
+    gain = np.float32(np.sqrt(2.0 * np.dot(_SLOW_WINDOW, _SLOW_WINDOW)) / _SLOW_WINDOW.sum())
+    waves: Floats = _waves(hz, _SLOW_WINDOW, STEP) * gain
+    return waves
 
 
 def _correction() -> Floats:
@@ -289,13 +341,14 @@ def _correction() -> Floats:
 
 
 _KEY_HZ = np.array(LOW_HZ + HIGH_HZ)
-_PHASES = 2.0 * np.pi / RATE * np.outer(np.arange(FRAME), _KEY_HZ)
-_WAVES = np.hstack((np.cos(_PHASES), np.sin(_PHASES))).astype(np.float32)
 _WINDOW = _hann(FRAME)
+_WAVES, _HOWL_WAVES = (_waves(hz, np.ones_like(_WINDOW)) for hz in (_KEY_HZ, HOWL_HZ))
 _LONG_WINDOW = _hann(LONG_FRAME // STEP)
 _ONES = np.ones(STEP, np.float32)
 _SLOW_WINDOW = _hann(FRAME // STEP)
 _SLOW_SQUARES = np.square(_SLOW_WINDOW)
-_SLOW_WAVES = _slow_waves()
+_SLOW_WAVES = _slow_waves(LOW_HZ + HIGH_HZ)
+_SLOW_HOWL_WAVES = _slow_waves([hz if hz < RATE / STEP / 2 else RATE / STEP - hz for hz in HOWL_HZ[:3]])
+_ANSWER_WAVES = _waves(ANSWER_HZ + np.arange(-25.0, 26.0, RATE / LONG_FRAME), _hann(LONG_FRAME))
 _LONG_SQUARES = np.square(_hann(LONG_FRAME))
 _EVEN = _correction()
