@@ -18,6 +18,7 @@ BENCHMARKS = {
     "mutations": "benchmarks.mutations",
     "faults": "benchmarks.faults",
     "find": "benchmarks.find",
+    "music": "benchmarks.music",
     "voices": "benchmarks.voices",
     "scale": "benchmarks.scale",
     "threads": "benchmarks.threads",

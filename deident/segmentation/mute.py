@@ -29,6 +29,8 @@ class MuteSettings:
         Muted in addition on both sides, 0 to 5; word times are wrong by some hundredths of a second.
     tones : {"mute", "keep"}
         Mute keypad tones, which spell card numbers and codes, and call-progress tones, or keep them.
+    music : {"mute", "keep"}
+        Mute hold music where speech was detected, not given, or keep it.
 
     Raises
     ------
@@ -39,12 +41,14 @@ class MuteSettings:
     fill: Literal["silence", "tone"] = "silence"
     margin_seconds: float = 0.1
     tones: Literal["mute", "keep"] = "mute"
+    music: Literal["mute", "keep"] = "mute"
 
     def __post_init__(self) -> None:
         if self.fill not in ("silence", "tone"):
             raise SettingError(f'expected fill of mute "silence" or "tone"; got {self.fill!r:.40}')
-        if self.tones not in ("mute", "keep"):
-            raise SettingError(f'expected tones of mute "mute" or "keep"; got {self.tones!r:.40}')
+        for name in ("tones", "music"):
+            if (choice := getattr(self, name)) not in ("mute", "keep"):
+                raise SettingError(f'expected {name} of mute "mute" or "keep"; got {choice!r:.40}')
         between("margin_seconds of mute", self.margin_seconds, 0.0, 5.0)
 
 
@@ -63,11 +67,13 @@ class Mute:
         With their margins, merged, in order.
     tones : bool
         Mute keypad and call-progress tones too, wherever they are.
+    music : bool
+        Mute hold music too.
     """
 
     def __init__(self, ranges: Iterable[Segment], muting: MuteSettings) -> None:
         given = sorted(ranges)
-        self.tones = muting.tones == "mute"
+        self.tones, self.music = muting.tones == "mute", muting.music == "mute"
         self._last = max((segment.stop for segment in given), default=0)
         margin = round(muting.margin_seconds * RATE)
         self.ranges: list[Segment] = []

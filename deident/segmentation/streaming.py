@@ -12,6 +12,7 @@ import numpy as np
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.dsp.hum import remove_hum
 from deident.dsp.level import remove_offset
+from deident.dsp.music import find_music
 from deident.dsp.tones import find_tones
 from deident.errors import RecordingError, SettingError, debug_traceback
 from deident.segmentation.detectors import DETECTORS, Detector, check_segments, run_detector
@@ -120,6 +121,7 @@ class StreamSegmenter:
         self.mute = mute
         self.turns = turns or ChannelTurns(())
         self._last_given = max((segment.start for segment in given), default=0)
+        self._is_given = bool(given)
         self.count = 0
         self.opening_sha256 = b""
         self._detect = detect
@@ -200,8 +202,7 @@ class StreamSegmenter:
         section = Section(
             Audio.trusted(clean[np.newaxis], RATE), segments, audio_sha256, start, need is None, gated
         )
-        # In the audio as it came: 480 Hz, of ringback and busy tones, is a harmonic of hum, too.
-        return self._without_tones(section, remove_offset(audio.mono)) if self.mute.tones else section
+        return self._without_signals(section, audio.mono)
 
     def _detection(self, muted: Samples) -> Detection:
         """Detect speech in (samples,) of the section to be, in samples from its start."""
@@ -212,16 +213,27 @@ class StreamSegmenter:
         found = self._detect(Audio.trusted(samples[np.newaxis], RATE), self._offset - before)
         return Detection(_from(found.segments, before), _from(found.gated, before))
 
-    def _without_tones(self, section: Section, samples: Samples) -> Section:
-        """Silence the signalling tones in `samples`; where speech was detected, not given, leave them out of it."""
-        tones = join(find_tones(samples, section.segments), TONE_GAP)
-        if not tones:
+    def _without_signals(self, section: Section, samples: Samples) -> Section:
+        """Silence what is no speech in `samples`, the audio as it came, and leave it out of what was detected.
+
+        Without hum, ringback and busy tones would lack 480 Hz, which is a harmonic of it.
+        """
+        if section.segments and self.mute.tones:
+            tones = join(find_tones(remove_offset(samples), section.segments), TONE_GAP)
+            section = self._silenced(section, tones, "tones")
+        if section.segments and self.mute.music and not self._is_given:
+            section = self._silenced(section, find_music(samples, section.segments), "music")
+        return section
+
+    def _silenced(self, section: Section, ranges: Sequence[Segment], reason: str) -> Section:
+        """Silence ranges; where speech was detected, and is in no turn, leave them out of it."""
+        if not ranges:
             return section
         out = section.audio.mono.copy()
-        for tone in tones:
-            out[tone.start : tone.stop] = 0.0
+        for where in ranges:
+            out[where.start : where.stop] = 0.0
         section = replace(section, audio=Audio.trusted(out[np.newaxis], RATE))
-        return section if self.turns.bounds else without(section, tones, "tones")
+        return section if self.turns.bounds else without(section, ranges, reason)
 
     def _boundary(self, audio: Audio, segments: list[Segment]) -> tuple[int, list[Segment]]:
         """Choose the end of a section, and its segments; a segment in progress is left to the next section."""
