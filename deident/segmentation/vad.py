@@ -233,7 +233,7 @@ def _webrtc_decisions(samples: Samples, gain: float, aggressiveness: int) -> Boo
 
     size = VAD_FRAMES * FRAME
     count = -(-samples.size // size)
-    raw = to_pcm(samples, gain, count * size)
+    raw = memoryview(to_pcm(samples, gain, count * size))  # its parts are no copies
     detector = _webrtcvad.create()
     _webrtcvad.init(detector)
     _webrtcvad.set_mode(detector, aggressiveness)
