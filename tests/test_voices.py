@@ -17,11 +17,14 @@ from deident.recording import Tally
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.voices import (
     MOST_CHANGE,
+    MOST_OVERLAP,
     change_of_spectrum,
     has_one_voice,
     likeness,
+    overlap,
 )
 from tests.methods import Sine
+from tests.voices import MAN, WOMAN, speech
 
 ONE_VOICE = Policy(disguise=Sine(), cutting=CuttingSettings(one_voice=True))
 
@@ -59,6 +62,19 @@ def test_a_pause_or_a_change_of_level_is_no_change_of_voice() -> None:
     samples[2 * RATE : 3 * RATE] = 0.0
     samples[4 * RATE :] *= 0.3
     assert has_one_voice(samples)
+
+
+@pytest.mark.parametrize("encoder", [None, "by_nothing"])
+def test_two_pitches_at_once_are_two_voices(encoder: str | None) -> None:
+    embed = by_nothing if encoder else None
+    man, woman = speech(MAN, 5.0, 1), speech(WOMAN, 5.0, 2)
+    size = min(man.size, woman.size)
+    both = man[:size] / man.std() + woman[:size] / woman.std()
+    assert overlap(both) > 2 * MOST_OVERLAP
+    assert not has_one_voice(both, embed)
+    for one in (man, woman):
+        assert overlap(one) < MOST_OVERLAP
+        assert has_one_voice(one, by_nothing)
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 6_000])
