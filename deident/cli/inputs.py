@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from deident.recording import Recording
 
-ANNOTATIONS = "CSV, TSV, JSON, RTTM, CTM"
+ANNOTATIONS = "CSV, TSV, JSON, RTTM, CTM, TextGrid"
 LINKS = "links"
 
 
@@ -118,7 +118,8 @@ def recordings_of(args: argparse.Namespace, passed_over: Counter[str] | None = N
     for name, attach in given.items():
         if getattr(args, name):
             with _errors_of(f"--{name}"):
-                found = attach(found, read_annotations(getattr(args, name), may_be_empty=name == "mute"))
+                own = read_annotations(getattr(args, name), may_be_empty=name == "mute", tier=name)
+                found = attach(found, own)
     return found
 
 

@@ -115,6 +115,7 @@ EXPORTERS = {
     "webdataset": "deident.datasets.webdataset:write",
     "nemo": "deident.datasets.nemo:write",
     "label-studio": "deident.datasets.label_studio:write",
+    "textgrid": "deident.datasets.textgrid:write",
 }
 
 

@@ -21,6 +21,7 @@ from deident.datasets.text_files import (
     read_table,
     seconds_of,
 )
+from deident.datasets.textgrid import SUFFIX, read_textgrids, rows_of_tier
 from deident.errors import SettingError
 from deident.segment import RATE, Segment
 from deident.segmentation.turns import Word
@@ -67,7 +68,9 @@ class Annotation:
         return "Annotation(hidden)"
 
 
-def read_annotations(path: str | os.PathLike[str], *, may_be_empty: bool = False) -> list[Annotation]:
+def read_annotations(
+    path: str | os.PathLike[str], *, may_be_empty: bool = False, tier: str = ""
+) -> list[Annotation]:
     """Read the annotations in a file.
 
     Parameters
@@ -76,9 +79,11 @@ def read_annotations(path: str | os.PathLike[str], *, may_be_empty: bool = False
         A file that ends in one of `ANNOTATION_READERS`. Tables, and lists of objects in JSON, have recording, start,
         and stop or end; speaker, text or word, channel (from 0) and id where known. JSON may also be an object of
         [start, stop] pairs by recording, or the output of a recogniser (`deident.datasets.json_annotations`). Times
-        are in seconds from the start of the recording.
+        are in seconds from the start of the recording. Or a folder of TextGrids.
     may_be_empty : bool, optional
         Take a JSON without an entry, as a search that found nothing writes it.
+    tier : str, optional
+        Of TextGrids: "turns", "words" or "phones". Otherwise they have one tier each.
 
     Returns
     -------
@@ -90,11 +95,12 @@ def read_annotations(path: str | os.PathLike[str], *, may_be_empty: bool = False
     SettingError
         If a line is not understood, or there is none.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = SUFFIX if Path(path).is_dir() else Path(path).suffix.lower()
     if suffix not in ANNOTATION_READERS:
         known = ", ".join(filter(None, ANNOTATION_READERS))
         raise SettingError(f"expected a file that ends in {known}, or Kaldi's segments without an ending")
     rows = list(ANNOTATION_READERS[suffix](path))
+    rows = rows_of_tier(rows, tier) if suffix == SUFFIX else rows
     from_zero = suffix not in (".rttm", ".ctm") or any(row.values.get("channel") == "0" for row in rows)
     found = []
     for row in rows:
@@ -111,7 +117,7 @@ def _table_rows(path: str | os.PathLike[str]) -> Iterable[Row]:
 
 ANNOTATION_READERS: dict[str, Callable[[str | os.PathLike[str]], Iterable[Row]]] = {
     ".rttm": read_rttm, ".ctm": read_ctm, ".csv": _table_rows, ".tsv": _table_rows, ".json": read_json_annotations,
-    "": read_kaldi_segments,
+    ".textgrid": read_textgrids, "": read_kaldi_segments,
 }  # fmt: skip
 
 

@@ -227,7 +227,7 @@ def with_mute(recordings: Sequence[Recording], annotations: Sequence[Annotation]
 def match_recordings(
     recordings: Sequence[Recording], annotations: Sequence[Annotation]
 ) -> list[list[Annotation]]:
-    """Assign annotations to recordings by id, path, file name or stem, in any form of Unicode.
+    """Assign annotations to recordings by id, path, end of a path, file name or stem, in any form of Unicode.
 
     Parameters
     ----------
@@ -246,9 +246,11 @@ def match_recordings(
         If a name belongs to no recording, or to several.
     """
     known: dict[str, set[int]] = {}
+    ends: dict[str, set[int]] = {}
     for number, recording in enumerate(recordings):
-        for name in _names(recording):
-            known.setdefault(unicodedata.normalize("NFC", name), set()).add(number)
+        for names, where in ((_names(recording), known), (_ends(recording), ends)):
+            for name in names:
+                where.setdefault(unicodedata.normalize("NFC", name), set()).add(number)
     known.pop("", None)
     own: list[list[Annotation]] = [[] for _ in recordings]
     unknown: set[str] = set()
@@ -262,7 +264,7 @@ def match_recordings(
             own[0].append(annotation)
             continue
         name = unicodedata.normalize("NFC", annotation.recording)
-        found = known.get(name) or known.get(os.path.normpath(name), set())
+        found = known.get(name) or known.get(os.path.normpath(name)) or ends.get(name, set())
         if len(found) == 1:
             own[next(iter(found))].append(annotation)
         else:
@@ -277,6 +279,14 @@ def match_recordings(
             f"{len(unclear)} of the names in the file are of several recordings in this run: use their paths"
         )
     return own
+
+
+def _ends(recording: Recording) -> Iterator[str]:
+    """Yield the last parts of a path, from two on: those of recordings that folders of speakers hold."""
+    parts = recording.path.split("/")
+    for first in range(1, len(parts) - 1):
+        end = "/".join(parts[first:])
+        yield from (end, os.path.splitext(end)[0])
 
 
 def _names(recording: Recording) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -21,6 +22,7 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _NUMBER = re.compile(NUMBER, re.ASCII)
 TO_THE_END = object()  # a stop of -1 in Kaldi's segments
 _BLANK = " \t\r\n"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ALIASES = {
     **{
         f"{word}{unit}": "start"
@@ -68,8 +70,10 @@ def errors_at(place: str) -> Iterator[None]:
         raise SettingError(f"{place}: {error}") from None
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: str | os.PathLike[str], *, utf_16: bool = False) -> str:
     """Read a file of UTF-8 text, with or without a byte order mark, gzipped or not.
+
+    utf_16 : with a byte order mark, that is read too.
 
     Raises
     ------
@@ -78,7 +82,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     try:
         data = Path(path).read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        text = data.decode("utf-16" if utf_16 and data[:2] in UTF_16 else "utf-8-sig")
     except UnicodeDecodeError:
         raise SettingError("the file is not UTF-8 text") from None
     except (OSError, EOFError, ValueError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
