@@ -165,3 +165,8 @@ def require(extra: str, purpose: str, *modules: str) -> None:
         top = module.partition(".")[0]
         if (sys.modules[top] is None) if top in sys.modules else find_spec(top) is None:
             raise ExtraMissingError.of(extra, purpose)
+
+
+def counted(count: int, noun: str) -> str:
+    """Say how many: "1 snippet", "2,000 snippets"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -34,7 +34,9 @@ BOXES = """[...document.querySelectorAll("%s")]
 
 
 class Page:
-    """One open page. `complaints` holds what it wrote to the console and whatever else went wrong in it."""
+    """One open page. `complaints` holds what it wrote to the console and whatever else went wrong in it, `fetched` the
+    addresses that it asked for.
+    """
 
     def __init__(self, read: int, write: int) -> None:
         self._read, self._write = read, write
@@ -42,7 +44,8 @@ class Page:
         self._number = 0
         self._session: str | None = None
         self.complaints: list[str] = []
-        self.fetched: list[str] = []
+        self._document = ""
+        self._requests: list[tuple[str, str]] = []  # document, address
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -63,9 +66,14 @@ class Page:
 
     def open(self, place: Path) -> None:
         self.complaints.clear()
-        self.fetched.clear()
-        self.call("Page.navigate", url=place.as_uri())
+        self._requests.clear()
+        self._document = self.call("Page.navigate", url=place.as_uri())["loaderId"]
         self.until("document.readyState === 'complete'")
+
+    @property
+    def fetched(self) -> list[str]:
+        """Of this page alone: the icon of the page before it may be asked for after this one was opened."""
+        return [url for document, url in self._requests if document == self._document]
 
     def show(self, width: int, height: int = 900, *, dark: bool = False) -> None:
         self.call(
@@ -111,8 +119,8 @@ class Page:
                 self.complaints.append(f"exception: {details}")
             case "Log.entryAdded", {"entry": entry}:
                 self.complaints.append(f"{entry['level']}: {entry['text']}")
-            case "Network.requestWillBeSent", {"request": {"url": url}}:
-                self.fetched.append(url)
+            case "Network.requestWillBeSent", {"request": {"url": url}, "loaderId": document}:
+                self._requests.append((document, url))
         return message
 
 

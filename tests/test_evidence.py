@@ -104,6 +104,14 @@ def test_nothing_in_it_says_who(evidence: Evidence) -> None:
         assert not any(path.name in text for path in evidence.store.glob("*.wav"))
 
 
+def test_it_counts_as_people_do_and_shows_commands_as_code(evidence: Evidence) -> None:
+    page = (evidence.out / "report.html").read_text()
+    assert '<td class="">1 round, 2 reviewers; at most ' in page
+    assert " on 1 day; kept out: 0 names<" in page
+    assert "<code>deident purge</code> erases" in page
+    assert "`" not in page.partition("<body>")[2]
+
+
 def changed(data: bytes, kind: str, at: int, bit: int) -> bytes:
     if kind == "flip":
         return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]

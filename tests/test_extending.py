@@ -45,7 +45,7 @@ def test_every_step_runs(title: str, text: str, tmp_path: Path) -> None:
             ["sh", "-ec", commands + block],
             cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert result.returncode in EXPECTED.get(title, {0}), f"{block}\n{result.stderr[-3000:]}"
+        assert result.returncode == EXPECTED.get(title, 0), f"{block}\n{result.stderr[-3000:]}"
 
 
 def test_every_name_of_the_package_is_there() -> None:
@@ -74,5 +74,4 @@ TOOLS = {
     "python": "",
     "deident": "-P -m deident",
 }  # -P: the installed command has no current folder on its path
-# 3: a number was withheld, as a quick look at eight voices may
-EXPECTED = {title: {0, 3} for title in ("A disguise", "An attacker", "An encoder", "A recogniser")}
+EXPECTED = dict.fromkeys(("An encoder", "A recogniser"), 3)  # theirs are of no use, and so are the numbers

@@ -141,16 +141,17 @@ def test_a_folder_is_scanned(deident: Command, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_what_nothing_supplies_is_told(deident: Command, tmp_path: Path) -> None:
+def test_what_nothing_supplies_is_told_before_anything_is_released(deident: Command, tmp_path: Path) -> None:
     sound(tmp_path / "a.wav")
     deident("keygen", tmp_path / "key")
     (tmp_path / "t.csv").write_text("path,lang\na.wav,\n")
     table = ("run", "--table", tmp_path / "t.csv", "--key-file", tmp_path / "key", "--jobs", "1")
     for carry in ("text", "words", "speaker", "lang"):
         result = deident(*table, "--preset", "natural", "--carry", carry, "--out", tmp_path / carry)
-        assert result.returncode == 1
-        assert f"no recording has any {'label 1' if carry == 'lang' else carry}" in result.stderr
+        assert result.returncode == 2
+        assert f"no recording has any {'label 1' if carry == 'lang' else carry}, and nothing" in result.stderr
         assert "lang" not in result.stderr
+        assert not (tmp_path / carry).exists()
     (tmp_path / "t.csv").write_text("path,lang\na.wav,en\n")
     assert deident(*table, "--carry", "lang", "--out", tmp_path / "fine").returncode == 0
 

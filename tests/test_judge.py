@@ -310,6 +310,27 @@ def test_a_path_that_changes_identity_is_noticed(verdict: Verdict, blind: Verdic
     assert not gates.identity(plain, blind).passed
 
 
+def test_one_trial_of_few_is_no_failure_and_a_broken_attacker_is(verdict: Verdict, blind: Verdict) -> None:
+    one, recognised = "semi-informed/statistics", judge(replace(make_case(), disguised=make_case().original))
+
+    def with_error(rate: float) -> Verdict:
+        return replace(
+            recognised, attacks={**recognised.attacks, one: replace(recognised.attacks[one], eer=rate)}
+        )
+
+    def gate(found: Verdict, trials: int) -> gates.Gate:
+        by_name = {gate.name: gate for gate in gates.strong_enough(found, ATTACKERS, 1.0 / trials)}
+        return by_name[f"attacker strong enough: {one}"]
+
+    assert [gate(with_error(0.093), trials).passed for trials in (24, 240)] == [True, False]
+    assert "undisguised equal error rate 9.3 % (at most 10.2 %)" in gate(with_error(0.093), 24).detail
+    assert not gate(blind, 24).passed
+    plain = replace(make_case(), disguised=make_case().original)
+    off = with_error(recognised.attacks[one].eer + 0.03)
+    assert [gates.identity(plain, off, 1.0 / trials).passed for trials in (24, 240)] == [True, False]
+    assert not gates.identity(plain, blind, 1.0 / 24).passed
+
+
 def test_recordings_are_told_by_the_strongest_attack_not_by_the_fusion() -> None:
     """Beside a family that says nothing, the fusion is a little worse than the one that does."""
     case, rng = make_case(), np.random.default_rng(3)

@@ -9,7 +9,7 @@ import math
 import sys
 
 from deident.cli.keys import add_key_argument, linkage_of
-from deident.errors import SettingError
+from deident.errors import SettingError, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Audit and print; returns the exit code."""
     from deident.audit.place import audit_store
-    from deident.cli.progress import counted
 
     if not (args.max_seconds > 0 and math.isfinite(args.max_seconds)):
         raise SettingError("expected --max-seconds above 0")

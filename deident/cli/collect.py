@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from deident.cli.keys import add_key_argument, key_of
-from deident.errors import SettingError
+from deident.errors import SettingError, counted
 
 EPILOG = """\
 examples:
@@ -37,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from deident.cli.inputs import check_new_file
-    from deident.cli.progress import counted
     from deident.pages.page import write_private
     from deident.review import Label, collect
     from deident.store import FolderStore, folder_of

@@ -7,7 +7,7 @@ import re
 import sys
 
 from deident.cli.keys import add_key_argument, linkage_of
-from deident.errors import SettingError
+from deident.errors import SettingError, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def add_erasure_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.progress import counted
     from deident.programme.erasure import erase, withdrawal_marks
     from deident.store import open_store
 

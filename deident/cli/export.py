@@ -7,7 +7,7 @@ import sys
 
 from deident.cli.keys import add_key_argument, linkage_of
 from deident.datasets import EXPORTERS
-from deident.errors import SettingError, StoreError, require
+from deident.errors import SettingError, StoreError, counted, require
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from deident.cli.inputs import check_outside
-    from deident.cli.progress import counted
     from deident.datasets import export, exporter_named
     from deident.datasets.card import read_summary
     from deident.datasets.items import read_items, with_ids
@@ -88,7 +87,6 @@ def to_kaldi(args: argparse.Namespace, asked: set[str], facts: dict[str, Any]) -
     """
     from pathlib import Path
 
-    from deident.cli.progress import counted
     from deident.datasets import card, kaldi
     from deident.datasets.items import read_items, with_ids
 

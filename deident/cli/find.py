@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from deident.errors import SettingError
+from deident.errors import SettingError, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,6 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from deident.cli.inputs import check_new_file, places_of
-    from deident.cli.progress import counted
     from deident.pages.page import write_private
     from deident.programme.finding import annotations_of
 
@@ -133,8 +132,6 @@ def with_found(
 ) -> tuple[list[Recording], Policy]:
     """Search the recordings of a run, and let its policy verify snippets, as far as the options ask for it."""
     import dataclasses
-
-    from deident.cli.progress import counted
 
     if args.verify:
         policy = dataclasses.replace(policy, verify=finder.is_clean)

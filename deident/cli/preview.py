@@ -8,7 +8,7 @@ import sys
 
 from deident.cli.inputs import ANNOTATIONS, check_paths
 from deident.cli.policy import add_cutting_arguments, policy_of
-from deident.errors import SettingError
+from deident.errors import SettingError, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.progress import counted
     from deident.datasets.annotation_files import read_annotations
     from deident.datasets.annotations import with_mute, with_segments
     from deident.pages.page import check_place, write_page

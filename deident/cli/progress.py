@@ -156,10 +156,6 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def printable(text: str) -> str:
     """Escape characters of a path that would move the cursor."""
     return os.fsencode(text).decode("utf-8", "replace").encode("unicode_escape").decode("ascii")

@@ -6,6 +6,7 @@ import argparse
 
 from deident.cli.erase import add_erasure_arguments, check_receipt, finish
 from deident.cli.keys import linkage_of
+from deident.errors import counted
 
 EPILOG = """\
 examples:
@@ -26,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from deident.cli.progress import counted
     from deident.programme.erasure import purge
     from deident.store import open_store
 

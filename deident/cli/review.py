@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from deident.cli.keys import add_key_argument, linkage_of
+from deident.errors import counted
 from deident.uris import location
 
 EPILOG = """\
@@ -61,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from deident.cli.inputs import check_outside, lines_of_option
-    from deident.cli.progress import counted
     from deident.review import RoundSettings, make_round
     from deident.review.sealing import recipients_in
     from deident.store import FolderStore, folder_of

@@ -12,7 +12,7 @@ from deident.cli.inputs import LINKS, add_input_arguments, lacking, recordings_o
 from deident.cli.keys import add_key_argument, key_of
 from deident.cli.policy import add_cutting_arguments, policy_of
 from deident.cli.report import check_report, write_report
-from deident.errors import SettingError, require
+from deident.errors import SettingError, counted, require
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,9 +135,12 @@ def run(args: argparse.Namespace) -> int:
         )
     passed_over: Counter[str] = Counter()
     recordings = recordings_of(args, passed_over)
-    missing = lacking(args, policy.carry, recordings)
-    if missing:
-        print(f"deident: --carry: no recording has any {', '.join(missing)}", file=sys.stderr)
+    if missing := lacking(args, policy.carry, recordings):
+        # What is released is not released again, so a run without the texts could not be repeated with them.
+        raise SettingError(
+            f"--carry: no recording has any {', '.join(missing)}, and nothing was released: supply it (by a table, a"
+            " data set, --turns, --words or --phones), or leave it out of --carry"
+        )
     if finder:
         recordings, policy = with_found(args, recordings, policy, finder)
     warm_up()
@@ -162,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
     if args.to_kaldi:
         to_kaldi(args, {turn.id for recording in recordings for turn in recording.turns}, facts)
     is_clean = write_report(args, summary, policy)
-    return 0 if summary.fine and is_clean and not missing else 1
+    return 0 if summary.fine and is_clean else 1
 
 
 def _summary(
@@ -229,7 +232,7 @@ def _which(args: argparse.Namespace, problems: list[dict[str, str]]) -> str:
 
 def describe(summary: Summary, *, dry: bool = False) -> str:
     """Put a summary into a few lines for a person."""
-    from deident.cli.progress import clock, counted
+    from deident.cli.progress import clock
 
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items() if count)
     drops = ", ".join(

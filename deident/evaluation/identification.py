@@ -67,7 +67,7 @@ class Identification:
         By population and number of snippets.
     checks : dict of str to (float, float)
         What is extrapolated to all speakers from half of them, and to the largest number of snippets from the lower
-        ones; and what is measured there.
+        ones; and what is measured there. Where half of the speakers are too few to extrapolate from, it is left out.
     """
 
     attack: str
@@ -175,14 +175,16 @@ def _risks(
     everybody = whole.others + 1
     halves = _halves(trials, seed)
     parts = [Crowd.of(tables[most], trials, half) for half in halves]
-    checks["linked"] = (
-        _mean([part.linked(everybody) for part in parts]),
-        _mean([whole.linked_counted(everybody)]),
-    )
-    checks["singled out"] = (
-        _mean([part.singled_out(everybody, counted=False) for part in parts]),
-        _mean([whole.singled_out(everybody, counted=True)]),
-    )
+    compared = {
+        "linked": ([part.linked(everybody) for part in parts], whole.linked_counted(everybody)),
+        "singled out": (
+            [part.singled_out(everybody, counted=False) for part in parts],
+            whole.singled_out(everybody, counted=True),
+        ),
+    }
+    for what, (guesses, counted_out) in compared.items():
+        if all(np.isfinite(values).any() for values in (np.concatenate(guesses, None), counted_out)):
+            checks[what] = _mean(guesses), _mean([counted_out])  # a handful of speakers has no threshold
     if len(crowds) > 2:
         *fewer, last = sorted(crowds)
         known = {n: means[n] for n in fewer}

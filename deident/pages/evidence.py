@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from deident.errors import counted
 from deident.pages.page import filled, table
 
 PAGE = "evidence.html"
@@ -24,7 +25,9 @@ def page(statement: Mapping[str, Any], checksum: str) -> str:
         (row["method"], key, value) for row in statement["protection"] for key, value in list(row.items())[1:]
     ]
     broken = sum(row["kept"] is False for row in statement["promises"])
-    verdict = f"{broken} promises are broken." if broken else "Every promise that is made here is kept."
+    verdict = (
+        f"{counted(broken, 'promise')} broken." if broken else "Every promise that is made here is kept."
+    )
     soft = '<p class="soft">None.</p>'
     return filled(
         PAGE,

@@ -63,18 +63,22 @@ def table(
     numbers: Iterable[int] = (),
     bad: Iterable[str] = (),
 ) -> str:
-    """An HTML table. numbers : columns of numbers.   bad : texts of cells that are marked as bad."""
+    """An HTML table; what stands in backticks is code. numbers : columns of numbers.   bad : texts marked as bad."""
     places, marked = set(numbers), set(bad)
 
     def line(tag: str, row: Sequence[str]) -> str:
         kinds = ["number" if n in places else "bad" if text in marked else "" for n, text in enumerate(row)]
         cells = (
-            f'<{tag} class="{kind}">{escape(text)}</{tag}>' for kind, text in zip(kinds, row, strict=True)
+            f'<{tag} class="{kind}">{_with_code(text)}</{tag}>' for kind, text in zip(kinds, row, strict=True)
         )
         return f"<tr>{''.join(cells)}</tr>"
 
     body = "".join(line("td", row) for row in rows)
     return f'<div class="wide"><table><thead>{line("th", heads)}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _with_code(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def check_place(path: str | os.PathLike[str]) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from deident.audit import AuditReport
+from deident.errors import counted
 from deident.pages.page import filled, table
 from deident.policy import Policy
 from deident.recording import LENGTH_STEP
@@ -59,10 +60,15 @@ def page(summary: Summary, policy: Policy, audit: AuditReport) -> str:
     )
 
 
+def _fact(count: int, noun: str, more: str) -> tuple[str, str]:
+    number, word = counted(count, noun).split(" ")
+    return number, word + more
+
+
 def _facts(summary: Summary) -> str:
     facts = [
-        (f"{summary.recordings:,}", f"recordings, {_hours(summary.read_seconds)}"),
-        (f"{summary.snippets:,}", f"snippets released, {_hours(summary.released_seconds)}"),
+        _fact(summary.recordings, "recording", f", {_hours(summary.read_seconds)}"),
+        _fact(summary.snippets, "snippet", f" released, {_hours(summary.released_seconds)}"),
         (_hours(summary.speech_seconds), "of speech found"),
         (f"{summary.times_real_time:,.0f} ×", f"real time, {summary.elapsed_seconds:,.1f} s in all"),
     ]
@@ -100,7 +106,7 @@ def _histogram(lengths: Mapping[str, int], limit: float) -> str:
     for number, count in enumerate(bars):
         tall = (HEIGHT - FOOT - HEAD) * count / tallest
         x, y = number * wide, HEIGHT - FOOT - tall
-        words = f"{number * step:g} to {(number + 1) * step:g} s: {count:,} snippets"
+        words = f"{number * step:g} to {(number + 1) * step:g} s: {counted(count, 'snippet')}"
         parts.append(
             f'<rect x="{x + 1:.1f}" y="{y:.1f}" width="{wide - 2:.1f}" height="{tall:.1f}" class="bar">'
             f"<title>{words}</title></rect>"
@@ -138,7 +144,9 @@ def _drops(summary: Summary) -> str:
 
 def _audit(audit: AuditReport, limit: float) -> str:
     """Say what the audit proved or found."""
-    proved = f"{audit.files:,} snippets in the store, {_hours(audit.seconds)}, each under {limit:g} s"
+    proved = (
+        f"{counted(audit.files, 'snippet')} in the store, {_hours(audit.seconds)}, each under {limit:g} s"
+    )
     if audit.clean:
         return (
             f'<p><b class="good">Every promise holds.</b> {escape(proved)}: nothing there besides audio.</p>'

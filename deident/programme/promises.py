@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from deident.errors import counted
+
 Figures = Mapping[str, Any]
 _NO_PROMISE = "no such promise is made in this store"
 
@@ -31,14 +33,14 @@ class Promise(NamedTuple):
 
 def _short(figures: Figures) -> tuple[str, bool]:
     longest = figures["longest_seconds"]
-    said = f"{figures['snippets']} snippets, {figures['seconds']} s in all; the longest lasts {longest} s"
+    said = f"{counted(figures['snippets'], 'snippet')}, {figures['seconds']} s in all; the longest lasts {longest} s"
     return said, figures["audit"]["clean"] and longest < figures["max_seconds"]
 
 
 def _consent(figures: Figures) -> tuple[str, bool | None]:
     if figures["programme"].get("consent") != "required":
         return _NO_PROMISE, None
-    return f"{figures['without_consent']} snippets without consent", not figures["without_consent"]
+    return f"{counted(figures['without_consent'], 'snippet')} without consent", not figures["without_consent"]
 
 
 def _share(figures: Figures) -> tuple[str, bool | None]:
@@ -48,7 +50,7 @@ def _share(figures: Figures) -> tuple[str, bool | None]:
     read, offered = figures["recordings_read"], figures["recordings_offered"]
     percent = f"{100 * read / max(1, offered):.2f} %; {100 * share:g} % are drawn"
     is_kept = "share" not in figures["audit"]["problems"]
-    return f"{read} of {offered} recordings were read ({percent})", is_kept
+    return f"{read} of {counted(offered, 'recording')} read ({percent})", is_kept
 
 
 def _speaker(figures: Figures) -> tuple[str, bool | None]:
@@ -62,8 +64,9 @@ def _speaker(figures: Figures) -> tuple[str, bool | None]:
 def _conversation(figures: Figures) -> tuple[str, bool]:
     most = figures["most_of_one_subject_by_one_reviewer"]
     said = (
-        f"{figures['rounds']} rounds, {figures['reviewers']} reviewers; at most {figures['most_by_one_reviewer']}"
-        f" snippets to one of them, and at most {most} of one recording or speaker"
+        f"{counted(figures['rounds'], 'round')}, {counted(figures['reviewers'], 'reviewer')}; at most"
+        f" {counted(figures['most_by_one_reviewer'], 'snippet')} to one of them, and at most {most} of one recording or"
+        " speaker"
     )
     allowed = figures["programme"].get("max_per_reviewer")
     is_over = allowed is not None and figures["most_by_one_reviewer"] > allowed
@@ -74,16 +77,16 @@ def _days(figures: Figures) -> tuple[str, bool | None]:
     days = figures["programme"].get("keep_days")
     if days is None:
         return _NO_PROMISE, None
-    return f"the oldest is {figures['oldest_days']} days old; {days} are allowed", figures[
-        "oldest_days"
-    ] <= days
+    oldest = figures["oldest_days"]
+    return f"the oldest is {counted(oldest, 'day')} old; at most {days} may pass", oldest <= days
 
 
 def _deleted(figures: Figures) -> tuple[str, bool]:
     erased = figures["erasures"]
     count = sum(row["snippets"] for row in erased)
     days = len({row["day"] for row in erased})
-    said = f"{count} snippets were erased on {days} days; {figures['withdrawn']} names are kept out"
+    said = f"erased: {counted(count, 'snippet')} on {counted(days, 'day')}; kept out:"
+    said += f" {counted(figures['withdrawn'], 'name')}"
     is_left = {"linkage", "ledger", "unfinished"} & figures["audit"]["problems"].keys()
     return said, not is_left
 
