@@ -114,7 +114,6 @@ def finish(args: argparse.Namespace, kind: str, erased: Erased, store: Store) ->
     import json
     from pathlib import Path
 
-    from deident.cli.progress import counted
     from deident.pages.page import write_private
     from deident.programme.erasure import receipt, settle
 
