@@ -32,7 +32,7 @@ from deident.evaluation.intervals import draw_weights
 from deident.evaluation.inversion import undo
 from deident.evaluation.judge import NETWORK, Case, Material, judge
 from deident.evaluation.report import Report
-from deident.evaluation.settings import Settings, Tools
+from deident.evaluation.settings import NO_TRANSCRIPTS, Settings, Tools
 from deident.evaluation.trials import Trials
 from deident.evaluation.utility import Melody, WordShape, training_use
 from deident.evaluation.verdict import Verdict
@@ -121,8 +121,11 @@ def evaluate(
         verdicts[name] = replace(verdicts[name], utility=replace(verdicts[name].utility, training=use))
     for name, result in told.items():
         verdicts[name] = replace(verdicts[name], channels=result)
+    lacking = have.lacking
+    if have.recognisers and not any(u.transcript for u in corpus.tests):
+        lacking += (NO_TRANSCRIPTS,)
     return Report.of(
-        corpus, asdict(how), run.methods, verdicts, gates, have.lacking, run.recovered, run.pictures(),
+        corpus, asdict(how), run.methods, verdicts, gates, lacking, run.recovered, run.pictures(),
         run.cases[UNDISGUISED].trials,
     )  # fmt: skip
 

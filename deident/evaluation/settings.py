@@ -14,6 +14,7 @@ NO_ENCODER = (
     "no speaker encoder (pip install 'deident[attackers]'): the attackers are weaker than they could be, so every "
     "equal error rate here is only an upper bound on the protection"
 )
+NO_TRANSCRIPTS = "no transcripts: the recogniser had nothing to be judged by, so word error was not measured"
 NO_RECOGNISER = "no recogniser (pip install 'deident[attackers]'): word error was not measured"
 
 
