@@ -6,6 +6,7 @@ import os
 import pytest
 
 from deident.cli import progress as progress_module
+from deident.errors import counted
 from deident.recording import Recording, Tally
 from deident.runs.worker import Outcome
 
@@ -72,4 +73,4 @@ def test_a_bar_fits_its_terminal(columns: int, shows: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 snippets"), (1, "1 snippet"), (2, "2 snippets")])
 def test_nouns_agree_with_their_count(count: int, said: str) -> None:
-    assert progress_module.counted(count, "snippet") == said
+    assert counted(count, "snippet") == said
