@@ -237,7 +237,7 @@ def test_a_moved_vocal_tract_is_noticed(ratio: float) -> None:
     assert np.log(change) / np.log(ratio) == pytest.approx(1.0, abs=0.6)
 
 
-@pytest.mark.parametrize("setting", ["mean", "spread", "tract_norm", "noise"])
+@pytest.mark.parametrize("setting", ["mean", "spread", "context", "tract_norm", "noise"])
 def test_each_stage_matters(setting: str) -> None:
     """Turned off, something else comes out; what each erases is shown above."""
     on = Vocoder(**EVERYTHING)

@@ -27,6 +27,7 @@ class Preset:
 STRONG = Vocoder(tract=(0.8, 1.25), warp=0.37, colour=0.8)
 NATURAL = Vocoder(
     spread=0.5,
+    context=0.0,
     floor_db=40.0,
     gate_db=60.0,
     noise=0.0,

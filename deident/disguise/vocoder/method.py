@@ -12,6 +12,7 @@ import numpy as np
 from deident.audio import RATE, Audio, Doubles, Floats, at_work_rate
 from deident.disguise.base import Method, ordered
 from deident.disguise.vocoder.analysis import CEPSTRUM, STFT, TRACKER, Analysis, analyse
+from deident.disguise.vocoder.context import move_in_context
 from deident.disguise.vocoder.normalisation import (
     contour,
     normalise_means,
@@ -55,6 +56,8 @@ class Vocoder(Method[VocoderVoice]):
         Fraction by which the snippet's mean envelope moves to the common one. Default 1.
     spread : float, 0 to 1
         Fraction by which the standard deviation of each cepstrum moves to the common one. Default 1.
+    context : float, 0 to 1
+        Fraction of the move that a learned map makes, which sees each frame in its context. Default 1.
     floor_db : float, 6 to 60
         Floor of each band of the envelope, in dB below the band's average. Default 25.
     noise : float, 0 to 3
@@ -113,6 +116,7 @@ class Vocoder(Method[VocoderVoice]):
 
     mean: float = 1.0
     spread: float = 1.0
+    context: float = 1.0
     floor_db: float = 25.0
     tract_norm: float = 1.0
     gate_db: float = 50.0
@@ -233,6 +237,8 @@ class Vocoder(Method[VocoderVoice]):
         centre, deviations = normalise_means(cepstra, speech, self.mean)
         if self.spread:
             deviations = normalise_spread(deviations, speech, self.spread)
+        if self.context:
+            deviations = move_in_context(deviations, speech, self.context)
         deviations *= SPREADS[0]
         deviations += centre
         deviations += ragged.spread(SPREADS[0] * _drawn(voices, "colour"))
@@ -261,6 +267,7 @@ def _drawn(voices: Sequence[VocoderVoice], name: str) -> Floats:
 RANGES: tuple[tuple[str, float, float], ...] = (
     ("mean", 0.0, 1.0),
     ("spread", 0.0, 1.0),
+    ("context", 0.0, 1.0),
     ("floor_db", 6.0, 60.0),
     ("tract_norm", 0.0, 1.0),
     ("gate_db", 6.0, 60.0),
