@@ -235,7 +235,7 @@ def material(
     names = sorted({u.speaker for u in train})
     examples, originals = [], []
     for utterance in train:
-        samples = utterance.load().mono
+        samples = utterance.load().mono.copy()
         if not 1.5 * RATE <= len(samples) <= LONGEST * RATE:
             continue
         tokens = [t for part in recogniser._segments(samples) for t in part.tokens if t < END]
@@ -244,8 +244,8 @@ def material(
         versions = tuple(seen(method, version) for version in (samples, poor(samples, rng)))
         examples.append(Example(names.index(utterance.speaker), tokens, len(samples), versions))
         with torch.no_grad():
-            heard = whisper.log_mel(recogniser_input(torch.from_numpy(samples))[None])
-            originals.append(whisper.encode(heard)[0])
+            log_mel = whisper.log_mel(recogniser_input(torch.from_numpy(samples))[None])
+            originals.append(whisper.encode(log_mel)[0])
     return examples, originals
 
 
@@ -320,7 +320,7 @@ def begin_encoder(fit: Fit, examples: list[Example], speakers: int, steps: int =
         fit.directions = nn.Parameter(functional.normalize(sums))
     optimiser = encoder_optimiser(fit)
     for _ in range(steps):
-        own = [examples[k] for k in fit.rng.choice(len(examples), 2 * BATCH, replace=False)]
+        own = [examples[k] for k in fit.rng.integers(len(examples), size=2 * BATCH)]
         with torch.no_grad():
             frames = torch.stack([encoder_input(fit.disguised(example), fit.rng) for example in own])
         train_encoder(fit, optimiser, frames, torch.tensor([example.speaker for example in own]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,26 @@ def test_the_file_holds_just_these_weights() -> None:
     assert {name: array.shape for name, array in weights.items()} == SHAPES
     assert all(np.isfinite(array).all() for array in weights.values())
     assert len(SNIPPETS[2]) < RATE
+
+
+def test_what_is_fitted_is_what_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The map of the fit, written by it and read by the vocoder, gives the same envelopes."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.fit_context import Map
+
+    torch.manual_seed(0)
+    fitted = Map()
+    torch.nn.init.normal_(fitted.out.weight, std=0.3)
+    fitted.save(tmp_path / "context.npy")
+    monkeypatch.setattr(context.resources, "files", lambda package: tmp_path)
+    context._weights.cache_clear()
+    speech_ = analysis(SNIPPETS[1])
+    given = normal(14, *speech_.cepstra.shape)
+    side = np.stack((speech_.voiced, speech_.presence, speech_.weight), axis=1)
+    with torch.no_grad():
+        expected = fitted(torch.from_numpy(given), torch.from_numpy(side)).numpy()
+    moved = move_in_context(given, speech_, 1.0)
+    monkeypatch.undo()
+    context._weights.cache_clear()
+    assert np.abs(expected - given).max() > 0.1
+    np.testing.assert_allclose(moved, expected, atol=0.02)  # the file has half precision
