@@ -141,7 +141,7 @@ class Fit:
         return torch.from_numpy(spectra)
 
     def words(self, sounds: list[Any], examples: list[Example], originals: list[Any], spread: Any) -> Any:
-        """How unsure the recogniser is of the words, and how far its features lie from those of the originals."""
+        """Give the doubt of the recogniser about the words, and the distance of its features from the originals."""
         longest = max(len(sound) for sound in sounds)
         padded = torch.stack([recogniser_input(functional.pad(s, (0, longest - len(s)))) for s in sounds])
         features = self.whisper.encode(self.whisper.log_mel(padded)).float()
@@ -250,7 +250,7 @@ def material(
 
 
 def seen(method: Vocoder, samples: Any) -> tuple[Analysis, Any, Any]:
-    """What the vocoder makes of samples before the map: analysis, deviations and means."""
+    """Analyse and normalise samples as the vocoder does before the map: analysis, deviations and means."""
     speech = analyse(
         [samples], TRACKER.track_all([samples]),
         floor_db=method.floor_db, noise=method.noise, gate_db=method.gate_db,
