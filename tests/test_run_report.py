@@ -4,8 +4,10 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -124,7 +126,7 @@ def test_a_broken_promise_is_in_the_report_and_the_exit_code(
     (tmp_path / "store" / "notes.txt").write_text("canary")
     assert main([*arguments, "--report", str(tmp_path / "run.html")]) == 1
     text = text_of((tmp_path / "run.html").read_text())
-    assert "1 promises are broken" in text
+    assert "1 promise broken" in text
     assert "canary" not in text
     assert "skipped 1" in text
     assert "No snippet was released" in text
@@ -163,3 +165,20 @@ def test_a_dry_run_has_no_report(
     )
     assert "ending in .html" in capsys.readouterr().err
     assert not os.listdir(tmp_path)
+
+
+def test_what_a_programme_leaves_out_was_not_done_before(
+    deident: Callable[..., CompletedProcess[str]], recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "all.csv").write_text(f"path,consent\n{recordings / 'call.wav'},no\n")
+    (tmp_path / "policy.toml").write_text('[programme]\nconsent = "required"\n')
+    deident("keygen", tmp_path / "key")
+    result = deident(
+        "run", "--table", tmp_path / "all.csv", "--policy", tmp_path / "policy.toml", "--key-file", tmp_path / "key",
+        "--linkage", tmp_path / "links", "--out", tmp_path / "store", "--report", tmp_path / "run.html", "--jobs", "1",
+    )  # fmt: skip
+    assert "1 no-consent" in result.stdout
+    assert "done before" not in result.stdout
+    assert "skipped 1 done by an earlier run, or not read for a reason below" in text_of(
+        (tmp_path / "run.html").read_text()
+    )

@@ -202,6 +202,8 @@ def _executor(args: argparse.Namespace) -> Any:
 
 def _print(summary: Summary, facts: dict[str, Any], args: argparse.Namespace, policy: Policy) -> None:
     """Print the summary as JSON or text, with the next command."""
+    from deident.runs.gate import LEFT_OUT
+
     if args.json:
         import json
 
@@ -216,7 +218,8 @@ def _print(summary: Summary, facts: dict[str, Any], args: argparse.Namespace, po
             text += f"\n{'next':<14}deident audit {args.out}{limit}"
         if facts["problems"] and not args.show_paths:
             text += f"\n{'next':<14}{_which(args, facts['problems'])}"
-        if summary.states["skipped"] and not args.again:
+        left_out = sum(summary.codes.get(code, 0) for code in LEFT_OUT)
+        if summary.states["skipped"] > left_out and not args.again:
             text += (
                 f"\n{'skipped':<14}done before, perhaps with other settings; for new ones, give a new --out"
             )

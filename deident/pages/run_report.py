@@ -22,12 +22,13 @@ MEANINGS = {
     "dropped": "speech was found, and all of it was dropped",
     "no-speech": "no speech was found",
     "refused": "it could not be used",
-    "skipped": "done by an earlier run",
+    "skipped": "done by an earlier run, or not read for a reason below",
 }
 REASONS = {
     "over_limit": "over the limit, without a pause to divide it at",
     "too_short": "too short to understand",
     "max_per_recording": "more than wanted of one recording",
+    "max_per_speaker": "more than allowed of one speaker",
 }
 MOST_PROBLEMS = 20
 
@@ -136,7 +137,7 @@ def _drops(summary: Summary) -> str:
         return '<p class="soft">Nothing was dropped.</p>'
     speech = max(summary.speech_seconds, 1e-9)
     rows = [
-        (REASONS.get(reason, reason), _hours(seconds), f"{100 * seconds / speech:.1f} %")
+        (REASONS.get(reason, reason.replace("_", " ")), _hours(seconds), f"{100 * seconds / speech:.1f} %")
         for reason, seconds in sorted(summary.dropped_seconds.items(), key=lambda drop: -drop[1])
     ]
     return table(("reason", "audio", "of the speech found"), rows, numbers={1, 2})
@@ -154,7 +155,8 @@ def _audit(audit: AuditReport, limit: float) -> str:
     problems = [(problem.code, str(problem)) for problem in audit.problems[:MOST_PROBLEMS]]
     more = len(audit.problems) - len(problems)
     rest = f'<p class="soft">and {more:,} more: deident audit STORE lists all</p>' if more else ""
-    head = f'<p><b class="bad">{len(audit.problems):,} promises are broken.</b> {escape(proved)}, hold.</p>'
+    broken = counted(len(audit.problems), "promise")
+    head = f'<p><b class="bad">{broken} broken.</b> {escape(proved)}, hold.</p>'
     return head + table(("problem", "found"), problems) + rest
 
 
@@ -169,7 +171,7 @@ def _settings(policy: Policy) -> str:
             if plain is not None:
                 rows.append((f"{name}.{inner}".removesuffix("."), str(plain)))
     rows.append(("fingerprint", policy.fingerprint()))
-    return table(("setting", ""), rows)
+    return table(("setting", "value"), rows)
 
 
 def _hours(seconds: float) -> str:

@@ -28,6 +28,7 @@ FULL = (
     "max-per-speaker",
     "as much of its speakers as the programme allows was released: it was not read",
 )
+LEFT_OUT = frozenset(code for _, code, _ in (NO_CONSENT, NOT_DRAWN, _WITHDRAWN, FULL))  # by a programme
 _NO_SPEAKER = (
     "refused",
     "no-speaker",
