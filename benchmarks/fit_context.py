@@ -255,10 +255,7 @@ def seen(method: Vocoder, samples: Any) -> tuple[Analysis, Any, Any]:
         [samples], TRACKER.track_all([samples]),
         floor_db=method.floor_db, noise=method.noise, gate_db=method.gate_db,
     )  # fmt: skip
-    ratios = normalisation.tract_ratio(speech, CEPSTRUM) ** -method.tract_norm
-    cepstra = speech.ragged.transform(speech.cepstra, normalisation.rewarp(CEPSTRUM, ratios))
-    means, deviations = normalisation.normalise_means(cepstra, speech, method.mean)
-    deviations = normalisation.normalise_spread(deviations, speech, method.spread)
+    means, deviations = method.normalised(speech)
     return speech, torch.from_numpy(deviations.copy()), torch.from_numpy(means.copy())
 
 

@@ -228,15 +228,30 @@ class Vocoder(Method[VocoderVoice]):
         cepstra[:, 0] += np.log(presence + np.float32(1e-12))  # the gate, as log power
         return SynthesisParameters(lengths, into, cepstra, voiced, presence, octaves)
 
-    def _changed(self, speech: Analysis, voices: Sequence[VocoderVoice]) -> Floats:
-        """Normalise (frames, order) cepstra, and give them the statistics of the drawn voices."""
-        ragged, cepstra = speech.ragged, speech.cepstra
+    def normalised(self, speech: Analysis) -> tuple[Floats, Floats]:
+        """Normalise cepstra by snippet, before the learned map.
+
+        Parameters
+        ----------
+        speech : Analysis
+
+        Returns
+        -------
+        means : (frames, order) float32
+        deviations : (frames, order) float32
+            From the means, in common standard deviations.
+        """
+        cepstra = speech.cepstra
         if self.tract_norm:
             ratios = tract_ratio(speech, CEPSTRUM) ** -self.tract_norm
-            cepstra = ragged.transform(cepstra, rewarp(CEPSTRUM, ratios))
-        centre, deviations = normalise_means(cepstra, speech, self.mean)
-        if self.spread:
-            deviations = normalise_spread(deviations, speech, self.spread)
+            cepstra = speech.ragged.transform(cepstra, rewarp(CEPSTRUM, ratios))
+        means, deviations = normalise_means(cepstra, speech, self.mean)
+        return means, normalise_spread(deviations, speech, self.spread) if self.spread else deviations
+
+    def _changed(self, speech: Analysis, voices: Sequence[VocoderVoice]) -> Floats:
+        """Normalise (frames, order) cepstra, and give them the statistics of the drawn voices."""
+        ragged = speech.ragged
+        centre, deviations = self.normalised(speech)
         if self.context:
             deviations = move_in_context(deviations, speech, self.context)
         deviations *= SPREADS[0]
