@@ -163,7 +163,13 @@ def require(extra: str, purpose: str, *modules: str) -> None:
 
     for module in modules:
         top = module.partition(".")[0]
-        if (sys.modules[top] is None) if top in sys.modules else find_spec(top) is None:
+        # A folder of that name on the path is a package without an origin.
+        missing = (
+            (sys.modules[top] is None)
+            if top in sys.modules
+            else getattr(find_spec(top), "origin", None) is None
+        )
+        if missing:
             raise ExtraMissingError.of(extra, purpose)
 
 

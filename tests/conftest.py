@@ -1,6 +1,7 @@
 """Fixtures that tests share: real recordings, synthesised ones, the command, a browser, places with a URI."""
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from deident.codec import read
 from tests.browser import CHROMIUM, Page, browser
 
 RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
+
+
+@pytest.fixture(autouse=True)
+def import_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take off the import path what a test adds: folders that a later test would import as packages lie there."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture(scope="session")
