@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long one voice is kept",
     )
     how.add_argument("--detector", metavar="NAME", help="silero, the network of the extra silero")
-    how.add_argument("--one-voice", action="store_true", help="drop a piece in which a second voice is found")
+    how.add_argument("--one-voice", action="store_true", help="cut where the voice changes, drop two at once")
     how.add_argument(
         "--voice-encoder",
         metavar="NAME",

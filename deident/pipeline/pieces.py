@@ -26,7 +26,7 @@ from deident.segmentation.streaming import (
     segment_stream,
 )
 from deident.segmentation.turns import ChannelTurns, Turn, merge_word_turns, transcript_within, within_piece
-from deident.segmentation.voices import has_one_voice
+from deident.segmentation.voices import cut_at_voices
 
 
 def pieces_of(
@@ -143,18 +143,16 @@ def cut_section(
         stretch=policy.disguise.stretch,
         muted=segmenter.mute.within_audio(section.audio, section.offset),
     ):
-        where = found.segment.shift(section.offset)
-        audio = section.audio[found.segment]
-        audible = len(where) - sum(map(len, segmenter.mute.within(where)))
-        if not found.dropped and audible < policy.cutting.min_samples:
-            yield where, audio, "muted"
-            continue
-        if not found.dropped and policy.cutting.one_voice and not has_one_voice(audio.mono, policy.encoder):
-            yield where, audio, "two_voices"
-            continue
-        if policy.mute.fill == "tone":
-            audio = Audio(segmenter.mute.fill_with_tone(audio.mono, where.start), RATE)
-        yield where, audio, found.dropped
+        parts = [found]
+        if policy.cutting.one_voice and not found.dropped:
+            parts = cut_at_voices(section.audio, found.segment, policy.cutting, policy.encoder)
+        for part in parts:
+            where, audio = part.segment.shift(section.offset), section.audio[part.segment]
+            audible = len(where) - sum(map(len, segmenter.mute.within(where)))
+            is_muted = not part.dropped and audible < policy.cutting.min_samples
+            if policy.mute.fill == "tone":
+                audio = Audio(segmenter.mute.fill_with_tone(audio.mono, where.start), RATE)
+            yield where, audio, "muted" if is_muted else part.dropped
 
 
 def _sample(sections: Iterator[list[Piece]], most: int, draws: Draws, tally: Tally) -> list[Piece]:

@@ -176,8 +176,8 @@ PROMISES = (
     ),
     Promise(
         "One voice in a snippet",
-        "where [cutting] has one_voice, a piece in which a second one is found is dropped; how many are is measured",
+        "where [cutting] has one_voice, a piece is cut where its voice changes, or dropped; how many, is measured",
         _one_voice,
-        ("test_voices.py::test_a_piece_with_two_voices_is_dropped_and_counted",),
+        ("test_voices.py::test_a_piece_with_two_voices_is_cut_or_dropped_and_counted",),
     ),
 )

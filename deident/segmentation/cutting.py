@@ -15,7 +15,7 @@ from deident.segmentation.vad import FRAME, VadSettings, frame_level_db, passes_
 
 OverLimit = Literal["drop", "split"]
 Overlap = Literal["refuse", "drop"]
-Reason = Literal["over_limit", "too_short", "shortened"]  # "shortened" by its disguise
+Reason = Literal["over_limit", "too_short", "two_voices", "shortened"]  # "shortened" by its disguise
 MIN_PAUSE_FRAMES = 6  # 60 ms: longer than most stop closures' silence, shorter than a breath
 
 
@@ -38,7 +38,8 @@ class CuttingSettings:
     overlap : {"refuse", "drop"}
         Refuse a recording whose turns overlap, or leave the overlaps out.
     one_voice : bool
-        Drop a piece in which a second voice is found.
+        Cut a piece where the voice changes, and drop what is near the change; or all of a piece in which a second
+        voice is found otherwise.
 
     Raises
     ------
