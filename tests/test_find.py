@@ -23,6 +23,7 @@ from deident.programme import recognising
 from deident.programme.finding import (
     CHUNK_SECONDS,
     UNREAD,
+    VERIFY_SILENCES,
     Finder,
     annotations_of,
     chunks_of,
@@ -284,6 +285,39 @@ def test_a_snippet_in_which_something_is_left_is_dropped(tmp_path: Path, recordi
     assert Finder(Says(("well", 0.1, 0.2, 0.1))).is_clean(noise(1), RATE)
     with pytest.raises(SettingError, match="verify"):
         Policy(verify="yes")  # type: ignore[arg-type]
+
+
+def test_a_snippet_is_read_as_it_is_stored(tmp_path: Path, recordings: Path) -> None:
+    """The sound that a reader of the store gets, to the bit, was searched."""
+    import soundfile
+
+    read: set[bytes] = set()
+
+    def recognise(samples: Samples) -> list[tuple[str, float, float, float]]:
+        read.add(samples.tobytes())
+        return []
+
+    policy = Policy(verify=Finder(recognise).is_clean)
+    assert run([recordings / "call.wav"], tmp_path / "s", policy, jobs=1).snippets
+    for file in (tmp_path / "s").glob("*.wav"):
+        samples, _ = soundfile.read(file, dtype="float32")
+        for silence in VERIFY_SILENCES:
+            padded = np.pad(samples, [round(seconds * RATE) for seconds in silence])
+            assert padded.tobytes() in read
+
+
+def test_a_snippet_is_searched_wherever_it_lies_in_what_is_read() -> None:
+    """Whisper may find with silence before a snippet what it does not find without, and the other way round."""
+    samples = noise(1)
+    for sizes in ((16_000,), (32_000,)):
+
+        def recognise(
+            given: Samples, sizes: tuple[int, ...] = sizes
+        ) -> list[tuple[str, float, float, float]]:
+            return [("4217", 0.1, 0.9, 0.9)] if given.size in sizes else []
+
+        assert not Finder(recognise).is_clean(samples, RATE)
+        assert Finder(recognise).is_clean(samples[:-1], RATE)
 
 
 def fluent(samples: Samples) -> list[tuple[str, float, float, float]]:

@@ -37,6 +37,7 @@ MOST_DOUBTED = 3  # neighbours to pass over
 LEAST_UNREAD_SECONDS = 1.0  # of speech without a word
 LEAST_UNREAD_IN_WORD_SECONDS = 0.6  # more than a word takes: what was left out may lie in it
 SECONDS_A_WORD, SECONDS_A_LETTER, SECONDS_A_DIGIT = 0.5, 0.1, 0.3  # of a word that is not too long
+VERIFY_SILENCES = ((0.0, 0.0), (0.5, 0.5))  # seconds before and behind a snippet, of each reading
 PAST_ANY_END = 1_000_000 * RATE  # samples
 _BY_GAPS = frozenset(
     (NUMBER, SPELLED, EMAIL, ADDRESS, "PHONE_NUMBER", "CREDIT_CARD", "EMAIL_ADDRESS", "US_SSN", "IBAN_CODE",
@@ -136,9 +137,18 @@ class Finder:
         self.is_clean(np.zeros(RATE, np.float32), RATE)
 
     def is_clean(self, samples: Samples, rate: int) -> bool:
-        """Tell that nothing is found in a snippet: for `Policy.verify`. (samples,) float32 at 16 kHz."""
+        """Tell that nothing is found in a snippet, (samples,) float32 at 16 kHz: for `Policy.verify`.
+
+        It is read as it is, and with silence around it: what Whisper makes of a sound depends on where in its window
+        the sound lies, and a second look would find what the first did not.
+        """
+        silences = ([round(seconds * RATE) for seconds in silence] for silence in VERIFY_SILENCES)
+        return not any(self.finds_any(np.pad(samples, silence)) for silence in silences)
+
+    def finds_any(self, samples: Samples) -> bool:
+        """Tell that anything is found in (samples,) float32 at 16 kHz, at most 30 s, by any of the recognisers."""
         readings = (self._words(recognise, samples, 0.0) for recognise in (self.recognise, *self.expecting))
-        return not any(True for words in readings for _ in self._spans(words))
+        return any(True for words in readings for _ in self._spans(words))
 
     def _in_pass(self, samples: Samples, recognise: Recogniser, chunk_seconds: float) -> list[Found]:
         words: list[SpokenWord] = []
