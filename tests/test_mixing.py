@@ -9,7 +9,7 @@ import soundfile
 
 from deident.audio import RATE
 from deident.codec import decode, read
-from deident.codec.mixing import Mixer, Shaper
+from deident.codec.mixing import ChannelActivity, Mixer, Shaper
 from deident.policy import Policy
 from deident.runs.run import run
 from tests.methods import Sine
@@ -118,3 +118,30 @@ def test_the_command_says_so(deident, recordings: Path, tmp_path: Path) -> None:
     assert told.returncode == 0
     told = deident("run", tmp_path / "a.wav", "--out", tmp_path / "s", "--jobs", "1", "--dry-run")
     assert "the channels of 1 recording cancel each other" in told.stdout
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_two_people_are_told_apart_in_seconds_in_blocks_of_any_size(rate: int, dtype: str) -> None:
+    noise = 3_000 * np.random.default_rng(0).standard_normal(3 * rate)
+    apart = np.zeros((3 * rate, 2))
+    apart[: rate * 3 // 2, 0], apart[rate * 3 // 2 :, 1] = np.split(noise, [rate * 3 // 2])
+    for sound, expected in ((apart, True), (np.stack([noise, noise], axis=1), False)):
+        pairs = np.array(sound, dtype)
+        for size in (800, rate, 3 * rate):
+            activity = ChannelActivity(rate)
+            for start in range(0, len(pairs), size):
+                activity.add(pairs[start : start + size], np.float32(2.0**-15))
+            assert activity.separate is expected
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(9, False), (10, True)])
+def test_a_tenth_of_a_second_is_counted_once_wherever_blocks_end(frames: int, expected: bool) -> None:
+    size = RATE // 20  # of a tenth of a second at 8 kHz
+    pairs = np.zeros((90 * size, 2), np.int16)
+    pairs[: 30 * size, 0] = pairs[70 * size : (70 + frames) * size, 1] = 1_000
+    for step in (808, 10_000, len(pairs)):
+        activity = ChannelActivity(RATE // 2)
+        for start in range(0, len(pairs), step):
+            activity.add(pairs[start : start + step], np.float32(2.0**-15))
+        assert activity.separate is expected

@@ -17,6 +17,7 @@ LOUDEST = np.float32(2.0**31)
 
 ACTIVITY_SECONDS = 0.1
 ACTIVITY_STEP = 8  # every eighth sample measures power as well
+ACTIVITY_FRAMES = 64  # that are worked on at a time
 ACTIVE_POWER = 1e-5  # full scale = 1
 ALONE_RATIO = 16.0  # 12 dB; crosstalk between the channels of a call lies below that
 
@@ -29,28 +30,36 @@ class ChannelActivity:
 
     def __init__(self, rate: int) -> None:
         self._frame = max(1, round(rate * ACTIVITY_SECONDS / ACTIVITY_STEP))
-        self._rest = np.zeros((2, 0), dtype=np.float32)
+        self._means: Samples = np.tile(
+            np.eye(2, dtype=np.float32) / np.float32(self._frame), (self._frame, 1)
+        )
+        self._waiting: list[Samples] = [np.zeros((0, 2), dtype=np.float32)]
         self._alone = np.zeros(2, dtype=np.int64)  # frames
         self._active = 0
 
     def add(self, samples: npt.NDArray[np.int16] | Samples, scale: np.float32) -> None:
         """Add (n, 2) samples, to be scaled."""
-        kept = self._rest.shape[1]
-        rest = np.empty((2, kept + -(-len(samples) // ACTIVITY_STEP)), dtype=np.float32)
-        rest[:, :kept] = self._rest
-        rest[:, kept:] = samples[::ACTIVITY_STEP].T
-        rest[:, kept:] *= scale
-        count = rest.shape[1] // self._frame
-        rows = rest[:, : count * self._frame]
-        power = np.array([_powers(row.reshape(count, self._frame)) for row in rows])
-        self._rest = rest[:, count * self._frame :].copy()
-        self._active += int((power.max(axis=0) > ACTIVE_POWER).sum())
-        louder = power > np.maximum(ACTIVE_POWER, ALONE_RATIO * power[::-1])
-        self._alone += louder.sum(axis=1)
+        pairs = np.ascontiguousarray(samples).view(
+            f"u{2 * samples.itemsize}"
+        )  # one number each: faster to gather
+        self._waiting.append(pairs[::ACTIVITY_STEP].copy().view(samples.dtype) * scale)
+        if sum(map(len, self._waiting)) >= ACTIVITY_FRAMES * self._frame:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Compare the channels in the frames that are whole."""
+        waiting = np.concatenate(self._waiting)
+        count = len(waiting) // self._frame
+        frames = waiting[: count * self._frame].reshape(count, 2 * self._frame)
+        self._waiting = [waiting[count * self._frame :].copy()]
+        power = np.square(frames) @ self._means
+        self._active += int((power.max(axis=1) > ACTIVE_POWER).sum())
+        self._alone += (power > np.maximum(ACTIVE_POWER, ALONE_RATIO * power[:, ::-1])).sum(axis=0)
 
     @property
     def separate(self) -> bool:
         """True where each channel is active alone for a while, and mostly one of them is."""
+        self._compare()
         first, second = sorted(self._alone.tolist())
         return (
             first * ACTIVITY_SECONDS >= 1.0 and first >= 0.1 * second and first + second > 0.5 * self._active
@@ -66,12 +75,6 @@ _FADE_SECONDS = 0.01
 def _scale(dtype: np.dtype[Any] | None) -> np.float32:
     """Return the factor from samples of a type to a full scale of 1."""
     return np.float32(1.0 / 32768.0 if dtype == np.int16 else 1.0)
-
-
-def _powers(frames: Samples) -> Samples:
-    """Measure the mean power of each of (frames, samples)."""
-    powers: Samples = np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1])
-    return powers
 
 
 class Mixer:
