@@ -140,3 +140,10 @@ def test_a_snippet_without_pauses_keeps_its_sound() -> None:
 def test_random_bytes_are_those_of_the_generator(count: int) -> None:
     there = np.random.default_rng(4).bytes(count)
     assert random_bytes(count, np.random.default_rng(4)).tobytes() == there
+
+
+@pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
+def test_random_bytes_are_all_those_of_any_generator(bits: str) -> None:
+    first, second = (np.random.Generator(getattr(np.random, bits)(4)) for _ in range(2))
+    there = second.integers(0, 2**64, 126, dtype=np.uint64).astype("<u8").tobytes()[:1_001]
+    assert random_bytes(1_001, first).tobytes() == there
