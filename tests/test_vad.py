@@ -283,3 +283,10 @@ def test_the_limit_is_strict() -> None:
     assert cut(audio, [Segment(0, 10 * RATE)])[0].dropped == "over_limit"
     assert cut(audio, [Segment(0, 10 * RATE - 1)])[0].dropped is None
     assert cut(audio, [Segment(0, round(0.3 * RATE) - 1)])[0].dropped == "too_short"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 20, 21, 2_999])
+@pytest.mark.parametrize("percent", [90, 95])
+def test_a_percentile_lies_between_the_ranks(size: int, percent: int) -> None:
+    values = np.random.default_rng(size).normal(-50.0, 20.0, size).astype(np.float32)
+    assert vad._percentile(values, percent) == pytest.approx(float(np.percentile(values, percent)), abs=1e-4)

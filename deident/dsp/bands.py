@@ -7,7 +7,7 @@ import numpy as np
 from deident.audio import RATE, Floats
 from deident.dsp import fft
 from deident.dsp.mel import MelCepstrum
-from deident.dsp.stft import BLOCK, Stft, frame_view
+from deident.dsp.stft import BLOCK, Stft
 
 FRAME = RATE // 50  # samples; 20 ms, without overlap: levels need no more, at half the cost
 BANDS = MelCepstrum(Stft(FRAME, FRAME // 2), bands=16, narrowest_hz=60.0)
@@ -31,18 +31,17 @@ def band_levels_db(samples: Floats) -> Floats:
         dB re full scale; a frame has 20 ms, and the last one may be partial.
     """
     count = -(-samples.size // FRAME)
-    padded = np.zeros(count * FRAME, dtype=np.float32)
-    padded[: samples.size] = samples
-    view = frame_view(padded, FRAME, FRAME)
     power = np.empty((count + 2, BANDS.bands), dtype=np.float32)
     work = np.empty((min(BLOCK, count), FRAME), dtype=np.float32)
     for start in range(0, count, BLOCK):
-        block = view[start : start + BLOCK]
-        parts = fft.rfft(np.multiply(block, _WINDOW, out=work[: len(block)])).view(np.float32)
+        block = samples[start * FRAME : (start + BLOCK) * FRAME]
+        frames = work[: count - start]
+        frames.reshape(-1)[: block.size] = block
+        frames.reshape(-1)[block.size :] = 0.0
+        frames *= _WINDOW
+        parts = fft.rfft(frames).view(np.float32)
         np.square(parts, out=parts)
-        np.matmul(
-            parts[:, 0::2] + parts[:, 1::2], BANDS.weights, out=power[1 + start : 1 + start + len(block)]
-        )
+        np.matmul(parts, _WEIGHTS, out=power[1 + start : 1 + start + len(frames)])
     power[[0, -1]] = power[[1, -2]]
     levels = power[1:-1] + power[:-2]
     levels += power[2:]
@@ -85,3 +84,4 @@ def _percentile(columns: Floats) -> Floats:
 
 _WINDOW = np.hanning(FRAME + 1)[:-1].astype(np.float32)
 _WINDOW /= np.linalg.norm(_WINDOW)
+_WEIGHTS = np.repeat(BANDS.weights, 2, axis=0)  # of real and imaginary parts

@@ -136,7 +136,7 @@ def detect(audio: Audio, vad: VadSettings, *, muted: Sequence[Segment] = ()) -> 
     if not samples.any():
         return Detection([])
     levels = band_levels_db(samples)
-    loudness = float(np.percentile(levels @ _MEAN, 90))
+    loudness = _percentile(levels @ _MEAN, 90)
     gain = min(10.0 ** (max(0.0, MIN_LEVEL_DB - loudness) / 20.0), MAX_GAIN)
     voiced = _webrtc_decisions(samples, gain, vad.aggressiveness)
     passed, lowered_db = _gate(levels, vad, muted)
@@ -173,12 +173,20 @@ def _gate(levels: Floats, vad: VadSettings, muted: Sequence[Segment]) -> tuple[B
         own = levels[unmuted]
         ratio = own - noise_floor_db(own)
         ratio = np.maximum(ratio, np.float32(0.0), out=ratio) @ _MEAN
-        enough = float(np.percentile(ratio, LOUD_PERCENTILE)) - LOUD_RANGE_DB
+        enough = _percentile(ratio, LOUD_PERCENTILE) - LOUD_RANGE_DB
         gate_db = min(vad.gate_db, max(enough, MIN_GATE_DB))
         lowered_db = max(0.0, min(vad.gate_db, LOWERED_FROM_DB) - gate_db)
         level = own @ _MEAN
         passed[unmuted] = (ratio > gate_db) & (level > level.max() - np.float32(vad.range_db))
     return np.repeat(passed, LEVEL_FRAME // FRAME), lowered_db
+
+
+def _percentile(values: Floats, percent: int) -> float:
+    """Find a percentile of (values,) as `np.percentile` does, in a fifth of the time, and without `numpy.ma`."""
+    below, share = divmod((values.size - 1) * percent, 100)
+    above = min(below + 1, values.size - 1)
+    ranked = np.partition(values, (below, above))
+    return float(ranked[below] + (ranked[above] - ranked[below]) * np.float32(share / 100.0))
 
 
 def _unmuted(muted: Sequence[Segment], frames: int) -> Bools:
