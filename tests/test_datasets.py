@@ -219,6 +219,7 @@ def test_nemo_entries_are_turns(folder: Path, tmp_path: Path) -> None:
         "[1]",
         "no",
         '{"audio_filepath": "x", "offset": 1}',
+        '{"audio_filepath": "x", "offset": "", "duration": 1}',
     ):
         manifest.write_text(bad)
         with pytest.raises(SettingError):

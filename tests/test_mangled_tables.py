@@ -164,16 +164,16 @@ def mangled(grid: Grid, rng: random.Random, has_header: bool) -> Grid:
             grid[0][a] = rng.choice(NAMES)
     else:
         for row in grid[: 1 if kind == "swap" and has_header else None]:
-            _change(row, kind, a, b)
+            _change(row, kind, a, b, is_whole=True)
     return grid
 
 
-def _change(row: list[str], kind: str, a: int, b: int) -> None:
+def _change(row: list[str], kind: str, a: int, b: int, *, is_whole: bool = False) -> None:
     if kind == "drop":
         del row[a]
     elif kind == "double":
         row.insert(b, row[a])
-    elif not _is_number(row[a]) or not _is_number(row[b]):  # two times that changed places may well be right
+    elif not _is_number(row[a]) or not _is_number(row[b]) or is_whole:  # of one row, nothing tells
         row[a], row[b] = row[b], row[a]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deident.datasets.durations import Timed, check_durations
 from deident.datasets.entries import segment_from, segment_of
 from deident.datasets.json_annotations import COLUMNS, read_json_annotations
 from deident.datasets.text_files import (
@@ -93,7 +94,7 @@ def read_annotations(
     Raises
     ------
     SettingError
-        If a line is not understood, or there is none.
+        If a line is not understood, or there is none; if durations look like starts or ends.
     """
     suffix = SUFFIX if Path(path).is_dir() else Path(path).suffix.lower()
     if suffix not in ANNOTATION_READERS:
@@ -106,6 +107,12 @@ def read_annotations(
     for row in rows:
         with errors_at(row.place):
             found.append(_annotation(row.values, from_zero))
+    alone = "" if suffix == ".ctm" else None  # a CTM holds the words, and nobody says two at once
+    check_durations(
+        Timed(row.place, (one.recording, one.channel), one.speaker or alone, one.segment)
+        for row, one in zip(rows, found, strict=True)
+        if "duration" in row.values
+    )
     if not found and not (may_be_empty and suffix == ".json"):
         raise SettingError("the file names no segment of any recording: leave it out if that is so")
     return list(dict.fromkeys(found))

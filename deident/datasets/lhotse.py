@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deident.datasets.durations import Timed, check_durations
 from deident.datasets.entries import Entry, chosen, gather, located, segment_of, text_of
 from deident.datasets.items import Item, one_line
 from deident.datasets.package import package
@@ -60,11 +61,22 @@ def _supervisions(place: Path) -> Iterator[Row]:
         with _fields(row):
             if recordings.setdefault(row.values["id"], row.values) is not row.values:
                 raise SettingError("this recording is there twice")
+    timed: list[Timed] = []
     for row in read_json_lines(_only(place, "supervisions"), "Lhotse's supervisions"):
         with _fields(row):
             if row.values["recording_id"] not in recordings:
                 raise SettingError("a supervision is of a recording that is not there")
+            timed += _timed(row.place, row.values["recording_id"], row.values)
             yield Row(row.place, {**row.values, "recording": recordings[row.values["recording_id"]]})
+    check_durations(timed)
+
+
+def _timed(place: str, sound: str, values: Mapping[str, Any]) -> Iterator[Timed]:
+    """Give the time of a cut or supervision; none of one that begins before its cut."""
+    if values["start"] >= 0.0:
+        stop = values["start"] + seconds_of(values["duration"])
+        of_channel = (sound, str(values.get("channel")))
+        yield Timed(place, of_channel, values.get("speaker"), segment_of(values["start"], stop))
 
 
 def _only(place: Path, kind: str) -> Path:
@@ -80,6 +92,8 @@ def _only(place: Path, kind: str) -> Path:
 
 def _cuts(path: Path) -> Iterator[Row]:
     """Give the supervisions of cuts, each with its recording and at its time there."""
+    of_cuts: list[Timed] = []
+    of_supervisions: list[Timed] = []
     for row in read_json_lines(path, "Lhotse's cuts"):
         with _fields(row):
             cut = row.values
@@ -90,7 +104,9 @@ def _cuts(path: Path) -> Iterator[Row]:
             _channel(cut.get("channel"))
             begin, duration = seconds_of(cut["start"]), seconds_of(cut["duration"])
             whole = {"id": cut["id"], "start": 0.0, "duration": duration}
+            of_cuts += _timed(row.place, cut["recording"]["id"], cut)
             for supervision in cut.get("supervisions") or [whole]:
+                of_supervisions += _timed(row.place, row.place, supervision)
                 start = begin + supervision["start"]
                 stop = start + seconds_of(supervision["duration"])
                 if start < begin or stop > begin + duration:  # only a part of it is in the cut
@@ -98,6 +114,8 @@ def _cuts(path: Path) -> Iterator[Row]:
                 first, last = max(start, begin), min(stop, begin + duration)
                 times = {"start": first, "duration": last - first, "recording": cut["recording"]}
                 yield Row(row.place, {**supervision, **times})
+    check_durations(of_cuts)
+    check_durations(of_supervisions)
 
 
 def _entry(row: Row, carry: Sequence[str], base: str | Path | None, folder: Path) -> Entry:
@@ -140,7 +158,7 @@ def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
 def _channel(value: Any) -> int | None:
     """Return the one channel of a cut or supervision, None for several. Raises `SettingError` for anything else."""
     channels = value if isinstance(value, list) else [value]
-    if any(isinstance(channel, bool) or not isinstance(channel, int | None) for channel in channels):
+    if not all(channel is None or (type(channel) is int and channel >= 0) for channel in channels):
         raise SettingError("expected a channel as a number from 0")
     return channels[0] if len(channels) == 1 else None
 

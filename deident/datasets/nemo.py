@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deident.datasets.durations import Timed, check_durations
 from deident.datasets.entries import Entry, chosen, gather, located, segment_of, text_of
 from deident.datasets.items import Item, one_line
 from deident.datasets.package import package
@@ -35,6 +36,11 @@ def read(
     known = {name for row in rows if "offset" in row.values for name in row.values}
     entries = [_entry(row, Path(path).parent, carry, base, known) for row in rows]
     _check_offsets(rows, entries)
+    check_durations(
+        Timed(entry.place, location(entry.path), entry.turn.speaker, entry.turn.segment)
+        for entry in entries
+        if not entry.turn.is_whole_recording
+    )
     return gather(entries)
 
 
@@ -74,7 +80,8 @@ def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None
                 "expected an offset, as other lines have one in place of a number of another name"
             )
         if values.get("duration") is not None:
-            start = seconds_of(values.get("offset") or 0.0)
+            offset = values.get("offset")
+            start = 0.0 if offset is None else seconds_of(offset)
             where = segment_of(start, start + seconds_of(values["duration"]))
         turn = Turn(where, text_of(values, "speaker"), text_of(values), labels=chosen(values, carry))
         return Entry(row.place, "", located(values["audio_filepath"], base, Path(), folder), turn)
