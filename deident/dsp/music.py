@@ -16,16 +16,16 @@ from deident.dsp import fft
 
 FRAME = RATE // 5  # 200 ms, without overlap
 STEP = 2  # samples averaged into one
-BAND_HZ = (800.0, 3_000.0)
+BAND_HZ = (1_100.0, 3_400.0)
 PEAK_BINS = 4  # on either side, over which a peak is the highest
 LINE_BINS = 2  # on either side of a peak: 10 Hz
-LEAST_SHARE, FULL_SHARE = 0.8, 0.95  # of the band's power within lines, for a tonality of 0 and of 1
+LEAST_SHARE, FULL_SHARE = 0.65, 0.9  # of the band's power within lines, for a tonality of 0 and of 1
 WINDOW = 20  # frames: 4 s of what was taken for speech
 MIN_TONALITY = (
-    0.5  # mean of a window; that of speech stays under 0.3, with a pitch that never moves under 0.41
+    0.62  # mean of a window; that of speech stays under 0.45, with a pitch that never moves under 0.6
 )
-EDGE_TONALITY = 0.375  # of windows that continue music
-SCREENED_TONALITY = 0.25  # mean of every other frame of a window
+EDGE_TONALITY = 0.52  # of windows that continue music
+SCREENED_TONALITY = 0.45  # mean of every other frame of a window
 MIN_POWER = 1e-8  # full scale = 1
 
 
