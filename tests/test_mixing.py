@@ -28,6 +28,7 @@ SOUND = {
     "one silent": np.stack([NOISE, 0 * NOISE], 1),
     "partly inverted": np.stack([NOISE, -0.5 * NOISE], 1),
     "silence": np.zeros((10 * RATE, 2), np.float32),
+    "offsets": np.full((10 * RATE, 2), (0.1, -0.1), np.float32),
 }
 
 
@@ -48,6 +49,15 @@ def test_of_channels_that_cancel_the_louder_is_taken(name: str) -> None:
     assert np.count_nonzero(np.abs(out - NOISE) > 1e-6) <= changes * RATE // 100
     level = np.sqrt(np.mean(out.reshape(-1, RATE) ** 2, axis=1))
     assert level.min() > 0.09
+
+
+@pytest.mark.parametrize("offsets", [(0.1, 0.1), (0.4, -0.3), (0.0, 0.3), (-0.02, -0.02)])
+@pytest.mark.parametrize("level", [1.0, 0.1])
+def test_an_offset_hides_no_channels_that_cancel(offsets: tuple[float, float], level: float) -> None:
+    sound = level * NOISE
+    out, cancelled = mixed(np.stack([sound + np.float32(offsets[0]), np.float32(offsets[1]) - sound], 1))
+    assert cancelled == 10.0
+    assert np.abs(out - out.mean()).mean() == pytest.approx(np.abs(sound).mean(), rel=0.01)
 
 
 def test_integers_and_floats_in_one_recording_are_of_one_scale() -> None:

@@ -67,6 +67,8 @@ class ChannelActivity:
 
 
 _CANCELLED = np.float32(10.0**-1.5)  # power of the mix over that of its channels: 15 dB below
+_ROUNDING = 1e-10  # of the power: no more than float32 has
+_OFFSET = 1e-3  # of the power: the least that is taken out
 _WINDOW_SECONDS = 1.0
 _WINDOW_VALUES = 1 << 22  # bounds the memory of a window where rates and channels are many
 _FADE_SECONDS = 0.01
@@ -75,6 +77,16 @@ _FADE_SECONDS = 0.01
 def _scale(dtype: np.dtype[Any] | None) -> np.float32:
     """Return the factor from samples of a type to a full scale of 1."""
     return np.float32(1.0 / 32768.0 if dtype == np.int16 else 1.0)
+
+
+def _centred(window: Samples) -> Samples:
+    """Take the offset of each channel out of (frames, channels) where it matters; one alone leaves no sound."""
+    power = np.vdot(window, window)
+    sums = np.ones(len(window), dtype=np.float32) @ window
+    if np.vdot(sums, sums) <= _OFFSET * power * len(window):
+        return window
+    sound: Samples = window - window.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return sound if np.vdot(sound, sound) > _ROUNDING * power else np.zeros_like(sound)
 
 
 class Mixer:
@@ -130,10 +142,11 @@ class Mixer:
         """Average the channels of a window, (frames, channels), or keep the louder where they cancel each other."""
         mixed: Samples = window @ self._average
         weights = self._average
-        flat = window.reshape(-1)
-        total = np.vdot(flat, flat) * _scale(self._dtype) ** 2
-        if np.vdot(mixed, mixed) < _CANCELLED * total / window.shape[1]:
-            self._power += np.einsum("nc,nc->c", window, window, dtype=np.float64)
+        sound = _centred(window)
+        left = mixed if sound is window else sound @ self._average
+        flat, scale = sound.reshape(-1), _scale(self._dtype)
+        if np.vdot(left, left) < _CANCELLED * np.vdot(flat, flat) * scale**2 / window.shape[1]:
+            self._power += np.einsum("nc,nc->c", sound, sound, dtype=np.float64)
             weights = np.zeros_like(self._average)
             if self._power.max() > 2.0 * self._power[self._louder]:
                 self._louder = int(np.argmax(self._power > 0.8 * self._power.max()))
