@@ -183,6 +183,31 @@ def test_a_container_with_a_packet_for_each_sample_is_read_in_blocks() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg, to write it")
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "channels"),
+    [  # that libsndfile lacks
+        ("a.wav", "ac3", 48_000, 6), ("a.wav", "flac", 48_000, 6), ("a.wav", "dfpwm", 16_000, 2),
+        ("a.wav", "adpcm_ima_wav", 96_000, 1), ("a.wav", "adpcm_ms", 96_000, 2), ("a.wav", "pcm_s64le", 16_000, 1),
+        ("a.rf64", "libmp3lame", 48_000, 2), ("a.rf64", "adpcm_ms", 12_000, 1), ("a.rf64", "pcm_s64le", 8_000, 3),
+        # with a rest of some bytes behind the last packet
+        ("a.rf64", "mp2", 22_050, 2), ("a.rf64", "adpcm_swf", 22_050, 1), ("a.w64", "wmav1", 11_025, 1),
+        ("a.w64", "wmav2", 24_000, 1),
+    ],
+)  # fmt: skip
+def test_a_wav_of_any_codec_is_whole(name: str, codec: str, rate: int, channels: int, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    source, out = tmp_path / "source.wav", tmp_path / name
+    soundfile.write(source, np.stack([SPEECH / 4] * channels, axis=1), RATE)
+    how = ["-c:a", codec, "-strict", "-2", "-ar", str(rate), "-f", "w64" if name == "a.w64" else "wav"]
+    rf64 = ["-rf64", "always"] if name == "a.rf64" else []
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, *how, *rf64, out], check=True)
+    samples, partial = read(out.read_bytes())
+    assert (samples.shape[1], partial) == (pytest.approx(len(SPEECH), abs=4_000), None)
+    samples, partial = read(out.read_bytes()[: out.stat().st_size // 2])
+    assert (samples.shape[1] > len(SPEECH) // 4, partial) == (True, "truncated")
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg, to write it")
 @pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
 def test_an_avi_is_filled_with_no_silence(rate: int, tmp_path: Path) -> None:
     """Its chunks have no time stamps: those that FFmpeg makes up for packets of variable length are far apart."""

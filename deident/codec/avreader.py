@@ -44,7 +44,7 @@ class AvReader(Reader):
         if not container.demuxer:
             raise RefusedError("undecodable")
         self.ending = _ending(source, container)
-        self._is_timed = container.is_timed
+        self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
         self._seconds, self._start, self._begin = 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
@@ -77,18 +77,19 @@ class AvReader(Reader):
 
     def _frames(self) -> Iterator[tuple[int, Block]]:
         """Decode packets to frames; pass over bad packets up to a limit, and judge the end."""
-        bad, is_cut, rate = 0, False, 0
+        bad, is_cut, rate, rest, least = 0, False, 0, 0, 0
         packets = self._container.demux(self._stream)
         while bad < _MAX_BAD_PACKETS:
             try:
                 packet = next(packets)
-                is_cut = is_cut or packet.is_corrupt
+                is_cut, rest = is_cut or packet.is_corrupt, packet.size or rest
                 frames = packet.decode()
             except StopIteration:
                 break
             except (av.error.FFmpegError, ValueError):
                 bad += 1
                 continue
+            least = min(least or rest, rest) if packet.size else least
             for number, frame in enumerate(frames):
                 block = _samples(frame)
                 rate = rate or frame.sample_rate
@@ -99,7 +100,10 @@ class AvReader(Reader):
                     yield from self._silence(frame.time, frame.sample_rate, block)
                 self._seconds += len(block) / frame.sample_rate
                 yield int(frame.sample_rate), block
-        self.ending = self.ending or self._judge(bad, is_cut)
+        is_padding = (
+            self._is_sized and bad == 1 and rest < least
+        )  # at the end, of a size that is known to be right
+        self.ending = self.ending or self._judge(0 if is_padding else bad, is_cut)
         self._container.close()
 
     def _silence(self, time: float, rate: int, like: Block) -> Iterator[tuple[int, Block]]:
