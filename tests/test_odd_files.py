@@ -169,3 +169,41 @@ def test_as_many_channels_as_the_limits_say() -> None:
         except RecordingError as error:
             found = error.code
         assert found == code
+
+
+FIELDS = {  # (name of the chunk, bytes from there, their format), of the fields that describe plain samples
+    "WAV": {name: (b"fmt ", at, form) for name, at, form in
+            (("tag", 8, "<H"), ("channels", 10, "<H"), ("align", 20, "<H"), ("bits", 22, "<H"))},
+    "AIFF": {name: (b"COMM", at, form) for name, at, form in
+             (("channels", 8, ">H"), ("frames", 10, ">I"), ("bits", 14, ">H"))},
+    "CAF": {name: (b"desc", at, ">I") for name, at in
+            (("packet", 28), ("channels", 36), ("bits", 40))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32"])
+@pytest.mark.parametrize(
+    ("container", "field"), [(name, field) for name, fields in FIELDS.items() for field in fields]
+)
+def test_one_wrong_field_is_read_as_libsndfile_does_or_not_at_all(
+    container: str, field: str, subtype: str
+) -> None:
+    pytest.importorskip("av")  # which reads noise
+    clean, (chunk_name, at, form) = io.BytesIO(), FIELDS[container][field]
+    soundfile.write(clean, voice(), 16_000, format=container, subtype=subtype)
+    read_on = 0
+    for value in (0, 1, 2, 3, 8, 16, 24, 32):
+        data = bytearray(clean.getvalue())
+        struct.pack_into(form, data, data.index(chunk_name) + at, value)
+        try:
+            samples, ending = length_and_ending(bytes(data))
+        except RecordingError:
+            continue
+        if ending is None and samples != voice().size:
+            right, rate = soundfile.read(io.BytesIO(data))
+            assert samples == pytest.approx(len(right) * 16_000 / rate, abs=2), value
+        elif ending is None:
+            found = read(io.BytesIO(data)).mono
+            assert abs(np.corrcoef(found, voice())[0, 1]) > 0.9, value
+        read_on += 1
+    assert read_on >= 1  # the right value is among them

@@ -24,6 +24,7 @@ from deident.containers.source import number
 
 _TAIL_TOLERANCE = 4096  # bytes after the end that are no chunk: padding and small tags, not lost sound
 _SENTINEL_SLACK = 4096  # recorders write "as much as fits" minus a header
+CONTRADICTORY = "?"  # an encoding whose fields exclude each other: as libsndfile reads it, or not at all
 _SENTINELS = (0x7F000000, 2**31, 2**32 - 1)  # the first is SoX's, of AIFF in a stream
 
 
@@ -37,7 +38,7 @@ class Layout:
         Hz.
     channels : int
     encoding : str
-        A name of `pcm.DECODERS`; empty when libsndfile has to decode.
+        A name of `pcm.DECODERS`; empty or `CONTRADICTORY` when libsndfile has to decode.
     start, stop : int
         The bytes that are samples.
     ending : str or None
@@ -155,13 +156,16 @@ def _wave(source: Bytes, chunk: Chunk, order: str) -> tuple[int, int, str]:
     found, sign = wave_format(body, order), ">" if order == "big" else "<"
     width = (found.bits + 7) // 8
     if found.align != width * found.channels:
-        encoding = ""  # one of the fields is wrong: libsndfile decides which
+        is_plain = found.tag in (1, 3) or (found.tag in (6, 7) and found.align != found.channels)
+        encoding = CONTRADICTORY if is_plain else ""
     elif found.tag == 1:
         encoding = "u1" if width == 1 else _pcm(width, sign)
     elif found.tag == 3:
         encoding = _pcm(width, sign, "f")
-    else:
-        encoding = {6: "alaw", 7: "ulaw"}.get(found.tag, "") if width == 1 else ""
+    elif found.tag in (6, 7):
+        encoding = {6: "alaw", 7: "ulaw"}[found.tag] if width == 1 else ""
+    else:  # a codec; its fields do not add up to those of plain samples, unless the tag is the wrong one
+        encoding = CONTRADICTORY if found.bits >= 8 and found.byte_rate == found.rate * found.align else ""
     return found.rate, found.channels, encoding
 
 
@@ -170,7 +174,8 @@ def aiff(source: Bytes) -> Layout:
     sound = place = None
     for chunk in chunks(source, 12, source.size, RIFX):
         if chunk.name == b"COMM":
-            sound = _aiff_sound(source.at(chunk.body, min(chunk.claimed, 22)))
+            body = source.at(chunk.body, min(chunk.claimed, 22))
+            sound = _aiff_sound(body)
         elif chunk.name == b"SSND" and not place:
             place = chunk
         if place and sound:
@@ -182,7 +187,12 @@ def aiff(source: Bytes) -> Layout:
     start = place.body + skipped
     claim = place.claimed if _is_unfilled(place.claimed) else max(0, place.claimed - skipped)
     stop, ending = _extent(source, start, claim, RIFX)
-    return Layout(*sound, start, max(start, stop), ending)
+    rate, channels, encoding = sound
+    width = int(encoding[-1]) if encoding[-1:].isdigit() else 1
+    is_told = bool(encoding) and not _is_unfilled(place.claimed) and ending is None
+    if is_told and stop - start != aiff_format(body).frames * channels * width:
+        encoding = CONTRADICTORY
+    return Layout(rate, channels, encoding, start, max(start, stop), ending)
 
 
 _AIFC = {b"NONE": ">", b"none": ">", b"twos": ">", b"in24": ">", b"in32": ">", b"sowt": "<"}
@@ -198,7 +208,7 @@ def _aiff_sound(body: bytes) -> tuple[int, int, str]:
         raise RefusedError("undecodable")
     found = aiff_format(body)
     if found.compression in _AIFC:
-        encoding = _pcm((found.bits + 7) // 8, _AIFC[found.compression])
+        encoding = _pcm((found.bits + 7) // 8, _AIFC[found.compression]) or CONTRADICTORY
     else:
         encoding = _AIFC_OTHER.get(found.compression, "")
     return found.rate, found.channels, encoding
@@ -215,7 +225,7 @@ def caf(source: Bytes) -> Layout:
             if chunk.claimed == 0 or chunk.claimed >> 63:  # -1: recorded in a stream, and then the last chunk
                 return Layout(*sound, start, max(start, source.size))
             stop, ending = _extent(source, start, max(1, chunk.claimed - 4), CAF)
-            if ending == "truncated" and not sound[2]:
+            if ending == "truncated" and sound[2] in ("", CONTRADICTORY):
                 raise RefusedError(ending)  # libsndfile makes up sound for packets that are not there
             return Layout(*sound, start, stop, ending)
     raise RefusedError("undecodable")
@@ -228,10 +238,10 @@ def _caf_sound(body: bytes) -> tuple[int, int, str]:
     found = caf_format(body)
     width = found.packet_bytes // found.channels if found.channels else 0
     is_even = found.packet_frames == 1 and found.packet_bytes == width * found.channels
-    if found.codec == b"lpcm" and is_even and found.bits > 8 * (width - 1):
+    if found.codec == b"lpcm" and is_even and 8 * (width - 1) < found.bits <= 8 * width:
         encoding = _pcm(width, "<" if found.flags & 2 else ">", "f" if found.flags & 1 else "i")
     else:
-        encoding = {b"ulaw": "ulaw", b"alaw": "alaw"}.get(found.codec, "")
+        encoding = {b"ulaw": "ulaw", b"alaw": "alaw", b"lpcm": CONTRADICTORY}.get(found.codec, "")
     return found.rate, found.channels, encoding
 
 

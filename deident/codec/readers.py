@@ -13,7 +13,7 @@ from deident.audio import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from deident.codec import flac, mp3, ogg, pcm
 from deident.codec.files import Bytes, File
 from deident.codec.flac_frames import FrameDecoder, find_frame, first_frame, has_large_frames
-from deident.codec.layout import Layout
+from deident.codec.layout import CONTRADICTORY, Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.containers import CONTAINERS, FFMPEG, Container
@@ -83,14 +83,17 @@ class LaidOutReader(Reader):
     def __iter__(self) -> Iterator[tuple[int, Block]]:
         layout = self._layout
         check_sound(layout.rate, layout.channels)
-        if layout.encoding:
+        is_contradictory = layout.encoding == CONTRADICTORY
+        if layout.encoding and not is_contradictory:
             for block in pcm.blocks(self._source, layout, block_frames(layout.rate, layout.channels)):
                 yield layout.rate, block
             return
         # libsndfile gives up on some files for what stands behind their samples
         stop = layout.stop if self._name in ("wav", "rf64", "w64") else None
         decoder = Decoder(
-            File(self._source.window(0, stop), layout.patches), is_all=self._name not in ("au", "sphere")
+            File(self._source.window(0, stop), layout.patches),
+            is_all=self._name not in ("au", "sphere"),
+            is_last=is_contradictory,
         )
         yield from decoder
         self.ending = self.ending or decoder.ending
@@ -174,16 +177,19 @@ class OggReader(Reader):
 
 # libsndfile guesses the format from the content too; it must come to one of ours.
 _FORMATS = {name for container in CONTAINERS.values() for name in container.libsndfile.split()}
-_UNSUPPORTED_ENCODING = {4, 64}  # libsndfile's codes: a codec it lacks, a wave format it does not know
+# libsndfile's codes: a codec or format it lacks, blocks that it has no room for, a wave format it does not know,
+# channels that a codec has not.
+_UNSUPPORTED_ENCODING = {4, 18, 29, 64, 140, 141}
 
 
 class Decoder:
     """libsndfile on a file object: `(rate, block)` until it ends or fails; what a failed read gave stays.
 
-    is_all : it tells the codecs that it lacks. It does not for AU (G.722) and SPHERE (shorten).
+    is_all : it tells the codecs that it lacks. It does not for AU (G.722) and SPHERE (shorten).   is_last : what it
+    refuses is refused, as fields contradict each other, and FFmpeg might read noise.
     """
 
-    def __init__(self, file: io.RawIOBase, *, is_all: bool = True) -> None:
+    def __init__(self, file: io.RawIOBase, *, is_all: bool = True, is_last: bool = False) -> None:
         import soundfile
 
         self._error = soundfile.LibsndfileError
@@ -193,7 +199,7 @@ class Decoder:
             self._file = soundfile.SoundFile(io.BufferedReader(file, _BUFFER))
         except self._error as error:
             is_lacking = error.code in _UNSUPPORTED_ENCODING or not is_all
-            raise RefusedError("needs-extra" if is_lacking else "undecodable") from None
+            raise RefusedError("needs-extra" if is_lacking and not is_last else "undecodable") from None
         self._file.seekable = lambda: False  # or every read is followed by a seek, which some files fail at
         if self._file.format not in _FORMATS:
             raise RefusedError("undecodable")
