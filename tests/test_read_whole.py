@@ -18,13 +18,14 @@ import soxr
 from deident.codec import decode
 from deident.codec.files import Bytes
 from deident.codec.readers import open_reader
+from deident.containers import CONTAINERS
 from deident.containers.mpeg import encoder_tag, frames
 from deident.containers.mpeg import first_frame as first_mpeg_frame
 from deident.containers.source import Memory
 from deident.errors import RecordingError
 from tests import hostile
 from tests.dirty_parts import id3
-from tests.recordings import recording
+from tests.recordings import encoded, recording
 
 RATE = 16_000
 SPEECH = np.convolve(np.random.default_rng(5).standard_normal(3 * RATE), np.hanning(12), "same") / 12
@@ -240,6 +241,27 @@ def test_an_avi_whose_header_counts_other_frames_is_whole(factor: float) -> None
     samples, partial = read(bytes(content))
     assert (samples.shape, partial) == (whole.shape, None)
     assert read(bytes(content[: len(content) * 2 // 3]))[1] == "truncated"
+
+
+# Containers glued together, of other kinds or with another rate
+
+
+@pytest.mark.parametrize("name", ["mp4", "matroska", "avi", "tta"])
+def test_what_is_glued_to_a_container_is_read_on_or_told(name: str) -> None:
+    content = recording(name)
+    whole, partial = read(content)
+    assert partial is None
+    behind = [recording(other) for other in CONTAINERS if other != name and other != "ape"]
+    behind.append(id3(b"") + recording("wav"))
+    if name == "tta":
+        behind.append(encoded(np.zeros(9_000, np.int16), "tta", None, 48_000))
+    for other in behind:
+        samples, partial = read(content + other)
+        assert partial is not None or samples.shape[1] > 1.5 * whole.shape[1]
+    item = struct.pack("<II", 9_000, 0) + b"Cover\0" + bytes(9_000)
+    footer = b"APETAGEX" + struct.pack("<IIII", 2_000, len(item) + 32, 1, 0) + bytes(8)
+    for tag in (b"TAG" + bytes(125), bytes(3_000), item + footer, id3(bytes(9_000))):
+        assert read(content + tag)[1] is None
 
 
 # SPHERE and AU

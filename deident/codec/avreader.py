@@ -7,7 +7,7 @@ stay out of reach.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pkgutil import resolve_name
 from typing import Any
 
@@ -21,9 +21,11 @@ from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
-from deident.containers import Container
+from deident.containers import Container, recognise
 from deident.containers.chunks import RIFF, UNKNOWN_SIZE, chunks
 from deident.containers.mp4 import boxes
+from deident.containers.source import number
+from deident.containers.tags import end_tags_start, front_tags
 
 av.logging.set_level(None)
 
@@ -90,13 +92,13 @@ class AvReader(Reader):
                 bad += 1
                 continue
             least = min(least or rest, rest) if packet.size else least
-            for number, frame in enumerate(frames):
+            for place, frame in enumerate(frames):
                 block = _samples(frame)
                 rate = rate or frame.sample_rate
                 is_clocked = (
                     self._is_timed and frame.sample_rate == rate
                 )  # after a change, some count on at the first
-                if is_clocked and number == 0 and frame.time is not None:  # others may repeat their packet's
+                if is_clocked and place == 0 and frame.time is not None:  # others may repeat their packet's
                     yield from self._silence(frame.time, frame.sample_rate, block)
                 self._seconds += len(block) / frame.sample_rate
                 yield int(frame.sample_rate), block
@@ -149,10 +151,85 @@ def _ending(source: Bytes, container: Container) -> str | None:
     elif container.name == "avi":
         parts = list(chunks(source, 0, source.size, RIFF))
         is_known = all(0 < part.claimed < UNKNOWN_SIZE for part in parts)
-        return "truncated" if is_known and not all(part.is_whole for part in parts) else None
+        if is_known and not all(part.is_whole for part in parts if part.name in _AVI):
+            return "truncated"
+        has_more = False
     else:
         has_more = container.head_bytes > 0 and source.has_again(container.head_bytes)
+    if container.name in _ENDS and not has_more:
+        end = _ENDS[container.name](source)
+        end = max((tag.stop for tag in front_tags(source, end, source.size)), default=end)
+        stop = end_tags_start(source, end, source.size)
+        has_more = stop - end > _TAIL_TOLERANCE or recognise(source, end, stop) is not None
     return layout.ending if layout else "extra-data" if has_more else None
+
+
+_TAIL_TOLERANCE = 4096  # bytes behind the end: padding, no lost sound
+_AVI = (b"RIFF", b"JUNK")
+_MP4 = (
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"moof",
+    b"mfra",
+    b"free",
+    b"skip",
+    b"wide",
+    b"uuid",
+    b"udta",
+    b"meta",
+    b"sidx",
+)
+_MATROSKA = (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67")  # header and segment
+
+
+def _mp4_end(source: Bytes) -> int:
+    """Find the first bytes that are no box: no known one, and none that ends in the file."""
+    end = 0
+    for box in boxes(source, 0, source.size):
+        is_cut = number(source.at(box.start, 4), 0, 4) > source.size - box.start
+        if is_cut and box.name not in _MP4:
+            break
+        end = box.stop
+    return end
+
+
+def _avi_end(source: Bytes) -> int:
+    """Find the first chunk that is no part of an AVI."""
+    parts = (
+        part
+        for part in chunks(source, 0, source.size, RIFF)
+        if part.name not in _AVI
+        or (part.name == b"RIFF" and source.at(part.body, 4) not in (b"AVI ", b"AVIX"))
+    )
+    return next((part.start for part in parts), source.size)
+
+
+def _matroska_end(source: Bytes) -> int:
+    """Find the end of the last segment; that of the file where one has no size."""
+    end = 0
+    while source.at(end, 4) in _MATROSKA:
+        head = source.at(end + 4, 8)
+        width = 9 - head[0].bit_length() if head and head[0] else 9
+        size = number(head, 0, width) & ((1 << 7 * width) - 1)
+        if width > 8 or size == (1 << 7 * width) - 1:
+            return source.size
+        end += 4 + width + size
+    return end
+
+
+def _tta_end(source: Bytes) -> int:
+    """Add up the header, the seek table and the frames in it."""
+    head = source.at(0, 22)
+    frame = 256 * number(head, 10, 4, "little") // 245
+    count = -(-number(head, 14, 4, "little") // frame) if frame else 0
+    table = np.frombuffer(source.at(22, 4 * count).ljust(4 * count, b"\0")[: 4 * count], "<u4")
+    return 26 + 4 * count + int(table.sum(dtype=np.int64))
+
+
+_ENDS: dict[str, Callable[[Bytes], int]] = {
+    "mp4": _mp4_end, "avi": _avi_end, "matroska": _matroska_end, "tta": _tta_end,
+}  # fmt: skip
 
 
 def _samples(frame: Any) -> Block:
