@@ -192,7 +192,7 @@ def test_one_wrong_field_is_read_as_libsndfile_does_or_not_at_all(
     clean, (chunk_name, at, form) = io.BytesIO(), FIELDS[container][field]
     soundfile.write(clean, voice(), 16_000, format=container, subtype=subtype)
     read_on = 0
-    for value in (0, 1, 2, 3, 8, 16, 24, 32):
+    for value in (0, 1, 2, 3, 4, 8, 16, 24, 32):
         data = bytearray(clean.getvalue())
         struct.pack_into(form, data, data.index(chunk_name) + at, value)
         try:
