@@ -17,6 +17,7 @@ from deident.disguise import DISGUISES, Chain
 from deident.disguise.base import Scoped
 from deident.disguise.mcadams import McAdams
 from deident.disguise.naming import disguise_named
+from deident.disguise.vocoder import Vocoder
 from deident.errors import SettingError
 from deident.evaluation import gates, metrics
 from deident.evaluation.attackers import ATTACKERS
@@ -38,6 +39,7 @@ from deident.evaluation.report_html import write
 from deident.evaluation.run import evaluate
 from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
+from tests.browser import Page
 from tests.methods import Pair
 
 QUICK = Settings(runs=1, train_draws=2, enrol_draws=1, bootstrap=50, channels=False)
@@ -169,6 +171,19 @@ class TestReport:
         assert page.count("data:image/png;base64,") >= 5
         for word in ("http:", "https:", "<script", "<link", 'src="/'):
             assert word not in page
+
+    def test_settings_and_checks_are_read_without_scrolling(
+        self, report: Report, tmp_path: Path, chromium: Page
+    ) -> None:
+        long = replace(report, methods={**report.methods, "vocoder": repr(Vocoder())})
+        write(long, tmp_path)
+        chromium.show(1280)
+        chromium.open(tmp_path / "report.html")
+        tables = '[...document.querySelectorAll(".wide")].filter(box => box.querySelector("table"))'
+        widths = chromium.ask(f"{tables}.map(box => [box.scrollWidth, box.clientWidth])")
+        assert len(widths) > 5
+        assert all(scrolled <= shown for scrolled, shown in widths)
+        assert chromium.complaints == []
 
 
 class TestGates:
