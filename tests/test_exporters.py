@@ -54,7 +54,8 @@ def test_every_export_has_a_card(store: Path, tmp_path: Path) -> None:
     settings = Policy.preset("training", carry=("text", "words")).to_mapping()
     summary = {
         "version": "9.9", "policy": "f" * 16, "settings": settings, "dropped_seconds": {"over_limit": 12.34},
-        "recordings": 2, "speech_seconds": 20.0, "problems": [{"recording": "anna"}],
+        "recordings": 2, "speech_seconds": 20.0, "read_seconds": 1234567.89,
+        "shortened_seconds": -2.7e-15, "problems": [{"recording": "anna"}],
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps(summary))
     out = ("export", store, "--to", "tests.test_exporters:count_lines", "--out")
@@ -65,8 +66,9 @@ def test_every_export_has_a_card(store: Path, tmp_path: Path) -> None:
         "| snippets | 4 |", f"| longest | {max(seconds):.2f} s |", "| sample rate | 16000 Hz |",
         "| speakers | 2, by pseudonym |",
         "| carried along | text, speaker, words, gender |", "By deident 9.9, under the policy ffffffffffffffff",
-        "| dropped: over limit | 12.3 s |", "| seconds of speech found | 20 |", '"pause_seconds": [', "not anonymous",
-        "`deident evaluate`",
+        "| dropped: over limit | 12.3 s |", "| seconds of speech found | 20 |",
+        "| recordings read | 2 |", "| seconds read | 1,234,567.9 |", "| seconds of pauses taken out | 0 |",
+        '"pause_seconds": [', "not anonymous", "`deident evaluate`",
     ):  # fmt: skip
         assert line in told
     assert not any(canary in told for canary in (*CANARIES, "names everybody"))

@@ -31,6 +31,11 @@ _COUNTS = {
 }
 
 
+def _rounded(number: float) -> str:
+    """Write a count or seconds to a tenth; what is left of rounding is nothing, and no minus."""
+    return f"{round(number, 1) + 0.0:,.1f}".removesuffix(".0")
+
+
 def read_summary(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the output of `deident run --json`. Raises `SettingError` for anything else."""
     try:
@@ -70,7 +75,7 @@ def card(
         f"```json\n{json.dumps(settings, indent=2, sort_keys=True)}\n```\n",
         "## What was dropped\n",
         "Of the last run into the store:\n",
-        _table({title: f"{summary[name]:g}" for name, title in _COUNTS.items() if name in summary}),
+        _table({title: _rounded(summary[name]) for name, title in _COUNTS.items() if name in summary}),
         _table(
             {
                 f"dropped: {why.replace('_', ' ')}": f"{seconds:.1f} s"
