@@ -17,7 +17,7 @@ from av.audio.plane import AudioPlane
 
 from deident.codec import ogg
 from deident.codec.files import Bytes, File
-from deident.codec.layout import Layout
+from deident.codec.layout import TAIL_TOLERANCE, Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
@@ -160,11 +160,10 @@ def _ending(source: Bytes, container: Container) -> str | None:
         end = _ENDS[container.name](source)
         end = max((tag.stop for tag in front_tags(source, end, source.size)), default=end)
         stop = end_tags_start(source, end, source.size)
-        has_more = stop - end > _TAIL_TOLERANCE or recognise(source, end, stop) is not None
+        has_more = stop - end > TAIL_TOLERANCE or recognise(source, end, stop) is not None
     return layout.ending if layout else "extra-data" if has_more else None
 
 
-_TAIL_TOLERANCE = 4096  # bytes behind the end: padding, no lost sound
 _AVI = (b"RIFF", b"JUNK")
 _MP4 = (
     b"ftyp",
@@ -223,7 +222,9 @@ def _tta_end(source: Bytes) -> int:
     head = source.at(0, 22)
     frame = 256 * number(head, 10, 4, "little") // 245
     count = -(-number(head, 14, 4, "little") // frame) if frame else 0
-    table = np.frombuffer(source.at(22, 4 * count).ljust(4 * count, b"\0")[: 4 * count], "<u4")
+    if 26 + 4 * count > source.size:  # the header is wrong, and its table not to be made room for
+        return source.size
+    table = np.frombuffer(source.at(22, 4 * count), "<u4")
     return 26 + 4 * count + int(table.sum(dtype=np.int64))
 
 

@@ -22,7 +22,7 @@ from deident.containers.headers import (
 )
 from deident.containers.source import number
 
-_TAIL_TOLERANCE = 4096  # bytes after the end that are no chunk: padding and small tags, not lost sound
+TAIL_TOLERANCE = 4096  # bytes after the end that are no chunk: padding and small tags, not lost sound
 _SENTINEL_SLACK = 4096  # recorders write "as much as fits" minus a header
 CONTRADICTORY = "?"  # an encoding whose fields exclude each other: as libsndfile reads it, or not at all
 _SENTINELS = (0x7F000000, 2**31, 2**32 - 1)  # the first is SoX's, of AIFF in a stream
@@ -74,7 +74,7 @@ def _is_clean(source: Bytes, at: int, form: ChunkFormat) -> bool:
     for chunk in chunks(source, at, source.size, form):
         if chunk.name in _RECORDINGS:
             return False
-        if source.size - chunk.body < _TAIL_TOLERANCE:
+        if source.size - chunk.body < TAIL_TOLERANCE:
             return True
         if not chunk.is_whole or not all(32 <= byte < 127 for byte in chunk.name[:4]):
             return False
@@ -141,7 +141,7 @@ def w64(source: Bytes) -> Layout:
             if chunk.claimed == W64.header or chunk.claimed >= 2**62:  # never filled in
                 return Layout(*sound, chunk.body, source.size)
             is_extra = (
-                source.size - chunk.end > _TAIL_TOLERANCE and source.at(chunk.after, 4) not in _W64_CHUNKS
+                source.size - chunk.end > TAIL_TOLERANCE and source.at(chunk.after, 4) not in _W64_CHUNKS
             )
             ending = "extra-data" if is_extra else None
             return Layout(*sound, chunk.body, chunk.stop, ending if chunk.is_whole else "truncated")
@@ -260,7 +260,7 @@ def au(source: Bytes) -> Layout:
     present = max(0, source.size - start)
     if _is_unfilled(claim):
         return Layout(rate, channels, encoding, start, max(start, source.size))
-    ending = "truncated" if claim > present else "extra-data" if present - claim > _TAIL_TOLERANCE else None
+    ending = "truncated" if claim > present else "extra-data" if present - claim > TAIL_TOLERANCE else None
     return Layout(rate, channels, encoding, start, start + min(claim, present), ending)
 
 
