@@ -252,7 +252,7 @@ def material(
 def seen(method: Vocoder, samples: Any) -> tuple[Analysis, Any, Any]:
     """Analyse and normalise samples as the vocoder does before the map: analysis, deviations and means."""
     speech = analyse(
-        [samples], TRACKER.track_all([samples]),
+        [samples], TRACKER.track_all([samples]), [np.random.default_rng(0)],
         floor_db=method.floor_db, noise=method.noise, gate_db=method.gate_db,
     )  # fmt: skip
     means, deviations = method.normalised(speech)

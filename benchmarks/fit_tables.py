@@ -2,6 +2,8 @@
 
     DEIDENT_SPEECH=... python -m benchmarks.fit_tables > deident/disguise/vocoder/tables.py
 
+and `bands.npy` beside it, after which bands are predicted.
+
 Reads the snippets of the role `dev_train` in `verify/` (LibriSpeech, CC BY 4.0) and `nonnative/` (speechocean762), and
 writes averages over all of their speakers: no recording, and no one speaker,
 can be recovered from them."""
@@ -16,19 +18,19 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from deident.disguise.vocoder import analysis
+from deident.disguise.vocoder import analysis, bandwidth
 from deident.disguise.vocoder import normalisation as erase
-from deident.disguise.vocoder.analysis import CEPSTRUM, TRACKER, Analysis, analyse
+from deident.disguise.vocoder.analysis import CEPSTRUM, STFT, TRACKER, Analysis, analyse
 
 SOUNDS, ORDER, ROUNDS = 32, CEPSTRUM.order, 5
+HOW = {"floor_db": 25.0, "noise": 0.5, "gate_db": 50.0}  # as `Vocoder` has them by default
 
 
 def main() -> None:
     recordings = training_speech(Path(os.environ["DEIDENT_SPEECH"]))
     cepstrum = replace(CEPSTRUM, order=ORDER)
     analysis.BANDS = average_bands(recordings, cepstrum)
-    how = {"floor_db": 25.0, "noise": 1.0, "gate_db": 30.0}
-    analyses = [analyse([samples], TRACKER.track_all([samples]), **how) for samples in recordings]
+    analyses = [analysed(samples, floor_db=25.0, noise=1.0, gate_db=30.0) for samples in recordings]
     ratios = np.ones(len(analyses))
     for _ in range(ROUNDS):
         warped = [a.cepstra @ erase.rewarp(cepstrum, 1.0 / r) for a, r in zip(analyses, ratios, strict=True)]
@@ -40,6 +42,30 @@ def main() -> None:
         logs = np.log([erase.tract_ratio(speech, cepstrum)[0] for speech in analyses])
         ratios = np.exp(logs - logs.mean())  # the average speaker's is 1
     write()
+    np.save(Path(bandwidth.__file__).with_name("bands.npy"), band_statistics(recordings))
+
+
+def analysed(samples: np.ndarray, **how: float) -> Analysis:
+    analysis.predict_missing = lambda *_: None  # which would need what is fitted here
+    return analyse([samples], TRACKER.track_all([samples]), [np.random.default_rng(0)], **how)
+
+
+def band_statistics(recordings: list[np.ndarray]) -> np.ndarray:
+    """(2, 1 + bands, bands) float16: mean and covariance of log powers over `BANDS`, of voiced and of other frames."""
+    rows: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for samples in recordings:
+        ragged = STFT.ragged([len(samples)])
+        powers = CEPSTRUM.powers_of_padded(STFT.concatenate([samples], ragged), ragged.frames)
+        total, _, _ = analysis._without_background(powers, HOW["noise"], ragged)
+        speech = analysed(samples, **HOW)
+        average = speech.weight @ powers / (speech.weight.sum() + 1e-3)
+        if (average < 1e-4 * analysis.BANDS * np.percentile(total, analysis.LOUD)).any():
+            continue  # a line has cut it
+        logs = np.log(powers / (average + 1e-9) + 10 ** (-0.1 * HOW["floor_db"]))
+        rows[0].append(logs[(speech.presence > 0.5) & (speech.voiced > 0.6)])
+        rows[1].append(logs[(speech.presence > 0.5) & (speech.voiced < 0.4)])
+    kinds = [np.concatenate(own) for own in rows]
+    return np.stack([np.vstack((own.mean(axis=0), np.cov(own.T))) for own in kinds]).astype(np.float16)
 
 
 def training_speech(folder: Path) -> list[np.ndarray]:

@@ -20,7 +20,8 @@ SNIPPETS = [
 
 
 def analysis(*snippets: np.ndarray) -> Analysis:
-    return analyse(snippets, TRACKER.track_all(list(snippets)), floor_db=25.0, noise=0.5, gate_db=50.0)
+    rngs = [np.random.default_rng(k) for k in range(len(snippets))]
+    return analyse(snippets, TRACKER.track_all(list(snippets)), rngs, floor_db=25.0, noise=0.5, gate_db=50.0)
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:

@@ -289,7 +289,7 @@ def banded(samples: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
 def movement(samples: np.ndarray) -> np.ndarray:
     """(40,) standard deviation over the loud frames of the log envelope in each band, with a floor at -40 dB."""
     [pitch] = TRACKER.track_all([samples])
-    about = analyse([samples], [pitch], floor_db=40.0, noise=0.0, gate_db=60.0)
+    about = analyse([samples], [pitch], [np.random.default_rng(0)], floor_db=40.0, noise=0.0, gate_db=60.0)
     return (about.cepstra[about.weight > 0.5] @ CEPSTRUM.basis(CEPSTRUM.bands_hz)).std(axis=0)
 
 
@@ -306,9 +306,9 @@ def test_bands_that_a_line_has_cut_move_as_the_others_do(speaker: Speaker, band:
 def test_snippets_in_a_batch_are_filled_each_by_its_own_bands() -> None:
     wide = speech(MAN, 3.0, seed=5)
     narrow = banded(wide, 0.0, 3_950.0)
-    together = analyse(
-        [wide, narrow], TRACKER.track_all([wide, narrow]), floor_db=25.0, noise=0.5, gate_db=50.0
-    )
-    for own, samples in zip(together.ragged.slices, (wide, narrow), strict=True):
-        alone = analyse([samples], TRACKER.track_all([samples]), floor_db=25.0, noise=0.5, gate_db=50.0)
+    how = {"floor_db": 25.0, "noise": 0.5, "gate_db": 50.0}
+    rngs = [np.random.default_rng(seed) for seed in (1, 2)]
+    together = analyse([wide, narrow], TRACKER.track_all([wide, narrow]), rngs, **how)
+    for seed, own, samples in zip((1, 2), together.ragged.slices, (wide, narrow), strict=True):
+        alone = analyse([samples], TRACKER.track_all([samples]), [np.random.default_rng(seed)], **how)
         assert together.cepstra[own] == pytest.approx(alone.cepstra, abs=1e-3)

@@ -1,7 +1,8 @@
 """An attack on the channel of a recording: telling which of thirteen a disguised snippet came through.
 
 The channel tells devices, rooms and calls apart, and links snippets that share one. The attacker sends undisguised
-speech through every channel, disguises it, and learns from training speakers; the speakers on trial are others.
+speech through every channel, has hum removed and the rest disguised as in a run, and learns from training speakers;
+the speakers on trial are others.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import soundfile
 
 from deident.audio import RATE, Audio, Doubles, Floats, Ints
 from deident.disguise.base import Method
+from deident.dsp.hum import remove_hum
 from deident.evaluation import backend
 from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
 from deident.evaluation.corpus import Utterance
@@ -148,7 +150,7 @@ class Through(Method[Any]):
         return self.method.draw(rng)
 
     def apply(self, audio: Audio, voice: Any, rng: np.random.Generator) -> Audio:
-        samples = CHANNELS[self.channel](audio.mono, rng)
+        samples = remove_hum(CHANNELS[self.channel](audio.mono, rng))  # as a run does before it cuts
         peak = float(np.abs(samples).max(initial=0.0))
         return self.method.apply(Audio(samples / max(peak, 1.0), RATE), voice, rng)
 

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from deident.audio import Floats
+from deident.disguise.vocoder.background import QUIET, find_background, percentile
+from deident.disguise.vocoder.bandwidth import find_missing, predict_missing
 from deident.disguise.vocoder.tables import BANDS
 from deident.dsp.mel import MelCepstrum
 from deident.dsp.pitch import Pitch, PitchTracker
@@ -23,8 +25,9 @@ LOUD = 95  # percentile of the frames' powers that stands for the level of the s
 HIGHEST_GATE_DB = -36.0
 ABOVE_QUIET_DB = 10.0
 LEAST_DB = -58.0
-QUIET = 10  # percentile of a band's powers that stands for its noise
-EMPTY = np.float32(1e-4)  # times the common power of a band: less is a band that a line has cut
+UNDER_DB = 2.0  # what is softer than steady noise by this, after its subtraction, is a rest of it
+STEADY = np.float32(0.3)  # steadiness of a background from which on it is noise that may hide a band
+HIDDEN = np.float32(2.0)  # times what was subtracted from it, and no more, has a band that noise hides
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Analysis:
 def analyse(
     snippets: Sequence[Floats],
     pitches: Sequence[Pitch],
+    rngs: Sequence[np.random.Generator],
     *,
     floor_db: float,
     noise: float,
@@ -78,10 +82,12 @@ def analyse(
     snippets : sequence of (samples,) float32
     pitches : sequence of Pitch
         Of each snippet, by `TRACKER`.
+    rngs : sequence of Generator
+        One of each snippet, for bands that are predicted.
     floor_db : float
         Floor of a band below its average.
     noise : float
-        Times the noise floor of a band that is subtracted from its power.
+        Times the background of a band that is subtracted from its power.
     gate_db : float
         Gate for speech below the level of the loud frames.
 
@@ -91,28 +97,29 @@ def analyse(
     """
     ragged = STFT.ragged([len(samples) for samples in snippets])
     powers = CEPSTRUM.powers_of_padded(STFT.concatenate(snippets, ragged), ragged.frames)
-    total = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
-    level: Floats = np.array([_percentile(total[own], LOUD) for own in ragged.slices]) + np.float32(1e-12)
-    level_db = np.float32(10.0) * np.log10(total / ragged.spread(level) + np.float32(1e-6))
+    total, background, steadiness = _without_background(powers, noise, ragged)
+    level = _loudness(total, ragged)
+    total /= ragged.spread(level)
+    level_db = np.float32(10.0) * np.log10(total + np.float32(1e-6))
     weight, audible = _soft_step(level_db, (-18.0, -24.0), (1.5, 1.7))
     # Where there is a background, the gate lies above it: what is between words tells the room.
-    quiet_db = np.array([_background(level_db[own]) for own in ragged.slices])
+    quiet_db = np.array([_quiet_db(level_db[own]) for own in ragged.slices], dtype=np.float32)
     gate = np.clip(quiet_db + ABOVE_QUIET_DB, -gate_db, max(-gate_db, HIGHEST_GATE_DB))
-    (presence,) = _soft_step(level_db - ragged.spread(gate.astype(np.float32)), (0.0,), (1.2,))
-    if noise:
-        quiet = np.array([_percentile(powers[own].T, QUIET) for own in ragged.slices])
-        powers -= ragged.spread(np.float32(noise) * quiet)
-        np.maximum(powers, np.float32(0.0), out=powers)
-    average = ragged.segment_product(weight[None], powers)[:, 0] / (
-        ragged.segment_sum(weight)[:, None] + np.float32(1e-3)
-    )
-    _fill_empty_bands(powers, average, level, ragged)
-    powers *= ragged.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
-    powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
-    np.log(powers, out=powers)
+    noise_db = np.float32(10.0) * np.log10(_mean(background) / level + np.float32(1e-9))
+    gate = np.maximum(gate, noise_db - np.float32(UNDER_DB))
+    (presence,) = _soft_step(level_db - ragged.spread(gate), (0.0,), (1.2,))
     strength, octaves = _pitch(pitches, ragged)
     (voiced,) = _soft_step(strength, (0.5,), (0.07,))
     voiced *= audible
+    average = ragged.segment_product(weight[None], powers)[:, 0] / (
+        ragged.segment_sum(weight)[:, None] + np.float32(1e-3)
+    )
+    powers *= ragged.spread(BANDS / (average + np.float32(1e-6) * level[:, None]))
+    powers += BANDS * np.float32(10.0 ** (-0.1 * floor_db))
+    np.log(powers, out=powers)
+    missing = find_missing(powers, average / level[:, None], total, weight, CEPSTRUM.bands_hz, ragged)
+    missing |= (steadiness[:, None] > STEADY) & (average < HIDDEN * background)
+    predict_missing(powers, missing, voiced, rngs, ragged)
     # Power per mean square: size / 2 by Parseval, times three as mel bands are dense where speech is strong.
     energy = np.float32(1.5 * STFT.size)
     return Analysis(
@@ -126,20 +133,31 @@ def analyse(
     )
 
 
-def _fill_empty_bands(powers: Floats, average: Floats, level: Floats, ragged: Ragged) -> None:
-    """Give bands that hold no speech the movement of the nearest that does, in place.
+def _without_background(powers: Floats, noise: float, ragged: Ragged) -> tuple[Floats, Floats, Floats]:
+    """Subtract the background from (frames, bands) powers, in place.
 
-    A band that is missing tells the line, and so does one that hardly moves.
-
-    powers : (frames, bands).   average : (snippets, bands) of the loud frames.   level : (snippets,) of all bands.
+    Returns (frames,) the mean of what is left, (snippets, bands) what was subtracted, and (snippets,) its steadiness.
     """
-    empty = average < EMPTY * BANDS * level[:, None]
-    for snippet, (own, missing) in enumerate(zip(ragged.slices, empty, strict=True)):
-        if missing.any() and not missing.all():
-            full = np.flatnonzero(~missing)
-            nearest = full[np.abs(full[:, None] - np.arange(len(missing))).argmin(axis=0)]
-            powers[own] = powers[own][:, nearest]
-            average[snippet] = average[snippet][nearest]
+    total = _mean(powers)
+    background, steadiness = find_background(powers, total, _loudness(total, ragged), ragged)
+    if not noise:
+        return total, np.zeros_like(background), np.zeros_like(steadiness)
+    background *= np.float32(noise)
+    powers -= ragged.spread(background)
+    np.maximum(powers, np.float32(0.0), out=powers)
+    return _mean(powers), background, steadiness
+
+
+def _mean(powers: Floats) -> Floats:
+    """Average (frames, bands) over the bands."""
+    mean: Floats = powers @ np.full(powers.shape[1], 1.0 / powers.shape[1], dtype=np.float32)
+    return mean
+
+
+def _loudness(total: Floats, ragged: Ragged) -> Floats:
+    """(snippets,) the power of the loud frames, of (frames,)."""
+    loud: Floats = np.array([percentile(total[own], LOUD) for own in ragged.slices]) + np.float32(1e-12)
+    return loud
 
 
 def _pitch(pitches: Sequence[Pitch], ragged: Ragged) -> tuple[Floats, Floats]:
@@ -156,17 +174,10 @@ def _pitch(pitches: Sequence[Pitch], ragged: Ragged) -> tuple[Floats, Floats]:
     return smooth(strength, 0.5, ragged), octaves.clip(-0.6, 0.6, out=octaves)
 
 
-def _background(level_db: Floats) -> float:
+def _quiet_db(level_db: Floats) -> float:
     """Estimate the level of the background from frames that are not digital silence."""
     sounding = level_db[level_db > LEAST_DB]
-    return float(_percentile(sounding, QUIET)) if sounding.size else LEAST_DB
-
-
-def _percentile(values: Floats, percent: int) -> Floats:
-    """Percentile of (..., n) values along the last axis, without interpolation."""
-    rank = percent * (values.shape[-1] - 1) // 100
-    ranked: Floats = np.partition(values, rank, axis=-1)[..., rank]
-    return ranked
+    return float(percentile(sounding, QUIET)) if sounding.size else LEAST_DB
 
 
 def _soft_step(values: Floats, thresholds: tuple[float, ...], softness: tuple[float, ...]) -> Floats:

@@ -61,7 +61,8 @@ class Vocoder(Method[VocoderVoice]):
     floor_db : float, 6 to 60
         Floor of each band of the envelope, in dB below the band's average. Default 25.
     noise : float, 0 to 3
-        Times the noise floor of a band that is subtracted from its power. Default 0.5.
+        Times the background of a band that is subtracted from its power: its noise floor, and three times as much
+        where it is steady noise. Default 0.5.
     tract_norm : float, 0 to 1
         Fraction by which the estimated vocal tract moves to the average one. Default 1.
     gate_db : float, 6 to 60
@@ -196,6 +197,7 @@ class Vocoder(Method[VocoderVoice]):
         speech = analyse(
             snippets,
             TRACKER.track_all(snippets),
+            rngs,
             floor_db=self.floor_db,
             noise=self.noise,
             gate_db=self.gate_db,
