@@ -87,13 +87,12 @@ def predict_missing(
         known = logs[own][:, ~beside] - np.log(BANDS[~beside])
         noise = rng.standard_normal((len(known) + len(SLOW) - 1, beside.sum()), dtype=np.float32)
         slow = sum(tap * noise[k:][: len(known)] for k, tap in enumerate(SLOW))
+        of_voiced, of_others = (
+            known @ regression + offset + slow @ factor
+            for regression, offset, factor in _predictors(beside.tobytes())
+        )
         share = voiced[own][:, None]
-        predicted = np.zeros_like(slow)
-        for weight, (regression, offset, open_part) in zip(
-            (share, 1 - share), _predictors(beside.tobytes()), strict=True
-        ):
-            predicted += weight * (known @ regression + offset + slow @ open_part)
-        logs[own, beside] = predicted + np.log(BANDS[beside])
+        logs[own, beside] = share * of_voiced + (1 - share) * of_others + np.log(BANDS[beside])
 
 
 @lru_cache(maxsize=64)
