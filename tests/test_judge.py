@@ -22,7 +22,7 @@ from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.identification import identify
 from deident.evaluation.intervals import draw_weights
-from deident.evaluation.judge import Case, Material, attack_all, judge, same_recording, unaware
+from deident.evaluation.judge import Case, Material, attack_all, judge, same_recording, unaware, word_use
 from deident.evaluation.ranking import compare, rank
 from deident.evaluation.report import EER, SAME_RECORDING, TOP_1, WITHHELD, Report
 from deident.evaluation.report_html import page
@@ -159,6 +159,33 @@ def test_words_and_time_are_counted_over_all_utterances(verdict: Verdict) -> Non
     assert use.added.value == pytest.approx(0.2)  # of every other utterance, two words were wrong before
     assert use.added.low <= 0.2 <= use.added.high
     assert use.own.value == pytest.approx(0.2)  # one word more where two were wrong, three where none was
+
+
+@pytest.mark.parametrize(
+    "runaway", ["eight, " * 150, "j the words " * 60, f"{SAID} and then {'k l m n ' * 20}"], ids=len
+)
+def test_a_snippet_has_at_most_all_its_words_wrong_however_long_its_text(runaway: str) -> None:
+    def recognised(material: Material, text: str) -> Material:
+        texts = np.full(material.trial["seconds"].shape, SAID, f"U{len(runaway)}")
+        texts[7] = text
+        return replace(material, trial={**material.trial, text_by("good"): texts})
+
+    case = make_case()
+    for disguised, plain, error, added, bounded in (
+        (runaway, SAID, 10, 10, 1), (SAID, runaway, 0, -10, 0), (runaway, runaway, 10, 0, 1),
+    ):  # fmt: skip
+        both = {
+            "disguised": recognised(case.disguised, disguised),
+            "original": recognised(case.original, plain),
+        }
+        use = word_use(replace(case, **both), "good", draw_weights(30, 20, 0))
+        assert use is not None
+        assert (use.error.value, use.added.value) == (
+            pytest.approx(error / 1_200),
+            pytest.approx(added / 1_200),
+        )
+        assert use.bounded == bounded
+        assert use.own.value <= 10 / 1_200
 
 
 def test_a_recogniser_that_answers_the_same_to_everything_gets_no_number() -> None:

@@ -17,7 +17,14 @@ from deident.evaluation.copies import (
 from deident.evaluation.corpus import Corpus, InMemory, Utterance
 from deident.evaluation.synthetic import synthetic_corpus
 from deident.evaluation.utility import Melody, WordShape, training_use
-from deident.evaluation.words import Pocketsphinx, Recognition, text_by, word_errors
+from deident.evaluation.words import (
+    Pocketsphinx,
+    Recognition,
+    is_runaway,
+    text_by,
+    word_errors,
+    words_wrong,
+)
 from tests.test_evaluation import Noise
 
 pytestmark = pytest.mark.slow
@@ -41,6 +48,23 @@ class TestUtility:
     )
     def test_word_errors(self, reference: str, hypothesis: str, errors: int) -> None:
         assert word_errors(reference, hypothesis) == errors
+
+    @pytest.mark.parametrize(
+        ("reference", "text", "wrong", "runs_away"),
+        [
+            ("five eight three two", "5, " + "8, " * 108, 4, True),
+            ("by steven's king", "I'll see you in the next video.", 3, True),
+            ("a b", "a b " + "c " * 30, 2, True),
+            ("a b c", "x y z", 3, False),
+            ("a b c", "a b c d", 1, False),
+            ("", "a", 0, True),
+        ],
+    )
+    def test_at_most_all_words_are_wrong(
+        self, reference: str, text: str, wrong: int, runs_away: bool
+    ) -> None:
+        assert words_wrong(reference, text) == wrong
+        assert is_runaway(reference, text) == runs_away
 
     def test_the_melody_of_a_copy_is_kept_and_that_of_noise_is_not(self, corpus: Corpus) -> None:
         utterance = corpus.utterances[0]

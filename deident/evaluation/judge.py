@@ -22,7 +22,7 @@ from deident.evaluation.intervals import Interval, draw_weights, eer_samples, in
 from deident.evaluation.traits import TraitResult, recover
 from deident.evaluation.trials import Pairs, Trials
 from deident.evaluation.verdict import AttackResult, Utility, Verdict, WordUse
-from deident.evaluation.words import text_by, word_errors, words_of
+from deident.evaluation.words import is_runaway, text_by, words_of, words_wrong
 
 NETWORK = "network"  # measure of the embeddings by an encoder that an attacker has made
 
@@ -312,7 +312,7 @@ def utility(case: Case, weights: Doubles) -> Utility:
     correlation = trial["f0_correlation"]
     audio = float(case.seconds.sum()) * spent.shape[1]
     low, middle, high = (float(q) for q in np.percentile(trial["duration_ratio"], (5, 50, 95)))
-    words = {name: words_wrong(case, name, weights) for name in case.recognisers}
+    words = {name: word_use(case, name, weights) for name in case.recognisers}
     return Utility(
         words={name: use for name, use in words.items() if use is not None},
         f0_correlation=float(np.nanmean(correlation)) if np.isfinite(correlation).any() else None,
@@ -321,21 +321,22 @@ def utility(case: Case, weights: Doubles) -> Utility:
     )
 
 
-def words_wrong(case: Case, recogniser: str, weights: Doubles) -> WordUse | None:
-    """Word errors of a recogniser on one copy of each utterance that has a transcript; None where none has."""
+def word_use(case: Case, recogniser: str, weights: Doubles) -> WordUse | None:
+    """Words that a recogniser gets wrong in one copy of each utterance with a transcript; None where none has one."""
     rows = [k for k, text in enumerate(case.transcripts) if words_of(text)]
     if not rows:
         return None
     said = case.disguised.trial[text_by(recogniser)][:, 0]
     plain = case.original.trial[text_by(recogniser)][:, 0]
-    counts = [len(words_of(text)) for text in case.transcripts]
-    errors, before, own, length = np.zeros((4, len(case.transcripts)))
+    errors, before, own, length, plain_length, bounded = np.zeros((6, len(case.transcripts)))
     for k in rows:
-        length[k] = counts[k]
-        errors[k] = word_errors(case.transcripts[k], str(said[k]))
-        before[k] = word_errors(case.transcripts[k], str(plain[k]))
-        own[k] = word_errors(str(plain[k]), str(said[k]))
-    plain_words = np.array([len(words_of(str(text))) if length[k] else 0 for k, text in enumerate(plain)])
+        spoken, text, plain_text = case.transcripts[k], str(said[k]), str(plain[k])
+        length[k] = len(words_of(spoken))
+        errors[k], before[k] = words_wrong(spoken, text), words_wrong(spoken, plain_text)
+        bounded[k] = is_runaway(spoken, text)
+        if not is_runaway(spoken, plain_text):  # or there is no text of the original to compare with
+            plain_length[k] = len(words_of(plain_text))
+            own[k] = words_wrong(plain_text, text)
 
     def share(wrong: Doubles, of: npt.NDArray[Any]) -> Interval:
         def per_speaker(values: npt.NDArray[Any]) -> Doubles:
@@ -348,7 +349,8 @@ def words_wrong(case: Case, recogniser: str, weights: Doubles) -> WordUse | None
         words=int(length.sum()),
         error=share(errors, length),
         added=share(errors - before, length),
-        own=share(own, plain_words),
+        own=share(own, plain_length),
+        bounded=int(bounded.sum()),
         by_group={
             label: float((errors - before)[which].sum() / length[which].sum())
             for label, which in case.groups.items()

@@ -284,7 +284,7 @@ class Report:
         return [head, *rows]
 
     def words(self) -> Table:
-        """A row for each method and recogniser: words wrong, %, and what is added."""
+        """A row for each method and recogniser: words wrong, %, what is added, and snippets bounded."""
         head = (
             "method",
             "recogniser",
@@ -292,13 +292,14 @@ class Report:
             "wrong %",
             "added, points",
             "against its text of the original, %",
+            "snippets bounded",
         )
         rows = [
             (
                 name, recogniser, f"{use.words:,}", *(
                     WITHHELD if self.distrust(name, f"words/{recogniser}") else with_bounds(i.value, i.low, i.high)
                     for i in (use.error, use.added, use.own)
-                ),
+                ), f"{use.bounded}",
             )
             for name, verdict in self.verdicts.items() for recogniser, use in verdict.utility.words.items()
         ]  # fmt: skip
@@ -331,8 +332,8 @@ LEGEND = (
     "against the mean of the speaker's other snippets from an independent run. Ignorant: compares with undisguised",
     "speech. Aligned: turns that to where disguised speech lies. Lazy-informed: disguises it first. Semi-informed: has",
     "also retrained on other speakers disguised by it. Top-1: share of snippets whose speaker is ranked first of all",
-    "on trial. Words added: those a recogniser gets wrong beyond the undisguised speech, of 100. Intervals: bootstrap",
-    "over speakers.",
+    "on trial. Words added: those a recogniser gets wrong beyond the undisguised speech, of 100, and of a snippet at",
+    "most all. Intervals: bootstrap over speakers.",
 )
 
 

@@ -50,7 +50,7 @@ class AttackResult:
 
 @dataclass(frozen=True)
 class WordUse:
-    """Words that one recogniser gets wrong, as shares of the words spoken.
+    """Words that one recogniser gets wrong, as shares of the words spoken; of a snippet, at most all of its words.
 
     Attributes
     ----------
@@ -60,7 +60,9 @@ class WordUse:
     added : Interval
         That minus the error of the same undisguised utterances, paired.
     own : Interval
-        Of the disguised speech against the recogniser's text of the undisguised.
+        Of the disguised speech against the recogniser's text of the undisguised, where that is not bounded.
+    bounded : int
+        Snippets with more errors than words, which count as all words wrong.
     by_group : dict of str to float
         What is added for each sex, corpus and group of speakers.
     """
@@ -69,6 +71,7 @@ class WordUse:
     error: Interval
     added: Interval
     own: Interval
+    bounded: int
     by_group: dict[str, float]
 
 

@@ -39,6 +39,20 @@ def word_errors(reference: str, text: str) -> int:
     return int(row[-1])
 
 
+def is_runaway(reference: str, text: str) -> bool:
+    """Tell whether a text has more word errors than its reference has words: it repeats itself, or is made up."""
+    return word_errors(reference, text) > len(words_of(reference))
+
+
+def words_wrong(reference: str, text: str) -> int:
+    """Count word errors, at most as many as the reference has words.
+
+    A recogniser that repeats itself on poor speech inserts words without end, a hundred in a snippet of four.
+    Unbounded, a few such snippets would make most of a corpus's errors.
+    """
+    return min(word_errors(reference, text), len(words_of(reference)))
+
+
 @cache
 def _decoder() -> Any:
     """Load the decoder, once a process, however often the recogniser is sent there."""
