@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deident import pages
 from deident.evaluation import figures, gates
 from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.attackers import ATTACKERS
+from deident.evaluation.corpus import Corpus
 from deident.evaluation.identification import identify
 from deident.evaluation.intervals import draw_weights
 from deident.evaluation.judge import Case, Material, attack_all, judge, same_recording, unaware, word_use
@@ -93,6 +95,13 @@ def test_every_number_of_an_attacker_that_fails_undisguised_is_withheld(
         assert row[column] == WITHHELD
     assert all(cells[2] == WITHHELD for cells in report.attacks()[1:])
     assert page(report).count(WITHHELD) > page(make_report({"good": verdict}, [])).count(WITHHELD) + 10
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "kaldi-native-fbank", "faster-whisper"])
+def test_a_report_says_which_version_of_an_instrument_it_was_made_with(package: str) -> None:
+    pytest.importorskip(package.replace("-", "_"))
+    report = Report.of(Corpus("made", ()), {}, {}, {}, [], (), {}, {}, make_case().trials)
+    assert report.versions[package] == version(package)
 
 
 def test_a_failed_family_leaves_the_others_their_numbers(verdict: Verdict) -> None:

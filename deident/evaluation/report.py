@@ -19,7 +19,10 @@ from deident.evaluation.identification import Risk
 from deident.evaluation.trials import Trials
 from deident.evaluation.verdict import Verdict
 
-PACKAGES = ("numpy", "scipy", "soundfile", "librosa", "torch", "resemblyzer", "pocketsphinx")
+PACKAGES = (
+    "numpy", "scipy", "soundfile", "librosa", "torch", "onnxruntime", "kaldi-native-fbank", "resemblyzer",
+    "pocketsphinx", "faster-whisper", "ctranslate2",
+)  # fmt: skip
 SYNTHETIC = "Made with synthetic voices: these numbers say nothing about people."
 WITHHELD = "untrustworthy"
 EER, TOP_1, SAME_RECORDING = "EER % [95 %]", "top-1 [95 %]", "same recording EER %"
