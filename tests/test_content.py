@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 
 from deident.audio import RATE, Audio
+from deident.disguise.pitch_shift import PitchShift
+from deident.disguise.psola import Psola
 from deident.evaluation.attack import Attacker
 from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.cache import Cache
 from deident.evaluation.content import BUCKETS, TIMINGS, Content, Reader, TimedWord, timing_of
 from deident.evaluation.copies import Undisguised
 from deident.evaluation.corpus import Corpus, InMemory, Utterance
-from deident.evaluation.run import evaluate
+from deident.evaluation.judge import NETWORK
+from deident.evaluation.run import _Run, evaluate
 from deident.evaluation.settings import Settings, Tools
 from tests.contracts import ATTACKER_CONTRACTS
 
@@ -83,6 +87,33 @@ def test_rare_words_weigh_more_and_nothing_said_is_no_word() -> None:
     assert sorted(np.abs(the[TIMINGS:]))[-2:] == pytest.approx(weights / np.linalg.norm(weights))
     assert rare.shape == (TIMINGS + BUCKETS,)
     assert not rare.any()
+
+
+@pytest.mark.parametrize("methods", [1, 2, 3])
+def test_undisguised_speech_is_read_once_however_many_methods_there_are(methods: int) -> None:
+    times: Counter[bytes] = Counter()
+
+    def counting(samples: np.ndarray) -> str:
+        times[samples.tobytes()] += 1
+        return "the boat"
+
+    utterances = tuple(
+        Utterance(f"{s}/{k}", f"s{s}", InMemory(talk(0.5, 10 * s + k)), role="train" if s < 2 else "trial")
+        for s in range(4)
+        for k in range(2)
+    )
+    disguises = {"undisguised": Undisguised(), "psola": Psola(), "pitch_shift": PitchShift()}
+    run = _Run(
+        Corpus("made", utterances), Settings(runs=1, enrol_draws=1), Tools(), Cache(None), Cache(None), None,
+        lambda stage, done, of: None,
+    )  # fmt: skip
+    run.methods = dict(list(disguises.items())[:methods])
+    reader = Reader(counting, {"boat": 1.0})
+    begun = [run.begin_embedding(name, {"content": lambda: reader}) for name in run.methods]
+    originals = [embedded()["content"][0].trial[NETWORK] for embedded in begun]
+    assert [times[u.load().mono.tobytes()] for u in utterances] == [1] * len(utterances)
+    assert all(np.array_equal(found, originals[0]) for found in originals)
+    assert len(times) == len(utterances) + (methods - 1) * (4 + 4 + 4)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cache as memoised
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from deident.disguise.base import Scope, as_method
 from deident.errors import SettingError
-from deident.evaluation.cache import Cache
+from deident.evaluation.cache import Cache, fingerprint
 from deident.evaluation.channels import CHANNELS, ChannelResult, Through, share_of, tell_channels
 from deident.evaluation.copies import (
     CopyJob,
@@ -164,6 +165,7 @@ class _Run:
         self.methods: dict[str, Any] = {}
         self.cases: dict[str, Case] = {}
         self.recovered: dict[str, float] = {}
+        self.originals: dict[str, Waiting] = {}  # undisguised speech by the fingerprint of what embeds it
         self.seconds = np.array([u.load().seconds for u in corpus.tests])
 
     def begin_attacks(self, methods: Mapping[str, Any]) -> Callable[[], dict[str, Verdict]]:
@@ -262,13 +264,17 @@ class _Run:
     ) -> Callable[[], dict[str, Any]]:
         """Have the copies of a method, and the originals, embedded by networks that were trained for it."""
         waiting: dict[str, tuple[Waiting, Waiting | None]] = {}
-        for attacker, encoder in networks.items():
-            features: dict[str, Measure] = {NETWORK: Embedding(NETWORK, encoder())}
+        for attacker, made in networks.items():
+            encoder = made()
+            features: dict[str, Measure] = {NETWORK: Embedding(NETWORK, encoder)}
             stage, method = f"{name}, {attacker}", self.methods[name]
             plain = isinstance(method, Undisguised)
             # One copy of the training speech: no back end learns from what a network was trained on.
             disguised = None if plain else self.begin(stage, method, features, {}, train_draws=1)
-            waiting[attacker] = self.begin(stage, Undisguised(), features, {}), disguised
+            print_ = fingerprint(encoder)
+            if print_ not in self.originals:  # an encoder that is the same for all methods embeds them once
+                self.originals[print_] = memoised(self.begin(stage, Undisguised(), features, {}))
+            waiting[attacker] = self.originals[print_], disguised
 
         def wait() -> dict[str, Any]:
             found = {}
