@@ -16,7 +16,7 @@ from deident.evaluation.corpus import InMemory, Utterance
 from deident.evaluation.run import evaluate
 from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.synthetic import synthetic_corpus
-from tests.voices import WOMAN, speech
+from tests.voices import CHILD, MAN, WOMAN, Speaker, speech
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,30 @@ def test_every_utterance_goes_through_as_many_channels_and_every_channel_gets_as
     assert {len(share_of(some, channel)) for channel in CHANNELS} == {26 * EACH // len(CHANNELS)}
 
 
+class Same(Method[int]):
+    def draw(self, rng: np.random.Generator) -> int:
+        return 1
+
+    def apply(self, audio: Audio, voice: int, rng: np.random.Generator) -> Audio:
+        return audio
+
+
 def test_a_disguise_gets_what_came_through_the_channel() -> None:
-    class Same(Method[int]):
-        def draw(self, rng: np.random.Generator) -> int:
-            return 1
-
-        def apply(self, audio: Audio, voice: int, rng: np.random.Generator) -> Audio:
-            return audio
-
     audio = Audio(speech(WOMAN, 1.0), RATE)
     out = Through(Same(), NARROW).apply(audio, 1, np.random.default_rng(0))
     np.testing.assert_allclose(out.mono, CHANNELS[NARROW](audio.mono, np.random.default_rng(0)), atol=1e-6)
+
+
+@pytest.mark.parametrize("speaker", [MAN, WOMAN, CHILD], ids=["man", "woman", "child"])
+def test_hum_is_removed_before_a_disguise_as_in_a_run(speaker: Speaker) -> None:
+    """A channel that a run cleans would else count as one that a disguise lets through."""
+
+    quiet = np.zeros(RATE // 2, np.float32)
+    voice = np.concatenate([part for seed in range(3) for part in (speech(speaker, 1.0, seed=seed), quiet)])
+    out = Through(Same(), "hum").apply(Audio(voice, RATE), 1, np.random.default_rng(0)).mono
+    hum = CHANNELS["hum"](voice, np.random.default_rng(0)) - voice
+    pause = slice(RATE + 800, RATE + RATE // 2 - 800)
+    assert out[pause].std() < 0.1 * hum[pause].std()
 
 
 @pytest.mark.slow
