@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from deident.disguise.mcadams import McAdams
 from deident.disguise.naming import disguise_named
 from deident.disguise.vocoder import Vocoder
 from deident.errors import SettingError
-from deident.evaluation import gates, metrics
+from deident.evaluation import figures, gates, metrics
 from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.cache import Cache, fingerprint, sources
 from deident.evaluation.channels import Through
@@ -32,13 +33,16 @@ from deident.evaluation.copies import (
 )
 from deident.evaluation.corpus import Corpus, InMemory, prepare
 from deident.evaluation.features import FAMILIES, frames_of, statistics
+from deident.evaluation.gates import Gate
+from deident.evaluation.intervals import Interval
 from deident.evaluation.inversion import undo
 from deident.evaluation.ranking import compare, read_report
 from deident.evaluation.report import Report
-from deident.evaluation.report_html import write
+from deident.evaluation.report_html import page, write
 from deident.evaluation.run import evaluate
 from deident.evaluation.settings import Settings, Tools
 from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
+from deident.evaluation.verdict import WordUse
 from tests.browser import Page
 from tests.methods import Pair
 
@@ -184,6 +188,53 @@ class TestReport:
         assert len(widths) > 5
         assert all(scrolled <= shown for scrolled, shown in widths)
         assert chromium.complaints == []
+
+    def test_a_narrow_screen_shows_figures_and_checks_in_full(
+        self, report: Report, tmp_path: Path, chromium: Page
+    ) -> None:
+        heard = WordUse(100, *[Interval(0.1, 0.0, 0.2)] * 3, {})
+        verdicts = {
+            name: replace(verdict, utility=replace(verdict.utility, words={"a": heard}))
+            for name, verdict in report.verdicts.items()
+        }
+        write(replace(report, verdicts=verdicts), tmp_path)
+        chromium.show(400)
+        chromium.open(tmp_path / "report.html")
+        shown = dict(
+            chromium.ask("""[...document.querySelectorAll("main img")]
+                .map(image => [image.alt, image.clientWidth / image.naturalWidth])""")
+        )
+        assert {"Protection and its price", "Attackers by method", "Who stays exposed", *verdicts} <= {*shown}
+        assert min(shown.values()) > 0.98
+        widths = chromium.ask("""[...document.querySelectorAll(".stacked .wide, main")]
+            .map(box => [box.scrollWidth, box.clientWidth])""")
+        assert len(widths) == 2
+        assert all(scrolled <= width for scrolled, width in widths)
+        assert chromium.complaints == []
+
+    def test_a_method_has_one_colour_in_every_figure(self, report: Report) -> None:
+        for name in report.verdicts:
+            doubted = replace(report, gates=[Gate("doubt", passed=False, detail="", method=name)])
+            keys = re.findall(r'stroke="(#\w+)"[^/]*/></svg> (\w+)', page(doubted))
+            assert {n for _, n in keys} == {*report.verdicts} - {name}
+            assert {n: colour for colour, n in keys}.items() <= figures.colours_of(report.verdicts).items()
+
+    def test_no_figure_is_drawn_of_numbers_that_are_withheld(self, report: Report) -> None:
+        drawn = ("Attackers by method", "Who stays exposed", "undisguised")
+        for gates_of, count in (([], 3), ([Gate("doubt", passed=False, detail="")], 0)):
+            made = page(replace(report, gates=gates_of, pictures={}))
+            assert sum(f'alt="{name}"' in made for name in drawn) == count
+
+    @pytest.mark.parametrize("back", ["#ffffff", "#f6f7f9", "#14171a"])
+    def test_colours_stand_out_from_light_and_dark_pages(self, back: str) -> None:
+        def luminance(colour: str) -> float:
+            parts = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+            red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+            return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+        for colour in figures.COLOURS:
+            low, high = sorted((luminance(colour) + 0.05, luminance(back) + 0.05))
+            assert high / low >= 3.0, colour  # WCAG 2.1, 1.4.11
 
 
 class TestGates:

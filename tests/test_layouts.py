@@ -31,6 +31,16 @@ def test_a_folder_of_speakers(tmp_path: Path) -> None:
     assert corpus.utterances[0].load().seconds == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("place", ["files.tsv", ".", "../here"])
+def test_a_corpus_has_the_name_of_its_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound(tmp_path / "here" / "anna" / "1.wav")
+    (tmp_path / "here" / "files.tsv").write_text("path\tspeaker\nanna/1.wav\tanna\n")
+    monkeypatch.chdir(tmp_path / "here")
+    assert read_corpus(Path(place)).name == "here"
+
+
 def test_a_table(tmp_path: Path) -> None:
     sound(tmp_path / "x" / "1.wav")
     rows = "path\tspeaker\tsex\trole\ttranscript\toov\nx/1.wav\tanna\tf\tdev_trial\tsome words\t0\n"

@@ -72,7 +72,7 @@ def read_corpus(place: Path, only: str = "") -> Corpus:
             "no utterances found: expected speaker/utterance files, a table with columns path and speaker, "
             "a Kaldi data folder, or a LibriSpeech or VCTK folder"
         )
-    return Corpus(only.strip("/") or (place.parent.name if place.is_file() else place.name), kept)
+    return Corpus(only.strip("/") or (place.parent if place.is_file() else place).absolute().name, kept)
 
 
 def _table(path: Path) -> Iterable[Utterance]:

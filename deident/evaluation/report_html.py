@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -15,6 +17,12 @@ from deident.evaluation.report import LEGEND, SYNTHETIC, WITHHELD, Report, Table
 from deident.pages.page import filled, table, write_private
 
 PAGE = "evaluation.html"
+MEANINGS = {
+    "Linked and singled out": (
+        "Linked: snippets whose own speaker ranks first of so many. Singled out: speakers who alone score above a "
+        "threshold. By the snippets that the attacker has of each; in brackets: extrapolated."
+    ),
+}
 
 
 def check_extras() -> None:
@@ -41,40 +49,13 @@ def write(report: Report, folder: Path) -> None:
 
 def page(report: Report) -> str:
     """The whole page: figures inlined, no script, nothing fetched."""
-    verdicts = report.verdicts
-    distrusted = {name: report.distrust(name) for name in verdicts}
     parts = []
     for line in report.head():
         loud = line.startswith("UNTRUSTWORTHY") or line == SYNTHETIC
         parts.append(f'<div class="{"alarm" if loud else "note"}">{escape(line)}</div>')
     parts.append(_table(report.summary()))
     parts.append(f'<p class="soft">{escape(" ".join(LEGEND))}</p>')
-    if report.recognisers:
-        recogniser = report.recognisers[0]
-        measured = {
-            name: verdict for name, verdict in verdicts.items() if recogniser in verdict.utility.words
-        }
-        says = "Up is better protected, left is better understood. Bars: 95 % intervals over speakers."
-        drawn = figures.privacy_utility(measured, recogniser, distrusted)
-        parts += _section("Protection and its price", says, drawn)
-    says = (
-        "Equal error rate, %, by what the attacker knows and works on. Green: nothing learned. ?: withheld."
-    )
-    parts += _section("Attackers by method", says, figures.attackers(verdicts, report.distrust))
-    parts.append(_table(report.attacks()))
-    trusted = {name: verdict for name, verdict in verdicts.items() if not distrusted[name]}
-    if trusted:
-        says = "Scores of the strongest attack. The less the two overlap, the more it learns."
-        parts += _section("Scores", says, figures.histograms(trusted))
-        says = "A dot is a speaker; a mean cannot hide those at the right. Line: median. Strongest attack."
-        parts += _section("Who stays exposed", says, figures.spread(trusted))
-    grown = figures.growth(trusted)
-    if grown:
-        says = (
-            "What more snippets of a speaker give the strongest attacker, and to whoever ranks all speakers, "
-            "as far as there are enough."
-        )
-        parts += _section("More snippets", says, grown)
+    parts += _drawn(report)
     tables = {
         "Linked and singled out": report.risks(),
         "What an attacker's effort buys": report.effort(),
@@ -84,19 +65,96 @@ def page(report: Report) -> str:
     }
     for title, rows in tables.items():
         if len(rows) > 1:
-            parts += [f"<h2>{title}</h2>", _table(rows)]
+            parts += _section(title, MEANINGS.get(title, ""), _table(rows))
     if report.pictures:
         says = "One snippet, seconds across, 0 to 8 kHz up."
-        parts += _section("Before and after", says, figures.spectrograms(report.pictures))
+        parts += _section("Before and after", says, *_panels(figures.spectrograms(report.pictures)))
     parts += ["<h2>More measures</h2>", _measures(report), "<h2>Checks</h2>", _gates(report)]
     parts += ["<h2>How it was made</h2>", _made(report)]
     return filled(PAGE, {"BODY": "\n".join(parts)})
 
 
-def _section(title: str, says: str, png: bytes) -> list[str]:
-    data = base64.b64encode(png).decode("ascii")
-    image = f'<img alt="{escape(title)}" src="data:image/png;base64,{data}">'
-    return [f"<h2>{escape(title)}</h2>", f'<p class="soft">{escape(says)}</p>', image]
+def _drawn(report: Report) -> list[str]:
+    """The sections with figures of the attacks, and the table of attacks beside their map."""
+    verdicts = report.verdicts
+    distrusted = {name: report.distrust(name) for name in verdicts}
+    trusted = {name: verdict for name, verdict in verdicts.items() if not distrusted[name]}
+    colours = figures.colours_of(verdicts)
+    parts = []
+    if report.recognisers:
+        recogniser = report.recognisers[0]
+        heard = {name: v for name, v in verdicts.items() if recogniser in v.utility.words}
+        says = (
+            "Up is better protected, by the equal error rate of the strongest attack; left is better understood, "
+            f"by the words that {recogniser} gets wrong in addition. Bars: 95 % intervals over speakers."
+        )
+        draw = partial(figures.privacy_utility, heard, recogniser, distrusted, colours)
+        title = "Protection and its price"
+        parts += _section(title, says, _key(colours, heard, distrusted), _fitting(title, draw))
+    title, png = "Attackers by method", figures.attackers(verdicts, report.distrust)
+    says = "Equal error rate, %, by what the attacker knows and works on."
+    if png:
+        says += " Green: nothing learned. ?: withheld."
+    parts += _section(title, says, f'<div class="wide map">{_image(title, png)}</div>' if png else "")
+    parts.append(_table(report.attacks()))
+    if trusted:
+        says = (
+            "Scores of the strongest attack: same speaker (blue) and different speakers (grey). The less the two "
+            "overlap, the more it learns."
+        )
+        parts += _section("Scores", says, *_panels(figures.histograms(trusted)))
+        title = "Who stays exposed"
+        says = (
+            "A dot is a speaker: the share of other speakers that the strongest attack tells them from (50: chance, "
+            "100: always). A mean cannot hide those at the right. Line: median."
+        )
+        parts += _section(title, says, _fitting(title, partial(figures.spread, trusted, colours)))
+    grown = figures.growth(trusted, colours)
+    if grown:
+        says = (
+            "What more snippets of a speaker give the strongest attacker, and to whoever ranks all speakers, "
+            "as far as there are enough."
+        )
+        parts += _section("More snippets", says, _key(colours, trusted), *_panels(grown))
+    return parts
+
+
+def _section(title: str, says: str, *parts: str) -> list[str]:
+    words = [f'<p class="soft">{escape(says)}</p>'] if says else []
+    return [f"<h2>{escape(title)}</h2>", *words, *parts]
+
+
+def _url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _image(alt: str, png: bytes) -> str:
+    return f'<img alt="{escape(alt)}" src="{_url(png)}">'
+
+
+def _panels(panels: figures.Panels) -> list[str]:
+    """Images beside each other, as many as the screen is wide for."""
+    return [_image(alt, png) for alt, png in panels]
+
+
+def _fitting(alt: str, draw: Callable[[float], bytes]) -> str:
+    """One figure, drawn for wide screens and for narrow ones."""
+    narrow = f'<source media="(max-width: 40rem)" srcset="{_url(draw(figures.NARROW))}">'
+    return f"<picture>{narrow}{_image(alt, draw(figures.WIDE))}</picture>"
+
+
+def _key(
+    colours: Mapping[str, str], names: Iterable[str], distrusted: Mapping[str, str] | None = None
+) -> str:
+    """The methods' colours, hollow where a number is not to be trusted."""
+
+    def entry(name: str) -> str:
+        colour, doubt = colours[name], distrusted and distrusted.get(name)
+        dot = f'<circle cx="6" cy="6" r="4.5" stroke="{colour}" fill="{"none" if doubt else colour}"/>'
+        words = escape(f"{name} ({WITHHELD})" if doubt else name)
+        return f'<li><svg width="12" height="12" aria-hidden="true">{dot}</svg> {words}</li>'
+
+    return f'<ul class="legend">{"".join(map(entry, names))}</ul>'
 
 
 def _table(rows: Table) -> str:
@@ -141,7 +199,8 @@ def _gates(report: Report) -> str:
         ("passed" if g.passed else "failed" if g.blocks else "note", g.method or "all", g.name, g.detail)
         for g in report.gates
     ]
-    return table(("", "method", "check", "found"), rows, bad=("failed",))
+    checks = table(("", "method", "check", "found"), rows, bad=("failed",))
+    return f'<div class="stacked">{checks}</div>'
 
 
 def _made(report: Report) -> str:
@@ -149,5 +208,7 @@ def _made(report: Report) -> str:
     rows = [(f"method {name}", says) for name, says in report.methods.items()]
     rows += [(f"setting {name}", str(value)) for name, value in report.settings.items()]
     rows += [(f"corpus {name}", str(value)) for name, value in report.corpus.items()]
-    rows += [(f"version of {name}", value) for name, value in report.versions.items()]
+    versions = {**report.versions}
+    rows += [("machine", versions.pop("machine", ""))]
+    rows += [(f"version of {name}", value) for name, value in versions.items()]
     return table(("", ""), rows)
