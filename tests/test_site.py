@@ -66,6 +66,44 @@ def test_pages_open_without_a_word_on_the_console(name: str, site: Path, chromiu
     assert {url.partition(":")[0] for url in chromium.fetched} <= {"file", "data"}
 
 
+def test_a_tap_plays_a_sound_on_a_narrow_screen(site: Path, chromium: Page) -> None:
+    chromium.show(400)
+    chromium.open(site / "methods.html")
+    players = '[...document.querySelectorAll(".sounds audio")]'
+    count = chromium.ask(f"{players}.length")
+    for number in (0, 1, count - 1):
+        player = f"{players}[{number}]"
+        chromium.ask(f"{player}.scrollIntoView({{block: 'center'}})")
+        left, top, tall = chromium.ask(
+            f"(box => [box.left, box.top, box.height])({player}.getBoundingClientRect())"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            chromium.call(
+                "Input.dispatchMouseEvent", type=kind, x=left + 25, y=top + tall / 2, button="left", clickCount=1
+            )  # fmt: skip
+        chromium.until(f"!{player}.paused || {player}.ended")
+    assert chromium.ask("document.documentElement.scrollWidth") <= 400
+    assert chromium.complaints == []
+
+
+def test_the_page_of_tasks_has_no_stray_dash(site: Path) -> None:
+    page = re.sub(r"<[^>]+>", "", (site / "api.html").read_text(encoding="utf-8"))
+    assert "path-like" in page
+    assert "path - like" not in page
+    assert not re.search(r"–\s+\n\s*\n", page)
+
+
+def test_an_interval_of_a_table_stands_on_one_line(site: Path, chromium: Page) -> None:
+    chromium.show(1280)
+    chromium.open(site / "index.html")
+    cells = chromium.ask("""[...document.querySelectorAll("td")].filter(cell => /\\[.*,.*\\]/.test(cell.textContent))
+        .map(cell => [cell.textContent, cell.clientHeight])""")
+    assert len(cells) > 5
+    assert all("," not in text or ",\u00a0" in text for text, _ in cells)
+    tables = '[...document.querySelectorAll(".md-typeset__scrollwrap")]'
+    assert chromium.ask(f"{tables}.every(box => box.scrollWidth <= box.clientWidth)")
+
+
 def test_every_preset_and_method_can_be_heard(site: Path, chromium: Page) -> None:
     page = (site / "methods.html").read_text(encoding="utf-8")
     players = re.findall(r'<audio[^>]* src="(sounds/(\w+)-(\w+)\.mp3)"', page)

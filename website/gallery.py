@@ -10,8 +10,8 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "08_gallery.py"
 TITLES = {
-    "call.html": "a call, a talker on each channel, over a telephone line",
-    "meeting.html": "a meeting: three talkers in one channel, with noise and hum",
+    "call.html": "a call, a person on each channel, over a telephone line",
+    "meeting.html": "a meeting: three people in one channel, with noise and hum",
     "reading.html": "a reader",
 }
 

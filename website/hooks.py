@@ -21,6 +21,7 @@ from website import gallery, sounds  # noqa: E402
 
 REPOSITORY = "https://github.com/deident/deident"
 MAIN, RAW = f"{REPOSITORY}/blob/main/", f"{REPOSITORY}/raw/main/"
+MOST_COLUMNS = 8
 PAGES = {  # of the repository, in the site
     "README.md": "index.md",
     "THREATS.md": "threats.md",
@@ -53,6 +54,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Lead links to where the site has what they name, and put players where a page has a place for them."""
     markdown = markdown.replace("<!-- sounds -->", sounds.table("sounds"))
     return re.sub(r"\]\(([^)\s]+)\)", lambda link: f"]({_target(link[1], page.file.src_uri)})", markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Mend what pages say awkwardly: "path - like", a dash before no description, an interval on two lines."""
+    html = re.sub(r"(\bpath(?:</\w+>)?) - like\b", r"\1-like", html)
+    html = re.sub(r"\s*–\s*(<div class=\"doc-md-description\">\s*</div>)", r"\1", html)
+    return re.sub(r"<table>.*?</table>", lambda table: _with_whole_intervals(table[0]), html, flags=re.S)
+
+
+def _with_whole_intervals(table: str) -> str:
+    """Keep each interval of a table on one line, where all of its columns have room for that."""
+    if table.count("<th") - 1 > MOST_COLUMNS:  # the first is <thead>
+        return table
+    return re.sub(r"(\[[-+−\d.]+,) ([-+−\d.]+\])", "\\1\u00a0\\2", table)
 
 
 def _target(link: str, page: str) -> str:
