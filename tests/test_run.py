@@ -347,3 +347,18 @@ def test_a_notebook_shows_a_summary_as_a_table() -> None:
     assert "<td>12.3</td>" in html
     assert "<b>" not in html
     assert html.count("<tr>") == len(summary.to_mapping())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number", "word"),
+    [(-1e-15, 0.0, "0.0"), (0.1 + 0.2, 0.3, "0.3"), (332.518 + 3e-14, 332.518, "332.5")],
+)
+def test_a_summary_has_no_digits_that_say_nothing(seconds: float, number: float, word: str) -> None:
+    lengths = {"2.5": 1, "10": 2, "2": 3}
+    summary = Summary(shortened_seconds=seconds, dropped_seconds={"too_short": seconds}, lengths=lengths)
+    told = summary.to_mapping()
+    for value in (told["shortened_seconds"], told["dropped_seconds"]["too_short"]):
+        assert str(value) == str(number)
+    assert [*told["lengths"]] == ["2", "2.5", "10"]
+    assert f"<th>shortened_seconds</th><td>{word}<" in summary._repr_html_()
+    assert "<th>codes</th><td>none<" in summary._repr_html_()

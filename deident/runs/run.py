@@ -97,20 +97,30 @@ class Summary(Totals):
         -------
         dict
         """
-        return {**vars(self), "times_real_time": round(self.times_real_time, 1), "fine": self.fine}
+        lengths = dict(sorted(self.lengths.items(), key=lambda length: float(length[0])))
+        whole = {**vars(self), "lengths": lengths, "times_real_time": round(self.times_real_time, 1)}
+        return {**{name: _rounded(value) for name, value in whole.items()}, "fine": self.fine}
 
     def _repr_html_(self) -> str:
         """Lay the summary out as a table for a notebook."""
 
         def shown(value: Any) -> str:
             if isinstance(value, dict):
-                return ", ".join(f"{escape(str(k))}: {shown(v)}" for k, v in value.items() if v)
+                counts = (f"{escape(str(k))}: {shown(v)}" for k, v in value.items() if v)
+                return ", ".join(counts) or "none"
             return f"{value:.1f}" if isinstance(value, float) else str(value)
 
         rows = (
             f"<tr><th>{name}</th><td>{shown(value)}</td></tr>" for name, value in self.to_mapping().items()
         )
         return f"<table>{''.join(rows)}</table>"
+
+
+def _rounded(value: Any) -> Any:
+    """Round seconds to microseconds, for sums of many have digits that say nothing; there is no zero with a sign."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return round(value, 6) + 0.0 if isinstance(value, float) else value
 
 
 Progress = Callable[[Outcome, Recording], None]
