@@ -274,7 +274,8 @@ def player(wav: bytes | None, samples: Samples, caption: str) -> str:
     source = "" if wav is None else base64.b64encode(wav).decode()
     sound = f'<audio controls src="data:audio/wav;base64,{source}"></audio>' if source else ""
     return (
-        f'<figure><svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+        f'<figure style="margin: 0">'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" style="max-width: 100%" role="img">'
         f'<path d="{bars}" stroke="currentColor"/></svg>'
         f"<figcaption>{caption}</figcaption>{sound}</figure>"
     )

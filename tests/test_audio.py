@@ -17,6 +17,7 @@ from deident.audio import Audio, Segment, mask_of, segments_of
 from deident.codec import decode
 from deident.disguise import DISGUISES
 from deident.errors import RecordingError, SettingError
+from tests.browser import Page
 
 
 def test_audio_owns_its_samples() -> None:
@@ -117,6 +118,17 @@ def test_a_notebook_shows_and_plays_audio() -> None:
     assert heights[0] < heights[len(heights) // 2] < heights[-1] <= 64  # it grows, as the audio does
     assert "http" not in html
     assert len(html) < 60_000
+
+
+def test_a_narrow_notebook_shows_all_of_the_waveform(chromium: Page, tmp_path: Path) -> None:
+    html = Audio(np.sin(np.arange(16_000) / 20), 16_000)._repr_html_()
+    (tmp_path / "notebook.html").write_text(f"<meta name='viewport' content='width=device-width'>{html}")
+    for width in (1280, 400):
+        chromium.show(width)
+        chromium.open(tmp_path / "notebook.html")
+        assert chromium.ask("document.documentElement.scrollWidth") <= width
+        assert chromium.ask("document.querySelector('svg').clientWidth") > 350
+    assert chromium.complaints == []
 
 
 def test_a_notebook_keeps_no_long_audio() -> None:

@@ -110,6 +110,9 @@ def test_it_counts_as_people_do_and_shows_commands_as_code(evidence: Evidence) -
     assert " on 1 day; kept out: 0 names<" in page
     assert "<code>deident purge</code> erases" in page
     assert "`" not in page.partition("<body>")[2]
+    assert "::<wbr>test_<wbr>a_<wbr>recording_<wbr>without_<wbr>consent_<wbr>is_<wbr>not_<wbr>read" in page
+    assert " s in all; the longest lasts " in page
+    assert not re.search(r"\d\.\d\d+ s in all", page)
 
 
 def changed(data: bytes, kind: str, at: int, bit: int) -> bytes:

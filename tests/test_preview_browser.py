@@ -1,5 +1,6 @@
 """The preview page in a real browser, which draws and plays it."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -133,6 +134,69 @@ def test_labels_lie_over_nothing(width: int, page_file: Path, chromium: Page) ->
     })""")
     assert lines
     assert not overlapping([*lines, *pitch])
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("seconds", [0.35, 1.21, 3.55, 4.02, 9.9])
+def test_times_below_the_pitch_lie_beside_each_other(
+    seconds: float, width: int, page_file: Path, chromium: Page, tmp_path: Path
+) -> None:
+    chromium.show(width)
+    (tmp_path / "one.html").write_text(
+        re.sub(r'"seconds":[\d.]+', f'"seconds":{seconds}', page_file.read_text())
+    )
+    chromium.open(tmp_path / "one.html")
+    times = chromium.ask(
+        '[...document.querySelector(".pitch svg").querySelectorAll(".tick")].map(t => t.textContent)'
+    )
+    assert all(re.fullmatch(r"\d+(\.\d)? s", time) for time in times)
+    assert 3 <= len(times) <= 14
+    boxes = chromium.ask(
+        "[document.querySelector('.pitch svg')].flatMap(svg => %s)"
+        % (BOXES.replace("document.", "svg.") % ".tick")
+    )
+    assert all(right - left >= 8 for (_, left, *_), (right, *_) in pairwise(boxes))
+    end = chromium.ask("document.querySelector('.pitch svg').getBoundingClientRect().right")
+    assert all(box[1] <= end for box in boxes)
+
+
+@pytest.mark.parametrize("starts", [(5.0, 5.2, 5.4), (5.0, 5.3, 5.31), (0.0, 0.1, 0.2)])
+def test_numbers_of_narrow_snippets_do_not_read_as_one(
+    starts: tuple[float, ...], page_file: Path, chromium: Page, tmp_path: Path
+) -> None:
+    text = page_file.read_text()
+    data = data_of(text)
+    one = data["snippets"][0]
+    data["snippets"] = [{**one, "channel": 0, "start": s, "stop": s + 0.19} for s in starts]
+    (tmp_path / "narrow.html").write_text(re.sub(r'(json">).*?(</script>)', rf"\1{json.dumps(data)}\2", text))
+    chromium.show(400)
+    chromium.open(tmp_path / "narrow.html")
+    boxes = chromium.ask(BOXES % "#timeline a text")
+    assert len(boxes) > 1
+    assert all(right - left > 2 for (_, left, *_), (right, *_) in pairwise(boxes))
+
+
+@pytest.mark.parametrize(("drops", "says"), [(0, "pieces"), (1, "piece"), (2, "pieces")])
+def test_one_is_one(drops: int, says: str, page_file: Path, chromium: Page, tmp_path: Path) -> None:
+    text = page_file.read_text()
+    data = data_of(text)
+    data |= {"drops": data["drops"][:drops], "disguises": data["disguises"][: 1 + drops]}
+    (tmp_path / "one.html").write_text(re.sub(r'(json">).*?(</script>)', rf"\1{json.dumps(data)}\2", text))
+    chromium.open(tmp_path / "one.html")
+    facts = chromium.ask('document.getElementById("facts").innerText')
+    assert re.search(rf"^{says} dropped, ", facts, re.M)
+    assert ("\ndisguise: " if drops == 0 else "\ndisguises: ") in facts
+
+
+def test_a_voice_that_nobody_attacked_says_so(page_file: Path, chromium: Page) -> None:
+    chromium.open(page_file)
+    heads = chromium.ask(
+        '[...document.querySelector("article").querySelectorAll(".head")].map(h => h.innerText)'
+    )
+    said = {head.split("\n")[0]: head.split("\n")[-1] for head in heads}
+    assert said["psola"] == "EER not measured"
+    assert re.match(r"EER \d", said["vocoder"])
+    assert "EER" not in said["original"]
 
 
 def test_a_reason_that_is_new_has_its_name(page_file: Path, chromium: Page, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from deident.audit import AuditReport, Problem
 from deident.cli import main
+from deident.disguise.psola import Psola
 from deident.pages.page import filled
 from deident.pages.run_report import _histogram, page
 from deident.policy import Policy
@@ -94,6 +95,10 @@ def test_a_chart_can_be_read_on_a_narrow_screen(chromium: Page, tmp_path: Path) 
         assert not overlapping(boxes)
         assert min(box[3] - box[2] for box in boxes) > 10
         assert chromium.ask('document.querySelector("main svg").clientWidth') <= width
+        times = [box for box in boxes if box[3] == max(box[3] for box in boxes)]
+        axis = chromium.ask('document.querySelector(".axis").getBoundingClientRect().bottom')
+        assert len(times) > 3
+        assert all(box[2] >= axis for box in times)
         whole = chromium.ask(
             '(box => [box.top, box.bottom])(document.querySelector(".wide").getBoundingClientRect())'
         )
@@ -141,7 +146,42 @@ def test_many_problems_and_long_limits_fit() -> None:
     assert html.count("<rect") <= 24
     counts = [int(count.replace(",", "")) for count in re.findall(r"s: ([\d,]+) snippets</title>", html)]
     assert sum(counts) == sum(range(1, 120))
-    assert "psola, mcadams" in html
+    assert "psola + mcadams" in html
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        (Policy(), "disguise vocoder scope"),
+        (Policy.preset("training"), "disguise vocoder, pause_seconds 10 to 10 scope"),
+        (Policy(disguise=Psola(semitones=(1.0, 2.0))), "disguise psola, semitones 1 to 2 scope"),
+        (Policy(), "carry none container"),
+        (Policy(carry=("text", "speaker")), "carry text, speaker container"),
+    ],
+)
+def test_settings_tell_one_policy_from_another(policy: Policy, says: str) -> None:
+    assert says in text_of(page(Summary(), policy, CLEAN))
+
+
+@pytest.mark.parametrize(
+    ("read_seconds", "says"),
+    [
+        (0.0, "2.0 s in all"), (60.0, "2.0 s in all, 30 × real time"), (0.5, "2.0 s in all, 0 × real time"),
+    ],
+)  # fmt: skip
+def test_speed_is_told_where_something_was_read(read_seconds: float, says: str) -> None:
+    text = text_of(page(Summary(read_seconds=read_seconds, elapsed_seconds=2.0), Policy(), CLEAN))
+    assert f"{says} Is the store" in text
+
+
+def test_the_heading_has_the_width_of_a_narrow_screen(reported: Path, chromium: Page) -> None:
+    chromium.show(400)
+    chromium.open(reported / "run.html")
+    top, bottom = chromium.ask(
+        "[document.querySelector('h1').offsetTop, document.querySelector('.theme').offsetTop]"
+    )
+    assert top > bottom
+    assert chromium.ask("document.querySelector('h1').clientHeight") < 40  # one line
 
 
 def test_what_a_user_chose_is_text_in_the_page() -> None:

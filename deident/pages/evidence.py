@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -11,6 +12,11 @@ from deident.pages.page import filled, table
 
 PAGE = "evidence.html"
 KEPT = {True: "kept", False: "broken", None: ""}
+
+
+def _breakable(html: str) -> str:
+    """Let the names of tests break at their underscores and colons alone."""
+    return re.sub(r"(?<=[_:])(?=\w)", "<wbr>", html)
 
 
 def page(statement: Mapping[str, Any], checksum: str) -> str:
@@ -34,7 +40,7 @@ def page(statement: Mapping[str, Any], checksum: str) -> str:
         {
             "DAY": escape(statement["day"]),
             "VERDICT": f'<b class="{"bad" if broken else "good"}">{verdict}</b>',
-            "PROMISES": table(heads, promises, bad={"broken"}),
+            "PROMISES": _breakable(table(heads, promises, bad={"broken"})),
             "PROTECTION": table(("method", "measure", "figure"), measured) if measured else soft,
             "ERASURES": table(("day", "kind", "snippets"), erased, numbers={2}) if erased else soft,
             "CHECKSUM": escape(checksum),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from deident.audit import AuditReport
+from deident.disguise import DISGUISES
+from deident.disguise.settings import shown
 from deident.errors import counted
 from deident.pages.page import filled, table
 from deident.policy import Policy
@@ -67,11 +70,12 @@ def _fact(count: int, noun: str, more: str) -> tuple[str, str]:
 
 
 def _facts(summary: Summary) -> str:
+    speed = f", {summary.times_real_time:,.0f} × real time" if summary.read_seconds else ""
     facts = [
         _fact(summary.recordings, "recording", f", {_hours(summary.read_seconds)}"),
         _fact(summary.snippets, "snippet", f" released, {_hours(summary.released_seconds)}"),
         (_hours(summary.speech_seconds), "of speech found"),
-        (f"{summary.times_real_time:,.0f} ×", f"real time, {summary.elapsed_seconds:,.1f} s in all"),
+        (f"{summary.elapsed_seconds:,.1f} s", f"in all{speed}"),
     ]
     return "".join(f"<li><b>{escape(number)}</b><span>{escape(words)}</span></li>" for number, words in facts)
 
@@ -119,7 +123,7 @@ def _histogram(lengths: Mapping[str, int], limit: float) -> str:
             )
         every = max(1, len(bars) // 10)
         if number % every == 0:
-            kind = "between" if number % (2 * every) else ""
+            kind = "tick between" if number % (2 * every) else "tick"
             parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}" class="{kind}">{number * step:g} s</text>')
     base = HEIGHT - FOOT
     parts.append(f'<line x1="0" x2="{WIDTH}" y1="{base}" y2="{base}" class="axis"/>')
@@ -165,13 +169,22 @@ def _settings(policy: Policy) -> str:
     settings = policy.to_mapping()
     disguise = settings.pop("disguise")
     methods = disguise if isinstance(disguise, list) else [disguise]
-    rows = [("disguise", ", ".join(str(method["method"]) for method in methods))]
+    rows = [("disguise", " + ".join(map(_method, methods)))]
     for name, value in settings.items():
         for inner, plain in (value if isinstance(value, Mapping) else {"": value}).items():
             if plain is not None:
-                rows.append((f"{name}.{inner}".removesuffix("."), str(plain)))
+                text = ", ".join(map(str, plain)) or "none" if isinstance(plain, list | tuple) else str(plain)
+                rows.append((f"{name}.{inner}".removesuffix("."), text))
     rows.append(("fingerprint", policy.fingerprint()))
     return table(("setting", "value"), rows)
+
+
+def _method(settings: Mapping[str, Any]) -> str:
+    """Name a method, and the settings that are not its defaults."""
+    name = str(settings["method"])
+    usual = vars(DISGUISES[name]()) if name in DISGUISES else {}
+    changed = (f"{key} {shown(value)}" for key, value in settings.items() if usual.get(key, value) != value)
+    return ", ".join((name, *changed))
 
 
 def _hours(seconds: float) -> str:

@@ -33,7 +33,8 @@ class Promise(NamedTuple):
 
 def _short(figures: Figures) -> tuple[str, bool]:
     longest = figures["longest_seconds"]
-    said = f"{counted(figures['snippets'], 'snippet')}, {figures['seconds']} s in all; the longest lasts {longest} s"
+    snippets, seconds = counted(figures["snippets"], "snippet"), figures["seconds"]
+    said = f"{snippets}, {seconds:,.1f} s in all; the longest lasts {longest} s"
     return said, figures["audit"]["clean"] and longest < figures["max_seconds"]
 
 
@@ -99,7 +100,7 @@ def _disguised(figures: Figures) -> tuple[str, None]:
 
 
 def _one_voice(figures: Figures) -> tuple[str, None]:
-    return f"{figures['dropped_seconds'].get('two_voices', 0)} s were dropped for a second voice", None
+    return f"{figures['dropped_seconds'].get('two_voices', 0.0):,.1f} s were dropped for a second voice", None
 
 
 def _muted(figures: Figures) -> tuple[str, None]:
