@@ -119,6 +119,8 @@ class Totals:
         Refused by the gate of `find_speech` alone: noise, or speech in noise. No part of `speech_seconds`.
     separate_channels : int
         Mixed recordings of two channels with a person each.
+    texts_left_out : int
+        Texts to carry that no snippet was given: what they say was dropped or muted, or divided without word times.
     """
 
     read_seconds: float = 0.0
@@ -131,6 +133,7 @@ class Totals:
     shortened_seconds: float = 0.0
     gated_seconds: float = 0.0
     separate_channels: int = 0
+    texts_left_out: int = 0
 
     def include(self, other: Totals) -> None:
         """Add the seconds and counts of another to these."""
@@ -155,6 +158,7 @@ _SUMS = (
     "shortened_seconds",
     "gated_seconds",
     "separate_channels",
+    "texts_left_out",
 )
 
 
@@ -205,6 +209,7 @@ class Tally(Totals):
         if self.snippets or self.shortened_seconds > 0.0:
             self.drop(reason, self.released_seconds + self.shortened_seconds)
         self.snippets, self.released_seconds, self.shortened_seconds, self.lengths = 0, 0.0, 0.0, {}
+        self.texts_left_out = 0
 
     def _count(self, seconds: float, by: int) -> None:
         """Add to counts, or take back, snippets of a length."""

@@ -192,9 +192,9 @@ class TestReport:
     def test_a_narrow_screen_shows_figures_and_checks_in_full(
         self, report: Report, tmp_path: Path, chromium: Page
     ) -> None:
-        heard = WordUse(100, *[Interval(0.1, 0.0, 0.2)] * 3, {})
+        use = WordUse(100, *[Interval(0.1, 0.0, 0.2)] * 3, {})
         verdicts = {
-            name: replace(verdict, utility=replace(verdict.utility, words={"a": heard}))
+            name: replace(verdict, utility=replace(verdict.utility, words={"a": use}))
             for name, verdict in report.verdicts.items()
         }
         write(replace(report, verdicts=verdicts), tmp_path)

@@ -305,6 +305,8 @@ def test_recordings_that_begin_alike_release_nothing_twice(tmp_path: Path) -> No
     after = snippets(tmp_path / "s")
     assert second.snippets == 2
     assert second.dropped_seconds == {"released_before": pytest.approx(4.0)}
+    assert (first.texts_left_out, second.texts_left_out) == (0, 2)
+    assert second.to_mapping()["texts_left_out"] == 2
     assert len(after) == 5
     assert before.items() <= after.items()
     rows = [json.loads(line) for line in (tmp_path / "s" / "manifest.jsonl").read_text().splitlines()]

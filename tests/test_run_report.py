@@ -13,6 +13,7 @@ import pytest
 
 from deident.audit import AuditReport, Problem
 from deident.cli import main
+from deident.cli.run import describe
 from deident.disguise.psola import Psola
 from deident.pages.page import filled
 from deident.pages.run_report import _histogram, page
@@ -182,6 +183,17 @@ def test_the_heading_has_the_width_of_a_narrow_screen(reported: Path, chromium: 
     )
     assert top > bottom
     assert chromium.ask("document.querySelector('h1').clientHeight") < 40  # one line
+
+
+@pytest.mark.parametrize(
+    ("count", "says"), [(0, ""), (1, "No snippet has 1 text:"), (2, "No snippet has 2 texts:")]
+)
+@pytest.mark.parametrize("dropped", [{}, {"too_short": 1.0}])
+def test_texts_that_no_snippet_has_are_told(count: int, says: str, dropped: dict[str, float]) -> None:
+    summary = Summary(texts_left_out=count, dropped_seconds=dropped, speech_seconds=2.0)
+    for text in (text_of(page(summary, Policy(), CLEAN)), describe(summary)):
+        assert says.lower() in text.lower()
+        assert ("no snippet has" in text.lower()) == bool(count)
 
 
 def test_what_a_user_chose_is_text_in_the_page() -> None:

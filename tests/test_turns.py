@@ -1,5 +1,7 @@
 """Turns, and the part of a transcript that a piece contains."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,9 @@ from deident.datasets.annotation_files import Annotation
 from deident.datasets.annotations import with_mute, with_turns, with_words
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
-from deident.pipeline import Snippet, deidentify
+from deident.pipeline import Snippet, deidentify, plan
 from deident.policy import Policy
-from deident.recording import Recording, Tally
+from deident.recording import Observer, Recording, Tally
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.turns import (
     WHOLE,
@@ -71,6 +73,49 @@ def test_a_text_belongs_to_the_whole_turn() -> None:
     tally = Tally()
     assert out(Audio(gaps, RATE), [by_word], whole, tally=tally) == []
     assert tally.dropped_seconds == {"over_limit": 9.0}
+
+
+LONG = Turn(seconds(0, 9), text="all of it")
+WORDS = words(("all", 1, 2), ("it", 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("turns", "left_out", "more"),
+    [
+        ([Turn(seconds(1, 3), text="one"), Turn(seconds(6, 8), text="two")], 0, {}),
+        ([Turn(seconds(1, 3), text="one"), Turn(seconds(4, 4.2), text="too short")], 1, {}),
+        ([Turn(seconds(1, 3), text="one"), Turn(seconds(4, 4.2)), Turn(seconds(5, 5.2), text="")], 0, {}),
+        ([LONG], 1, {}),
+        ([Turn(LONG.segment, text=LONG.text, words=WORDS)], 0, {}),
+        ([LONG], 1, {"whole_turns": True}),
+        ([Turn(seconds(1, 3), text="one"), Turn(seconds(5, 6), text="muted"), Turn(seconds(7, 8), text="two")], 1, {}),
+        ([Turn(seconds(1, 1.1), text="one", channel=0), Turn(seconds(1, 1.1), text="one", channel=1)], 2, {}),
+    ],
+)  # fmt: skip
+def test_texts_that_no_snippet_has_are_counted(
+    turns: list[Turn], left_out: int, more: dict[str, Any]
+) -> None:
+    gaps = np.array(noise(9).mono)
+    gaps[4 * RATE : 5 * RATE] *= 1e-4
+    split = any(turn.channel for turn in turns)
+    audio = Audio(np.array([gaps, gaps]) if split else gaps, RATE)
+    cutting = CuttingSettings(max_seconds=6, **more)
+    for carry, count in ((("text",), left_out), ((), 0)):
+        policy = Policy(disguise=Sine(), carry=carry, cutting=cutting, channels="split" if split else "mix")
+        made, planned = Tally(), Observer()
+        out(audio, turns, policy, tally=made, mute=[seconds(5.2, 5.4)])
+        plan(audio, Recording("", turns=tuple(turns), mute=(seconds(5.2, 5.4),)), policy, None, planned)
+        assert made.texts_left_out == planned.tally.texts_left_out == count
+
+
+def test_texts_of_channels_that_are_not_read_are_not_counted() -> None:
+    turns = [Turn(seconds(1, 3), text="one", channel=0), Turn(seconds(1, 3), text="two", channel=1)]
+    audio = Audio(np.tile(noise(4).mono, (2, 1)), RATE)
+    places: tuple[Any, ...] = (0, 1, "split")
+    for channels in places:
+        tally = Tally()
+        out(audio, turns, Policy(disguise=Sine(), carry=("text",), channels=channels), tally=tally)
+        assert (tally.texts_left_out, tally.snippets) == (0, 2 if channels == "split" else 1)
 
 
 def test_a_turn_past_the_end_has_no_text() -> None:

@@ -276,6 +276,10 @@ def _remarks(summary: Summary) -> dict[str, str]:
     remarks = {}
     if summary.gated_seconds > max(1.0, 0.25 * summary.speech_seconds):
         remarks["gated"] = f"{summary.gated_seconds:.1f} s of noise, or speech in noise: see [vad] gate_db"
+    if count := summary.texts_left_out:
+        remarks["texts"] = (
+            f"no snippet has {counted(count, 'text')}: dropped, muted, or divided without word times"
+        )
     if count := summary.separate_channels:
         several = "a recording has" if count == 1 else f"{count} recordings have"
         remarks["channels"] = f"{several} a person on each channel: --channels split keeps them apart"

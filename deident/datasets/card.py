@@ -28,6 +28,7 @@ _COUNTS = {
     "released_seconds": "seconds released",
     "shortened_seconds": "seconds of pauses taken out",
     "gated_seconds": "seconds of noise, or speech in noise, refused",
+    "texts_left_out": "texts that no snippet has",
 }
 
 

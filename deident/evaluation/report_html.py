@@ -83,14 +83,14 @@ def _drawn(report: Report) -> list[str]:
     parts = []
     if report.recognisers:
         recogniser = report.recognisers[0]
-        heard = {name: v for name, v in verdicts.items() if recogniser in v.utility.words}
+        measured = {name: v for name, v in verdicts.items() if recogniser in v.utility.words}
         says = (
             "Up is better protected, by the equal error rate of the strongest attack; left is better understood, "
             f"by the words that {recogniser} gets wrong in addition. Bars: 95 % intervals over speakers."
         )
-        draw = partial(figures.privacy_utility, heard, recogniser, distrusted, colours)
+        draw = partial(figures.privacy_utility, measured, recogniser, distrusted, colours)
         title = "Protection and its price"
-        parts += _section(title, says, _key(colours, heard, distrusted), _fitting(title, draw))
+        parts += _section(title, says, _key(colours, measured, distrusted), _fitting(title, draw))
     title, png = "Attackers by method", figures.attackers(verdicts, report.distrust)
     says = "Equal error rate, %, by what the attacker knows and works on."
     if png:

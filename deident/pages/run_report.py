@@ -137,14 +137,18 @@ def _histogram(lengths: Mapping[str, int], limit: float) -> str:
 
 def _drops(summary: Summary) -> str:
     """Tabulate dropped speech by reason."""
+    texts = ""
+    if summary.texts_left_out:
+        number = counted(summary.texts_left_out, "text")
+        texts = f"<p>No snippet has {number}: dropped, muted, or divided without word times.</p>"
     if not summary.dropped_seconds:
-        return '<p class="soft">Nothing was dropped.</p>'
+        return '<p class="soft">Nothing was dropped.</p>' + texts
     speech = max(summary.speech_seconds, 1e-9)
     rows = [
         (REASONS.get(reason, reason.replace("_", " ")), _hours(seconds), f"{100 * seconds / speech:.1f} %")
         for reason, seconds in sorted(summary.dropped_seconds.items(), key=lambda drop: -drop[1])
     ]
-    return table(("reason", "audio", "of the speech found"), rows, numbers={1, 2})
+    return table(("reason", "audio", "of the speech found"), rows, numbers={1, 2}) + texts
 
 
 def _audit(audit: AuditReport, limit: float) -> str:

@@ -16,6 +16,7 @@ from deident.pipeline.disguising import disguised, grouped
 from deident.pipeline.draws import Draws
 from deident.pipeline.pieces import pieces_of
 from deident.pipeline.snippet import Snippet
+from deident.pipeline.texts import TextCount
 from deident.policy import Policy
 from deident.process import each_on_one_thread
 from deident.recording import CallbackError, Observer, Recording, Tally
@@ -161,6 +162,7 @@ def snippets_of(
     """Yield the snippets of the audio in `source`, with the annotations of `recording`."""
     check_key(key)
     draws = Draws(policy, key, recording)
+    texts = TextCount(recording, policy, observer.tally)
     with closing(pieces_of(source, recording, policy, draws, observer)) as sections:
         for group in grouped(sections, live=policy.live):
             for piece, snippet in zip(group, disguised(group, policy, draws), strict=True):
@@ -171,13 +173,16 @@ def snippets_of(
                 else:
                     observer.tally.release(snippet.seconds)
                     observer.tally.shortened_seconds += piece.audio.seconds - snippet.seconds
+                    texts.give(snippet.turn, snippet.text)
                     yield snippet
 
 
 def plan(source: Source, recording: Recording, policy: Policy, key: Key | None, observer: Observer) -> Tally:
     """Tally what `snippets_of` would release, without disguising anything: seconds are those before it."""
     draws = Draws(policy, key or Key.fresh(), recording)  # no name is kept, so any key will do
+    texts = TextCount(recording, policy, observer.tally)
     for section in each_on_one_thread(pieces_of(source, recording, policy, draws, observer)):
         for piece in section:
             observer.tally.release(piece.audio.seconds)
+            texts.give(piece.turn, piece.text)
     return observer.tally

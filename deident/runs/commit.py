@@ -258,9 +258,8 @@ class Commits:
                     outcome.tally.withdraw("released_before", snippet.seconds)
                 else:
                     kept.append((snippet, turn))
-            if outcome.snippets and not kept:
+            if not outcome.keep(kept):
                 outcome.withhold(*RELEASED_BEFORE)
-            outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
             taken.update(snippet.name for snippet in outcome.snippets)
 
     def _cap(self, done: list[Outcome], most: int) -> dict[str, int]:
@@ -286,9 +285,8 @@ class Commits:
                     continue
                 counts[name] += 1
                 kept.append((snippet, turn))
-            if outcome.snippets and not kept:
+            if not outcome.keep(kept):
                 outcome.withhold(*FULL)
-            outcome.snippets, outcome.turns = [own for own, _ in kept], [turn for _, turn in kept]
         return dict(counts)
 
     def _speaker(self, outcome: Outcome, turn: Turn | None) -> str | None:

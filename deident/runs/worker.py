@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from deident.pipeline import Snippet
     from deident.policy import Policy
     from deident.recording import Observer, OnRead, Recording
-    from deident.segmentation.turns import Turn
+    from deident.segmentation.turns import Turn, TurnIdentity
     from deident.store import Spool, Staged
     from deident.store.bucket import BucketSpool
 
@@ -70,6 +71,30 @@ class Outcome:
         """
         self.state, self.code, self.message = state, code, message
         self.tally.withdraw_all(code.replace("-", "_"))
+
+    def keep(self, kept: Sequence[tuple[Staged, Turn | None]]) -> bool:
+        """Keep some of the snippets, and count the texts that only others had as left out.
+
+        Parameters
+        ----------
+        kept : sequence of (Staged, Turn or None)
+            Each with its turn.
+
+        Returns
+        -------
+        bool
+            False where there were snippets, and none is kept.
+        """
+        is_emptied = bool(self.snippets and not kept)
+        had = self._texts() if len(kept) < len(self.snippets) else set()
+        self.snippets, self.turns = [own for own, _ in kept], [turn for _, turn in kept]
+        self.tally.texts_left_out += len(had - self._texts()) if had else 0
+        return not is_emptied
+
+    def _texts(self) -> set[TurnIdentity]:
+        """Return the turns whose text a snippet has."""
+        turns = zip(self.snippets, self.turns, strict=True)
+        return {turn.identity for snippet, turn in turns if turn and json.loads(snippet.labels).get("text")}
 
 
 Result = tuple[

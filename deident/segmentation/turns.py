@@ -16,6 +16,7 @@ TIMED = ("words", "phones")
 CARRIED = ("text", *TIMED, "speaker")  # carried by a snippet besides labels, on request
 OPEN = 1 << 62  # the stop of a turn that lasts until its recording ends
 WHOLE = Segment(0, OPEN)
+TurnIdentity = tuple[Segment, int | None, str]
 SLACK = RATE // 4  # samples; turns are padded and rounded by as much
 WORD_SLACK = RATE // 20  # samples; recognisers are no more precise about the edges of a word
 
@@ -94,6 +95,11 @@ class Turn:
     def is_whole_recording(self) -> bool:
         """True for a turn without times."""
         return self.segment == WHOLE
+
+    @property
+    def identity(self) -> TurnIdentity:
+        """Segment, channel and id, which tell it from the other turns of its recording."""
+        return self.segment, self.channel, self.id
 
     def __repr__(self) -> str:
         return "Turn(hidden)"
