@@ -21,6 +21,7 @@ from deident.disguise.mcadams import McAdams
 from deident.disguise.presets import PRESETS
 from deident.disguise.psola import Psola
 from deident.disguise.settings import settings
+from deident.disguise.strength import measured as strength_of
 from deident.disguise.vocoder import Vocoder
 from deident.errors import StoreError
 from deident.keys import Key
@@ -149,7 +150,7 @@ def test_a_path_of_any_bytes_is_printed(tmp_path: Path) -> None:
         (["run", "x.wav", "--out", "s", "--disguise", "psola+none"], "expected a disguise of"),
         (["run", "x.wav", "--keyfile", "key"], "did you mean --key-file?"),
         (["run", "x.wav", "--bogus"], "not understood: --bogus\n"),
-        ([], "expected a command of run, preview"),
+        ([], "; `deident demo` shows what it does"),
         (["--verson"], "did you mean --version?"),
         (["--quiet", "run"], "not understood: --quiet"),
         (["runn", "x.wav"], "did you mean run?"),
@@ -352,6 +353,17 @@ def test_methods_lists_every_setting_and_what_it_protects(deident: Command) -> N
     wrong = deident("methods", "vocodr")
     assert wrong.returncode == 2
     assert "did you mean vocoder?" in wrong.stderr
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_methods_explains_a_preset(name: str, deident: Command) -> None:
+    said = deident("methods", name).stdout
+    preset = PRESETS[name]
+    assert said.startswith(f"{name}\n  vocoder, one voice a {preset.scope}\n")
+    changed = re.findall(r"^    (\w+) [\d.to ]+, in place of ", said, re.M)
+    assert Vocoder(**{key: getattr(preset.disguise, key) for key in changed}) == preset.disguise
+    assert (f"  measured, {name}:\n" in said) == bool(strength_of(name))
+    assert said.endswith("  deident methods vocoder   explains the settings\n")
 
 
 def test_a_log_may_be_json_lines(deident: Command, recordings: Path, tmp_path: Path) -> None:

@@ -60,9 +60,7 @@ def test_links_are_followed_on_request_and_counted_otherwise(deident: Command, t
     assert (result.returncode, data["recordings"], data["fine"]) == (1, 1, False)
     assert data["passed_over"] == {"links": 5, "files of other kinds": 1, "hidden files": 1}
     shown = deident("run", folder, "--out", tmp_path / "s", "--jobs", "1").stdout
-    assert (
-        "passed over   1 files of other kinds, 1 hidden files, 5 links (--follow-links reads them)" in shown
-    )
+    assert "passed over   1 file of another kind, 1 hidden file, 5 links (--follow-links reads them)" in shown
     (folder / "gone.wav").unlink()
     data = json.loads(
         deident("run", folder, "--follow-links", "--out", tmp_path / "t", "--jobs", "1", "--json").stdout

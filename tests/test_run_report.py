@@ -171,8 +171,9 @@ def test_settings_tell_one_policy_from_another(policy: Policy, says: str) -> Non
     ],
 )  # fmt: skip
 def test_speed_is_told_where_something_was_read(read_seconds: float, says: str) -> None:
-    text = text_of(page(Summary(read_seconds=read_seconds, elapsed_seconds=2.0), Policy(), CLEAN))
-    assert f"{says} Is the store" in text
+    summary = Summary(read_seconds=read_seconds, elapsed_seconds=2.0)
+    assert f"{says} Is the store" in text_of(page(summary, Policy(), CLEAN))
+    assert describe(summary).endswith(f"took          {says.replace(' in all', '')}")
 
 
 def test_the_heading_has_the_width_of_a_narrow_screen(reported: Path, chromium: Page) -> None:

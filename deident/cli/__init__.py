@@ -125,7 +125,7 @@ class _Parser(argparse.ArgumentParser):
         if " ".join(words[:2]) in COMMANDS:  # a command of two words
             words[:2] = [" ".join(words[:2])]
         if not words or (not words[0].startswith("-") and words[0] not in COMMANDS):
-            near = did_you_mean(words[0], COMMANDS) if words else ""
+            near = did_you_mean(words[0], COMMANDS) if words else "; `deident demo` shows what it does"
             self.error(f"expected a command of {', '.join(COMMANDS)}{near}")
         found, rest = self.parse_known_args(words)
         if rest:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from deident.recording import Recording
     from deident.runs.run import Summary
 
+ONE = {
+    "links": "link", "files of other kinds": "file of another kind", "hidden files": "hidden file",
+    "stores": "store",
+}  # fmt: skip
 EPILOG = """\
 examples:
   deident run calls/ --out store
@@ -246,9 +250,12 @@ def describe(summary: Summary, *, dry: bool = False) -> str:
     released = f"{counted(summary.snippets, 'snippet')}, {summary.released_seconds:.1f} s"
     if summary.shortened_seconds >= 0.05:
         released += f" ({summary.shortened_seconds:.1f} s of pauses taken out)"
-    took = f"{summary.elapsed_seconds:.1f} s, {summary.times_real_time:.0f} × real time"
+    took = f"{summary.elapsed_seconds:.1f} s"
+    if summary.read_seconds:
+        took += f", {summary.times_real_time:.0f} × real time"
     passed = ", ".join(
-        f"{count} {kind}{' (--follow-links reads them)' if kind == LINKS else ''}"
+        (f"{count} {ONE.get(kind, kind)}" if count == 1 else f"{count} {kind}")
+        + (" (--follow-links reads them)" if kind == LINKS else "")
         for kind, count in sorted(summary.passed_over.items())
         if count
     )
