@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import stat
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from deident.audio import RATE, Audio
 from deident.cli import main
@@ -192,7 +194,8 @@ class TestReport:
     def test_a_narrow_screen_shows_figures_and_checks_in_full(
         self, report: Report, tmp_path: Path, chromium: Page
     ) -> None:
-        use = WordUse(100, *[Interval(0.1, 0.0, 0.2)] * 3, {})
+        one = Interval(0.1, 0.0, 0.2)
+        use = WordUse(100, one, one, one, {})
         verdicts = {
             name: replace(verdict, utility=replace(verdict.utility, words={"a": use}))
             for name, verdict in report.verdicts.items()
@@ -211,6 +214,25 @@ class TestReport:
         assert len(widths) == 2
         assert all(scrolled <= width for scrolled, width in widths)
         assert chromium.complaints == []
+
+    @pytest.mark.parametrize("attack", ["a/b", "semi-informed/covariance", "lazy-informed/" + 40 * "x"])
+    @pytest.mark.parametrize("method", ["m", "vocoder:tract=0.8..1.25"])
+    def test_cells_of_the_map_have_room_for_their_numbers(
+        self, attack: str, method: str, report: Report
+    ) -> None:
+        verdict = report.verdicts["noise"]
+        top = replace(verdict.headline, eer=0.25)
+        few = {method: replace(verdict, attacks={attack: top, "all/fusion": top}), "n": verdict}
+        few["n"] = replace(verdict, attacks={attack: top})
+        png = figures.attackers(few, lambda name, attack: "")
+        assert png
+        picture = imread(io.BytesIO(png))
+        coloured = (np.ptp(picture[..., :3], axis=-1) > 0.1) & (picture[..., 3] > 0.9)
+        assert coloured.any(axis=0).sum() == pytest.approx(2 * 0.42 * 130, abs=3)
+        assert coloured.any(axis=1).sum() == pytest.approx(2 * 0.235 * 130, abs=3)
+        ink = picture[..., 3] > 0.0
+        assert not ink[:, :3].any()  # no name is cut off
+        assert not ink[-3:].any()
 
     def test_a_method_has_one_colour_in_every_figure(self, report: Report) -> None:
         for name in report.verdicts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,6 +29,7 @@ STYLE: Any = {
     "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": INK,
     "grid.alpha": 0.25, "font.size": 8.0, "axes.titlesize": 9.0, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5,
 }  # fmt: skip
+LETTERS, SLANT = 7.0, 40  # points of the names beside a map, and degrees of those below it
 Panels = list[tuple[str, bytes]]  # what each shows, and the picture
 
 
@@ -91,6 +93,25 @@ def privacy_utility(
     return _png(figure)
 
 
+def _map_figure(attacks: list[str], names: list[str]) -> tuple[Any, Any]:
+    """Make a figure whose cells have one size, whatever the length of the names beside and below them."""
+    from matplotlib.figure import Figure
+    from matplotlib.textpath import TextPath
+
+    def longest(texts: list[str]) -> float:
+        return max(TextPath((0, 0), text, size=LETTERS).get_extents().width for text in texts) / 72
+
+    # A tenth more: letters are drawn at whole pixels, which widens a line of them.
+    left = 0.14 + 1.1 * max(longest(attacks), longest(names) * math.cos(math.radians(SLANT)))
+    below = 0.25 + longest(names) * math.sin(math.radians(SLANT))
+    wide, tall = 0.42 * len(names), 0.235 * len(attacks)
+    size = left + wide + 0.03, below + tall + 0.05
+    figure = Figure(figsize=size)
+    axis = figure.add_axes((left / size[0], below / size[1], wide / size[0], tall / size[1]))
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure, axis
+
+
 @_styled
 def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], str]) -> bytes | None:
     """Equal error rate of every attack on every method, as a map: red = recognised. None where all are withheld.
@@ -112,8 +133,7 @@ def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], st
                 values[row, column] = 100.0 * verdict.attacks[attack].eer
     if not np.isfinite(values).any():
         return None
-    figure, axis = _figure(1.5 + 0.43 * len(names), 0.6 + 0.235 * len(attacks))
-    axis.grid(visible=False)
+    figure, axis = _map_figure(attacks, names)
     axis.imshow(values, cmap="RdYlGn", vmin=0.0, vmax=50.0, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
@@ -121,8 +141,10 @@ def attackers(verdicts: Mapping[str, Verdict], distrust: Callable[[str, str], st
             axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.0, color=ink)
     for column, row in withheld:
         axis.text(column, row, "?", ha="center", va="center")
-    axis.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(len(attacks)), attacks, fontsize=7.0)
+    axis.set_xticks(
+        range(len(names)), names, rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=LETTERS
+    )
+    axis.set_yticks(range(len(attacks)), attacks, fontsize=LETTERS)
     for row in range(1, len(attacks)):
         if attacks[row].split("/")[0] != attacks[row - 1].split("/")[0]:
             axis.axhline(row - 0.5, color=INK, linewidth=1)
