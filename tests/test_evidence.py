@@ -176,6 +176,30 @@ def test_every_file_counts(evidence: Evidence, kind: str) -> None:
                 assert evidence.check() != 0, path.name
 
 
+@pytest.mark.parametrize("place", ["s/manifest.jsonl", "s/.private", "links"])
+def test_another_mode_is_noticed_where_the_audit_had_a_complaint_already(
+    evidence: Evidence, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The audit counts what lets others in, so that its count stays the same."""
+    path = evidence.folder / place
+    before = path.stat().st_mode
+    try:
+        path.chmod(before | 0o040)
+        assert evidence.make() == 1
+        said = json.loads((evidence.out / "report.json").read_bytes())
+        assert sum(said["audit"]["problems"].values()) == 1
+        for more, is_noticed in ((0o040, False), (0o044, True)):
+            path.chmod(before | more)
+            capsys.readouterr()
+            assert evidence.check() == 1
+            assert (
+                "not as the evidence says any more, in store_sha256" in capsys.readouterr().err
+            ) is is_noticed
+    finally:
+        path.chmod(before)
+        assert evidence.make() == 0
+
+
 def test_what_was_put_back_is_as_it_was(evidence: Evidence) -> None:
     assert evidence.check() == 0
 
