@@ -185,6 +185,13 @@ def test_a_recogniser_that_expects_the_names_of_a_list_is_a_pass_more() -> None:
     assert max(stops) > 2.5
     assert not finder.is_clean(noise(6), RATE)
     assert Finder(plain, search).is_clean(noise(6), RATE)
+    number = Says(("so", 1.0, 1.3, 0.9), ("4217", 2.0, 2.5, 0.9))
+    for kinds, recognisers in (
+        ([], (plain,)),
+        (["NUMBER"], (plain, number)),
+        (["LISTED", "NUMBER"], (prompted, number)),
+    ):
+        assert sorted({*Finder(plain, search).kinds_in(noise(6), recognisers)}) == kinds
     with pytest.raises(SettingError, match="callables"):
         Finder(plain, expecting=("Ada",))  # type: ignore[arg-type]
 
@@ -318,6 +325,18 @@ def test_a_snippet_is_searched_wherever_it_lies_in_what_is_read() -> None:
 
         assert not Finder(recognise).is_clean(samples, RATE)
         assert Finder(recognise).is_clean(samples[:-1], RATE)
+
+
+def test_a_snippet_is_read_again_by_other_recognisers() -> None:
+    """A beam search may find what a greedy one does not."""
+    silent, number = Says(("well", 0.1, 0.2, 0.9)), Says(("4217", 0.1, 0.9, 0.9))
+    spelled = Says(("m", 0.1, 0.2, 0.9), ("t", 0.3, 0.4, 0.9), ("b", 0.5, 0.6, 0.9))
+    assert Finder(silent, again=(silent,)).is_clean(noise(1), RATE)
+    for again in ((number,), (spelled,), (silent, number)):
+        assert not Finder(silent, again=again).is_clean(noise(1), RATE)
+        assert Finder(silent, again=again).in_samples(noise(1)) == Finder(silent).in_samples(noise(1))
+    with pytest.raises(SettingError, match="callables"):
+        Finder(silent, again=("beam",))  # type: ignore[arg-type]
 
 
 def fluent(samples: Samples) -> list[tuple[str, float, float, float]]:

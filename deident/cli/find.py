@@ -61,10 +61,12 @@ def add_find_arguments(parser: argparse._ActionsContainer, start: str) -> None:
 
 def finder_of(args: argparse.Namespace) -> Finder:
     """Make the finder that the options ask for. Raises `SettingError` before anything is read."""
+    import dataclasses
+
     from deident.cli.inputs import lines_of_option
     from deident.disguise.naming import object_named
     from deident.programme.finding import Finder
-    from deident.programme.recognising import WhisperWords
+    from deident.programme.recognising import BEAM_SIZE, WhisperWords
     from deident.programme.spoken import PRESIDIO_MODEL, ListedNames, Presidio
 
     if not args.find_model and not args.find_recogniser:
@@ -72,17 +74,20 @@ def finder_of(args: argparse.Namespace) -> Finder:
         raise SettingError(f"expected {start}model, the folder of a Whisper model, or {start}recogniser")
     names = lines_of_option("the list of names", args.find_names) if args.find_names else []
     expecting: tuple[Any, ...] = ()
+    again: tuple[Any, ...] = ()
     if args.find_recogniser:
         recognise = object_named(args.find_recogniser)
     else:
         recognise = WhisperWords(args.find_model, args.find_language)
         expecting = tuple(recognise.expecting(names))
+        beam = dataclasses.replace(recognise, beam_size=BEAM_SIZE)
+        again = (beam, *beam.expecting(names))
     searches: list[Any] = [ListedNames(tuple(names))] if names else []
     if args.find_searcher:
         searches.append(object_named(args.find_searcher))
     elif not args.find_recogniser or args.find_spacy:
         searches.append(Presidio(args.find_spacy or PRESIDIO_MODEL, args.find_language))
-    finder = Finder(recognise, tuple(searches), passes=args.find_passes, expecting=expecting)
+    finder = Finder(recognise, tuple(searches), passes=args.find_passes, expecting=expecting, again=again)
     finder.warm_up()
     return finder
 

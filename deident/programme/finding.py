@@ -69,6 +69,9 @@ class Finder:
         Of a word that accounts for speech, 0 to 1. Speech without such a word counts as found.
     expecting : tuple of callable
         Recognisers that expect the names of a list, as `WhisperWords.expecting` makes them: a pass each.
+    again : tuple of callable
+        Recognisers that read a snippet once more in `is_clean`, such as a beam search, which reads what a greedy one
+        does not, and the other way round.
 
     Raises
     ------
@@ -81,9 +84,10 @@ class Finder:
     passes: int = 2
     min_confidence: float = 0.4
     expecting: tuple[Recogniser, ...] = ()
+    again: tuple[Recogniser, ...] = ()
 
     def __post_init__(self) -> None:
-        if not all(map(callable, (self.recognise, *self.searches, *self.expecting))):
+        if not all(map(callable, (self.recognise, *self.searches, *self.expecting, *self.again))):
             raise SettingError(
                 f"expected recognisers and searches as callables; got {kind_of(self.recognise)}"
             )
@@ -139,16 +143,21 @@ class Finder:
     def is_clean(self, samples: Samples, rate: int) -> bool:
         """Tell that nothing is found in a snippet, (samples,) float32 at 16 kHz: for `Policy.verify`.
 
-        It is read as it is, and with silence around it: what Whisper makes of a sound depends on where in its window
-        the sound lies, and a second look would find what the first did not.
+        It is read as it is, with silence around it, and by `again`: what Whisper makes of a sound depends on where in
+        its window the sound lies, and a second look would find what the first did not.
         """
-        silences = ([round(seconds * RATE) for seconds in silence] for silence in VERIFY_SILENCES)
-        return not any(self.finds_any(np.pad(samples, silence)) for silence in silences)
+        first = (self.recognise, *self.expecting)
+        readings = [(first, silence) for silence in VERIFY_SILENCES] + [(self.again, VERIFY_SILENCES[0])]
+        for recognisers, silence in readings:
+            padded = np.pad(samples, [round(seconds * RATE) for seconds in silence])
+            if any(True for _ in self.kinds_in(padded, recognisers)):
+                return False
+        return True
 
-    def finds_any(self, samples: Samples) -> bool:
-        """Tell that anything is found in (samples,) float32 at 16 kHz, at most 30 s, by any of the recognisers."""
-        readings = (self._words(recognise, samples, 0.0) for recognise in (self.recognise, *self.expecting))
-        return any(True for words in readings for _ in self._spans(words))
+    def kinds_in(self, samples: Samples, recognisers: Sequence[Recogniser]) -> Iterator[str]:
+        """Yield the kinds of what is found in (samples,) float32 at 16 kHz, at most 30 s, one recogniser at a time."""
+        for recognise in recognisers:
+            yield from (span.kind for span in self._spans(self._words(recognise, samples, 0.0)))
 
     def _in_pass(self, samples: Samples, recognise: Recogniser, chunk_seconds: float) -> list[Found]:
         words: list[SpokenWord] = []

@@ -10,6 +10,7 @@ from deident.audio import Samples
 from deident.errors import require
 from deident.evaluation.words import whisper_model
 
+BEAM_SIZE = 5  # of what reads a snippet again
 _MOST_TOKENS = 200
 _MOST_PROMPT = 220  # tokens; what is longer, faster-whisper cuts off
 
@@ -40,6 +41,8 @@ class WhisperWords:
     language : str
     expected : tuple of str
         Names that may be said. Whisper leaves out names that it does not know, unless its prompt has them.
+    beam_size : int
+        Hypotheses that are followed at once.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class WhisperWords:
     model: str
     language: str = "en"
     expected: tuple[str, ...] = ()
+    beam_size: int = 1
 
     def __post_init__(self) -> None:
         require("find", "recognising words", "faster_whisper")
@@ -59,7 +63,7 @@ class WhisperWords:
         segments, _ = whisper_model(self.model).transcribe(
             samples,
             language=self.language,
-            beam_size=1,
+            beam_size=self.beam_size,
             temperature=0.0,
             vad_filter=False,
             condition_on_previous_text=False,
