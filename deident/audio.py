@@ -39,8 +39,8 @@ class Audio:
     Parameters
     ----------
     samples : (channels, samples) or (samples,) array_like
-        Floats with full scale ±1, or integers of 8, 16 or 32 bits that use their range. Kept as a read-only float32
-        copy of shape (channels, samples).
+        Floats with full scale ±1, integers of 8, 16 or 32 bits that use their range, or samples of 16 bits in a list
+        or in a wider type. Kept as a read-only float32 copy of shape (channels, samples).
     rate : int
         Hz, 4,000 to 384,000.
 
@@ -48,7 +48,7 @@ class Audio:
     ------
     RecordingError
         For NaN, infinities, other shapes, over 64 channels, impossible rates, and integers of an unknown scale: those
-        of 64 bits, as in lists, and those of 32 bits that hold samples of 16 or 24.
+        of 32 or 64 bits that hold samples of 24, or too small values.
 
     Examples
     --------
@@ -192,22 +192,24 @@ class Audio:
 
 
 def _full_scale(array: npt.NDArray[Any]) -> float:
-    """Return the full scale of integers. Raises `RecordingError` where it is not that of their type."""
-    if array.dtype.itemsize == 8 and array.ndim:
-        raise RecordingError(
-            "integers of 64 bits, as of a list, have no known full scale: give np.asarray(samples, dtype=np.int16) for"
-            " samples of 16 bits, or float32 within ±1",
-            "bad-samples",
-        )
-    if array.dtype.itemsize == 4 and array.size:
-        peak = max(int(array.max()), -int(array.min()))
-        if 0 < peak <= 1 << 23:
-            raise RecordingError(
-                "expected 32-bit integers that use their range; got values of 24 bits at most: give"
-                " samples.astype(np.int16) for samples of 16 bits, or float32 within ±1",
-                "bad-samples",
-            )
-    return float(np.iinfo(array.dtype).max) + 1.0
+    """Return the full scale of integers: that of their type, or of 16 bits where they hold nothing else.
+
+    Raises `RecordingError` where the values do not tell it.
+    """
+    scale = float(np.iinfo(array.dtype).max) + 1.0
+    if array.dtype.itemsize < 4 or not array.size or not array.ndim:
+        return scale
+    peak = max(int(array.max()), -int(array.min()))
+    if not peak or (array.dtype.itemsize == 4 and peak > 1 << 23):
+        return scale
+    # Eight bits may be those of a byte; and with its lower byte empty, it may be a quiet sample of 24 bits.
+    if 1 << 8 <= peak <= 1 << 15 and (array & 0xFF).any():
+        return float(1 << 15)
+    raise RecordingError(
+        "expected integers of 32 bits that use their range, or samples of 16 bits in a wider type; these may have"
+        " another full scale: give samples.astype(np.int16) for samples of 16 bits, or float32 within ±1",
+        "bad-samples",
+    )
 
 
 def as_array(samples: npt.ArrayLike) -> npt.NDArray[Any]:

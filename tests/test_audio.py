@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,15 +141,31 @@ def test_a_notebook_keeps_no_long_audio() -> None:
 
 
 VALUES = (20_000 * np.sin(np.arange(4_000) / 9.0)).astype(np.int16)
-OTHER_SCALES = {
+SIXTEEN_BITS: dict[str, Any] = {
     "a list": VALUES.tolist(),
     "a list of channels": [VALUES.tolist(), VALUES.tolist()],
     "int64": VALUES.astype(np.int64),
+    "int32": VALUES.astype(np.int32),
+    "int32, quiet": (VALUES // 50).astype(np.int32),
+    "int64, the lowest of all": np.array([-32_768, 1] * 50),
+}
+OTHER_SCALES: dict[str, Any] = {
     "int64 of 64 bits": VALUES.astype(np.int64) << 48,
-    "int32 with 16 bits": VALUES.astype(np.int32),
+    "int64 with 24 bits": VALUES.astype(np.int64) << 8 | 1,
+    "int64 with 8 bits": VALUES.astype(np.int64) >> 8,
+    "a list of bytes": list(range(256)),
     "int32 with 24 bits": VALUES.astype(np.int32) << 8,
+    "int32 with quiet samples of 24 bits": (VALUES >> 8).astype(np.int32) << 8,
     "int32 with the lowest of 16 bits": np.full(100, -32_768, np.int32),
 }
+
+
+@pytest.mark.parametrize("name", SIXTEEN_BITS)
+def test_samples_of_16_bits_in_a_wider_type_are_scaled_by_theirs(name: str) -> None:
+    samples = SIXTEEN_BITS[name]
+    expected = np.atleast_2d(np.asarray(samples, np.float32)) / 32_768
+    assert np.array_equal(Audio(samples, 16_000).samples, expected)
+    assert np.array_equal(np.concatenate(list(decode((samples, 16_000))), axis=1), expected[:1])
 
 
 @pytest.mark.parametrize("name", OTHER_SCALES)
@@ -166,4 +183,5 @@ def test_integers_that_use_their_range_are_scaled_by_it() -> None:
     wide = Audio(VALUES.astype(np.int32) << 16, 16_000)
     assert np.allclose(wide.samples, Audio(VALUES, 16_000).samples)
     assert np.allclose(wide.mono, VALUES / 32_768)
-    assert not Audio(np.zeros(100, np.int32), 16_000).samples.any()
+    for silence in (np.zeros(100, np.int32), np.zeros(100, np.int64), [0] * 100):
+        assert not Audio(silence, 16_000).samples.any()
