@@ -16,7 +16,7 @@ from deident.pipeline import deidentify
 from deident.recording import Tally
 from deident.segmentation.vad import find_speech
 from tests.methods import Sine
-from tests.voices import CHILD, MAN, WOMAN, Speaker, speech
+from tests.voices import CHILD, MAN, WOMAN, Speaker, speech, telephone
 
 SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 SECONDS = 20.0
@@ -56,14 +56,6 @@ PIECES: dict[str, Callable[[int], np.ndarray]] = {
     "strings": lambda seed: played(seed, [1 / k for k in range(1, 13)], 9.0, beat=1.0, vibrato=0.003),
     "band": lambda seed: played(seed, PIANO, 0.5, drums=3.0),
 }
-
-
-def telephone(samples: np.ndarray) -> np.ndarray:
-    """Limit (samples,) to 300 to 3,400 Hz, and quantise them by mu-law."""
-    spectrum, hz = np.fft.rfft(samples), np.fft.rfftfreq(samples.size, 1 / RATE)
-    band = np.fft.irfft(spectrum * ((hz > 300) & (hz < 3_400)), samples.size)
-    code = np.rint(127 * np.sign(band) * np.log1p(255 * np.abs(band).clip(0, 1)) / np.log(256))
-    return np.asarray(np.sign(code) * (256.0 ** (np.abs(code) / 127) - 1) / 255, np.float32)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

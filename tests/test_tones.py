@@ -1,6 +1,7 @@
 """Signalling tones are found exactly, muted by default, and speech and singing are not taken for them."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from deident import Policy
 from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
-from deident.dsp.tones import HIGH_HZ, HOWL_HZ, LOW_HZ, find_tones
+from deident.dsp.short_tones import BACKWARD_HZ, FORWARD_HZ, HIGH_HZ, HOWL_HZ, LOW_HZ, MF_HZ
+from deident.dsp.tones import find_tones
 from deident.pipeline import deidentify
 from deident.recording import Tally
 from deident.segmentation.mute import MuteSettings
 from tests.methods import Sine
-from tests.voices import CHILD, MAN, VOWELS, WOMAN, Speaker, speech, vowel
+from tests.voices import CHILD, MAN, VOWELS, WOMAN, Speaker, speech, telephone, vowel
 
 KEYS = "123A456B789C*0#D"
 
@@ -59,6 +61,38 @@ def test_every_key_is_found_to_its_ends(how: dict[str, float]) -> None:
 @pytest.mark.parametrize("noise", [0.02, 0.05])
 def test_keys_are_found_in_noise(noise: float) -> None:
     assert least_share(*dial(KEYS), noise=noise) == 1.0
+
+
+def digits(code: tuple[float, ...], on: float = 0.068, off: float = 0.068, level: float = 0.2, twist_db: float = 0.0,
+           deviation: float = 1.0) -> tuple[np.ndarray, list[Segment]]:  # fmt: skip
+    """Make each pair of the tones of a code, half a second after the start, and their segments."""
+    parts, places, at = [np.zeros(RATE // 2)], [], RATE // 2
+    for low, high in itertools.combinations(code, 2):
+        tone = sines(on, (low * deviation, level * 10 ** (-twist_db / 20)), (high * deviation, level))
+        places.append(Segment(at, at + tone.size))
+        parts += [tone, np.zeros(round(off * RATE))]
+        at += tone.size + round(off * RATE)
+    return np.concatenate([*parts, np.zeros(RATE // 2)]), places
+
+
+@pytest.mark.parametrize("code", [MF_HZ, FORWARD_HZ, BACKWARD_HZ])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {}, {"on": 0.055}, {"on": 0.12}, {"on": 0.06, "off": 0.04}, {"twist_db": 6.0}, {"twist_db": -6.0},
+        {"deviation": 1.007}, {"deviation": 0.993}, {"level": 0.003},
+    ],
+)  # fmt: skip
+def test_digits_between_exchanges_are_found_to_their_ends(
+    code: tuple[float, ...], how: dict[str, float]
+) -> None:
+    assert least_share(*digits(code, **how), noise=1e-4) == 1.0
+
+
+@pytest.mark.parametrize("code", [MF_HZ, FORWARD_HZ])
+@pytest.mark.parametrize("noise", [0.02, 0.05])
+def test_digits_between_exchanges_are_found_in_noise(code: tuple[float, ...], noise: float) -> None:
+    assert least_share(*digits(code), noise=noise) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -225,3 +259,48 @@ def test_the_howl_of_a_receiver_off_the_hook_is_not_released(
     tally = Tally()
     assert list(deidentify((samples, RATE), Policy(disguise=Sine()), tally=tally)) == []
     assert tally.dropped_seconds["tones"] > 0.9 * seconds
+
+
+def shifted(zero_hz: float, one_hz: float, baud: float, seconds: float = 2.0, bits: str = "") -> np.ndarray:
+    """Shift a tone between two frequencies by bits: random ones, or some that repeat."""
+    count = int(seconds * baud) + 1
+    given = (
+        np.random.default_rng(5).integers(0, 2, count) if not bits else np.resize([*map(int, bits)], count)
+    )
+    hz = np.where(given[(np.arange(round(seconds * RATE)) * baud / RATE).astype(int)], one_hz, zero_hz)
+    return np.asarray(0.1 * np.sin(2 * np.pi * np.cumsum(hz) / RATE))
+
+
+def sweep(lowest_hz: float, highest_hz: float, period: float, seconds: float = 4.0) -> np.ndarray:
+    """Sweep a tone up and down."""
+    phase = np.abs(2.0 * (np.arange(round(seconds * RATE)) / RATE / period % 1.0) - 1.0)
+    return np.asarray(
+        0.1 * np.sin(2 * np.pi * np.cumsum(lowest_hz + (highest_hz - lowest_hz) * phase) / RATE)
+    )
+
+
+MODEMS = {
+    "V.21 calls": shifted(1_180, 980, 300), "V.21 answers": shifted(1_850, 1_650, 300),
+    "T.30 flags": shifted(1_850, 1_650, 300, bits="01111110"),
+    "Bell 103 calls": shifted(1_070, 1_270, 300), "Bell 103 answers": shifted(2_025, 2_225, 300),
+    "V.23": shifted(2_100, 1_300, 1_200, 0.5), "Bell 202": shifted(2_200, 1_200, 1_200, 0.5),
+    "channel seizure": shifted(2_200, 1_200, 1_200, 0.3, bits="01"),
+    "British howler": sweep(800, 3_200, 0.5), "slow howler": sweep(900, 3_000, 1.5), "siren": sweep(800, 1_500, 1.0),
+    "Quindar": sines(0.25, (2_525.0, 0.1)), "beep": sines(0.3, (1_000.0, 0.1)), "high beep": sines(0.3, (3_000.0, 0.1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", [np.asarray, telephone], ids=["clean", "telephone"])
+@pytest.mark.parametrize("noise", [1e-4, 0.01])
+@pytest.mark.parametrize("name", MODEMS)
+def test_modems_and_sweeping_howlers_are_not_released(
+    name: str, noise: float, line: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    tone = MODEMS[name]
+    samples = np.concatenate([np.zeros(RATE), tone, np.zeros(RATE)])
+    noisy = line(samples + noise * np.random.default_rng(6).standard_normal(samples.size)).astype(np.float32)
+    found = mask_of(find_tones(noisy), noisy.size)
+    assert found[RATE : RATE + tone.size].mean() > 0.7
+    assert not found[: RATE - RATE // 10].any()
+    assert not found[RATE + tone.size + RATE // 10 :].any()
+    assert list(deidentify((noisy, RATE), Policy(disguise=Sine()))) == []

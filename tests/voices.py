@@ -155,3 +155,11 @@ def noise(kind: str, samples: int, seed: int = 0) -> Samples:
         }
         out = np.fft.irfft(np.fft.rfft(rng.standard_normal(samples)) * weights[kind], samples)
     return _level(out, 1.0)
+
+
+def telephone(samples: np.ndarray) -> np.ndarray:
+    """Limit (samples,) to 300 to 3,400 Hz, and quantise them by mu-law."""
+    spectrum, hz = np.fft.rfft(samples), np.fft.rfftfreq(samples.size, 1 / RATE)
+    band = np.fft.irfft(spectrum * ((hz > 300) & (hz < 3_400)), samples.size)
+    code = np.rint(127 * np.sign(band) * np.log1p(255 * np.abs(band).clip(0, 1)) / np.log(256))
+    return np.asarray(np.sign(code) * (256.0 ** (np.abs(code) / 127) - 1) / 255, np.float32)

@@ -28,7 +28,8 @@ class MuteSettings:
     margin_seconds : float
         Muted in addition on both sides, 0 to 5; word times are wrong by some hundredths of a second.
     tones : {"mute", "keep"}
-        Mute keypad tones, which spell card numbers and codes, and call-progress tones, or keep them.
+        Mute keypad tones, which spell card numbers and codes, digits between exchanges, and tones of call progress and
+        of modems, or keep them.
     music : {"mute", "keep"}
         Mute hold music where speech was detected, not given, or keep it.
 

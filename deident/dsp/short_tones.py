@@ -1,0 +1,163 @@
+"""Detection of tones of 40 ms and more: of keypads (DTMF), of registers in exchanges (MF), and of howlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from deident.audio import RATE, Bools, Complexes, Floats, Ints
+from deident.dsp.stft import frame_view
+from deident.dsp.tone_frames import FRAME, HOP, MIN_POWER, STEP, Row, hann, long_runs, waves, widened
+
+LOW_HZ = (697.0, 770.0, 852.0, 941.0)
+HIGH_HZ = (1_209.0, 1_336.0, 1_477.0, 1_633.0)
+MF_HZ = (700.0, 900.0, 1_100.0, 1_300.0, 1_500.0, 1_700.0)  # R1 and C5
+FORWARD_HZ = (1_380.0, 1_500.0, 1_620.0, 1_740.0, 1_860.0, 1_980.0)  # R2
+BACKWARD_HZ = (540.0, 660.0, 780.0, 900.0, 1_020.0, 1_140.0)
+MAX_DEVIATION_HZ = 28.0  # of a tone; 33 Hz is the most that can be told
+KEY_FRAMES = 2  # of one key, in succession
+SCREENED_KEY_SHARE, SCREENED_TWIST_DB = 0.4, 18.0  # where a key is looked for closely
+HOWL_HZ = (1_400.0, 2_060.0, 2_450.0, 2_600.0)  # for a tenth of a second, every two tenths
+HOWL_SHARE, LEAST_HOWL = 0.8, 0.03  # of a frame's power in its four tones, and in the weakest
+SCREENED_HOWL_SHARE = 0.4
+HOWL_FRAMES = 3  # in succession
+
+
+class Code(NamedTuple):
+    """Pairs of tones that stand for digits.
+
+    hz : of its tones.   share : of a frame's power in the two.   twist_db : between the two.   choose : (frames,
+    tones) levels to the columns of two.
+    """
+
+    hz: tuple[float, ...]
+    share: float
+    twist_db: float
+    choose: Callable[[Floats], tuple[Ints, Ints]]
+
+
+def find_short_tones(row: Row) -> Bools:
+    """Decide which 25 ms frames, 15 ms apart, hold the two tones of a digit, or a howl: (frames,)."""
+    *digits, howls = _screened(row)
+    found = _howls(row, howls)
+    for code, likely in zip(CODES, digits, strict=True):
+        found |= _digits(row, code, likely)
+    return found
+
+
+def _one_of_each(levels: Floats) -> tuple[Ints, Ints]:
+    """Choose the loudest of the low and of the high tones."""
+    middle = levels.shape[1] // 2
+    return levels[:, :middle].argmax(axis=1), middle + levels[:, middle:].argmax(axis=1)
+
+
+def _loudest_two(levels: Floats) -> tuple[Ints, Ints]:
+    columns = np.sort(np.argpartition(levels, -2, axis=1)[:, -2:], axis=1)
+    return columns[:, 0], columns[:, 1]
+
+
+# Shares: at 5 dB over noise and 1.5 % off their frequencies; a voice in a telephone band has up to .77 of its power in
+# two tones of MF, and .95 in two of those that go backward. Twist: what the standards allow, 8, 6 and 7 dB, and what
+# lines and codecs add.
+CODES = (
+    Code(LOW_HZ + HIGH_HZ, 0.7, 12.0, _one_of_each),
+    Code(MF_HZ, 0.8, 8.0, _loudest_two),
+    Code(FORWARD_HZ, 0.8, 8.0, _loudest_two),
+    Code(BACKWARD_HZ, 0.95, 8.0, _loudest_two),
+)
+
+
+def _digits(row: Row, code: Code, likely: Bools) -> Bools:
+    """Decide which of the likely 25 ms frames, 15 ms apart, hold the two tones of a digit: (frames,)."""
+    at = np.flatnonzero(likely)
+    found = np.zeros(len(likely), dtype=np.bool_)
+    if at.size < KEY_FRAMES:
+        return found
+    hz = np.array(code.hz)
+    windowed = frame_view(row.samples, FRAME, HOP)[at] * _WINDOW
+    products, power = windowed @ _WAVES[code], np.einsum("ij,ij->i", windowed, windowed)
+    lines: Complexes = products[:, : len(hz)] - np.complex64(1j) * products[:, len(hz) :]
+    levels = np.square(np.abs(lines)) * _UNIT
+    rows = np.arange(at.size)
+    columns = code.choose(levels)
+    low, high = (levels[rows, column] for column in columns)
+    is_digit = (low + high > code.share * power) & (power > FRAME * MIN_POWER)
+    is_digit &= _are_level(low, high, code.twist_db)
+    if not is_digit.any():
+        return found
+    following = np.diff(at) == 1
+    for column in columns:  # the phase advances by the tone's frequency
+        advance = np.angle(lines[rows[1:], column[1:]] * np.conj(lines[rows[:-1], column[1:]]))
+        cycles = advance / (2.0 * np.pi) - hz[column[1:]] * HOP / RATE
+        exact = (np.abs(cycles - np.rint(cycles)) * RATE / HOP < MAX_DEVIATION_HZ) & following
+        is_digit &= np.append(exact, False) | np.append(False, exact)
+    found[at] = is_digit
+    kinds = np.zeros(len(found), dtype=np.intp)
+    kinds[at] = len(hz) * columns[0] + columns[1]
+    return long_runs(found, kinds, KEY_FRAMES)
+
+
+def _screened(row: Row) -> list[Bools]:
+    """Screen the frames of `_digits`, for each code, and of `_howls` in a quarter of the samples: (frames,) each.
+
+    Every other frame is enough: of two in succession, one is.
+    """
+    inside = row.within(FRAME, HOP)
+    frames = frame_view(row.slow, FRAME // STEP, 2 * HOP // STEP)
+    products, power = np.square(frames @ _SLOW_WAVES), np.square(frames) @ _SLOW_SQUARES
+    rows, first, screens = np.arange(len(frames)), 0, []
+    for code in CODES:
+        count = len(code.hz)
+        levels = products[:, first : first + count] + products[:, first + count : first + 2 * count]
+        low, high = (levels[rows, column] for column in code.choose(levels))
+        are_loud = low + high > SCREENED_KEY_SHARE * power
+        screens.append((are_loud & _are_level(low, high, SCREENED_TWIST_DB), KEY_FRAMES))
+        first += 2 * count
+    screens.append((products[:, first:].sum(axis=1) > SCREENED_HOWL_SHARE * power, HOWL_FRAMES))
+    masks = []
+    for found, least in screens:
+        mask = np.zeros(len(inside), dtype=np.bool_)
+        mask[::2] = found[: (len(inside) + 1) // 2]
+        masks.append(widened(mask, least) & inside)
+    return masks
+
+
+def _are_level(low: Floats, high: Floats, most_db: float) -> Bools:
+    """Tell where neither of two powers is that many dB over the other."""
+    twist = np.float32(10.0 ** (most_db / 10.0))
+    level: Bools = (low < twist * high) & (high < twist * low)
+    return level
+
+
+def _howls(row: Row, likely: Bools) -> Bools:
+    """Decide which of the likely 25 ms frames, 15 ms apart, hold the tones of a receiver off the hook: (frames,)."""
+    at = np.flatnonzero(likely)
+    windowed = frame_view(row.samples, FRAME, HOP)[at] * _WINDOW
+    products = np.square(windowed @ _HOWL_WAVES) * _UNIT
+    levels, power = products[:, :4] + products[:, 4:], np.einsum("ij,ij->i", windowed, windowed)
+    found = np.zeros(len(likely), dtype=np.bool_)
+    found[at] = (
+        (levels.sum(axis=1) > HOWL_SHARE * power)
+        & (levels.min(axis=1) > LEAST_HOWL * power)
+        & (power > FRAME * MIN_POWER)
+    )
+    return long_runs(found, np.zeros(len(found), dtype=np.intp), HOWL_FRAMES)
+
+
+def _slow_waves(hz: tuple[float, ...]) -> Floats:
+    """Make waves for sums of `STEP` samples; the squares of their products are the power of a tone in them."""
+    gain = np.float32(np.sqrt(2.0 * np.dot(_SLOW_WINDOW, _SLOW_WINDOW)) / _SLOW_WINDOW.sum())
+    slow: Floats = waves(hz, _SLOW_WINDOW, STEP) * gain
+    return slow
+
+
+_WINDOW = hann(FRAME)
+_UNIT = np.float32(2.0 * np.dot(_WINDOW, _WINDOW) / _WINDOW.sum() ** 2)
+_WAVES = {code: waves(code.hz, np.ones_like(_WINDOW)) for code in CODES}
+_HOWL_WAVES = waves(HOWL_HZ, np.ones_like(_WINDOW))
+_SLOW_WINDOW = hann(FRAME // STEP)
+_SLOW_SQUARES = np.square(_SLOW_WINDOW)
+_SLOW_HOWL_HZ = tuple(hz if hz < RATE / STEP / 2 else RATE / STEP - hz for hz in HOWL_HZ[:3])
+_SLOW_WAVES = np.hstack([_slow_waves(hz) for hz in (*(code.hz for code in CODES), _SLOW_HOWL_HZ)])
