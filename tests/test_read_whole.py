@@ -191,6 +191,9 @@ def test_a_container_with_a_packet_for_each_sample_is_read_in_blocks() -> None:
         ("a.wav", "ac3", 48_000, 6), ("a.wav", "flac", 48_000, 6), ("a.wav", "dfpwm", 16_000, 2),
         ("a.wav", "adpcm_ima_wav", 96_000, 1), ("a.wav", "adpcm_ms", 96_000, 2), ("a.wav", "pcm_s64le", 16_000, 1),
         ("a.rf64", "libmp3lame", 48_000, 2), ("a.rf64", "adpcm_ms", 12_000, 1), ("a.rf64", "pcm_s64le", 8_000, 3),
+        # with the fields of plain samples
+        ("a.wav", "flac", 8_000, 1), ("a.rf64", "flac", 8_000, 1), ("a.w64", "flac", 8_000, 1),
+        ("a.wav", "dca", 44_100, 2), ("a.w64", "dca", 44_100, 2),
         # with a rest of some bytes behind the last packet
         ("a.rf64", "mp2", 22_050, 2), ("a.rf64", "adpcm_swf", 22_050, 1), ("a.w64", "wmav1", 11_025, 1),
         ("a.w64", "wmav2", 24_000, 1),

@@ -118,7 +118,7 @@ def riff(source: Bytes) -> Layout:
     form, sizes, sound = RIFX if source.at(0, 4) == b"RIFX" else RIFF, long_sizes(source, 0), None
     for chunk in chunks(source, 12, source.size, form, sizes):
         if chunk.name == b"fmt ":
-            sound = _wave(source, chunk, form.order)
+            sound = _wave(source, chunk, form)
         elif chunk.name == b"data" and sound:
             long_size = sizes.get(b"data", 0) if chunk.claimed == UNKNOWN_SIZE else 0
             stop, ending = _extent(source, chunk.body, long_size or chunk.claimed, form)
@@ -136,7 +136,7 @@ def w64(source: Bytes) -> Layout:
     sound = None
     for chunk in chunks(source, 40, source.size, W64):
         if chunk.name[:4] == b"fmt ":
-            sound = _wave(source, chunk, W64.order)
+            sound = _wave(source, chunk, W64)
         elif chunk.name[:4] == b"data" and sound:
             if chunk.claimed == W64.header or chunk.claimed >= 2**62:  # never filled in
                 return Layout(*sound, chunk.body, source.size)
@@ -148,12 +148,25 @@ def w64(source: Bytes) -> Layout:
     raise RefusedError("undecodable")
 
 
-def _wave(source: Bytes, chunk: Chunk, order: str) -> tuple[int, int, str]:
+# What the packets of codecs begin with that may have the fields of plain samples: FLAC and DTS, in either order
+_SYNCS = {
+    0xF1AC: (b"\xff\xf8", b"\xff\xf9"),
+    0x2001: (b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80", b"\x1f\xff\xe8\x00", b"\xff\x1f\x00\xe8"),
+}
+
+
+def _is_codec(source: Bytes, at: int, form: ChunkFormat, tag: int) -> bool:
+    """Tell whether the data behind a place begins with a packet of the codec."""
+    data = (chunk.body for chunk in chunks(source, at, source.size, form) if chunk.name[:4] == b"data")
+    return tag in _SYNCS and source.at(next(data, source.size), 4).startswith(_SYNCS[tag])
+
+
+def _wave(source: Bytes, chunk: Chunk, form: ChunkFormat) -> tuple[int, int, str]:
     """Read (rate, channels, encoding) of a `fmt ` chunk."""
     body = source.at(chunk.body, min(chunk.end - chunk.body, 40))
     if len(body) < 14:
         raise RefusedError("undecodable")
-    found, sign = wave_format(body, order), ">" if order == "big" else "<"
+    found, sign = wave_format(body, form.order), ">" if form.order == "big" else "<"
     width = (found.bits + 7) // 8
     if found.align != width * found.channels:
         is_plain = found.tag in (1, 3) or (found.tag in (6, 7) and found.align != found.channels)
@@ -165,7 +178,8 @@ def _wave(source: Bytes, chunk: Chunk, order: str) -> tuple[int, int, str]:
     elif found.tag in (6, 7):
         encoding = {6: "alaw", 7: "ulaw"}[found.tag] if width == 1 else ""
     else:  # a codec; its fields do not add up to those of plain samples, unless the tag is the wrong one
-        encoding = CONTRADICTORY if found.bits >= 8 and found.byte_rate == found.rate * found.align else ""
+        is_plain = found.bits >= 8 and found.byte_rate == found.rate * found.align
+        encoding = CONTRADICTORY if is_plain and not _is_codec(source, chunk.after, form, found.tag) else ""
     return found.rate, found.channels, encoding
 
 
