@@ -81,9 +81,7 @@ def test_a_gap_is_silence(form: str, codec: str, rate: int, gap: float) -> None:
     assert [pitch_at(samples, n + gap) for n in (3, 4, 5)] == pytest.approx([1_500, 1_900, 2_300], abs=10)
 
 
-@pytest.mark.parametrize(
-    ("form", "codec", "rate"), [coder for coder in CODERS if coder[0] not in ("ogg", "asf")]
-)
+@pytest.mark.parametrize(("form", "codec", "rate"), [coder for coder in CODERS if coder[0] != "ogg"])
 @pytest.mark.parametrize("late", [0.5, 5.0])
 def test_a_late_start_is_silence(form: str, codec: str, rate: int, late: float) -> None:
     samples, partial = read(recording(form, codec, rate, lambda time: time + late), timed=True)

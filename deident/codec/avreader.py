@@ -35,6 +35,7 @@ _CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
 _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
 _MAX_BAD_PACKETS = 1000
 _BLOCK_FRAMES = 4096
+_FROM_ZERO = {"asf"}  # containers whose durations reach from zero, not from where the first frame stands
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 
@@ -47,6 +48,7 @@ class AvReader(Reader):
             raise RefusedError("undecodable")
         self.ending = _ending(source, container)
         self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
+        self._is_from_zero = container.name in _FROM_ZERO
         self._seconds, self._start, self._begin = 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
@@ -134,7 +136,8 @@ class AvReader(Reader):
         """Tell whether much less audio was decoded than the container announces."""
         announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
         if self._stream.duration:
-            announced = self._begin + float(self._stream.duration * self._stream.time_base)
+            announced = float(self._stream.duration * self._stream.time_base)
+            announced += 0.0 if self._is_from_zero else self._begin
         elif len(self._container.streams) > 1:
             slack = max(_OTHERS_SLACK_SECONDS, 0.01 * announced)
         return bool(announced - self._seconds > slack)
