@@ -30,10 +30,10 @@ def note(hz: float, seconds: float, partials: list[float], decay: float, vibrato
 
 
 def played(seed: int, partials: list[float], decay: float, *, voices: int = 3, beat: float = 0.5,
-           vibrato: float = 0.0, drums: float = 0.0) -> np.ndarray:  # fmt: skip
+           vibrato: float = 0.0, drums: float = 0.0, lowest_hz: float = 220.0) -> np.ndarray:  # fmt: skip
     """Play chords of `voices` notes on a scale that begins anywhere, (samples,)."""
     rng = np.random.default_rng(seed)
-    root, out = 220.0 * 2.0 ** (rng.integers(0, 12) / 12), np.zeros(round((SECONDS + 2) * RATE))
+    root, out = lowest_hz * 2.0 ** (rng.integers(0, 12) / 12), np.zeros(round((SECONDS + 2) * RATE))
     for at in np.arange(0.0, SECONDS, beat):
         for degree in rng.choice(SCALE, voices, replace=False):
             hz = root * 2.0 ** ((degree + 12 * rng.integers(0, 2)) / 12)
@@ -73,6 +73,52 @@ def test_music_is_not_released(name: str, line: Callable[[np.ndarray], np.ndarra
 
 def whole(samples: np.ndarray) -> list[Segment]:
     return find_music(samples, [Segment(0, samples.size)])
+
+
+def beside(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    return np.asarray(samples + noise * samples.std() * 10.0 ** (-snr_db / 20) / noise.std(), np.float32)
+
+
+def hissed(seed: int) -> np.ndarray:
+    """Play a piano under hiss above the band of a telephone."""
+    samples = PIECES["piano"](seed)
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(samples.size))
+    hz = np.fft.rfftfreq(samples.size, 1 / RATE)
+    return beside(samples, np.fft.irfft(spectrum * ((hz > 3_450) & (hz < 4_000)), samples.size), -10.0)
+
+
+def brushed(seed: int) -> np.ndarray:
+    """Play an organ with noise of 200 ms every 400 ms."""
+    samples = PIECES["organ"](seed)
+    noise = np.random.default_rng(seed).standard_normal(samples.size)
+    noise *= np.arange(samples.size) // (RATE // 5) % 2 == 0
+    return np.asarray(samples + noise * samples.std() * 10.0 ** (4.5 / 20), np.float32)
+
+
+HARD: dict[str, Callable[[int], np.ndarray]] = {
+    "wide vibrato": lambda seed: played(seed, [1 / k for k in range(1, 13)], 9.0, beat=1.0, vibrato=0.008),
+    "low notes": lambda seed: played(
+        seed, [k**-0.5 for k in range(1, 60)], 9.0, voices=4, beat=1.0, lowest_hz=27.5
+    ),
+    "hiss": hissed,
+    "brushes": brushed,
+    "quiet": lambda seed: PIECES["piano"](seed) * np.float32(0.003),
+    "4.4 s": lambda seed: PIECES["piano"](seed)[: round(4.4 * RATE)],
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", HARD)
+def test_music_is_found_whole_where_that_is_hard(name: str, seed: int) -> None:
+    samples = HARD[name](seed)
+    assert sum(map(len, whole(samples))) > 0.93 * samples.size
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_music_of_less_than_four_seconds_or_as_loud_as_rounding_is_not_found(seed: int) -> None:
+    samples = PIECES["piano"](seed)
+    assert whole(samples[: round(3.6 * RATE)]) == []
+    assert whole(samples * np.float32(3e-4)) == []
 
 
 @pytest.mark.parametrize("speaker", [MAN, WOMAN, CHILD])
@@ -131,19 +177,34 @@ def test_real_speech_is_no_music(speech: Path) -> None:
         assert find_music(samples, find_speech(Audio(samples, RATE))) == []
 
 
-@pytest.mark.parametrize("melody", [(1.0,), (1.0, 1.12, 1.26, 1.5, 1.33)], ids=["monotone", "sung"])
+def on_notes(monkeypatch: pytest.MonkeyPatch, samples: np.ndarray, melody: tuple[float, ...]) -> np.ndarray:
+    """Set the pitch of speech to notes, in Hz, of 0.6 s."""
+    new_pulses = psola._new_pulses
+
+    def steady_pulses(periods: np.ndarray, hop: float, length: int) -> np.ndarray:
+        at = (np.arange(len(periods)) * hop / RATE / 0.6).astype(int) % len(melody)
+        steady = RATE / np.array(melody)[at]
+        return new_pulses(np.where(periods == psola.UNVOICED, periods, steady), hop, length)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psola, "_new_pulses", steady_pulses)
+        return psola.repitch_all([samples], [PitchTracker().track(samples)], [1.0], [1.0])[0]
+
+
+@pytest.mark.parametrize("pitch_hz", [110.0, 150.0, 220.0, 300.0])
+@pytest.mark.parametrize("speaker", [MAN, WOMAN, CHILD])
+def test_most_of_a_synthetic_voice_at_one_pitch_is_no_music(
+    monkeypatch: pytest.MonkeyPatch, speaker: Speaker, pitch_hz: float
+) -> None:
+    """Its formants stand still too, as those of no person do."""
+    moved = on_notes(monkeypatch, speech(speaker, 20.0), (pitch_hz,))
+    assert sum(map(len, whole(moved))) < 0.45 * moved.size
+
+
+@pytest.mark.parametrize("melody", [(150.0,), (150.0, 168.0, 189.0, 225.0, 199.5)], ids=["monotone", "sung"])
 def test_speech_on_steady_notes_is_no_music(
     speech: Path, monkeypatch: pytest.MonkeyPatch, melody: tuple[float, ...]
 ) -> None:
-    """Its pitch is set to notes of 0.6 s."""
-    new_pulses = psola._new_pulses
-
-    def on_notes(periods: np.ndarray, hop: float, length: int) -> np.ndarray:
-        at = (np.arange(len(periods)) * hop / RATE / 0.6).astype(int) % len(melody)
-        steady = RATE / (150.0 * np.array(melody)[at])
-        return new_pulses(np.where(periods == psola.UNVOICED, periods, steady), hop, length)
-
-    monkeypatch.setattr(psola, "_new_pulses", on_notes)
     for samples in list(real(speech).values())[:8:2]:
-        moved = psola.repitch_all([samples], [PitchTracker().track(samples)], [1.0], [1.0])[0]
+        moved = on_notes(monkeypatch, samples, melody)
         assert find_music(moved, find_speech(Audio(moved, RATE))) == []
