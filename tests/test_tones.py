@@ -286,6 +286,10 @@ MODEMS = {
     "V.23": shifted(2_100, 1_300, 1_200, 0.5), "Bell 202": shifted(2_200, 1_200, 1_200, 0.5),
     "channel seizure": shifted(2_200, 1_200, 1_200, 0.3, bits="01"),
     "British howler": sweep(800, 3_200, 0.5), "slow howler": sweep(900, 3_000, 1.5), "siren": sweep(800, 1_500, 1.0),
+    "1 kHz in the rhythm of Morse code": np.concatenate(
+        [sines(on, (1_000.0, 0.1 if n % 2 == 0 else 0.0)) for n, on in enumerate((0.18, 0.06, 0.06, 0.06) * 8)]
+    ),
+    "beeps of 120 ms": np.tile(np.concatenate([sines(0.12, (1_800.0, 0.1)), np.zeros(RATE // 10)]), 8),
     "Quindar": sines(0.25, (2_525.0, 0.1)), "beep": sines(0.3, (1_000.0, 0.1)), "high beep": sines(0.3, (3_000.0, 0.1)),
 }  # fmt: skip
 
@@ -300,7 +304,7 @@ def test_modems_and_sweeping_howlers_are_not_released(
     samples = np.concatenate([np.zeros(RATE), tone, np.zeros(RATE)])
     noisy = line(samples + noise * np.random.default_rng(6).standard_normal(samples.size)).astype(np.float32)
     found = mask_of(find_tones(noisy), noisy.size)
-    assert found[RATE : RATE + tone.size].mean() > 0.7
+    assert found[RATE : RATE + tone.size][tone != 0.0].mean() > 0.7
     assert not found[: RATE - RATE // 10].any()
     assert not found[RATE + tone.size + RATE // 10 :].any()
     assert list(deidentify((noisy, RATE), Policy(disguise=Sine()))) == []

@@ -40,6 +40,7 @@ MAX_RING_OCTAVE_DB = -34.0  # of the band an octave above; a vowel has more
 MAX_RING_RATIO = 12.0  # between the parts of such a frame
 MAX_HARMONIC_DB = -40.0  # of a tone that comes alone; a sung vowel has louder ones
 CHORDS = np.array((4 / 3, 3 / 2, 2.0, 3.0, 4.0))  # ratios of harmonics, as of a vowel
+SHIFT_FRAME = RATE // 10  # 100 ms: a beep, a dash of Morse code, and the shortest caller identification
 SHIFTED_HZ = (750.0, 4_000.0)  # band of modems, information tones, and howlers that sweep
 SHIFTED_SHARE = 0.95  # of a frame's power within
 MAX_SPREAD = (
@@ -76,6 +77,8 @@ def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> li
     active = np.zeros(row.samples.size // HOP, dtype=np.bool_)
     for run in segments_of(find_short_tones(row), HOP):  # around the centres of its frames
         row.mark(active, run.start + FRAME // 2 - MARGIN, run.stop - HOP + FRAME // 2 + MARGIN)
+    for run in segments_of(_shifted(row), HOP):
+        row.mark(active, run.start - MARGIN, run.stop - HOP + SHIFT_FRAME + MARGIN)
     for run in segments_of(_steady(row), LONG_HOP):
         row.mark(active, run.start - MARGIN, run.stop - LONG_HOP + LONG_FRAME + MARGIN)
     if not active.any():
@@ -89,16 +92,12 @@ def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> li
 
 
 def _steady(row: Row) -> Bools:
-    """Decide which 200 ms frames, 50 ms apart, hold call-progress tones or those of a modem: (frames,)."""
-    blocks = row.samples.reshape(-1, LEVEL_BLOCK)
-    levels = np.einsum("ij,ij->i", blocks, blocks).reshape(-1, LONG_HOP // LEVEL_BLOCK)
-    energy = frame_view(levels.sum(axis=1), LONG_FRAME // LONG_HOP, 1)
+    """Decide which 200 ms frames, 50 ms apart, hold call-progress tones: (frames,)."""
+    blocks = row.samples.reshape(-1, LONG_HOP)
+    energy = frame_view(np.einsum("ij,ij->i", blocks, blocks), LONG_FRAME // LONG_HOP, 1)
     ratio = energy.max(axis=1, initial=0.0) / (energy.min(axis=1, initial=np.inf) + 1e-20)
     steady = row.within(LONG_FRAME, LONG_HOP)
     steady &= (ratio < MAX_RING_RATIO) & (energy.sum(axis=1) > LONG_FRAME * MIN_POWER)
-    shifted = _shifted(
-        row, np.flatnonzero(steady & (ratio < MAX_LEVEL_RATIO) & (_spread(levels, energy) < SCREENED_SPREAD))
-    )
     likely = np.zeros(len(steady), dtype=np.bool_)
     every_other = np.flatnonzero(steady[::2]) * 2  # of two in succession, one is among them
     likely[every_other] = _may_be_lines(_powers(row, every_other), RATE / LONG_FRAME)
@@ -106,29 +105,21 @@ def _steady(row: Row) -> Bools:
     chosen = np.flatnonzero(steady)
     if chosen.size:
         steady[chosen] = _call_progress(row, chosen, ratio[chosen] < MAX_LEVEL_RATIO)
-    return shifted | long_runs(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
+    return long_runs(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
 
 
-def _spread(levels: Floats, energy: Floats) -> Floats:
-    """Measure the standard deviation of the powers of short blocks in long frames, relative to their mean: (frames,).
-
-    levels : (hops, blocks of a hop).   energy : (frames, hops of a frame).
-    """
-    squares = frame_view(np.square(levels).sum(axis=1), energy.shape[1], 1).sum(axis=1)
-    mean = energy.sum(axis=1) / (energy.shape[1] * levels.shape[1])
-    variance = squares / (energy.shape[1] * levels.shape[1]) - np.square(mean)
-    spread: Floats = np.sqrt(np.maximum(variance, 0.0)) / (mean + 1e-20)
-    return spread
-
-
-def _shifted(row: Row, likely: Ints) -> Bools:
-    """Decide which of the likely long frames hold one tone at a time, wherever it goes: (frames,)."""
-    found = np.zeros(len(row.samples) // LONG_HOP - LONG_FRAME // LONG_HOP + 1, dtype=np.bool_)
+def _shifted(row: Row) -> Bools:
+    """Decide which 100 ms frames, 15 ms apart, hold one tone at a time, wherever it goes: (frames,)."""
+    blocks = row.samples.reshape(-1, LEVEL_BLOCK)
+    levels = frame_view(np.einsum("ij,ij->i", blocks, blocks), SHIFT_FRAME // LEVEL_BLOCK, HOP // LEVEL_BLOCK)
+    mean = levels.mean(axis=1)
+    found: Bools = row.within(SHIFT_FRAME, HOP) & (mean > LEVEL_BLOCK * MIN_POWER)
+    likely = np.flatnonzero(found & (levels.std(axis=1) < SCREENED_SPREAD * mean))
+    found[:] = False
     if not likely.size:
         return found
-    frames = frame_view(row.samples, LONG_FRAME, LONG_HOP)[likely]
-    spectrum: Complexes = fft.rfft(frames * hann(LONG_FRAME))
-    low, high = (round(hz * LONG_FRAME / RATE) for hz in SHIFTED_HZ)
+    spectrum: Complexes = fft.rfft(frame_view(row.samples, SHIFT_FRAME, HOP)[likely] * hann(SHIFT_FRAME))
+    low, high = (round(hz * SHIFT_FRAME / RATE) for hz in SHIFTED_HZ)
     band, power = spectrum[:, low:high], np.square(np.abs(spectrum))
     count = high - low
     middle = slice(count // 4, 3 * count // 4)  # elsewhere, the window leaves too little
