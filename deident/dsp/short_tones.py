@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,14 +27,33 @@ HOWL_FRAMES = 3  # in succession
 class Code(NamedTuple):
     """Pairs of tones that stand for digits.
 
-    hz : of its tones.   share : of a frame's power in the two.   twist_db : between the two.   choose : (frames,
-    tones) levels to the columns of two.
+    hz : of its tones.   share : of a frame's power in the two.   twist_db : between the two.   is_grid : each pair
+    has one tone of the lower half and one of the upper; any two otherwise.
     """
 
     hz: tuple[float, ...]
     share: float
     twist_db: float
-    choose: Callable[[Floats], tuple[Ints, Ints]]
+    is_grid: bool = False
+
+    def loudest(self, levels: Floats) -> tuple[Floats, Floats]:
+        """Take the levels of the pair of each frame, of (tones, frames): (frames,) each."""
+        if self.is_grid:
+            middle = len(levels) // 2
+            return levels[:middle].max(axis=0), levels[middle:].max(axis=0)
+        first, second = np.maximum(levels[0], levels[1]), np.minimum(levels[0], levels[1])
+        for level in levels[2:]:
+            second = np.maximum(second, np.minimum(first, level))
+            first = np.maximum(first, level)
+        return first, second
+
+    def choose(self, levels: Floats) -> tuple[Ints, Ints]:
+        """Choose the columns of the pair of each frame, of (frames, tones): (frames,) each, in order."""
+        if self.is_grid:
+            middle = levels.shape[1] // 2
+            return levels[:, :middle].argmax(axis=1), middle + levels[:, middle:].argmax(axis=1)
+        columns = np.sort(np.argpartition(levels, -2, axis=1)[:, -2:], axis=1)
+        return columns[:, 0], columns[:, 1]
 
 
 def find_short_tones(row: Row) -> Bools:
@@ -47,25 +65,14 @@ def find_short_tones(row: Row) -> Bools:
     return found
 
 
-def _one_of_each(levels: Floats) -> tuple[Ints, Ints]:
-    """Choose the loudest of the low and of the high tones."""
-    middle = levels.shape[1] // 2
-    return levels[:, :middle].argmax(axis=1), middle + levels[:, middle:].argmax(axis=1)
-
-
-def _loudest_two(levels: Floats) -> tuple[Ints, Ints]:
-    columns = np.sort(np.argpartition(levels, -2, axis=1)[:, -2:], axis=1)
-    return columns[:, 0], columns[:, 1]
-
-
 # Shares: at 5 dB over noise and 1.5 % off their frequencies; a voice in a telephone band has up to .77 of its power in
 # two tones of MF, and .95 in two of those that go backward. Twist: what the standards allow, 8, 6 and 7 dB, and what
 # lines and codecs add.
 CODES = (
-    Code(LOW_HZ + HIGH_HZ, 0.7, 12.0, _one_of_each),
-    Code(MF_HZ, 0.8, 8.0, _loudest_two),
-    Code(FORWARD_HZ, 0.8, 8.0, _loudest_two),
-    Code(BACKWARD_HZ, 0.95, 8.0, _loudest_two),
+    Code(LOW_HZ + HIGH_HZ, 0.7, 12.0, is_grid=True),
+    Code(MF_HZ, 0.8, 8.0),
+    Code(FORWARD_HZ, 0.8, 8.0),
+    Code(BACKWARD_HZ, 0.95, 8.0),
 )
 
 
@@ -78,15 +85,15 @@ def _digits(row: Row, code: Code, likely: Bools) -> Bools:
     hz = np.array(code.hz)
     windowed = frame_view(row.samples, FRAME, HOP)[at] * _WINDOW
     products, power = windowed @ _WAVES[code], np.einsum("ij,ij->i", windowed, windowed)
-    lines: Complexes = products[:, : len(hz)] - np.complex64(1j) * products[:, len(hz) :]
-    levels = np.square(np.abs(lines)) * _UNIT
-    rows = np.arange(at.size)
-    columns = code.choose(levels)
-    low, high = (levels[rows, column] for column in columns)
+    squares = np.square(products)
+    levels = (squares[:, : len(hz)] + squares[:, len(hz) :]) * _UNIT
+    low, high = code.loudest(levels.T)
     is_digit = (low + high > code.share * power) & (power > FRAME * MIN_POWER)
     is_digit &= _are_level(low, high, code.twist_db)
     if not is_digit.any():
         return found
+    lines: Complexes = products[:, : len(hz)] - np.complex64(1j) * products[:, len(hz) :]
+    rows, columns = np.arange(at.size), code.choose(levels)
     following = np.diff(at) == 1
     for column in columns:  # the phase advances by the tone's frequency
         advance = np.angle(lines[rows[1:], column[1:]] * np.conj(lines[rows[:-1], column[1:]]))
@@ -106,16 +113,17 @@ def _screened(row: Row) -> list[Bools]:
     """
     inside = row.within(FRAME, HOP)
     frames = frame_view(row.slow, FRAME // STEP, 2 * HOP // STEP)
-    products, power = np.square(frames @ _SLOW_WAVES), np.square(frames) @ _SLOW_SQUARES
-    rows, first, screens = np.arange(len(frames)), 0, []
+    products, power = np.square(_SLOW_WAVES @ frames.T), np.square(frames) @ _SLOW_SQUARES
+    first, screens = 0, []
     for code in CODES:
         count = len(code.hz)
-        levels = products[:, first : first + count] + products[:, first + count : first + 2 * count]
-        low, high = (levels[rows, column] for column in code.choose(levels))
+        low, high = code.loudest(
+            products[first : first + count] + products[first + count : first + 2 * count]
+        )
         are_loud = low + high > SCREENED_KEY_SHARE * power
         screens.append((are_loud & _are_level(low, high, SCREENED_TWIST_DB), KEY_FRAMES))
         first += 2 * count
-    screens.append((products[:, first:].sum(axis=1) > SCREENED_HOWL_SHARE * power, HOWL_FRAMES))
+    screens.append((products[first:].sum(axis=0) > SCREENED_HOWL_SHARE * power, HOWL_FRAMES))
     masks = []
     for found, least in screens:
         mask = np.zeros(len(inside), dtype=np.bool_)
@@ -160,4 +168,4 @@ _HOWL_WAVES = waves(HOWL_HZ, np.ones_like(_WINDOW))
 _SLOW_WINDOW = hann(FRAME // STEP)
 _SLOW_SQUARES = np.square(_SLOW_WINDOW)
 _SLOW_HOWL_HZ = tuple(hz if hz < RATE / STEP / 2 else RATE / STEP - hz for hz in HOWL_HZ[:3])
-_SLOW_WAVES = np.hstack([_slow_waves(hz) for hz in (*(code.hz for code in CODES), _SLOW_HOWL_HZ)])
+_SLOW_WAVES = np.hstack([_slow_waves(hz) for hz in (*(code.hz for code in CODES), _SLOW_HOWL_HZ)]).T.copy()

@@ -12,6 +12,7 @@ from deident.audio import RATE, Bools, Doubles, Floats, Ints, Segment
 FRAME, HOP = RATE // 40, 3 * RATE // 200  # 25 ms, every 15 ms: a key sounds for 40 ms at least
 LONG_FRAME, LONG_HOP = RATE // 5, RATE // 20  # 200 ms: a busy tone sounds for 250 ms at least
 GRID = 3 * LONG_HOP  # samples; both kinds of frames begin on it
+ENERGY_BLOCK = RATE // 400  # 2.5 ms
 STEP = 4  # samples averaged into one before a search up to 2 kHz
 MIN_POWER = 1e-8  # full scale = 1
 
@@ -30,7 +31,18 @@ class Row:
         self.samples = np.zeros(self.starts[-1], dtype=np.float32)
         for segment, start in zip(segments, self.starts[:-1], strict=True):
             self.samples[start : start + len(segment)] = samples[segment.start : segment.stop]
-        self.slow: Floats = (self.samples.reshape(-1, len(_SUMS)) @ _SUMS).reshape(-1)
+        self.slow: Floats = self.samples[::STEP] + self.samples[1::STEP]
+        for first in range(2, STEP):  # three times as fast as the sum of an axis
+            self.slow += self.samples[first::STEP]
+        blocks = self.samples.reshape(-1, ENERGY_BLOCK)
+        self._energy: Floats = np.einsum("ij,ij->i", blocks, blocks)
+
+    def energies(self, size: int) -> Floats:
+        """Measure the energies of blocks of a size, a multiple of `ENERGY_BLOCK`: (blocks,)."""
+        count = size // ENERGY_BLOCK
+        return (
+            self._energy.reshape(-1, count) @ np.ones(count, dtype=np.float32) if count > 1 else self._energy
+        )
 
     def within(self, size: int, hop: int) -> Bools:
         """Tell which frames of a size, `hop` samples apart, lie in one segment: (frames,)."""
@@ -77,6 +89,3 @@ def waves(hz: Sequence[float] | Doubles, window: Floats, step: int = 1) -> Float
     phases = 2.0 * np.pi * step / RATE * np.outer(np.arange(len(window)), hz)
     waves: Floats = (np.hstack((np.cos(phases), np.sin(phases))) * window[:, None]).astype(np.float32)
     return waves
-
-
-_SUMS = np.repeat(np.eye(8, dtype=np.float32), STEP, axis=0)  # eight at a time: twice as fast as one by one

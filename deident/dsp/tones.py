@@ -93,28 +93,38 @@ def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> li
 
 def _steady(row: Row) -> Bools:
     """Decide which 200 ms frames, 50 ms apart, hold call-progress tones: (frames,)."""
-    blocks = row.samples.reshape(-1, LONG_HOP)
-    energy = frame_view(np.einsum("ij,ij->i", blocks, blocks), LONG_FRAME // LONG_HOP, 1)
+    energy = frame_view(row.energies(LONG_HOP), LONG_FRAME // LONG_HOP, 1)
     ratio = energy.max(axis=1, initial=0.0) / (energy.min(axis=1, initial=np.inf) + 1e-20)
     steady = row.within(LONG_FRAME, LONG_HOP)
     steady &= (ratio < MAX_RING_RATIO) & (energy.sum(axis=1) > LONG_FRAME * MIN_POWER)
-    likely = np.zeros(len(steady), dtype=np.bool_)
     every_other = np.flatnonzero(steady[::2]) * 2  # of two in succession, one is among them
-    likely[every_other] = _may_be_lines(_powers(row, every_other), RATE / LONG_FRAME)
-    steady &= widened(likely, LINE_FRAMES - 1)
+    power = _powers(row, every_other)
+    likely = _may_be_lines(power, RATE / LONG_FRAME)
+    every_other = every_other[likely]
+    lines, others = _measured(row, every_other, power[likely])
+    likely = np.zeros(len(steady), dtype=np.bool_)
+    likely[every_other] = _are_tones(lines, ratio[every_other] < MAX_LEVEL_RATIO) | others
+    steady &= widened(likely, LINE_FRAMES)
     chosen = np.flatnonzero(steady)
     if chosen.size:
-        steady[chosen] = _call_progress(row, chosen, ratio[chosen] < MAX_LEVEL_RATIO)
+        lines, others = _measured(row, chosen, _powers(row, chosen))
+        follows = np.diff(chosen) == 1
+        for line in lines:
+            near = (
+                follows & (np.abs(np.diff(line)) < RATE / LONG_FRAME) & (line[1:] > 0.0) & (line[:-1] > 0.0)
+            )
+            line *= np.append(near, False) | np.append(False, near)
+        steady[chosen] = _are_tones(lines, ratio[chosen] < MAX_LEVEL_RATIO) | others
     return long_runs(steady, np.zeros(len(steady), dtype=np.intp), LINE_FRAMES)
 
 
 def _shifted(row: Row) -> Bools:
     """Decide which 100 ms frames, 15 ms apart, hold one tone at a time, wherever it goes: (frames,)."""
-    blocks = row.samples.reshape(-1, LEVEL_BLOCK)
-    levels = frame_view(np.einsum("ij,ij->i", blocks, blocks), SHIFT_FRAME // LEVEL_BLOCK, HOP // LEVEL_BLOCK)
-    mean = levels.mean(axis=1)
+    levels = frame_view(row.energies(LEVEL_BLOCK), SHIFT_FRAME // LEVEL_BLOCK, HOP // LEVEL_BLOCK)
+    each = np.full(levels.shape[1], 1.0 / levels.shape[1], dtype=np.float32)
+    mean, square = levels @ each, np.square(levels) @ each
     found: Bools = row.within(SHIFT_FRAME, HOP) & (mean > LEVEL_BLOCK * MIN_POWER)
-    likely = np.flatnonzero(found & (levels.std(axis=1) < SCREENED_SPREAD * mean))
+    likely = np.flatnonzero(found & (square < (1.0 + SCREENED_SPREAD**2) * np.square(mean)))
     found[:] = False
     if not likely.size:
         return found
@@ -129,19 +139,23 @@ def _shifted(row: Row) -> Bools:
     return found
 
 
-def _call_progress(row: Row, chosen: Ints, is_even: Bools) -> Bools:
-    """Decide which of the chosen long frames hold one or two call-progress tones and nothing else: (frames,)."""
-    power, step_hz = _powers(row, chosen), RATE / LONG_FRAME
+def _measured(row: Row, chosen: Ints, power: Floats) -> tuple[list[Floats], Bools]:
+    """Measure the lines of the chosen long frames in Hz, 0 for none: two of a pair, and one that is alone.
+
+    The second value tells which frames hold a modulated ringback tone or an answer: (frames,).
+    """
     whole = np.square(frame_view(row.samples, LONG_FRAME, LONG_HOP)[chosen]) @ _LONG_SQUARES
     whole *= np.float32(0.5 * LONG_FRAME)
+    step_hz = RATE / LONG_FRAME
     pairs, alone = _lines(power, whole, step_hz)
-    follows = np.diff(chosen) == 1
-    for line in (*pairs, alone):  # of each frame, its frequency in Hz, 0 for none
-        near = follows & (np.abs(np.diff(line)) < step_hz) & (line[1:] > 0.0) & (line[:-1] > 0.0)
-        line *= np.append(near, False) | np.append(False, near)
-    found: Bools = is_even & ((pairs[0] * pairs[1] > 0.0) | (alone > 0.0))
-    found |= _rings(power, whole, step_hz) | _answers(row, chosen, power, whole)
-    return found
+    return [*pairs, alone], _rings(power, whole, step_hz) | _answers(row, chosen, power, whole)
+
+
+def _are_tones(lines: list[Floats], is_even: Bools) -> Bools:
+    """Tell which frames hold two lines, or one alone, at a steady level: (frames,)."""
+    low, high, alone = lines
+    tones: Bools = is_even & ((low * high > 0.0) | (alone > 0.0))
+    return tones
 
 
 def _powers(row: Row, frames: Ints) -> Floats:
