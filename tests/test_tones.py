@@ -300,7 +300,10 @@ MODEMS = {
 def test_modems_and_sweeping_howlers_are_not_released(
     name: str, noise: float, line: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    tone = MODEMS[name]
+    check_is_told(MODEMS[name], noise, line)
+
+
+def check_is_told(tone: np.ndarray, noise: float, line: Callable[[np.ndarray], np.ndarray]) -> None:
     samples = np.concatenate([np.zeros(RATE), tone, np.zeros(RATE)])
     noisy = line(samples + noise * np.random.default_rng(6).standard_normal(samples.size)).astype(np.float32)
     found = mask_of(find_tones(noisy), noisy.size)
@@ -308,3 +311,32 @@ def test_modems_and_sweeping_howlers_are_not_released(
     assert not found[: RATE - RATE // 10].any()
     assert not found[RATE + tone.size + RATE // 10 :].any()
     assert list(deidentify((noisy, RATE), Policy(disguise=Sine()))) == []
+
+
+def pulses(on: float, off: float, count: int, *tones: float) -> np.ndarray:
+    """Repeat tones of 0.1 each, and silence after each."""
+    one = np.concatenate([sines(on, *((hz, 0.1) for hz in tones)), np.zeros(round(off * RATE))])
+    return np.tile(one, count)
+
+
+PULSES = {
+    "stutter dial tone": pulses(0.1, 0.1, 20, 350, 440), "slow stutter": pulses(0.12, 0.13, 10, 350, 440),
+    "stutter and dial tone": np.concatenate([pulses(0.1, 0.1, 5, 350, 440), sines(2.0, (350, 0.1), (440, 0.1))]),
+    "British call waiting": pulses(0.1, 2.0, 3, 400), "three of 400 Hz": pulses(0.1, 0.1, 3, 400),
+    "long beeps of 400 Hz": pulses(0.15, 0.5, 4, 400),
+    "CAS": pulses(0.08, 1.0, 3, 2_130, 2_750), "one CAS": pulses(0.085, 0.0, 1, 2_130, 2_750),
+    "CAS off by 0.5 %": pulses(0.075, 0.2, 3, 2_119, 2_764),
+    "C5 clears": pulses(0.15, 0.1, 3, 2_400, 2_600), "one of C5": pulses(0.1, 0.0, 1, 2_400, 2_600),
+    "C5 off by 6 Hz": pulses(0.2, 0.1, 3, 2_394, 2_606),
+    "conference": pulses(0.3, 1.0, 3, 500), "long conference beep": pulses(0.5, 0.5, 3, 500),
+    "conference beep 4 Hz off": pulses(0.4, 1.0, 2, 504),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", [np.asarray, telephone], ids=["clean", "telephone"])
+@pytest.mark.parametrize("noise", [1e-4, 3e-3])
+@pytest.mark.parametrize("name", PULSES)
+def test_pulses_of_call_progress_tones_are_not_released(
+    name: str, noise: float, line: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    check_is_told(PULSES[name], noise, line)

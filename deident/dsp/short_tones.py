@@ -1,4 +1,4 @@
-"""Detection of tones of 40 ms and more: of keypads (DTMF), of registers in exchanges (MF), and of howlers."""
+"""Detection of tones of 40 ms and more: of keypads (DTMF), of exchanges (MF, R2), of howlers, and of pulses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ HIGH_HZ = (1_209.0, 1_336.0, 1_477.0, 1_633.0)
 MF_HZ = (700.0, 900.0, 1_100.0, 1_300.0, 1_500.0, 1_700.0)  # R1 and C5
 FORWARD_HZ = (1_380.0, 1_500.0, 1_620.0, 1_740.0, 1_860.0, 1_980.0)  # R2
 BACKWARD_HZ = (540.0, 660.0, 780.0, 900.0, 1_020.0, 1_140.0)
+SIGNAL_HZ = (
+    2_130.0,
+    2_400.0,
+    2_600.0,
+    2_750.0,
+)  # of a caller's identification (CAS), and between exchanges (C5)
 MAX_DEVIATION_HZ = 28.0  # of a tone; 33 Hz is the most that can be told
 KEY_FRAMES = 2  # of one key, in succession
 SCREENED_KEY_SHARE, SCREENED_TWIST_DB = 0.4, 18.0  # where a key is looked for closely
@@ -22,6 +28,11 @@ HOWL_HZ = (1_400.0, 2_060.0, 2_450.0, 2_600.0)  # for a tenth of a second, every
 HOWL_SHARE, LEAST_HOWL = 0.8, 0.03  # of a frame's power in its four tones, and in the weakest
 SCREENED_HOWL_SHARE = 0.4
 HOWL_FRAMES = 3  # in succession
+PULSE_FRAME = RATE // 20  # 50 ms, which tells 350 from 440 Hz; a pulse takes 100 ms
+STUTTER_HZ, WAITING_HZ = (350.0, 440.0), 400.0  # of a dial tone with a message, and of a British call waiting
+PULSE_SHARE, SCREENED_PULSE_SHARE = 0.95, 0.8  # of a frame's power; of speech in a telephone band, up to 0.92
+MAX_PULSE_TWIST_DB = 8.0
+MAX_OVERTONE_DB = -40.0  # of a tone that comes alone; a sung vowel has louder ones
 
 
 class Code(NamedTuple):
@@ -56,13 +67,13 @@ class Code(NamedTuple):
         return columns[:, 0], columns[:, 1]
 
 
-def find_short_tones(row: Row) -> Bools:
-    """Decide which 25 ms frames, 15 ms apart, hold the two tones of a digit, or a howl: (frames,)."""
-    *digits, howls = _screened(row)
+def find_short_tones(row: Row) -> tuple[Bools, Bools]:
+    """Decide which frames, 15 ms apart, hold digits or howls, of 25 ms, and pulses, of 50 ms: (frames,) each."""
+    *digits, howls, pulses = _screened(row)
     found = _howls(row, howls)
     for code, likely in zip(CODES, digits, strict=True):
         found |= _digits(row, code, likely)
-    return found
+    return found, _pulses(row, pulses)
 
 
 # Shares: at 5 dB over noise and 1.5 % off their frequencies; a voice in a telephone band has up to .77 of its power in
@@ -73,6 +84,7 @@ CODES = (
     Code(MF_HZ, 0.8, 8.0),
     Code(FORWARD_HZ, 0.8, 8.0),
     Code(BACKWARD_HZ, 0.95, 8.0),
+    Code(SIGNAL_HZ, 0.8, 8.0),
 )
 
 
@@ -107,7 +119,7 @@ def _digits(row: Row, code: Code, likely: Bools) -> Bools:
 
 
 def _screened(row: Row) -> list[Bools]:
-    """Screen the frames of `_digits`, for each code, and of `_howls` in a quarter of the samples: (frames,) each.
+    """Screen the frames of `_digits`, by code, `_howls` and `_pulses` in a quarter of the samples: (frames,) each.
 
     Every other frame is enough: of two in succession, one is.
     """
@@ -123,7 +135,9 @@ def _screened(row: Row) -> list[Bools]:
         are_loud = low + high > SCREENED_KEY_SHARE * power
         screens.append((are_loud & _are_level(low, high, SCREENED_TWIST_DB), KEY_FRAMES))
         first += 2 * count
-    screens.append((products[first:].sum(axis=0) > SCREENED_HOWL_SHARE * power, HOWL_FRAMES))
+    for count, share, least in ((6, SCREENED_HOWL_SHARE, HOWL_FRAMES), (6, SCREENED_PULSE_SHARE, KEY_FRAMES)):
+        screens.append((products[first : first + count].sum(axis=0) > share * power, least))
+        first += count
     masks = []
     for found, least in screens:
         mask = np.zeros(len(inside), dtype=np.bool_)
@@ -154,8 +168,30 @@ def _howls(row: Row, likely: Bools) -> Bools:
     return long_runs(found, np.zeros(len(found), dtype=np.intp), HOWL_FRAMES)
 
 
+def _pulses(row: Row, likely: Bools) -> Bools:
+    """Decide which of the likely 50 ms frames, 15 ms apart, hold a dial tone or a call waiting: (frames,)."""
+    found = row.within(PULSE_FRAME, HOP)
+    found &= likely[: len(found)]
+    at = np.flatnonzero(found)
+    if not at.size:
+        return found
+    windowed = frame_view(row.samples, PULSE_FRAME, HOP)[at] * _PULSE_WINDOW
+    products, power = np.square(windowed @ _PULSE_WAVES), np.einsum("ij,ij->i", windowed, windowed)
+    count = products.shape[1] // 2
+    low, high, alone, *overtones = (products[:, :count] + products[:, count:]).T * _PULSE_UNIT
+    are_pairs = (low + high > PULSE_SHARE * power) & _are_level(low, high, MAX_PULSE_TWIST_DB)
+    most = np.float32(10.0 ** (MAX_OVERTONE_DB / 10.0))
+    are_alone = (alone > PULSE_SHARE * power) & (np.max(overtones, axis=0) < most * alone)
+    found[at] = (are_pairs | are_alone) & (power > PULSE_FRAME * MIN_POWER)
+    return long_runs(found, np.zeros(len(found), dtype=np.intp), KEY_FRAMES)
+
+
 def _slow_waves(hz: tuple[float, ...]) -> Floats:
-    """Make waves for sums of `STEP` samples; the squares of their products are the power of a tone in them."""
+    """Make waves for sums of `STEP` samples; the squares of their products are the power of a tone in them.
+
+    Tones above half the rate of the sums are mirrored there.
+    """
+    hz = tuple(min(tone, RATE / STEP - tone) for tone in hz)
     gain = np.float32(np.sqrt(2.0 * np.dot(_SLOW_WINDOW, _SLOW_WINDOW)) / _SLOW_WINDOW.sum())
     slow: Floats = waves(hz, _SLOW_WINDOW, STEP) * gain
     return slow
@@ -167,5 +203,9 @@ _WAVES = {code: waves(code.hz, np.ones_like(_WINDOW)) for code in CODES}
 _HOWL_WAVES = waves(HOWL_HZ, np.ones_like(_WINDOW))
 _SLOW_WINDOW = hann(FRAME // STEP)
 _SLOW_SQUARES = np.square(_SLOW_WINDOW)
-_SLOW_HOWL_HZ = tuple(hz if hz < RATE / STEP / 2 else RATE / STEP - hz for hz in HOWL_HZ[:3])
-_SLOW_WAVES = np.hstack([_slow_waves(hz) for hz in (*(code.hz for code in CODES), _SLOW_HOWL_HZ)]).T.copy()
+_PULSE_WINDOW = hann(PULSE_FRAME)
+_PULSE_UNIT = np.float32(2.0 * np.dot(_PULSE_WINDOW, _PULSE_WINDOW) / _PULSE_WINDOW.sum() ** 2)
+_PULSE_HZ = (*STUTTER_HZ, *(WAITING_HZ * n for n in (1, 2, 3, 4)))
+_PULSE_WAVES = waves(_PULSE_HZ, np.ones_like(_PULSE_WINDOW))
+_SLOW_TONES = (*(code.hz for code in CODES), HOWL_HZ[:3], (*STUTTER_HZ, WAITING_HZ))
+_SLOW_WAVES = np.hstack([_slow_waves(hz) for hz in _SLOW_TONES]).T.copy()

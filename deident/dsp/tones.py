@@ -8,7 +8,7 @@ import numpy as np
 
 from deident.audio import RATE, Bools, Complexes, Floats, Ints, Segment, segments_of
 from deident.dsp import fft
-from deident.dsp.short_tones import find_short_tones
+from deident.dsp.short_tones import PULSE_FRAME, find_short_tones
 from deident.dsp.stft import frame_view
 from deident.dsp.tone_frames import (
     FRAME,
@@ -32,7 +32,7 @@ LINE_BINS = 3  # on either side of a line
 LINE_FRAMES = 2
 MAX_LEVEL_RATIO = 1.6  # between the parts of a frame, of 50 ms: of speech, few are that steady
 LOWEST_HZ = 300.0  # of call-progress tones
-SINGLE_HZ = np.array((400.0, 425.0, 440.0, 450.0))  # tones that come alone
+SINGLE_HZ = np.array((400.0, 425.0, 440.0, 450.0, 500.0))  # tones that come alone
 SINGLE_DEVIATION_HZ = 5.0
 # A band of tones of 400 to 450 Hz that are modulated, as in Japan, India and Australia
 RING_HZ = (340.0, 500.0)
@@ -75,10 +75,12 @@ def find_tones(samples: Floats, segments: Sequence[Segment] | None = None) -> li
         return []
     row = Row(samples, places)
     active = np.zeros(row.samples.size // HOP, dtype=np.bool_)
-    for run in segments_of(find_short_tones(row), HOP):  # around the centres of its frames
+    short, pulses = find_short_tones(row)
+    for run in segments_of(short, HOP):  # around the centres of its frames
         row.mark(active, run.start + FRAME // 2 - MARGIN, run.stop - HOP + FRAME // 2 + MARGIN)
-    for run in segments_of(_shifted(row), HOP):
-        row.mark(active, run.start - MARGIN, run.stop - HOP + SHIFT_FRAME + MARGIN)
+    for frames, size in ((pulses, PULSE_FRAME), (_shifted(row), SHIFT_FRAME)):
+        for run in segments_of(frames, HOP):
+            row.mark(active, run.start - MARGIN, run.stop - HOP + size + MARGIN)
     for run in segments_of(_steady(row), LONG_HOP):
         row.mark(active, run.start - MARGIN, run.stop - LONG_HOP + LONG_FRAME + MARGIN)
     if not active.any():
