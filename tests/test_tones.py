@@ -340,3 +340,23 @@ def test_pulses_of_call_progress_tones_are_not_released(
     name: str, noise: float, line: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     check_is_told(PULSES[name], noise, line)
+
+
+@pytest.mark.parametrize(
+    ("tones", "other"),
+    [
+        ((350, 440), (790, 0.05)), ((700, 1_500), (3_200, 0.1)), ((1_380, 1_860), (3_200, 0.1)),
+        ((540, 900), (3_200, 0.1)), ((2_130, 2_750), (3_300, 0.1)), ((2_400, 2_600), (3_300, 0.1)),
+    ],
+)  # fmt: skip
+def test_two_tones_among_others_are_no_signal(tones: tuple[float, float], other: tuple[float, float]) -> None:
+    chord = sines(0.12, *((hz, 0.1) for hz in tones), other)
+    assert find_tones(np.concatenate([np.zeros(RATE), chord, np.zeros(RATE)]).astype(np.float32)) == []
+
+
+@pytest.mark.parametrize("twist_db", [-7.0, 7.0])
+@pytest.mark.parametrize("tones", [(350, 440), (2_130, 2_750), (2_400, 2_600)])
+def test_pulses_of_unlike_levels_are_found(tones: tuple[float, float], twist_db: float) -> None:
+    tone = sines(0.12, (tones[0], 0.1), (tones[1], 0.1 * 10 ** (twist_db / 20)))
+    samples = np.concatenate([np.zeros(RATE), tone, np.zeros(RATE)])
+    assert least_share(samples, [Segment(RATE, RATE + tone.size)], 1e-4) > 0.9
