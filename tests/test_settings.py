@@ -91,7 +91,7 @@ def test_a_disguise_of_the_protocol_alone_does_not_let_the_room_through() -> Non
 
     samples = noise(28_000 / RATE)
     samples[10_000:18_000] = 0.0
-    samples += 0.001 * np.sin(np.arange(28_000) / 3.0)  # the room's own note
+    samples += 0.001 * np.sin(np.arange(28_000) / 9.0)  # the room's own note
     (snippet,) = deidentify((samples, RATE), Policy(disguise=Own()), segments=[Segment(0, 28_000)])
     gap = snippet.samples[12_000:16_000]
     assert abs(np.dot(gap, np.exp(1j * np.arange(gap.size) / 3.0))) / np.linalg.norm(gap) < 5.0  # of 45

@@ -60,6 +60,9 @@ def test_names_with_spaces_do_not_shift_columns(name: str, tmp_path: Path) -> No
         ("a.rttm", "speaker a 1 0 1 <NA> <NA> s <NA> <NA>\n", 1),
         ("a.ctm", "a 1 0 1 word\na 0 1 word\n", 2),
         ("a.ctm", "a 1 0 1 word high\n", 1),
+        ("a.ctm", "a 1 0 0.9 word 1.25\n", 1),  # a confidence over 1 changed places with the duration
+        ("a.ctm", "a 1 0 0.9 word 0.9\na 1 2 1 word 1.0001\n", 2),
+        ("a.ctm", "a 1 0 1.5 word 2\n", 1),
         ("segments", "u a 0 1\n# u a 0 1\n", 2),
         ("segments", "u a 0 1\nu a 0 1 1 1\n", 2),
         ("a.csv", HEAD + "a,0,1,s,hello, there\n", 2),

@@ -313,7 +313,7 @@ def read_ctm(path: str | os.PathLike[str]) -> Iterator[Row]:
     more = r"(?:[ \t]+(?:lex|frag|fp|un-lex|for-lex|non-lex|misc|noscore)(?:[ \t]+\S+)?)?"
     fields = (
         rf"[ \t]+(?P<channel>\d{{1,2}}|[A-Z]|<NA>)[ \t]+(?P<start>{NUMBER})[ \t]+(?P<duration>{NUMBER})"
-        rf"[ \t]+(?P<text>[^ \t]+)(?:[ \t]+(?:NA|<NA>|[01](?:\.\d*)?|\.\d+){more})?"
+        rf"[ \t]+(?P<text>[^ \t]+)(?:[ \t]+(?:NA|<NA>|0(?:\.\d*)?|1(?:\.0*)?|\.\d+){more})?"
     )
     shortest, longest = (re.compile(rf"(?P<recording>{name}){fields}", re.ASCII) for name in (".+?", ".+"))
     for place, text in lines_of(path, "the CTM", (";;", "#")):
