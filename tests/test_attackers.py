@@ -90,6 +90,15 @@ class TestAttackers:
         assert aligned < 0.08
         assert ignorant > aligned + 0.2
 
+    def test_alignment_does_without_the_routine_that_may_not_converge(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stuck(*_: object, **__: object) -> None:
+            raise np.linalg.LinAlgError("SVD did not converge")
+
+        monkeypatch.setattr(np.linalg, "svd", stuck)
+        self.test_only_alignment_sees_through_a_rotation_that_never_changes()
+
     def test_training_and_trial_speakers_share_nothing_but_the_method(self) -> None:
         rng = np.random.default_rng(3)
         e = make_evidence(offset=0.0)

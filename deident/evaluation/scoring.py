@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 
 from deident.audio import Doubles
 from deident.evaluation import backend
@@ -120,7 +121,8 @@ class Rotated:
     def fit(self, fit_on: Vectors, trials: Trials) -> Scorer:
         copies, plain = fit_on[:, :-1], backend.Scale.of(fit_on[:, -1:])
         disguised = backend.Scale.of(copies)
-        left, _, right = np.linalg.svd(plain(fit_on[:, -1]).T @ disguised(copies.mean(1)))
+        product = plain(fit_on[:, -1]).T @ disguised(copies.mean(1))
+        left, _, right = scipy.linalg.svd(product, lapack_driver="gesvd")  # gesdd may not converge
         return _RotatedScorer(self.inner.fit(disguised(copies), trials), plain, disguised, left @ right)
 
 
