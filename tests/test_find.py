@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deident.audio import RATE, Samples, Segment
+from deident.audio import RATE, Floats, Samples, Segment
 from deident.datasets.annotation_files import read_annotations
 from deident.datasets.annotations import with_mute
 from deident.errors import ExtraMissingError, RecordingError, SettingError
@@ -29,7 +29,7 @@ from deident.programme.finding import (
     chunks_of,
     find_in,
 )
-from deident.programme.recognising import SpokenWord, WhisperWords
+from deident.programme.recognising import SpokenWord, WhisperWords, keeping_results
 from deident.programme.spoken import ListedNames, Presidio
 from deident.recording import Recording
 from deident.runs.run import run
@@ -194,6 +194,44 @@ def test_a_recogniser_that_expects_the_names_of_a_list_is_a_pass_more() -> None:
         assert sorted({*Finder(plain, search).kinds_in(noise(6), recognisers)}) == kinds
     with pytest.raises(SettingError, match="callables"):
         Finder(plain, expecting=("Ada",))  # type: ignore[arg-type]
+
+
+def test_all_recognisers_read_a_sound_before_the_next_is_read() -> None:
+    """So a model encodes it once."""
+    for seconds, passes, readings in ((5.0, 1, [3]), (60.0, 1, [3, 3, 3]), (35.0, 2, [3, 3, 1, 1])):
+        sounds: list[bytes] = []
+
+        def recognise(samples: Samples, sounds: list[bytes] = sounds) -> tuple[()]:
+            sounds.append(samples.tobytes())
+            return ()
+
+        two = (recognise, recognise)
+        finder = Finder(recognise, passes=passes, expecting=two, again=(recognise,))
+        finder.in_samples(noise(seconds))
+        assert [len([*same]) for _, same in itertools.groupby(sounds)] == readings
+        sounds.clear()
+        assert finder.is_clean(noise(seconds / 5), RATE)
+        assert [len([*same]) for _, same in itertools.groupby(sounds)] == [4, 3]
+
+
+def test_a_sound_is_encoded_once_by_recognisers_of_one_model() -> None:
+    encoded: list[tuple[int, ...]] = []
+
+    def encode(features: Floats) -> float:
+        encoded.append(features.shape)
+        return float(features.sum())
+
+    kept = keeping_results(encode)
+    features = np.ones((2, 3), np.float32)
+    for factor in (1, 2, 3, 1, 2, 3):
+        assert kept(features * np.float32(factor)) == 6 * factor
+    assert kept(features.reshape(3, 2)) == 6
+    assert encoded == [(2, 3)] * 3 + [(3, 2)]
+    for number in range(10):  # hardly anything is kept
+        kept(features * np.float32(number))
+    encoded.clear()
+    kept(features)
+    assert len(encoded) == 1
 
 
 def test_a_long_list_is_expected_in_several_prompts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,14 +125,14 @@ class Finder:
 
     def in_samples(self, samples: Samples) -> list[Found]:
         """Find the ranges in (samples,) float32 at 16 kHz, by start."""
-        planned = [(self.recognise, seconds) for seconds in CHUNK_SECONDS[: self.passes]]
-        planned += [(recognise, CHUNK_SECONDS[0]) for recognise in self.expecting]
-        by_pass = [self._in_pass(samples, *one) for one in planned]
+        recognisers = [(self.recognise, *self.expecting), (self.recognise,)]
+        passes = zip(recognisers[: self.passes], CHUNK_SECONDS, strict=False)
+        by_reading = [own for one in passes for own in self._in_pass(samples, *one)]
         found = set()
-        for number, own in enumerate(by_pass):
-            others = [other.segment for k, rest in enumerate(by_pass) if k != number for other in rest]
+        for number, own in enumerate(by_reading):
+            others = [other.segment for k, rest in enumerate(by_reading) if k != number for other in rest]
             for range_ in own:
-                is_agreed = len(planned) == 1 or any(range_.segment.overlap(other) for other in others)
+                is_agreed = len(by_reading) == 1 or any(range_.segment.overlap(other) for other in others)
                 found.add(range_ if is_agreed else _grown(range_, ONE_PASS_SECONDS, samples.size))
         return sorted(found)
 
@@ -147,8 +147,7 @@ class Finder:
         its window the sound lies, and a second look would find what the first did not.
         """
         first = (self.recognise, *self.expecting)
-        readings = [(first, silence) for silence in VERIFY_SILENCES] + [(self.again, VERIFY_SILENCES[0])]
-        for recognisers, silence in readings:
+        for recognisers, silence in zip(((*first, *self.again), first), VERIFY_SILENCES, strict=True):
             padded = np.pad(samples, [round(seconds * RATE) for seconds in silence])
             if any(True for _ in self.kinds_in(padded, recognisers)):
                 return False
@@ -159,13 +158,27 @@ class Finder:
         for recognise in recognisers:
             yield from (span.kind for span in self._spans(self._words(recognise, samples, 0.0)))
 
-    def _in_pass(self, samples: Samples, recognise: Recogniser, chunk_seconds: float) -> list[Found]:
-        words: list[SpokenWord] = []
-        unread: list[Found] = []
-        for chunk in chunks_of(samples, chunk_seconds):
-            own = self._words(recognise, samples[chunk.start : chunk.stop], chunk.start / RATE)
-            words += own
-            unread += self._unread(samples, chunk, own)
+    def _in_pass(
+        self, samples: Samples, recognisers: Sequence[Recogniser], chunk_seconds: float
+    ) -> list[list[Found]]:
+        """Find the ranges that each recogniser finds. They read one chunk after the other, as `WhisperWords` says."""
+        chunks = list(chunks_of(samples, chunk_seconds))
+        by_chunk = [
+            [self._words(one, samples[chunk.start : chunk.stop], chunk.start / RATE) for one in recognisers]
+            for chunk in chunks
+        ]
+        return [self._in_reading(samples, chunks, own) for own in zip(*by_chunk, strict=True)]
+
+    def _in_reading(
+        self, samples: Samples, chunks: Sequence[Segment], by_chunk: Sequence[Sequence[SpokenWord]]
+    ) -> list[Found]:
+        """Find the ranges in the words of each chunk, and those that no word accounts for."""
+        words = [word for own in by_chunk for word in own]
+        unread = [
+            one
+            for chunk, own in zip(chunks, by_chunk, strict=True)
+            for one in self._unread(samples, chunk, own)
+        ]
         end = samples.size / RATE
         placed = [Found(_placed(words, span, end), span.kind) for span in self._spans(words)]
         return placed + [one for one in unread if not any(p.segment.overlap(one.segment) for p in placed)]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from deident.audio import Samples
+import numpy as np
+
+from deident.audio import Floats, Samples
 from deident.errors import require
 from deident.evaluation.words import whisper_model
 
 BEAM_SIZE = 5  # of what reads a snippet again
 _MOST_TOKENS = 200
 _MOST_PROMPT = 220  # tokens; what is longer, faster-whisper cuts off
+_WINDOWS_KEPT = 4  # encoded: Whisper reads a chunk in one or two, each at most 8 MB
 
 
 class SpokenWord(NamedTuple):
@@ -33,6 +37,8 @@ Recogniser = Callable[[Samples], Sequence[Any]]
 @dataclass(frozen=True)
 class WhisperWords:
     """Words with times by Whisper, of `faster-whisper`.
+
+    A sound that recognisers of one model read one after the other is encoded once, which is most of the work.
 
     Parameters
     ----------
@@ -60,7 +66,7 @@ class WhisperWords:
 
     def __call__(self, samples: Samples) -> list[SpokenWord]:
         """Recognise (samples,) float32 at 16 kHz, up to 30 s."""
-        segments, _ = whisper_model(self.model).transcribe(
+        segments, _ = _encoding_once(self.model).transcribe(
             samples,
             language=self.language,
             beam_size=self.beam_size,
@@ -97,6 +103,24 @@ class WhisperWords:
             group = (*group, name)
         if group:
             yield replace(self, expected=group)
+
+
+@cache
+def _encoding_once(model: str) -> Any:
+    """Load a model that keeps what it made of the sounds that it encoded last."""
+    whisper = whisper_model(model)
+    whisper.encode = keeping_results(whisper.encode)
+    return whisper
+
+
+def keeping_results(encode: Callable[[Floats], Any]) -> Callable[[Floats], Any]:
+    """Make a function of an array that returns what it kept, where the array is one of the last few."""
+
+    @lru_cache(_WINDOWS_KEPT)
+    def of_bytes(features: bytes, shape: tuple[int, ...]) -> Any:
+        return encode(np.frombuffer(features, np.float32).reshape(shape).copy())
+
+    return lambda features: of_bytes(np.asarray(features, np.float32).tobytes(), features.shape)
 
 
 def _prompt(names: Sequence[str]) -> str:
