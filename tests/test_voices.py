@@ -17,6 +17,7 @@ from deident.recording import Tally
 from deident.segmentation.cutting import CuttingSettings
 from deident.segmentation.voices import (
     MARGIN_SECONDS,
+    MOST_APART,
     MOST_CHANGE,
     MOST_OVERLAP,
     WINDOWS_POWER,
@@ -162,13 +163,21 @@ def test_an_encoder_compares_a_part_with_the_rest() -> None:
     assert change_of_embedding(tone(100.0, 6.0), by_pitch).size == pytest.approx(0.0, abs=1e-6)
     change = change_of_embedding(both, by_pitch)
     assert change.size == pytest.approx(
-        (1.0 - np.cos(400 / 300)) * 2.5**WINDOWS_POWER, abs=0.1
-    )  # 5 windows of 10
+        (1.0 - np.cos(400 / 300)) * (30 / 11) ** WINDOWS_POWER, abs=0.1
+    )  # 5 windows of 11
     assert edges_of(change, both) == pytest.approx([3.0], abs=0.3)
-    assert change_of_embedding(tone(100.0, 1.9), by_pitch) == Change(0.0)
+    assert change_of_embedding(tone(100.0, 1.4), by_pitch) == Change(0.0)
     for wrong in (lambda samples: 1.0, lambda samples: np.array([np.nan])):
         with pytest.raises(SettingError, match="one vector"):
             change_of_embedding(both, wrong)
+
+
+@pytest.mark.parametrize("first", [2.3, 3.3, 5.3])
+def test_an_encoder_finds_a_turn_that_is_shorter_than_a_second(first: float) -> None:
+    turns = [tone(100.0, first), tone(700.0, 0.7)]
+    for both in (np.concatenate(turns), np.concatenate(turns[::-1])):
+        assert change_of_embedding(both, by_pitch).size > MOST_APART
+        assert not is_whole(both, by_pitch)
 
 
 def seconds_of(policy: Policy, *turns: Samples, seed: int = 1) -> tuple[list[float], Tally]:

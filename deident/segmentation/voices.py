@@ -35,10 +35,10 @@ MOST_CHANGE = 241.0  # of the spectrum, in a piece of one voice
 LEFT_BY_ONE, LEFT_BY_TWO = 0.3, 0.1  # of a frame's power: one period leaves more, two leave less
 BESIDE_FRAMES = 25  # a second more of one pitch, so that single frames of a short piece do not count
 MOST_OVERLAP = 0.0261  # of the loud frames have two pitches, in a piece of one voice
-WINDOW_SECONDS, WINDOW_STEP_SECONDS = 1.5, 0.5
+WINDOW_SECONDS, WINDOW_STEP_SECONDS = 1.0, 0.5  # a short turn fills hardly any longer window
 WINDOWS_BETWEEN = 2  # of a part that is neither at the beginning nor at the end
 WINDOWS_POWER = 0.25  # of the windows, as above
-MOST_APART = 0.614  # weighted cosine distance of what CAM++ makes of two parts of one voice
+MOST_APART = 0.716  # weighted cosine distance of what CAM++ makes of two parts of one voice
 MARGIN_SECONDS = 0.5  # on both sides of a change that is cut
 SHORTEST_SECONDS = 1.0  # of what is kept beside a change
 SURER = 0.6  # of the change that is too large is too large there: where a voice has changed, another change is likely
@@ -90,7 +90,7 @@ def parts_of_one_voice(samples: Samples, encoder: Encoder | None = None) -> list
     list of Segment
         The whole piece; the sides of a change of voice, without what is near it; or nothing, where voices overlap, or
         a side is short or of two voices too. A piece with one pitch at a time that is too short to be compared with
-        itself is whole: under a second, or two with an encoder.
+        itself is whole: under a second, or one and a half with an encoder.
 
     Raises
     ------
