@@ -174,7 +174,7 @@ def test_a_reviewer_labels_with_keys_alone(part: Path, chromium: Page) -> None:
     press_alt(chromium, "Digit0", "0")
     press_alt(chromium, "Digit7", "7")
     chromium.open(part / "index.html")  # what was said is still there, and the first without a label is shown
-    assert chromium.ask("document.querySelector('#which').textContent") == "Snippet 3 of 3"
+    chromium.until("document.querySelector('#which').textContent === 'Snippet 3 of 3'")
     press_alt(chromium, "KeyH", "h")
     assert chromium.ask("document.querySelector('[name=flag]:checked').value") == FLAGS[0]
     made = chromium.ask("""new Promise(done => {
