@@ -143,11 +143,11 @@ class Finder:
     def is_clean(self, samples: Samples, rate: int) -> bool:
         """Tell that nothing is found in a snippet, (samples,) float32 at 16 kHz: for `Policy.verify`.
 
-        It is read as it is, with silence around it, and by `again`: what Whisper makes of a sound depends on where in
-        its window the sound lies, and a second look would find what the first did not.
+        It is read as it is and with silence around it, by `again` too: what Whisper makes of a sound depends on where
+        in its window the sound lies, and a second look would find what the first did not.
         """
-        first = (self.recognise, *self.expecting)
-        for recognisers, silence in zip(((*first, *self.again), first), VERIFY_SILENCES, strict=True):
+        recognisers = (self.recognise, *self.expecting, *self.again)
+        for silence in VERIFY_SILENCES:
             padded = np.pad(samples, [round(seconds * RATE) for seconds in silence])
             if any(True for _ in self.kinds_in(padded, recognisers)):
                 return False
