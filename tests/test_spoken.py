@@ -1,6 +1,7 @@
 """Spoken words that identify: digits and letters, e-mail, addresses, listed names, and what Presidio finds."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,37 @@ def test_mail_and_addresses_are_found_as_they_are_spoken() -> None:
     assert found(find_emails, "they did not come") == []
     assert found(find_addresses, "we live at 21 Upper Baker Street now") == ["21 Upper Baker Street"]
     assert found(find_addresses, "down the street") == []
+
+
+@pytest.mark.parametrize(
+    "around", [("", ""), ("well ", ""), ("", " who said so"), ("and then ", " who said so")]
+)
+@pytest.mark.parametrize(
+    ("search", "item"),
+    [
+        (find_emails, "mdvfnmple .com"),
+        (find_emails, "j.smith@example.com"),
+        (find_emails, "example dot org"),
+        (find_emails, "smith at example dot com"),
+        (find_emails, "at example not come"),
+        (find_emails, ".com"),
+        (find_strings, "four two one seven"),
+        (find_strings, "J-O-H-N"),
+        (find_addresses, "21 Baker Street"),
+        (ListedNames(("Katherine Boyle",)), "Catherine Boil"),
+        (ListedNames(("Katherine Boyle", "Jon")), "Jon"),
+    ],
+)
+def test_a_snippet_may_begin_or_end_with_what_identifies(
+    search: Callable[..., Any], item: str, around: tuple[str, str]
+) -> None:
+    """Pauses are where snippets are cut, and where addresses are spoken in parts."""
+    before, behind = around
+    words = f"{before}{item}{behind}".split()
+    first = len(before.split())
+    (found_first, *_), *_ = spans = list(search(words))
+    assert found_first <= first
+    assert max(last for _, last, _ in spans) >= first + len(item.split()) - 1
 
 
 @pytest.mark.parametrize(

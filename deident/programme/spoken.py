@@ -155,25 +155,23 @@ def find_emails(words: Sequence[str]) -> Iterator[Span]:
         if "@" in word:
             yield Span(max(0, at - 1), at, EMAIL)
             continue
-        is_misheard = "at" in said[max(0, at - 4) : at - 1] and _MISHEARD_DOMAIN.fullmatch(
-            f"{said[at - 1]} {word}"
+        before = said[at - 1] if at else ""
+        is_misheard = "at" in said[max(0, at - 4) : max(0, at - 1)] and _MISHEARD_DOMAIN.fullmatch(
+            f"{before} {word}"
         )
-        is_domain = at > 1 and (
-            is_misheard or (word in _DOMAINS and (said[at - 1] == "dot" or words[at].startswith(".")))
-        )
-        ends_in_domain = re.search(rf"\.(?:{'|'.join(_DOMAINS)})$", word)
-        if not is_domain and not ends_in_domain:
+        is_domain = word in _DOMAINS and (before == "dot" or words[at].startswith("."))
+        if not is_domain and not is_misheard and not re.search(rf"\.(?:{'|'.join(_DOMAINS)})$", word):
             continue
         first = at
-        while first > 0 and (words[first].startswith(".") or said[first - 1] in ("dot", "at")):
+        while first > 0 and (
+            words[first].startswith(".") or said[first] == "dot" or said[first - 1] in ("dot", "at")
+        ):
             first -= 1  # what the recogniser took apart
         ats = [k for k in range(max(0, at - 8), at) if said[k] == "at"]
         if ats:
             first = min(first, ats[-1])
             while first > max(0, ats[-1] - 6) and said[first - 1] not in _BEFORE_EMAIL:
                 first -= 1
-        elif is_domain and not ends_in_domain and not words[at].startswith("."):
-            continue
         yield Span(first, at, EMAIL)
 
 
