@@ -16,10 +16,8 @@ from matplotlib.image import imread
 
 from deident.audio import RATE, Audio
 from deident.cli import main
-from deident.disguise import DISGUISES, Chain
 from deident.disguise.base import Scoped
 from deident.disguise.mcadams import McAdams
-from deident.disguise.naming import disguise_named
 from deident.disguise.vocoder import Vocoder
 from deident.errors import SettingError
 from deident.evaluation import figures, gates, metrics
@@ -43,7 +41,7 @@ from deident.evaluation.report import Report
 from deident.evaluation.report_html import page, write
 from deident.evaluation.run import evaluate
 from deident.evaluation.settings import Settings, Tools
-from deident.evaluation.synthetic import draw_speaker, speak, synthetic_corpus
+from deident.evaluation.synthetic import synthetic_corpus
 from deident.evaluation.verdict import WordUse
 from tests.browser import Page
 from tests.methods import Pair
@@ -247,17 +245,6 @@ class TestReport:
             made = page(replace(report, gates=gates_of, pictures={}))
             assert sum(f'alt="{name}"' in made for name in drawn) == count
 
-    @pytest.mark.parametrize("back", ["#ffffff", "#f6f7f9", "#14171a"])
-    def test_colours_stand_out_from_light_and_dark_pages(self, back: str) -> None:
-        def luminance(colour: str) -> float:
-            parts = (int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-            red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-            return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-        for colour in figures.COLOURS:
-            low, high = sorted((luminance(colour) + 0.05, luminance(back) + 0.05))
-            assert high / low >= 3.0, colour  # WCAG 2.1, 1.4.11
-
 
 class TestGates:
     def test_an_attacker_that_recognises_nobody_gets_no_number(self, report: Report) -> None:
@@ -361,27 +348,6 @@ class TestCopies:
         assert fingerprint(Through(McAdams(), "hum")) != before
 
 
-class TestFeatures:
-    @pytest.mark.parametrize("hz", [90.0, 150.0, 260.0])
-    def test_pitch_is_found(self, hz: float) -> None:
-        voice = replace(draw_speaker("M", np.random.default_rng(0)), f0_hz=hz, f0_range=0.0, breath=0.02)
-        frames = frames_of(speak(voice, 1.5, np.random.default_rng(1)).mono)
-        assert frames.voiced.mean() > 0.2
-        assert np.median(frames.pitch[0][frames.voiced]) == pytest.approx(hz, rel=0.04)
-
-    def test_pitch_does_not_depend_on_the_level(self, corpus: Corpus) -> None:
-        samples = corpus.utterances[0].load().mono
-        loud, soft = statistics(frames_of(samples)), statistics(frames_of(samples * np.float32(0.1)))
-        for name in FAMILIES:
-            np.testing.assert_allclose(soft[name], loud[name], atol=0.05)
-
-    @pytest.mark.parametrize("samples", [np.zeros(0), np.zeros(9_000), np.ones(9_000), np.eye(1, 9_000)[0]])
-    def test_odd_sounds_give_finite_numbers(self, samples: np.ndarray) -> None:
-        found = statistics(frames_of(samples.astype(np.float32)))
-        assert found.keys() == FAMILIES.keys()
-        assert all(np.isfinite(vector).all() for vector in found.values())
-
-
 class TestInversion:
     def test_the_parameter_of_mcadams_is_found_and_undone(self, corpus: Corpus) -> None:
         ready = prepare(corpus)
@@ -401,21 +367,6 @@ class TestInversion:
 
     def test_methods_of_many_numbers_are_not_undone(self, corpus: Corpus) -> None:
         assert undo(Noise(), corpus.utterances[:4], {}, 0) is None
-
-
-class TestNames:
-    def test_methods_settings_presets_and_chains(self) -> None:
-        assert disguise_named("mcadams") == McAdams()
-        assert disguise_named("mcadams:alpha=0.6..0.8") == McAdams(alpha=(0.6, 0.8))
-        assert disguise_named("training").scope == "speaker"
-        assert isinstance(disguise_named("psola+mcadams"), Chain)
-        assert repr(disguise_named("tests.test_evaluation:Noise")) == repr(Noise())
-        assert all(disguise_named(name) == kind() for name, kind in DISGUISES.items())
-
-    @pytest.mark.parametrize("text", ["nothing", "mcadams:beta=1", "mcadams:alpha=x", "no.such.module:Name"])
-    def test_what_is_not_there_is_refused(self, text: str) -> None:
-        with pytest.raises(SettingError):
-            disguise_named(text)
 
 
 def test_the_command_writes_a_report_and_compares(

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import re
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import matplotlib.colors
-import matplotlib.image
 import numpy as np
 import pytest
 
-from deident import pages
-from deident.evaluation import figures, gates
+from deident.evaluation import gates
 from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.corpus import Corpus
@@ -380,26 +373,3 @@ def test_recordings_are_told_by_the_strongest_attack_not_by_the_fusion() -> None
     assert found is not None
     assert found.eer == pytest.approx(rates["pitch"])
     assert rates["pitch"] < rates["fusion"]
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance of a colour, as WCAG defines it."""
-    parts = np.array(matplotlib.colors.to_rgb(colour))
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def test_pictures_can_be_read_on_light_and_on_dark_pages(verdict: Verdict) -> None:
-    report = make_report({"undisguised": verdict, "good": verdict}, [])
-    report = replace(report, pictures={"good": np.zeros(4_000, np.float32)})
-    drawn = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^\"]+)", page(report))]
-    assert len(drawn) >= 5
-    style = (Path(pages.__file__).parent / "page.css").read_text()
-    [(light, dark)] = re.findall(r"--back: light-dark\((#\w+), (#\w+)\)", style)
-    for png in drawn:
-        pixels = matplotlib.image.imread(io.BytesIO(png))
-        assert pixels[0, 0, 3] == 0.0  # nothing lies behind
-        assert pixels[..., 3].max() == 1.0
-    ink = luminance(figures.INK)
-    assert (luminance(light) + 0.05) / (ink + 0.05) > 4
-    assert (ink + 0.05) / (luminance(dark) + 0.05) > 4

@@ -271,10 +271,10 @@ class _Run:
             plain = isinstance(method, Undisguised)
             # One copy of the training speech: no back end learns from what a network was trained on.
             disguised = None if plain else self.begin(stage, method, features, {}, train_draws=1)
-            print_ = fingerprint(encoder)
-            if print_ not in self.originals:  # an encoder that is the same for all methods embeds them once
-                self.originals[print_] = memoised(self.begin(stage, Undisguised(), features, {}))
-            waiting[attacker] = self.originals[print_], disguised
+            embedder = fingerprint(encoder)
+            if embedder not in self.originals:  # an encoder that is the same for all methods embeds them once
+                self.originals[embedder] = memoised(self.begin(stage, Undisguised(), features, {}))
+            waiting[attacker] = self.originals[embedder], disguised
 
         def wait() -> dict[str, Any]:
             found = {}

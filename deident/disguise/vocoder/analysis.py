@@ -138,10 +138,10 @@ def _without_background(powers: Floats, noise: float, ragged: Ragged) -> tuple[F
 
     Returns (frames,) the mean of what is left, (snippets, bands) what was subtracted, and (snippets,) its steadiness.
     """
-    total = _mean(powers)
-    background, steadiness = find_background(powers, total, _loudness(total, ragged), ragged)
+    total, snippets = _mean(powers), len(ragged.counts)
     if not noise:
-        return total, np.zeros_like(background), np.zeros_like(steadiness)
+        return total, np.zeros((snippets, powers.shape[1]), np.float32), np.zeros(snippets, np.float32)
+    background, steadiness = find_background(powers, total, _loudness(total, ragged), ragged)
     background *= np.float32(noise)
     powers -= ragged.spread(background)
     np.maximum(powers, np.float32(0.0), out=powers)
