@@ -193,7 +193,7 @@ class TestReport:
         self, report: Report, tmp_path: Path, chromium: Page
     ) -> None:
         one = Interval(0.1, 0.0, 0.2)
-        use = WordUse(100, one, one, one, {})
+        use = WordUse(words=100, error=one, added=one, own=one, bounded=0, by_group={})
         verdicts = {
             name: replace(verdict, utility=replace(verdict.utility, words={"a": use}))
             for name, verdict in report.verdicts.items()
