@@ -303,6 +303,20 @@ def test_whoever_withdraws_is_erased_and_kept_out(
     assert programme.main("erase", "--withdrawn", listed) == 2
 
 
+def test_a_programme_begins_before_anything_is_released(programme: Programme, tmp_path: Path) -> None:
+    listed = tmp_path / "withdrawn.txt"
+    listed.write_text("ann\n")
+    refused = programme.recording("meeting.flac", "bob", consent=False)
+    assert programme.run(refused, consent="required", keep_days=9).snippets == 0
+    assert programme.codes() == set()
+    assert programme.main("purge") == 0
+    assert programme.main("erase", "--withdrawn", listed) == 0
+    came = programme.run(programme.recording("call.wav"), consent="required", keep_days=9)
+    assert came.codes == {"withdrawn": 1}
+    programme.links.unlink()
+    assert programme.main("purge") == 2
+
+
 def test_a_programme_holds_for_the_life_of_a_store(programme: Programme, tmp_path: Path) -> None:
     promise = {"consent": "required", "share": 0.9, "max_per_speaker": 50, "keep_days": 9}
     programme.run(programme.recording("call.wav"), **promise)

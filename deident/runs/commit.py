@@ -98,6 +98,7 @@ class Commits:
         store.allow(_columns(recordings, policy))
         if linkage is not None:
             _remember_method(store, policy)
+            linkage.add([])  # a purge or a withdrawal may come before the first release
 
     def known(self, number: int) -> Outcome | None:
         """Return the outcome of a recording that is not to be read again; None for others."""

@@ -89,7 +89,7 @@ class Linkage:
         self._file = Sealed(Path(path), key, "linkage", anchor=anchor)
 
     def add(self, links: list[Link]) -> None:
-        """Append links and sync them."""
+        """Append links and sync them; with none, the file is there all the same."""
         self._file.add([asdict(link) for link in links])
 
     def links(self) -> Iterator[Link]:

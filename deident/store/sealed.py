@@ -48,7 +48,7 @@ class Sealed:
     Parameters
     ----------
     path : Path
-        The file; made with its first record.
+        The file; made when something is first added, be it nothing.
     key : Key
         Seals it.
     purpose : str
@@ -96,7 +96,8 @@ class Sealed:
         self._refuse_missing()
 
     def add(self, records: Sequence[Record]) -> None:
-        """Append records and sync them. They count once this returns."""
+        """Append records and sync them, in a new file where there is none. They count once this returns."""
+        self._make()
         for plain in _packed(records):
             self._append(plain)
         self._remember()
@@ -118,12 +119,15 @@ class Sealed:
                 self._write(new, self._chain.id, self._chain.generation + 1)
         self._remember()
 
-    def _append(self, plain: bytes) -> None:
-        """Append a block under the lock, after the file was proved if it changed."""
+    def _make(self) -> None:
+        """Make the file, unless it is there."""
         with self._creating():
             if not self._is_there():
                 self._refuse_missing()
                 self._write([], self._owner or os.urandom(ID_BYTES), 0)
+
+    def _append(self, plain: bytes) -> None:
+        """Append a block under the lock, after the file was proved if it changed."""
         with self._locked() as descriptor:
             if self._seen is None or self._seen != self._look(descriptor):
                 self._prove(descriptor)
