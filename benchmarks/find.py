@@ -229,7 +229,7 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     z, share = 1.96, hits / of
     middle, wide = share + z * z / (2 * of), z * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     low, high = (middle - wide) / (1 + z * z / of), (middle + wide) / (1 + z * z / of)
-    return round(float(low), 3), round(float(high), 3)
+    return round(max(0.0, float(low)), 3), round(min(1.0, float(high)), 3)  # rounding leaves -0
 
 
 def table(known: Mapping[str, Row]) -> list[list[str]]:
