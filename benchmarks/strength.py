@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--methods", default=",".join(STANDING), help=f"default {','.join(STANDING)}")
     parser.add_argument("--no-peers", action="store_true", help="leave other people's methods out")
     parser.add_argument("--readers", action="store_true", help="LibriSpeech alone")
-    parser.add_argument("--runs", type=int, default=2, help="times the speakers on trial are disguised")
+    parser.add_argument("--runs", type=int, default=1, help="times the speakers on trial are disguised")
     parser.add_argument("--enrol-draws", type=int, default=2, help="copies that enrolment averages")
     parser.add_argument("--no-channels", action="store_true", help="do not try to tell channels")
     parser.add_argument(

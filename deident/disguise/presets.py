@@ -24,7 +24,7 @@ class Preset:
     scope: Scope
 
 
-STRONG = Vocoder(tract=(0.8, 1.25), warp=0.37, colour=0.8)
+STRONG = Vocoder(tract=(0.8, 1.25), warp=0.32, colour=0.6)
 NATURAL = Vocoder(
     spread=0.5,
     context=0.0,
