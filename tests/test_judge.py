@@ -90,6 +90,51 @@ def test_every_number_of_an_attacker_that_fails_undisguised_is_withheld(
     assert page(report).count(WITHHELD) > page(make_report({"good": verdict}, [])).count(WITHHELD) + 10
 
 
+class Failing(Attacker):
+    """Fails where it is let, and is as good as what it stands for elsewhere."""
+
+    def __init__(self, error: Exception, on: Any) -> None:
+        self.error, self.on = error, on
+
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        if evidence.trial is self.on:
+            raise self.error
+        return ATTACKERS["semi-informed"].attack(evidence, comparable)
+
+
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError(), ValueError("in it"), ZeroDivisionError()])
+def test_an_attacker_that_fails_costs_its_method_and_no_other(error: Exception) -> None:
+    case = make_case()
+    plain = replace(case, disguised=case.original)
+    mine = Failing(error, case.disguised.trial["pitch"])
+    attackers = {**ATTACKERS, "mine": mine}
+    verdicts = {
+        "undisguised": judge(replace(plain, attackers=attackers)),
+        "bad": judge(replace(case, attackers=attackers)),
+        "good": judge(replace(case, attackers={**ATTACKERS, "mine": Failing(error, None)})),
+    }
+    assert verdicts["bad"].failed == {"mine": type(error).__name__}
+    assert verdicts["good"].failed == {}
+    report = make_report(verdicts, gates.check(verdicts, plain, synthetic=True))
+    assert cells(report, "bad")[EER] == cells(report, "bad")[TOP_1] == WITHHELD
+    assert WITHHELD not in cells(report, "good")[EER]
+    assert report.exit_code == 3
+    assert any(type(error).__name__ in gate.detail for gate in report.gates if not gate.passed)
+    assert "in it" not in report.to_json()
+
+
+def test_an_attacker_that_fails_on_undisguised_speech_is_believed_nowhere() -> None:
+    case = make_case()
+    plain = replace(case, disguised=case.original)
+    attackers = {**ATTACKERS, "mine": Failing(ValueError(), case.original.trial["pitch"])}
+    verdicts = {"undisguised": judge(replace(plain, attackers=attackers))}
+    verdicts["good"] = judge(replace(case, attackers=attackers))
+    report = make_report(verdicts, gates.check(verdicts, plain, synthetic=True))
+    assert report.distrust("good", "mine/statistics")
+    assert report.distrust("good", "all/fusion")
+    assert not report.distrust("good", "semi-informed/statistics")
+
+
 @pytest.mark.parametrize("package", ["onnxruntime", "kaldi-native-fbank", "faster-whisper"])
 def test_a_report_says_which_version_of_an_instrument_it_was_made_with(package: str) -> None:
     pytest.importorskip(package.replace("-", "_"))
@@ -147,7 +192,7 @@ def test_who_is_not_enrolled_is_nobodys_model() -> None:
     tests = {"pitch": family}
     case = replace(case, trials=trials, disguised=Material(case.disguised.train, tests, tests))
     case = replace(case, original=Material(case.original.train, tests, tests))
-    found = identify(unaware(case, attack_all(case)), trials, draw_weights(12, 20, 0))
+    found = identify(unaware(case, attack_all(case)[0]), trials, draw_weights(12, 20, 0))
     assert found.speakers == 8
     assert found.top_1.value > 0.95
     assert list(found.growth) == [1, 2, 3]

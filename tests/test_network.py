@@ -6,6 +6,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,11 @@ class Louder(Method[float]):
 
     def apply(self, audio: Audio, voice: float, rng: np.random.Generator) -> Audio:
         return Audio(audio.samples * np.float32(voice), RATE)
+
+
+@dataclass(frozen=True)
+class Same(Louder):
+    """Another method."""
 
 
 def tones(speakers: int, each: int = 3) -> Corpus:
@@ -97,6 +103,37 @@ def test_it_attacks_with_its_own_embeddings_and_is_shown() -> None:
         assert verdict.attacks["trained/network"].eer < 0.1
     assert "trained/network" in [row[0] for row in report.attacks()]
     assert "attacker strong enough: trained/network" in [gate.name for gate in report.gates]
+
+
+class Untrainable(Trained):
+    """Its training fails for one method."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(Recipe(crops=1))
+        self.error = error
+
+    def encoder(self, method: Any, utterances: Any, seed: int, cache: Cache) -> Any:
+        if type(method) is Louder:
+            raise self.error
+        return super().encoder(method, utterances, seed, cache)
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_costs_its_method_and_no_other() -> None:
+    how = Settings(runs=1, train_draws=2, enrol_draws=1, bootstrap=20, channels=False)
+    corpus = tones(16)
+    for error in (SettingError("expected more"), RuntimeError("no memory")):
+        attackers = {"semi-informed": SemiInformed(), "trained": Untrainable(error)}
+        tools = Tools(attackers=attackers)
+        if isinstance(error, SettingError):
+            with pytest.raises(SettingError, match="expected more"):
+                evaluate(corpus, {"louder": Louder()}, settings=how, tools=tools)
+            continue
+        report = evaluate(corpus, {"louder": Louder(), "same": Same()}, settings=how, tools=tools)
+        assert report.verdicts["louder"].failed == {"trained": "RuntimeError"}
+        assert report.distrust("louder").startswith("attacker works: trained")
+        assert not report.verdicts["same"].failed
+        assert "trained/network" in report.verdicts["same"].attacks
 
 
 def test_a_network_of_ones_own_is_fine_tuned() -> None:

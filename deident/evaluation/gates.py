@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from deident.errors import DEBUG_HINT
 from deident.evaluation import metrics
 from deident.evaluation.attack import Attacker, Evidence
 from deident.evaluation.attackers import SemiInformed
@@ -61,6 +62,7 @@ def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list
     ]
     gates += understands(undisguised)
     for name, verdict in verdicts.items():
+        gates += works(name, verdict)
         if name != UNDISGUISED:
             gates += retraining(name, verdict, attackers)
             gates += learned(name, verdict, attackers)
@@ -89,6 +91,23 @@ def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker], one_trial
         cells = tuple(f"{other}/{part}" for other in touched for part in weak)
         gates.append(Gate(f"attacker strong enough: {attack}", result.eer <= bar, says, "", cells))
     return gates
+
+
+def works(name: str, verdict: Verdict) -> list[Gate]:
+    """What an attacker that failed would have found of a method is not known, so neither is what is strongest.
+
+    Where it fails on undisguised speech, nothing shows how strong it is, and its cells of all methods are withheld.
+    """
+    return [
+        Gate(
+            f"attacker works: {attacker}",
+            False,
+            f"it failed on {name} ({kind}; {DEBUG_HINT})",
+            "" if name == UNDISGUISED else name,
+            (f"{attacker}/*", "all/*") if name == UNDISGUISED else (),
+        )
+        for attacker, kind in verdict.failed.items()
+    ]
 
 
 def understands(verdict: Verdict) -> list[Gate]:

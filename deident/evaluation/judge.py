@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import Bools, Doubles
+from deident.errors import SettingError, debug_traceback
 from deident.evaluation import metrics
 from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.attackers import ATTACKERS, SameRecording, SemiInformed
@@ -55,6 +56,8 @@ class Case:
     attackers : mapping of str to Attacker
     own : mapping of str to (original, disguised) Material
         Embeddings by the encoders that attackers have trained, by attacker; their family is `NETWORK`.
+    failed : mapping of str to str
+        Attackers whose training failed, and the kind of error.
     """
 
     train_trials: Trials
@@ -71,6 +74,7 @@ class Case:
     labels: tuple[tuple[str, ...], ...] = ()
     transcripts: tuple[str, ...] = ()
     own: Mapping[str, tuple[Material, Material]] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
 
     @property
@@ -110,35 +114,56 @@ def attack_each(case: Case, attacker: Attacker, material: Material, blind: bool 
     }
 
 
-def attack_all(case: Case) -> dict[str, Attack]:
-    """Every attack by "attacker/family", the fusions of each attacker's, and that of all."""
+def attack_all(case: Case) -> tuple[dict[str, Attack], dict[str, str]]:
+    """Every attack by "attacker/family", the fusions of each attacker's, and that of all.
+
+    And the attackers that failed, in training or here, with the kind of error: what the others did, in an hour perhaps,
+    is not lost by it.
+    """
     found: dict[str, Attack] = {}
     counted: dict[str, Attack] = {}
+    failed = dict(case.failed)
     for name, attacker in case.attackers.items():
-        if attacker.trains:
-            if name in case.own:
-                original, disguised = case.own[name]
-                seen = evidence(replace(case, original=original), NETWORK, disguised)
-                found[f"{name}/{attacker.family}"] = attacker.attack(seen, comparable=True)
+        try:
+            own = attacks_of(case, name, attacker)
+        except Exception as error:
+            debug_traceback()
+            failed[name] = type(error).__name__
             continue
-        material = case.inverted if attacker.undoes else case.disguised
-        if material is None:
-            continue
-        single = attack_each(case, attacker, material)
-        statistics = {family: attack for family, attack in single.items() if family not in case.encoders}
-        found |= {f"{name}/{family}": attack for family, attack in single.items()}
-        found[f"{name}/statistics"] = fuse(statistics)
-        if len(statistics) < len(single):
-            found[f"{name}/fusion"] = fuse(single)
-        counts = {"all": single.keys(), "encoders": single.keys() & case.encoders, "none": ()}[attacker.fused]
-        counted |= {f"{name}/{family}": single[family] for family in single if family in counts}
+        found |= own
+        encoders = {f"{name}/{family}" for family in case.encoders}
+        single = {f"{name}/{family}" for family in families(case)} & own.keys()
+        counts = {"all": single, "encoders": single & encoders, "none": set()}[attacker.fused]
+        counted |= {attack: own[attack] for attack in own if attack in counts}
+    if not counted:
+        raise SettingError(f"expected an attacker that works; all failed ({', '.join(sorted(failed))})")
     found["all/fusion"] = fuse(counted)
+    return found, failed
+
+
+def attacks_of(case: Case, name: str, attacker: Attacker) -> dict[str, Attack]:
+    """The attacks of one attacker, by "attacker/family", and their fusions; none where it has nothing to attack."""
+    if attacker.trains:
+        if name not in case.own:
+            return {}
+        original, disguised = case.own[name]
+        seen = evidence(replace(case, original=original), NETWORK, disguised)
+        return {f"{name}/{attacker.family}": attacker.attack(seen, comparable=True)}
+    material = case.inverted if attacker.undoes else case.disguised
+    if material is None:
+        return {}
+    single = attack_each(case, attacker, material)
+    statistics = {family: attack for family, attack in single.items() if family not in case.encoders}
+    found = {f"{name}/{family}": attack for family, attack in single.items()}
+    found[f"{name}/statistics"] = fuse(statistics)
+    if len(statistics) < len(single):
+        found[f"{name}/fusion"] = fuse(single)
     return found
 
 
 def judge(case: Case) -> Verdict:
     """Attack and measure one method."""
-    found = attack_all(case)
+    found, failed = attack_all(case)
     weights = draw_weights(case.trials.count, case.draws, case.seed)
     results = {
         name: measure(attack, case, weights if _reported(name) else None) for name, attack in found.items()
@@ -168,6 +193,7 @@ def judge(case: Case) -> Verdict:
         },
         held_areas={name: attack.held_area for name, attack in found.items()},
         tables={name: attack.scores.astype(np.float32) for name, attack in found.items()},
+        failed=failed,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import numpy as np
 
 from deident.disguise.base import Scope, as_method
-from deident.errors import SettingError
+from deident.errors import DeidentError, SettingError, debug_traceback
 from deident.evaluation.cache import Cache, fingerprint
 from deident.evaluation.channels import CHANNELS, ChannelResult, Through, share_of, tell_channels
 from deident.evaluation.copies import (
@@ -165,6 +165,7 @@ class _Run:
         self.methods: dict[str, Any] = {}
         self.cases: dict[str, Case] = {}
         self.recovered: dict[str, float] = {}
+        self.failed: dict[str, dict[str, str]] = {}  # by method: attackers whose training failed, and how
         self.originals: dict[str, Waiting] = {}  # undisguised speech by the fingerprint of what embeds it
         self.seconds = np.array([u.load().seconds for u in corpus.tests])
 
@@ -183,7 +184,7 @@ class _Run:
         embedded = {name: self.begin_embedding(name, networks) for name, networks in training.items()}
         pending: dict[str, Future[Verdict] | Verdict] = {}
         for name, (material, undone) in found.items():
-            case = self.cases[name] = self.case(material, undone and undone(), embedded.pop(name)())
+            case = self.cases[name] = self.case(name, material, undone and undone(), embedded.pop(name)())
             pending[name] = judge(case) if self.executor is None else self.executor.submit(judge, case)
         self.tick("attacking", 0, len(pending))
         counted = _counter(self.tick, "attacking", len(pending))
@@ -197,14 +198,14 @@ class _Run:
 
         return wait
 
-    def case(self, material: Material, inverted: Material | None, own: Mapping[str, Any]) -> Case:
+    def case(self, name: str, material: Material, inverted: Material | None, own: Mapping[str, Any]) -> Case:
         """Collect all that judging a method needs."""
         original = self.cases[UNDISGUISED].original if self.cases else material
         return Case(
             Trials.of(self.corpus.train), Trials.of(self.corpus.tests, self.how.across), original, material, inverted,
             tuple(self.tools.encoders), self.seconds, self.how.seed, self.how.bootstrap, self.tools.attackers,
             tuple(self.tools.recognisers), tuple(u.labels for u in self.corpus.tests),
-            tuple(u.transcript for u in self.corpus.tests), own, self.properties(),
+            tuple(u.transcript for u in self.corpus.tests), own, self.failed.get(name, {}), self.properties(),
         )  # fmt: skip
 
     def properties(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -265,7 +266,14 @@ class _Run:
         """Have the copies of a method, and the originals, embedded by networks that were trained for it."""
         waiting: dict[str, tuple[Waiting, Waiting | None]] = {}
         for attacker, made in networks.items():
-            encoder = made()
+            try:
+                encoder = made()
+            except DeidentError:  # says what is asked for
+                raise
+            except Exception as error:
+                debug_traceback()
+                self.failed.setdefault(name, {})[attacker] = type(error).__name__
+                continue
             features: dict[str, Measure] = {NETWORK: Embedding(NETWORK, encoder)}
             stage, method = f"{name}, {attacker}", self.methods[name]
             plain = isinstance(method, Undisguised)

@@ -132,6 +132,8 @@ class Verdict:
         Area under the ROC of each attack on held-out training speakers.
     tables : dict of str to (runs, utterances, speakers) float32
         Scores of every attack.
+    failed : dict of str to str
+        Attackers that raised an error in place of attacking, and its kind.
     """
 
     attacks: dict[str, AttackResult]
@@ -149,6 +151,7 @@ class Verdict:
     scores: dict[str, list[float]] = field(repr=False, default_factory=dict)
     held_areas: dict[str, float] = field(default_factory=dict)
     tables: dict[str, npt.NDArray[np.float32]] = field(repr=False, default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def headline(self) -> AttackResult:
