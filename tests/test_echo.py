@@ -62,6 +62,24 @@ def test_a_copy_on_another_channel_is_dropped_as_echo(
         )
 
 
+@pytest.mark.parametrize(("channels", "delay"), [(16, 48), (8, 160), (12, 100)])
+def test_an_array_of_microphones_is_released_once(reading: np.ndarray, channels: int, delay: int) -> None:
+    once = released(reading, np.zeros(reading.size))
+    several = released(*(copy(reading, 0.0, delay * number) for number in range(channels)))
+    assert several.released_seconds == pytest.approx(once.released_seconds, abs=0.3)
+
+
+@pytest.mark.parametrize("loud", [4, 6, 9])
+def test_a_copy_is_found_beside_louder_channels_of_others(
+    reading: np.ndarray, other: np.ndarray, loud: int
+) -> None:
+    once = released(other, copy(reading, -12.0))
+    louder = [copy(other, -0.1 * number, 30 * number) for number in range(loud)]
+    softer = [copy(reading, -12.0, 40 * number) for number in range(3)]
+    several = released(*louder, *softer)
+    assert several.released_seconds == pytest.approx(once.released_seconds, abs=0.6)  # a soft half second
+
+
 def test_identical_channels_are_one(reading: np.ndarray) -> None:
     rows = np.stack([reading] * 3)
     tally = Tally()

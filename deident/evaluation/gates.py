@@ -94,7 +94,7 @@ def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker], one_trial
 
 
 def works(name: str, verdict: Verdict) -> list[Gate]:
-    """What an attacker that failed would have found of a method is not known, so neither is what is strongest.
+    """An attacker that failed leaves open which is the strongest on that method.
 
     Where it fails on undisguised speech, nothing shows how strong it is, and its cells of all methods are withheld.
     """

@@ -19,7 +19,8 @@ LAG = RATE // STEP * 11 // 100  # 110 ms; delays of copies reach 100 ms
 SIZE = 1 << (WINDOW + 2 * LAG - 1).bit_length()
 MIN_COHERENCE = 0.6  # share of a copy's power; of two people at a time under 0.3
 EQUAL = 10.0**0.1  # 1 dB; channels closer than that are equally loud, and the first is kept
-LOUDEST = 4  # so many louder channels are compared
+MOST = 4  # earlier channels that are compared, and later ones: those whose level moves most like that of the copy
+FRAME = LAG // 4  # of the level
 SHORTEST = RATE // 2  # of what is kept between echoes
 _SUM = np.ones(STEP, dtype=np.float32)
 
@@ -94,7 +95,12 @@ class EchoDetector:
             least = np.where(np.arange(len(energy)) < channel, 1.0 / EQUAL, EQUAL) * np.dot(copy, copy)
             others = np.flatnonzero((energy >= least) & (np.arange(len(energy)) != channel))
             if others.size and least.any():
-                others = others[np.argsort(-energy[others], kind="stable")[:LOUDEST]]
+                if others.size > MOST:
+                    others = others[np.argsort(-_likeness(wide[channel], wide[others]), kind="stable")]
+                    # In an array, all are alike, and only the earlier ones need not be louder.
+                    others = np.concatenate(
+                        (others[others < channel][:MOST], others[others > channel][:MOST])
+                    )
                 shares, loudness = _best_delays(copy, wide[others])
                 out[number] = bool(((shares >= MIN_COHERENCE) & (loudness >= least[others])).any())
         return out
@@ -109,6 +115,21 @@ class EchoDetector:
                 out[:, first - start : last - start] = block[:, first - at : last - at]
             at += block.shape[1]
         return out
+
+
+def _likeness(copy: Floats, originals: Floats) -> Floats:
+    """Correlate the level of a copy with that of each original, at the delay where they are most alike.
+
+    copy : (window + 2 · lags,).   originals : (originals, window + 2 · lags).
+    """
+    sound = np.vstack((copy, originals))[:, : copy.size // FRAME * FRAME]
+    levels = np.sqrt(np.square(sound).reshape(len(sound), -1, FRAME).sum(2))
+    reach = LAG // FRAME
+    views = np.lib.stride_tricks.sliding_window_view(levels, levels.shape[1] - 2 * reach, axis=1)
+    views = views - views.mean(2, keepdims=True)
+    views /= np.sqrt(np.square(views).sum(2, keepdims=True)) + np.float32(1e-12)
+    likeness: Floats = (views[1:] @ views[0, reach]).max(axis=1)
+    return likeness
 
 
 def _best_delays(copy: Floats, originals: Floats) -> tuple[Floats, Floats]:
