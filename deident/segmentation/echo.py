@@ -20,7 +20,7 @@ SIZE = 1 << (WINDOW + 2 * LAG - 1).bit_length()
 MIN_COHERENCE = 0.6  # share of a copy's power; of two people at a time under 0.3
 EQUAL = 10.0**0.1  # 1 dB; channels closer than that are equally loud, and the first is kept
 MOST = 4  # earlier channels that are compared, and later ones: those whose level moves most like that of the copy
-FRAME = LAG // 4  # of the level
+FRAME = HOP // 10  # of the level
 SHORTEST = RATE // 2  # of what is kept between echoes
 _SUM = np.ones(STEP, dtype=np.float32)
 
@@ -87,6 +87,8 @@ class EchoDetector:
         sound = (
             sound[:, 2:] - sound[:, :-2]
         )  # around 1 kHz: hum is common to all, and above delays count in steps
+        frames = sound[:, : sound.shape[1] // FRAME * FRAME].reshape(len(sound), -1, FRAME)
+        levels = np.sqrt(np.einsum("ijk,ijk->ij", frames, frames)) if len(sound) > MOST + 1 else None
         out = np.zeros(last - first, dtype=np.bool_)
         for number in range(last - first):
             wide = sound[:, number * HOP :][:, : WINDOW + 2 * LAG]
@@ -95,8 +97,9 @@ class EchoDetector:
             least = np.where(np.arange(len(energy)) < channel, 1.0 / EQUAL, EQUAL) * np.dot(copy, copy)
             others = np.flatnonzero((energy >= least) & (np.arange(len(energy)) != channel))
             if others.size and least.any():
-                if others.size > MOST:
-                    others = others[np.argsort(-_likeness(wide[channel], wide[others]), kind="stable")]
+                if levels is not None and others.size > MOST:
+                    own = levels[:, number * (HOP // FRAME) :][:, : wide.shape[1] // FRAME]
+                    others = others[np.argsort(-_likeness(own[channel], own[others]), kind="stable")]
                     # In an array, all are alike, and only the earlier ones need not be louder.
                     others = np.concatenate(
                         (others[others < channel][:MOST], others[others > channel][:MOST])
@@ -118,17 +121,19 @@ class EchoDetector:
 
 
 def _likeness(copy: Floats, originals: Floats) -> Floats:
-    """Correlate the level of a copy with that of each original, at the delay where they are most alike.
+    """Correlate the levels of a copy with those of each original, at the delay where they are most alike.
 
-    copy : (window + 2 · lags,).   originals : (originals, window + 2 · lags).
+    copy : (frames,).   originals : (originals, frames).
     """
-    sound = np.vstack((copy, originals))[:, : copy.size // FRAME * FRAME]
-    levels = np.sqrt(np.square(sound).reshape(len(sound), -1, FRAME).sum(2))
     reach = LAG // FRAME
-    views = np.lib.stride_tricks.sliding_window_view(levels, levels.shape[1] - 2 * reach, axis=1)
-    views = views - views.mean(2, keepdims=True)
-    views /= np.sqrt(np.square(views).sum(2, keepdims=True)) + np.float32(1e-12)
-    likeness: Floats = (views[1:] @ views[0, reach]).max(axis=1)
+    views = np.lib.stride_tricks.sliding_window_view(originals, copy.size - 2 * reach, axis=1)
+    count = views.shape[2]
+    own = copy[reach:-reach] - copy[reach:-reach].mean()
+    sums, squares = (
+        np.cumsum(np.pad(x, ((0, 0), (1, 0))), axis=1) for x in (originals, originals * originals)
+    )
+    power = (squares[:, count:] - squares[:, :-count]) - (sums[:, count:] - sums[:, :-count]) ** 2 / count
+    likeness: Floats = (views @ own / np.sqrt(np.maximum(power, 1e-12))).max(axis=1)
     return likeness
 
 
