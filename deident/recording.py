@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from deident.errors import SettingError, kind_of, truth
 from deident.segment import Segment
@@ -137,29 +137,17 @@ class Totals:
 
     def include(self, other: Totals) -> None:
         """Add the seconds and counts of another to these."""
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for step, count in other.lengths.items():
-            self.lengths[step] = self.lengths.get(step, 0) + count
-        for reason, seconds in other.dropped_seconds.items():
-            self.drop(reason, seconds)
+        for total in fields(Totals):
+            own, more = getattr(self, total.name), getattr(other, total.name)
+            if isinstance(own, dict):
+                for name, count in more.items():
+                    own[name] = own.get(name, 0) + count
+            else:
+                setattr(self, total.name, own + more)
 
     def drop(self, reason: str, seconds: float) -> None:
         """Count speech that is dropped."""
         self.dropped_seconds[reason] = self.dropped_seconds.get(reason, 0.0) + seconds
-
-
-_SUMS = (
-    "read_seconds",
-    "speech_seconds",
-    "released_seconds",
-    "snippets",
-    "cancelled_seconds",
-    "shortened_seconds",
-    "gated_seconds",
-    "separate_channels",
-    "texts_left_out",
-)
 
 
 @dataclass

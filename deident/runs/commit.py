@@ -102,32 +102,25 @@ class Commits:
 
     def known(self, number: int) -> Outcome | None:
         """Return the outcome of a recording that is not to be read again; None for others."""
-        from deident.recording import Tally
-
         entry = self._store.entry(self._places[number])
         if refusal := self._gate.refusal(self._recordings[number]):
             return self._left_out(number, entry, refusal)
         if entry is None or entry.state == "not-drawn":
             return None
         if entry.state in RELEASED and self._released_unmuted(self._recordings[number], {entry.policy}):
-            outcome = Outcome(number, "refused", Tally())
-            outcome.withhold(*_UNMUTED)
-            return outcome
-        return Outcome(number, "skipped", Tally()) if self._is_done(entry, number) else None
+            return Outcome.empty(number, *_UNMUTED)
+        return Outcome.empty(number, "skipped") if self._is_done(entry, number) else None
 
     def _left_out(self, number: int, entry: Entry | None, refusal: Refusal) -> Outcome:
         """Make the outcome of a recording that is not read, and remember one that was not drawn."""
-        from deident.recording import Tally
         from deident.store import Entry
 
         if refusal is NOT_DRAWN and (entry is None or entry.state != "not-drawn"):
             sound = self._store.content(f"not drawn {self._gate.draw(self._recordings[number])}")
             origin, file = self._store.origin("", ""), self._store.file("")
             self._not_drawn.append(Entry(self._places[number], sound, "not-drawn", "", origin, file))
-        outcome = Outcome(number, "skipped", Tally())
         is_released = entry is not None and entry.state in RELEASED
-        outcome.withhold(*(_CONSENT_GONE if refusal is NO_CONSENT and is_released else refusal))
-        return outcome
+        return Outcome.empty(number, *(_CONSENT_GONE if refusal is NO_CONSENT and is_released else refusal))
 
     def count_not_drawn(self) -> None:
         """Commit which recordings were not drawn, once each, so that the share can be told over the store's life."""

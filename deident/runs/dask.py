@@ -236,7 +236,8 @@ def outcomes(
             try:
                 result: Result = cluster.result(send([numbered]))
             except KilledWorker:
-                result = [_refused(numbered[0])], None
+                why = "the process that read it died, again and again"
+                result = [Outcome.empty(numbered[0], "refused", "worker-died", why)], None
             yield result
 
 
@@ -265,15 +266,6 @@ def _windowed(
             suspects += batch
         else:
             yield result
-
-
-def _refused(number: int) -> Outcome:
-    """Make the outcome of a recording that kills its workers."""
-    from deident.recording import Tally
-
-    return Outcome(
-        number, "refused", Tally(), "worker-died", "the process that read it died, again and again"
-    )
 
 
 class Releaser:

@@ -241,8 +241,6 @@ def _one_by_one(suspects: Batch, task: Callable[[Batch], Result]) -> Generator[R
 
     A worker that dies idle is replaced, and no recording is to blame.
     """
-    from deident.recording import Tally
-
     waiting = suspects[::-1]
     while waiting:
         with _pool(1) as pool, suppress(BrokenProcessPool):
@@ -253,7 +251,7 @@ def _one_by_one(suspects: Batch, task: Callable[[Batch], Result]) -> Generator[R
                     result = future.result()
                 except BrokenProcessPool:
                     why = "the process that read it died, twice"
-                    result = [Outcome(number, "refused", Tally(), "worker-died", why)], None
+                    result = [Outcome.empty(number, "refused", "worker-died", why)], None
                 yield result
 
 

@@ -18,7 +18,7 @@ from deident.datasets.recordings import LINKS, collect
 from deident.errors import SettingError, all_of, kind_of, truth
 from deident.keys import check_key
 from deident.process import with_owner_allowed, without_core_dumps
-from deident.recording import Recording, Tally, Totals
+from deident.recording import Recording, Totals
 from deident.runs.commit import RELEASED, RELEASED_BEFORE, Commits, pseudonym
 from deident.runs.gate import Gate
 from deident.runs.local import check_executor, check_not_starting
@@ -280,9 +280,7 @@ def dry_run(
     todo = []
     for number, recording in enumerate(waiting):
         if refusal := gate.refusal(recording):
-            outcome = Outcome(number, "skipped", Tally())
-            outcome.withhold(*refusal)
-            _report(summary, outcome, recording, names, progress)
+            _report(summary, Outcome.empty(number, *refusal), recording, names, progress)
         else:
             todo.append((number, recording))
     known: set[str] = set()

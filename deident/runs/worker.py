@@ -61,6 +61,23 @@ class Outcome:
     id: str = ""
     turns: list[Turn | None] = field(default_factory=list)
 
+    @classmethod
+    def empty(cls, number: int, state: str, code: str = "", message: str = "") -> Outcome:
+        """Make the outcome of a recording of which nothing counts.
+
+        Parameters
+        ----------
+        number : int
+            Of the recording in the input.
+        state, code, message : str
+            As of `Outcome`.
+
+        Returns
+        -------
+        Outcome
+        """
+        return cls(number, state, Tally(), code, message)
+
     def withhold(self, state: str, code: str, message: str) -> None:
         """Change the end to one that releases nothing.
 
@@ -188,7 +205,7 @@ def _one(
         raise error.cause from None
     except Exception as error:
         debug_traceback()
-        return refused(number, error, Tally())  # nothing of it counts
+        return refused(number, error)
     outcome.state = state_of(outcome.tally)
     if ending := outcome.tally.partial:
         outcome.code, outcome.message = ending, f"{ENDINGS[ending]}; kept what was read"
@@ -229,13 +246,13 @@ def _stage(
         )
 
 
-def refused(number: int, error: Exception, tally: Tally) -> Outcome:
+def refused(number: int, error: Exception) -> Outcome:
     """Make the outcome of a recording that cannot be used, or that made something fail."""
     if isinstance(error, RecordingError):
-        return Outcome(number, "refused", tally, error.code, str(error))
+        return Outcome.empty(number, "refused", error.code, str(error))
     # Only the type of an unforeseen failure is shown: its text may hold what it failed on.
     where = "" if isinstance(error, DeidentError) else f" ({type(error).__name__}); {DEBUG_HINT}"
-    return Outcome(number, "refused", tally, "failed", f"processing failed unexpectedly{where}")
+    return Outcome.empty(number, "refused", "failed", f"processing failed unexpectedly{where}")
 
 
 def _labels(snippet: Snippet, recording: Recording, policy: Policy, key: Key | None) -> str:
