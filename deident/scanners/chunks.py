@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from deident.containers.chunks import Chunk, ChunkFormat, chunks
 from deident.containers.finding import Bytes, Notes
-from deident.scanners.reader import is_zero
+from deident.scanners.reader import is_zero, zero_or_not
 
 
 def walk(
@@ -49,8 +49,7 @@ def add_rest(notes: Notes, source: Bytes, chunk: Chunk, kind: str, known: int) -
 
 def add_filler(notes: Notes, source: Bytes, chunk: Chunk, family: str) -> None:
     """Note a chunk that only fills space."""
-    empty = is_zero(source, chunk.body, chunk.stop)
-    what = "filler, all zero" if empty else "filler that is not zero"
+    what = zero_or_not("filler", source, chunk.body, chunk.stop)
     notes.add(f"{family}.filler", source, chunk.start, chunk.stop, what)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deident.containers import flac
 from deident.containers.finding import Bytes, Notes
 from deident.scanners.comments import scan_comments
-from deident.scanners.reader import is_zero
+from deident.scanners.reader import zero_or_not
 
 _BLOCKS = {
     flac.APPLICATION: ("application", "data of a program"),
@@ -18,26 +18,26 @@ _WINDOW = 1 << 18
 
 def scan_flac(source: Bytes, start: int, stop: int, notes: Notes) -> None:
     """Note every metadata block but the one that a decoder needs, and what is behind the frames."""
-    start += len(flac.MARK)
+    _frames(source, scan_blocks(source, start + len(flac.MARK), stop, notes), stop, notes)
+
+
+def scan_blocks(source: Bytes, start: int, stop: int, notes: Notes, family: str = "flac") -> int:
+    """Note the metadata blocks of a FLAC, of which the first may be its STREAMINFO. Returns where they end."""
     first = True
     for block in flac.metadata_blocks(source, start, stop):
-        scan_block(source, block, notes, first=first)
+        scan_block(source, block, notes, first=first, family=family)
         first, start = False, block.stop
-    _frames(source, start, stop, notes)
+    return start
 
 
-def scan_block(
-    source: Bytes, block: flac.MetadataBlock, notes: Notes, *, first: bool, family: str = "flac"
-) -> None:
+def scan_block(source: Bytes, block: flac.MetadataBlock, notes: Notes, *, first: bool, family: str) -> None:
     """Note one metadata block, header and all. first : it may be the STREAMINFO."""
     start, body, stop = block.start, block.body, block.stop
     if block.kind == flac.STREAMINFO and first:
         what = "bytes after the fields of a block"
         notes.add(f"{family}.streaminfo", source, body + flac.INFO_BYTES, stop, what)
     elif block.kind == flac.PADDING:
-        empty = is_zero(source, body, stop)
-        what = "padding, all zero" if empty else "padding that is not zero"
-        notes.add(f"{family}.padding", source, start, stop, what)
+        notes.add(f"{family}.padding", source, start, stop, zero_or_not("padding", source, body, stop))
     elif block.kind == flac.COMMENT:
         end = scan_comments(source, body, stop, notes, family)
         notes.add(f"{family}.comment", source, end, stop, "bytes after the comments")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from deident.containers.finding import MOST_OPEN, Bytes, Notes, ScanStop
-from deident.containers.flac import MARK, metadata_blocks
+from deident.containers.flac import MARK
 from deident.containers.source import number
-from deident.scanners.flac import scan_block
+from deident.scanners.flac import scan_blocks
 from deident.scanners.reader import is_zero
 
 _INSIDE = {
@@ -119,10 +119,7 @@ def _setup(source: Bytes, codec: bytes, start: int, stop: int, notes: Notes) -> 
     """Note what a setup holds besides: FLAC and Vorbis have their comments there."""
     head = source.at(start, 32)
     if codec == b"A_FLAC":
-        first, start = True, start + 4 * head.startswith(MARK)
-        for block in metadata_blocks(source, start, stop):
-            scan_block(source, block, notes, first=first, family="matroska.flac")
-            first, start = False, block.stop
+        start = scan_blocks(source, start + 4 * head.startswith(MARK), stop, notes, "matroska.flac")
     elif codec == b"A_OPUS":
         start += 19 if not number(head, 18, 1) else 21 + number(head, 9, 1)
     elif codec == b"A_VORBIS":

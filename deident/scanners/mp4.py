@@ -7,7 +7,7 @@ from deident.containers.mp4 import boxes
 from deident.containers.source import number
 from deident.scanners.mp4_sizes import add_decoder_tail, add_tail
 from deident.scanners.mp4_sound import add_unplayed
-from deident.scanners.reader import is_zero
+from deident.scanners.reader import is_zero, zero_or_not
 
 _INSIDE = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf", b"mfra"}
 _TAGS = {b"udta", b"meta", b"ilst"}
@@ -66,10 +66,7 @@ def _box(
     elif name in _TIMES:
         _times(source, name, body, stop, notes)
     elif name in (b"free", b"skip"):
-        empty = is_zero(source, body, stop)
-        notes.add(
-            "mp4.free", source, start, stop, f"unused space{', all zero' if empty else ' that is not zero'}"
-        )
+        notes.add("mp4.free", source, start, stop, zero_or_not("unused space", source, body, stop))
     elif name == b"hdlr":
         _handler(source, body, stop, inside, notes)
     elif name == b"dref":

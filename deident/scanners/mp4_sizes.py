@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deident.containers.finding import Bytes, Notes
-from deident.containers.flac import metadata_blocks
 from deident.containers.source import number
-from deident.scanners.flac import scan_block
+from deident.scanners.flac import scan_blocks
 
 _HEAD = 40  # bytes of a box in which its counts stand
 _TFHD = {0x1: 8, 0x2: 4, 0x8: 4, 0x10: 4, 0x20: 4}  # ISO 14496-12, 8.8.7: fields by flags
@@ -129,10 +128,7 @@ def add_decoder_tail(source: Bytes, name: bytes, body: int, stop: int, notes: No
     if name == b"esds":
         _descriptors(source, body + 4, stop, (_STREAM,), notes)
     elif name == b"dfLa":
-        first, end = True, body + 4
-        for block in metadata_blocks(source, end, stop):
-            scan_block(source, block, notes, first=first, family="mp4.flac")
-            first, end = False, block.stop
+        end = scan_blocks(source, body + 4, stop, notes, "mp4.flac")
         notes.add("mp4.flac", source, end, stop, "bytes after the last block")
     elif name in _DECODER_BOXES:
         if name in _MAKERS and any(source.at(body, 4)):

@@ -71,6 +71,11 @@ class Packet(Pieces):
         return self.source.place(self.locate(position)[1]) if self.size else 0
 
 
+def zero_or_not(what: str, source: Bytes, start: int, stop: int) -> str:
+    """Say of something that only fills space whether its bytes are all zero."""
+    return f"{what}{', all zero' if is_zero(source, start, stop) else ' that is not zero'}"
+
+
 def is_zero(source: Bytes, start: int, stop: int) -> bool:
     """Tell whether these bytes are all zero, as far as `ZERO_CHECK`; more than that counts as not."""
     if stop - start > ZERO_CHECK:
