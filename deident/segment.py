@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deident.errors import SettingError
@@ -111,3 +112,13 @@ class Segment:
         int
         """
         return max(0, min(self.stop, other.stop) - max(self.start, other.start))
+
+
+def merged(segments: Iterable[Segment]) -> list[Segment]:
+    """Sort segments, and merge those that overlap."""
+    found: list[Segment] = []
+    for segment in sorted(segments):
+        if found and segment.start < found[-1].stop:
+            segment = Segment(found[-1].start, max(found.pop().stop, segment.stop))
+        found.append(segment)
+    return found

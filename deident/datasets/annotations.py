@@ -12,7 +12,7 @@ from typing import Literal
 from deident.datasets.annotation_files import Annotation
 from deident.errors import SettingError
 from deident.recording import Recording
-from deident.segment import Segment
+from deident.segment import merged
 from deident.segmentation.turns import Turn, Word
 from deident.uris import location
 
@@ -49,16 +49,8 @@ def with_segments(recordings: Sequence[Recording], annotations: Sequence[Annotat
 def _by_channel(annotations: Sequence[Annotation]) -> Iterator[Turn]:
     """Make turns of the segments of each channel, those that overlap as one."""
     for channel in dict.fromkeys(annotation.channel for annotation in annotations):
-        held: Segment | None = None
-        for segment in sorted(a.segment for a in annotations if a.channel == channel):
-            if held and segment.start < held.stop:
-                held = Segment(held.start, max(held.stop, segment.stop))
-                continue
-            if held:
-                yield Turn(held, channel=channel)
-            held = segment
-        if held:
-            yield Turn(held, channel=channel)
+        own = merged(a.segment for a in annotations if a.channel == channel)
+        yield from (Turn(segment, channel=channel) for segment in own)
 
 
 def with_turns(recordings: Sequence[Recording], annotations: Sequence[Annotation]) -> list[Recording]:

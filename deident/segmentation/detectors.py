@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deident.audio import Audio, Bools, Samples, Segment, segments_of
-from deident.errors import ExtraMissingError, SettingError
+from deident.errors import SettingError, require
+from deident.segment import merged
 from deident.segmentation.vad import VadSettings, smooth, to_pcm
 
 Detector = Callable[[Samples, int], Bools | Iterable[Segment | tuple[int, int]]]
@@ -51,8 +51,7 @@ def check_detector(name: str) -> None:
     """Raise `SettingError` for an unknown detector, and `ExtraMissingError` where its package is missing."""
     if name not in DETECTORS:
         raise SettingError(f"expected detector as a callable or of {', '.join(DETECTORS)}; got {name!r:.40}")
-    if importlib.util.find_spec(_PACKAGES[name]) is None:
-        raise ExtraMissingError.of(name, f"the detector {name}")
+    require(name, f"the detector {name}", _PACKAGES[name])
 
 
 def run_detector(detector: Detector, audio: Audio) -> list[Segment]:
@@ -88,13 +87,7 @@ def run_detector(detector: Detector, audio: Audio) -> list[Segment]:
 
 def check_segments(segments: Sequence[Segment], samples: int) -> list[Segment]:
     """Sort segments, merge overlapping ones, and cut them off at the end of the recording."""
-    inside = (Segment(s.start, min(s.stop, samples)) for s in sorted(segments) if s.start < samples)
-    merged: list[Segment] = []
-    for segment in inside:
-        if merged and segment.start < merged[-1].stop:
-            segment = Segment(merged[-1].start, max(merged.pop().stop, segment.stop))
-        merged.append(segment)
-    return merged
+    return merged(Segment(s.start, min(s.stop, samples)) for s in segments if s.start < samples)
 
 
 def _from_mask(mask: npt.NDArray[Any], samples: int) -> list[Segment]:
