@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError
+from deident.errors import DeidentError, ExtraMissingError, SettingError, StoreError, require
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PATH_OF_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
@@ -195,10 +195,9 @@ def plain_errors(doing: str) -> Iterator[None]:
 
 def _file_system(uri: str) -> tuple[Any, str]:
     """Open the file system of a URI; say which package is missing."""
-    try:
-        import fsspec
-    except ImportError:
-        raise ExtraMissingError.of("dask", "reading and writing at URIs") from None
+    require("dask", "reading and writing at URIs", "fsspec")
+    import fsspec
+
     scheme = uri.partition("://")[0].lower()
     try:
         # Others write there too: a listing of a minute ago may be wrong.

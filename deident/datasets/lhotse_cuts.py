@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deident.datasets.lhotse import ALIGNMENTS, FIELDS, turn_of
-from deident.errors import ExtraMissingError
+from deident.errors import require
 from deident.keys import Key
 from deident.pipeline import Snippet, deidentify
 from deident.policy import Policy
@@ -49,10 +49,9 @@ class SnippetCuts:
         self.cuts, self.policy, self.key, self.carry = cuts, Policy.given(policy), key, tuple(carry)
 
     def __iter__(self) -> Iterator[Any]:
-        try:
-            import lhotse
-        except ImportError:
-            raise ExtraMissingError.of("loaders", "Lhotse") from None
+        require("loaders", "Lhotse", "lhotse")
+        import lhotse
+
         for cut in self.cuts:
             turns = [
                 _moved(turn_of(_placed(s.to_dict(), cut.start), self.carry), cut.start)

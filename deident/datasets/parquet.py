@@ -12,7 +12,7 @@ from typing import Any
 
 from deident.datasets.items import Item
 from deident.datasets.package import package
-from deident.errors import ExtraMissingError
+from deident.errors import require
 from deident.segmentation.turns import TIMED
 
 SHARD = 2_000  # snippets
@@ -41,11 +41,10 @@ def write(items: Iterable[Item], out: Path, shard: int = SHARD) -> int:
     ExtraMissingError
         If pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ExtraMissingError.of("interop", "Parquet") from None
+    require("interop", "Parquet", "pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
     found = sorted(items, key=lambda item: item.id)
     schema = _schema(pyarrow, found)
     with package(out) as folder:

@@ -24,18 +24,10 @@ TO_THE_END = object()  # a stop of -1 in Kaldi's segments
 _BLANK = " \t\r\n"
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ALIASES = {
-    **{
-        f"{word}{unit}": "start"
-        for word in ("start", "begin")
-        for unit in ("_time", "_seconds", "_sec", "_s", "time")
-    },
-    **{
-        f"{word}{unit}": "stop"
-        for word in ("stop", "end")
-        for unit in ("_time", "_seconds", "_sec", "_s", "time")
-    },
-    "begin": "start",
-    "end": "stop",
+    f"{word}{unit}": name
+    for name, words in (("start", ("start", "begin")), ("stop", ("stop", "end")))
+    for word in words
+    for unit in ("", "_time", "_seconds", "_sec", "_s", "time")
 }
 # Of words that stand for a time in the headers and keys of other tools. A column that is taken for nothing
 # although it bounds a row would release the whole recording.
