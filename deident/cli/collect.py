@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from deident.cli.keys import add_key_argument, key_of
-from deident.errors import SettingError, counted
+from deident.cli.keys import add_key_argument, needed_key
+from deident.errors import counted
 
 EPILOG = """\
 examples:
@@ -44,9 +44,7 @@ def run(args: argparse.Namespace) -> int:
     check_new_file("--out", args.out)
     if args.flagged:
         check_new_file("--flagged", args.flagged)
-    key = key_of(args)
-    if key is None:
-        raise SettingError("the list of rounds is sealed: give their key with --key-file or DEIDENT_KEY")
+    key = needed_key(args, "the list of rounds is sealed: give the key of the rounds")
     with FolderStore(folder_of(args.store), key=key, create=False) as store:
         labels, left_out = collect(store, key, args.labels)
     text = io.StringIO(newline="")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from deident.policy import Policy
-    from deident.programme.finding import Finder
+    from deident.programme.finding import Finder, Tried
     from deident.recording import Recording
 
 EPILOG = """\
@@ -103,11 +103,9 @@ def run(args: argparse.Namespace) -> int:
         raise SettingError("expected --out as a file that ends in .json")
     check_new_file("--out", args.out)
     finder = finder_of(args)
-    recordings = places_of(args)
-    tried = searched(recordings, finder)
+    tried = searched(places_of(args), finder)
     write_private(Path(args.out), annotations_of(tried.found))
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tried.kinds.items())) or "nothing"
-    sys.stdout.write(f"searched {counted(len(recordings), 'recording')}, and found {kinds}\n")
+    sys.stdout.write(_said(tried))
     if tried.failed:
         failed = counted(tried.failed, "recording")
         sys.stderr.write(f"deident: {failed} could not be searched: a run with this file refuses them\n")
@@ -144,12 +142,16 @@ def with_found(
         return recordings, policy
     tried = searched(recordings, finder)
     if not args.quiet:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tried.kinds.items())) or "nothing"
-        sys.stderr.write(f"deident: searched {counted(len(recordings), 'recording')}, and found {kinds}\n")
+        sys.stderr.write(f"deident: {_said(tried)}")
     return tried.recordings, policy
 
 
-def searched(recordings: list[Recording], finder: Finder) -> Any:
+def _said(tried: Tried) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(tried.kinds.items())) or "nothing"
+    return f"searched {counted(len(tried.recordings), 'recording')}, and found {kinds}\n"
+
+
+def searched(recordings: list[Recording], finder: Finder) -> Tried:
     """Search recordings, with a line on a terminal."""
     from deident.programme.finding import find_in
 

@@ -74,12 +74,14 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_outside(place: str, store: str) -> None:
-    """Raise `SettingError` when a place to write lies in the store that is read."""
+def check_outside(place: str, store: str, what: str = "--out") -> None:
+    """Raise `SettingError` when a place to write lies in a store."""
     from deident.store.proof import is_inside
 
     if is_inside(place, store):
-        raise SettingError("--out must lie outside the store, which holds released snippets and nothing else")
+        raise SettingError(
+            f"{what} must lie outside the store, which holds released snippets and nothing else"
+        )
 
 
 def check_new_file(option: str, place: str) -> None:

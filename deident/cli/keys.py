@@ -33,13 +33,19 @@ def key_of(args: argparse.Namespace) -> Key | None:
     return None
 
 
+def needed_key(args: argparse.Namespace, why: str) -> Key:
+    """Return the key that was named. Raises `SettingError` where there is none. why : and whose key to give."""
+    key = key_of(args)
+    if key is None:
+        raise SettingError(f"{why} with --key-file or DEIDENT_KEY")
+    return key
+
+
 def linkage_of(args: argparse.Namespace) -> tuple[Linkage, Key]:
     """Open the linkage of --linkage, with the key that seals it. Raises `SettingError` without either."""
     from deident.store import Linkage
 
-    key = key_of(args)
-    if key is None:
-        raise SettingError("the linkage is sealed: give the key of the run with --key-file or DEIDENT_KEY")
+    key = needed_key(args, "the linkage is sealed: give the key of the run")
     if not os.path.exists(args.linkage):
         raise SettingError(
             "the file of --linkage does not exist: expected the file that `deident run --linkage FILE` wrote"

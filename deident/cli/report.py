@@ -16,16 +16,13 @@ def check_report(args: argparse.Namespace) -> None:
     """Raise `SettingError`, before anything is read, when the page could not be written."""
     if not args.report:
         return
+    from deident.cli.inputs import check_outside
     from deident.pages.page import check_place
-    from deident.store.proof import is_inside
 
     if args.dry_run:
         raise SettingError("--report shows what a run released; a dry run releases nothing")
     check_place(args.report)
-    if is_inside(args.report, args.out):
-        raise SettingError(
-            "the report must lie outside the store, which holds released snippets and nothing else"
-        )
+    check_outside(args.report, args.out, "the report")
 
 
 def write_report(args: argparse.Namespace, summary: Summary, policy: Policy) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from deident.cli.keys import add_key_argument, key_of
-from deident.errors import SettingError
+from deident.cli.keys import add_key_argument, needed_key
 
 EPILOG = """\
 examples:
@@ -28,11 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from deident.review import copies
     from deident.store import FolderStore, folder_of
 
-    key = key_of(args)
-    if key is None:
-        raise SettingError(
-            "the list of rounds is sealed: give the key of the rounds with --key-file or DEIDENT_KEY"
-        )
+    key = needed_key(args, "the list of rounds is sealed: give the key of the rounds")
     with FolderStore(folder_of(args.store), key=key, create=False) as store:
         found = copies(store, key)
     for copy in found:
