@@ -6,13 +6,13 @@ something away; the last erase or draw more."""
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.fill import fill
-from benchmarks.strength import RESULTS, material
+from benchmarks.record import record
+from benchmarks.strength import material
 from deident.cli.evaluate import Stages, add_tool_arguments, tools_of
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     table = [COLUMNS, *([_text(row[column]) for column in COLUMNS] for row in rows)]
     print("\n".join(" | ".join(cells) for cells in table))
     if chosen == list(VARIANTS):  # a part would take the place of the whole
-        (RESULTS / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        record("ablation", rows)
         fill(PAGE, "ablation", table)
     return report.exit_code
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -30,8 +29,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from benchmarks.fill import fill
+from benchmarks.record import record, recorded, speech_folder
 from benchmarks.spliced import CONDITIONS, NAMES, NOT_SAID, ROLES, Item, tracks
 from deident.audio import RATE, Audio, Samples
 from deident.keys import Key
@@ -42,7 +43,6 @@ from deident.programme.recognising import BEAM_SIZE, SpokenWord, WhisperWords
 from deident.programme.spoken import ListedNames, Presidio
 from deident.segmentation.mute import Mute, MuteSettings
 
-RESULT = Path(__file__).parent / "results" / "find.json"
 PAGE = Path(__file__).parents[1] / "docs" / "programme.md"
 CLEAN = "clean16"
 VERIFIED = f"{CLEAN} verify"
@@ -75,8 +75,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--look-model", help="folder of another model, for one more look at what is released")
     parser.add_argument("--cache", default="build/recognised", help="folder to keep recognised words in")
     args = parser.parse_args(argv)
-    if not (folder := os.environ.get("DEIDENT_SPEECH")):
-        parser.error("set DEIDENT_SPEECH to the folder of real recordings")
+    speech = speech_folder(parser)
     names, cache = NAMES[args.part] + NOT_SAID, Path(args.cache)
     searches = (ListedNames(names), *(() if args.spacy == "none" else (Presidio(args.spacy),)))
 
@@ -92,7 +91,7 @@ def main(argv: list[str]) -> int:
     )
     for condition in args.conditions:
         speakers = args.speakers if condition == CLEAN else args.others
-        read = islice(tracks(Path(folder), args.part, speakers, condition), args.skip, None)
+        read = islice(tracks(speech, args.part, speakers, condition), args.skip, None)
         row = measure(finder, read)
         name = f"{args.part} {condition}" + (f" from {args.skip}" if args.skip else "")
         keep(name, {**row, "speakers": speakers - args.skip, **setting})
@@ -102,12 +101,12 @@ def main(argv: list[str]) -> int:
         if args.look_model:
             other = Cached(WhisperWords(args.look_model, beam_size=BEAM_SIZE), cache)
             looks.append(Look(finder, (other,)))
-        read = islice(tracks(Path(folder), args.part, args.skip + args.verify, CLEAN), args.skip, None)
+        read = islice(tracks(speech, args.part, args.skip + args.verify, CLEAN), args.skip, None)
         counts = verified(finder, looks, read)
         keep(f"{args.part} {VERIFIED}", {**counts, "speakers": args.verify, **setting})
         print(counts)
     if args.part == "test":
-        known = json.loads(RESULT.read_text())
+        known = recorded("find")
         fill(PAGE, "find", table(known))
         if row := known.get(f"test {VERIFIED}"):
             fill(PAGE, "verify", verify_table(row))
@@ -131,8 +130,7 @@ class Cached:
 
 def keep(name: str, row: Row) -> None:
     """Keep a row of the results."""
-    known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    RESULT.write_text(json.dumps({**known, name: row}, indent=1) + "\n")
+    record("find", {**recorded("find"), name: row})
 
 
 def measure(finder: Finder, read: Iterable[tuple[Samples, list[Item]]]) -> Row:
@@ -226,10 +224,8 @@ class Look(NamedTuple):
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
     """Return the 95 % interval of a share. Wilson (1927)."""
-    z, share = 1.96, hits / of
-    middle, wide = share + z * z / (2 * of), z * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    low, high = (middle - wide) / (1 + z * z / of), (middle + wide) / (1 + z * z / of)
-    return round(max(0.0, float(low)), 3), round(min(1.0, float(high)), 3)  # rounding leaves -0
+    found = binomtest(hits, of).proportion_ci(method="wilson")
+    return round(float(found.low), 3), round(float(found.high), 3)
 
 
 def table(known: Mapping[str, Row]) -> list[list[str]]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.strength import RESULTS, material
+from benchmarks.record import record
+from benchmarks.strength import material
 from deident.disguise.vocoder import Vocoder
 from deident.evaluation.cache import Cache
 from deident.evaluation.corpus import Corpus
@@ -58,9 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         mark = "*" if on_front(found, points) else " "
         eer, added = (f"{a:5.1f} [{b:.1f}, {c:.1f}]" for a, b, c in (found["eer"], found["added"]))
         print(f"{mark} EER {eer:24} words {added:24} {json.dumps(found['settings'])}")
-    RESULTS.mkdir(exist_ok=True)
-    name = "frontier_report.json" if args.report else "frontier.json"
-    (RESULTS / name).write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
+    record("frontier_report" if args.report else "frontier", points)
     return int(report.exit_code)
 
 

@@ -10,7 +10,6 @@ speaker joined, as it is and as `monotone`: with the pitch of all that is voiced
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.record import record
 from deident.audio import RATE, Audio, Floats
 from deident.codec import read
 from deident.dsp import psola
@@ -29,7 +29,6 @@ from deident.dsp.pitch import PitchTracker
 from deident.dsp.tones import find_tones
 from deident.segmentation.vad import find_speech, subtract
 
-RESULT = Path(__file__).parent / "results" / "music.json"
 Sound = npt.NDArray[np.float64]
 SECONDS, SECTION = 24, 60 * RATE
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))
@@ -74,9 +73,7 @@ def main(argv: list[str]) -> int:
     print(f"{'':<16}{'as speech':>12}{'music':>10}{'share':>9}")
     for group, (whole, told) in sums.items():
         print(f"{group:<16}{whole:>10.0f} s{told:>8.0f} s{told / max(whole, 1e-9):>9.1%}")
-    RESULT.write_text(
-        json.dumps({group: seconds.round(1).tolist() for group, seconds in sums.items()}, indent=1) + "\n"
-    )
+    record("music", {group: seconds.round(1).tolist() for group, seconds in sums.items()})
     return 0
 
 

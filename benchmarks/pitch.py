@@ -8,18 +8,16 @@ ours, and of its default length of 2,048 samples."""
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.record import record, speech_folder
 from deident.audio import Floats
 from deident.dsp.pitch import PitchTracker
 
 RATE, HOP = 16_000, 256
-RESULT = Path(__file__).parent / "results" / "pitch.json"
 
 
 def agreement(samples: Floats, frame: int) -> npt.NDArray[np.int64]:
@@ -48,13 +46,11 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks pitch", description=__doc__)
     parser.add_argument("--files", type=int, default=40, help="of the verify folder, besides the others")
     options = parser.parse_args(argv)
-    speech = os.environ.get("DEIDENT_SPEECH")
-    if not speech:
-        parser.error("DEIDENT_SPEECH names no folder of real recordings")
+    speech = speech_folder(parser)
     import librosa
 
     totals = {1_024: np.zeros(5, np.int64), 2_048: np.zeros(5, np.int64)}
-    for path in speech_files(Path(speech), options.files):
+    for path in speech_files(speech, options.files):
         samples, _ = librosa.load(path, sr=RATE, duration=10.0)
         for frame in totals:
             totals[frame] += agreement(samples, frame)
@@ -65,6 +61,5 @@ def main(argv: list[str]) -> int:
             f"{frame:>10}{near / both:>9.1%}{both / count:>13.1%}{theirs / count:>8.1%}{ours / count:>8.1%}"
         )
         result[str(frame)] = {"agree": round(float(near / both), 4), "frames_both_voiced": int(both)}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    record("pitch", result)
     return 0

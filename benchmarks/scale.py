@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).parent / "results" / "scale.json"
+from benchmarks.record import record, recorded
+
 EXAMPLES = Path(__file__).parents[1] / "examples" / "recordings"
 RATE = 16_000
 TINY_SECONDS = 0.5
@@ -271,8 +272,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)
     parts = args.parts or ["workers", "overhead"]
-    figures = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    figures |= {"cores": os.cpu_count(), "bars": BARS}
+    figures = recorded("scale") | {"cores": os.cpu_count(), "bars": BARS}
     for part, measured in (("workers", workers), ("overhead", overhead)):
         if part not in parts:
             continue
@@ -287,7 +287,7 @@ def main(argv: list[str]) -> int:
         print(f"load before and after, on {os.cpu_count()} cores: {figures[part]['load']}")
     if {"workers", "overhead"} <= figures.keys():
         figures["model"] = model(figures["workers"], figures["overhead"])
-    RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+    record("scale", figures)
     return 0
 
 

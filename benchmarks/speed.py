@@ -7,7 +7,6 @@ half."""
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import sys
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from benchmarks.fill import SPEED, fill
 from benchmarks.peers import PEERS, installed
+from benchmarks.record import record
 from deident.audio import RATE, Audio, Samples
 from deident.disguise import DISGUISES, Method
 from deident.disguise.base import V, apply_all
@@ -26,7 +26,6 @@ from deident.dsp.pitch import PitchTracker
 from deident.dsp.stft import Stft
 from deident.pipeline import TOGETHER
 
-RESULT = Path(__file__).parent / "results" / "speed.json"
 REFERENCE = "STFT and back"
 RECORDED = "recorded speech"
 BARS = [  # (ours, theirs, how many times as fast); the reference stands for a cost instead
@@ -61,7 +60,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name:34}missing here")
     lengths = _by_length(_audio(TOGETHER / RATE)[0], options.turns)
     bars = _print_bars(ratios)
-    RESULT.parent.mkdir(exist_ok=True)
     result = {
         "seconds": options.seconds,
         "audio": source,
@@ -74,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         "by_seconds": lengths,
         "bars": bars,
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    record("speed", result)
     if source == RECORDED and not result["missing"]:
         fill(SPEED, "speed", _times_as_fast(ratios))
     return 0

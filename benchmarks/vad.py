@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.record import RESULTS, record, speech_folder
 from deident.audio import RATE, Audio, Bools, Floats, Segment, mask_of
 from deident.codec import read
 from deident.datasets.annotation_files import read_annotations
 from deident.segmentation.detectors import DETECTORS, check_detector
 from deident.segmentation.vad import VadSettings, find_speech
 
-RESULT = Path(__file__).parent / "results" / "vad.json"
 LEVELS_DB = (20, 15, 10, 5, 0)
 TALKING = 6  # readings in babble
 Find = Callable[[Audio], list[Segment]]
@@ -46,11 +44,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--detectors", nargs="*", default=["webrtcvad", *DETECTORS])
     parser.add_argument("--readings", type=int, default=8)
     args = parser.parse_args(argv)
-    if not (folder := os.environ.get("DEIDENT_SPEECH")):
-        parser.error("set DEIDENT_SPEECH to the folder of real recordings")
-    speech = Path(folder)
+    speech = speech_folder(parser)
     results = {name: _measure(name, speech, args.readings) for name in args.detectors}
-    RESULT.write_text(json.dumps(results, indent=1) + "\n")
+    record("vad", results)
     _draw(results)
     return 0
 
@@ -176,4 +172,4 @@ def _draw(results: dict[str, dict[str, object]]) -> None:
     axes[0][0].set_ylabel("recall, % of the clean reading")
     axes[0][0].legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(RESULT.with_suffix(".png"), dpi=100)
+    figure.savefig(RESULTS / "vad.png", dpi=100)

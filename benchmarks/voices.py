@@ -17,8 +17,6 @@ helps; silence between turns is digital."""
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,12 +25,12 @@ import numpy as np
 
 from benchmarks.fill import fill
 from benchmarks.find import wilson
+from benchmarks.record import record, recorded, speech_folder
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec import read
 from deident.segmentation.vad import VadSettings, find_speech
 from deident.segmentation.voices import Encoder, change_of_voice, overlap, parts_of_one_voice
 
-RESULT = Path(__file__).parent / "results" / "voices.json"
 PAGE = Path(__file__).parents[1] / "docs" / "programme.md"
 KINDS = ("turn", "short turn", "back and forth", "over", "behind")
 DATA = {"verify": "one voice", "nonnative": "one voice, non-native"}
@@ -51,8 +49,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--encoder", help="onnx:PATH, in place of the spectrum")
     parser.add_argument("--speakers", type=int, default=1_000, help="of each part")
     args = parser.parse_args(argv)
-    if not (folder := os.environ.get("DEIDENT_SPEECH")):
-        parser.error("set DEIDENT_SPEECH to the folder of real recordings")
+    speech = speech_folder(parser)
     encoder, name = None, "spectrum"
     if args.encoder:
         from deident.evaluation.encoders import encoder_named
@@ -60,9 +57,9 @@ def main(argv: list[str]) -> int:
         _, encoder = encoder_named(args.encoder)
         name = Path(args.encoder.partition(":")[2]).stem
 
-    row = measure(encoder, Path(folder), args.speakers)
-    known = {**(json.loads(RESULT.read_text()) if RESULT.exists() else {}), name: row}
-    RESULT.write_text(json.dumps(known, indent=1) + "\n")
+    row = measure(encoder, speech, args.speakers)
+    known = {**recorded("voices"), name: row}
+    record("voices", known)
     for what, share in row.items():
         print(f"{name:<12}{what:<28}{share}")
     fill(PAGE, "voices", table(known))

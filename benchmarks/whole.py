@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import json
 import os
 import shutil
 import subprocess
@@ -28,12 +27,12 @@ from statistics import median
 import numpy as np
 
 from benchmarks.fill import SPEED, fill
+from benchmarks.record import record
 from deident.audio import Audio
 from deident.disguise import Method
 from deident.dsp.stft import Stft
 
 RECORDINGS = Path(__file__).parents[1] / "examples" / "recordings"
-RESULT = Path(__file__).parent / "results" / "whole.json"
 RATE = 48_000
 HOURS, DISGUISES = 2.0, "psola,vocoder"
 
@@ -151,7 +150,7 @@ def main(argv: list[str]) -> int:
     if (args.hours, args.disguise) == (HOURS, DISGUISES) and shutil.which("ffmpeg"):
         # anything less is another table than the documented one
         figures = {"hours": args.hours, "rounds": args.rounds, "cost": costs, "length": lengths}
-        RESULT.write_text(json.dumps(figures, indent=1) + "\n")
+        record("whole", figures)
         fill(SPEED, "whole", _table(costs))
     return 0
 
