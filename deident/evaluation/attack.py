@@ -14,7 +14,7 @@ from deident.disguise.base import Method
 from deident.evaluation import backend
 from deident.evaluation.cache import Cache
 from deident.evaluation.corpus import Utterance
-from deident.evaluation.scoring import Scoring, Vectors
+from deident.evaluation.scoring import Scorer, Scoring, Vectors
 from deident.evaluation.trials import Comparison, Trials, folds
 
 
@@ -84,6 +84,28 @@ class Evidence:
         """Number of times the speakers on trial were disguised."""
         return int(self.trial.shape[1])
 
+    def scored(self, scorer: Scorer, enrol: Vectors, comparison: Comparison) -> Doubles:
+        """Score the trials of every run.
+
+        Parameters
+        ----------
+        scorer : Scorer
+            A trained one.
+        enrol : (utterances, runs, dims)
+            Vectors of the models. With fewer runs than trials have, they are used in turn.
+        comparison : Comparison
+
+        Returns
+        -------
+        (runs, utterances, models) float64
+        """
+        return np.stack(
+            [
+                scorer.compare(self.trial[:, run], enrol[:, run % enrol.shape[1]], comparison)
+                for run in range(self.runs)
+            ]
+        )
+
     def attack(
         self,
         scoring: Scoring,
@@ -122,11 +144,7 @@ class Evidence:
         scorer = settled.fit(fit_on, classes(self.train_trials))
 
         def again(comparison: Comparison) -> Doubles:
-            runs = [
-                scorer.compare(self.trial[:, run], enrol[:, run % enrol.shape[1]], comparison)
-                for run in range(self.runs)
-            ]
-            return np.stack(runs)
+            return self.scored(scorer, enrol, comparison)
 
         same, other = [], []
         for seed in (100, 101):  # other divisions than those that chose the shape

@@ -88,12 +88,5 @@ def _rate(evidence: Evidence, rows: Ints, copies: int) -> float:
     trials, fit_on = evidence.train_trials.subset(rows), evidence.train[rows, :copies]
     # The shape by trials between all strata, as a dozen speakers are too few for any within them.
     scorer = Retrained(backend.choose(fit_on, trials.blind())[0]).fit(fit_on, trials)
-    scores = np.stack(
-        [
-            scorer.compare(
-                evidence.trial[:, run], evidence.enrol[:, run % evidence.enrol.shape[1]], evidence.trials
-            )
-            for run in range(evidence.runs)
-        ]
-    )
+    scores = evidence.scored(scorer, evidence.enrol, evidence.trials)
     return metrics.eer(scores[:, evidence.trials.target], scores[:, evidence.trials.nontarget])

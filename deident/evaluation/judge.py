@@ -84,6 +84,14 @@ class Case:
         which = {label: np.array([label in labels for labels in self.labels]) for label in found}
         return {label: rows for label, rows in which.items() if not rows.all()}
 
+    @property
+    def trials_by_group(self) -> dict[str, tuple[Bools, Bools]]:
+        """Target and nontarget trials of these utterances."""
+        return {
+            label: (self.trials.target & rows[:, None], self.trials.nontarget & rows[:, None])
+            for label, rows in self.groups.items()
+        }
+
 
 def evidence(case: Case, family: str, material: Material, blind: bool = False) -> Evidence:
     """Collect what an attacker gets of one kind of vectors."""
@@ -234,10 +242,7 @@ def measure(attack: Attack, case: Case, weights: Doubles | None) -> AttackResult
     bounds = Interval(0.0, float("nan"), float("nan"))
     if weights is not None:
         bounds = _eer(attack, trials, trials.target, trials.nontarget, weights)
-    by_group = {
-        label: _rate(attack.scores, trials.target & rows[:, None], trials.nontarget & rows[:, None])
-        for label, rows in case.groups.items()
-    }
+    by_group = {label: _rate(attack.scores, *kinds) for label, kinds in case.trials_by_group.items()}
     return _result(attack, trials.target, trials.nontarget, bounds, by_group)
 
 
@@ -250,14 +255,9 @@ def _eer(attack: Attack, trials: Trials, target: Bools, nontarget: Bools, weight
 
 def rates_by_group(attack: Attack, case: Case, weights: Doubles) -> dict[str, Interval]:
     """Equal error rate of an attack for each sex, corpus and group of speakers."""
-    trials = case.trials
-    parts = {
-        label: (trials.target & rows[:, None], trials.nontarget & rows[:, None])
-        for label, rows in case.groups.items()
-    }
     return {
-        label: _eer(attack, trials, target, nontarget, weights)
-        for label, (target, nontarget) in parts.items()
+        label: _eer(attack, case.trials, target, nontarget, weights)
+        for label, (target, nontarget) in case.trials_by_group.items()
         if target.any() and nontarget.any()
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache as memoised
 from functools import partial
 from multiprocessing import get_context
@@ -26,9 +26,10 @@ from deident.evaluation.copies import (
     Statistics,
     Undisguised,
     begin,
+    disguise,
 )
 from deident.evaluation.corpus import Corpus, InMemory, Utterance, prepare
-from deident.evaluation.gates import check
+from deident.evaluation.gates import UNDISGUISED, check
 from deident.evaluation.intervals import draw_weights
 from deident.evaluation.inversion import undo
 from deident.evaluation.judge import NETWORK, Case, Material, judge
@@ -40,7 +41,6 @@ from deident.evaluation.verdict import Verdict
 from deident.evaluation.words import Recognition
 from deident.process import worker_environment
 
-UNDISGUISED = "undisguised"
 Tick = Callable[[str, int, int], None]
 Waiting = Callable[[], Material]
 
@@ -143,31 +143,34 @@ def _counter(tick: Tick, stage: str, of: int) -> Callable[[int], None]:
     return count
 
 
+@dataclass(eq=False)
 class _Run:
     """The work of one evaluation, method by method; verdicts are made while the next one is disguised."""
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        how: Settings,
-        tools: Tools,
-        store: Cache,
-        weights: Cache,
-        executor: Executor | None,
-        tick: Tick,
-    ) -> None:
-        self.corpus, self.how, self.tools = corpus, how, tools
-        self.store, self.weights, self.executor, self.tick = store, weights, executor, tick
+    corpus: Corpus
+    how: Settings
+    tools: Tools
+    store: Cache
+    weights: Cache
+    executor: Executor | None
+    tick: Tick
+    methods: dict[str, Any] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
+    recovered: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # by method: by attacker whose training failed
+    originals: dict[str, Waiting] = field(
+        default_factory=dict
+    )  # undisguised, by the fingerprint of their encoder
+
+    def __post_init__(self) -> None:
+        encoders, recognisers = self.tools.encoders.items(), self.tools.recognisers.items()
         self.features: dict[str, Measure] = {"statistics": Statistics()}
-        self.features |= {name: Embedding(name, encoder) for name, encoder in tools.encoders.items()}
+        self.features |= {name: Embedding(name, encoder) for name, encoder in encoders}
         self.costs: dict[str, Measure] = {"melody": Melody()}
-        self.costs |= {f"words by {name}": Recognition(name, one) for name, one in tools.recognisers.items()}
-        self.methods: dict[str, Any] = {}
-        self.cases: dict[str, Case] = {}
-        self.recovered: dict[str, float] = {}
-        self.failed: dict[str, dict[str, str]] = {}  # by method: attackers whose training failed, and how
-        self.originals: dict[str, Waiting] = {}  # undisguised speech by the fingerprint of what embeds it
-        self.seconds = np.array([u.load().seconds for u in corpus.tests])
+        self.costs |= {f"words by {name}": Recognition(name, one) for name, one in recognisers}
+        self.seconds = np.array([u.load().seconds for u in self.corpus.tests])
 
     def begin_attacks(self, methods: Mapping[str, Any]) -> Callable[[], dict[str, Verdict]]:
         """Have copies made, wait for them, and have them attacked; what is returned waits for the verdicts."""
@@ -349,8 +352,6 @@ class _Run:
 
     def pictures(self) -> dict[str, Any]:
         """The samples of one snippet of a speaker on trial, under every method."""
-        from deident.evaluation.copies import disguise
-
         lengths = np.abs(self.seconds - 3.0)
         utterance = self.corpus.tests[int(np.argmin(lengths))]
         return {
