@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from deident import codec
 from deident.audio import RATE, Audio, Samples, Segment
 from deident.codec.decoding import Source
 from deident.disguise import DISGUISES
@@ -25,7 +24,7 @@ from deident.dsp.pitch import PitchTracker
 from deident.errors import SettingError
 from deident.keys import fresh_rng
 from deident.pages.page import data_slot, filled
-from deident.pipeline import Snippet, cut_section, disguiser, segmenters_for
+from deident.pipeline import Snippet, cut_section, decode, disguiser, segmenters_for
 from deident.policy import Policy
 from deident.process import one_thread
 from deident.recording import Recording
@@ -250,14 +249,7 @@ def _read_part(
     known: Recording,
 ) -> _PartContents:
     """Read a recording as a run does, from its beginning to the part's end."""
-    with codec.decode(
-        recording,
-        channels=policy.channels,
-        nonfinite=policy.nonfinite,
-        strict=policy.strict,
-        follow_links=known.follow_links,
-        timed=known.is_timed,
-    ) as decoding:
+    with decode(recording, known, policy) as decoding:
         contents = _PartContents(part, decoding.channels)
         segmenters = segmenters_for(decoding, known, policy)
         for segmenter, section in segment_stream(decoding, segmenters):

@@ -11,7 +11,7 @@
 
 from deident.pipeline.disguising import EDGE, TOGETHER, disguiser
 from deident.pipeline.journey import deidentify, plan, snippets_of, stream
-from deident.pipeline.pieces import cut_section, segmenters_for
+from deident.pipeline.pieces import cut_section, decode, segmenters_for
 from deident.pipeline.snippet import Snippet
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "TOGETHER",
     "Snippet",
     "cut_section",
+    "decode",
     "deidentify",
     "disguiser",
     "plan",

@@ -34,14 +34,7 @@ def pieces_of(
 ) -> Generator[list[Piece]]:
     """Yield the pieces of a recording that are to be disguised, section by section."""
     tally, most = observer.tally, policy.max_per_recording
-    with codec.decode(
-        source,
-        channels=policy.channels,
-        nonfinite=policy.nonfinite,
-        strict=policy.strict,
-        follow_links=recording.follow_links,
-        timed=recording.is_timed,
-    ) as decoding:
+    with decode(source, recording, policy) as decoding:
         segmenters = segmenters_for(decoding, recording, policy)
         sections = _cut(decoding, segmenters, policy, observer)
         yield from sections if most is None else [_sample(sections, most, draws, tally)]
@@ -51,6 +44,18 @@ def pieces_of(
         tally.head_sha256, tally.file_sha256 = decoding.head_sha256, decoding.file_sha256
         digests = b"".join(segmenter.digest() for segmenter in segmenters)
         tally.content_sha256 = hashlib.sha256(digests).hexdigest()
+
+
+def decode(source: Source, recording: Recording, policy: Policy) -> codec.Decoding:
+    """Open audio as a policy has it read. recording : its annotations."""
+    return codec.decode(
+        source,
+        channels=policy.channels,
+        nonfinite=policy.nonfinite,
+        strict=policy.strict,
+        follow_links=recording.follow_links,
+        timed=recording.is_timed,
+    )
 
 
 def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Policy) -> list[StreamSegmenter]:
