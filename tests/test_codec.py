@@ -16,6 +16,7 @@ from deident.audio import Audio
 from deident.codec import Limits, decode, read
 from deident.errors import RecordingError, SettingError
 from tests import hostile
+from tests.decoders import code_of
 
 EPS = np.finfo(np.float32).eps
 RESAMPLED = 2e-6  # soxr in blocks against soxr at once, in float32
@@ -26,12 +27,6 @@ def decoded(source, **settings):
     with decode(source, **settings) as decoding:
         blocks = list(decoding)
     return np.concatenate(blocks, axis=1), decoding
-
-
-def code_of(source, **settings) -> str:
-    with pytest.raises(RecordingError) as caught:
-        decoded(source, **settings)
-    return caught.value.code
 
 
 def speech(seconds=3.0, rate=16_000, channels=2) -> np.ndarray:

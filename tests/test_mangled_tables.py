@@ -112,7 +112,6 @@ def _grids() -> dict[str, tuple[str, str, Grid, dict[str, Any]]]:
 
 
 GRIDS = _grids()
-TIMES = ({"offset", "duration"}, {"start", "stop"})
 NAMES = (
     "begin",
     "start_time",

@@ -1,11 +1,7 @@
 """An erasure and its receipt: killed at any call, there is both or neither in the end, and the receipt is true."""
 
 import json
-import os
 import shutil
-import signal
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +16,7 @@ from deident.runs.commit import PROGRAMME
 from deident.store import Disk, FolderStore, Link, Linkage, audit_linkage, open_store, today
 from deident.store.erasures import erasures
 from deident.store.ledger import Ledger
+from tests.killed import die_after, fork, was_killed
 from tests.store_contract import KEY, add, entry
 
 CALLS = {
@@ -89,33 +86,12 @@ class Place:
 
 def killed_at(number: int, act: Callable[[], object]) -> bool:
     """Act in a process that kills itself before a call; tells whether it got so far."""
-    sys.stdout.flush()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the runner's threads, of which the child needs none
-        child = os.fork()
-    if not child:
-        left = [number]
 
-        def dying(original: Callable[..., object]) -> Callable[..., object]:
-            def call(*arguments: Any, **named: Any) -> object:
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return original(*arguments, **named)
+    def work() -> None:
+        die_after(number, CALLS)
+        act()
 
-            return call
-
-        try:
-            for of, names in CALLS.items():
-                for name in names:
-                    setattr(of, name, dying(getattr(of, name)))
-            act()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
+    return was_killed(fork(work))
 
 
 REQUESTS = {

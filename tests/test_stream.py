@@ -29,7 +29,6 @@ from deident.segmentation.vad import Detection
 from tests.methods import Sine
 
 KEY = Key(bytes(range(32)))
-LIVE = Policy(live=True, repeatable=True)
 QUICK = Policy(disguise=Sine(), live=True, repeatable=True)
 LONGEST = CuttingSettings().max_seconds
 

@@ -5,9 +5,7 @@ import json
 import os
 import random
 import signal
-import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -28,6 +26,7 @@ from deident.review.history import history, snippet_id
 from deident.runs.commit import Commits
 from deident.runs.worker import Outcome
 from deident.store import Disk, FolderStore, Link, Linkage, audit_linkage
+from tests.killed import die_after, fork, was_killed
 from tests.methods import Sine
 from tests.store_contract import stage
 
@@ -57,49 +56,21 @@ class World:
         self.policy = Policy(disguise=Sine(), programme=promise)
 
     def killed(self, act: Callable[[], object]) -> bool:
-        """Act in a process that is killed at a call of the disk, or at any moment; tells whether it was in time.
-
-        What a signal leaves undone is undone: no `finally`, no `close`, no transaction's end.
-        """
+        """Act in a process that is killed at a call of the disk, or at any moment; tells whether it was in time."""
         calls = self.rng.randrange(60) if self.rng.random() < 0.7 else None
         seconds, seed = self.rng.expovariate(1 / 0.02), self.rng.random()
-        sys.stdout.flush()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the runner's threads, of which the child needs none
-            child = os.fork()
-        if not child:
-            try:
-                self.rng = random.Random(seed)
-                if calls is not None:
-                    self.die_after(calls)
-                act()
-                os._exit(0)
-            finally:
-                os._exit(1)
+
+        def work() -> None:
+            self.rng = random.Random(seed)
+            if calls is not None:
+                die_after(calls, {Disk: CALLS})
+            act()
+
+        child = fork(work)
         if calls is None:
             wait_for(seconds)
             os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            assert os.WTERMSIG(status) == signal.SIGKILL
-            return True
-        assert os.WEXITSTATUS(status) == 0
-        return False
-
-    def die_after(self, calls: int) -> None:
-        left = [calls]
-
-        def dying(original: Callable[..., object]) -> Callable[..., object]:
-            def call(*arguments: object) -> object:
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return original(*arguments)
-
-            return call
-
-        for name in CALLS:
-            setattr(Disk, name, dying(getattr(Disk, name)))
+        return was_killed(child)
 
     def sometimes_killed(self, act: Callable[[], object]) -> None:
         """Act, perhaps being killed once or twice before."""
