@@ -157,12 +157,10 @@ class _Run:
     methods: dict[str, Any] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     recovered: dict[str, float] = field(default_factory=dict)
-    failed: dict[str, dict[str, str]] = field(
-        default_factory=dict
-    )  # by method: by attacker whose training failed
-    originals: dict[str, Waiting] = field(
-        default_factory=dict
-    )  # undisguised, by the fingerprint of their encoder
+    # By method, and attacker whose training failed.
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Undisguised, by the fingerprint of their encoder.
+    originals: dict[str, Waiting] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         encoders, recognisers = self.tools.encoders.items(), self.tools.recognisers.items()
