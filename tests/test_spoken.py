@@ -44,11 +44,50 @@ def found(search: Callable[..., object], text: str) -> list[str]:
         ("a b", []),
         ("4217 I said", ["4217"]),
         ("four one a man", []),
+        ("ring P. T. at noon", []),
+        ("the U S army", []),
+        ("come at 3 p.m. or so", []),
+        ("it is B 4 7 Q here", ["B 4 7 Q"]),
+        ("eighteen hundred and sixty men", []),
+        ("nineteen hundred and eighteen men", []),
+        ("one million two hundred thousand three hundred and forty five",
+         ["one million two hundred thousand three hundred and forty five"]),
+        ("four two lemon one seven", ["four two lemon one seven"]),
+        ("four two elephants one seven", []),
+        ("five for six now", ["five for six"]),
+        ("nine ate one now", ["nine ate one"]),
+        ("four two dash double one", ["four two dash double one"]),
+        ("four to double seven", ["four to double seven"]),
+        ("four two and triple one", ["four two and triple one"]),
+        ("room 123 is B wing", ["123"]),
+        ("it is 4 2 then MTB", ["4 2 then MTB"]),
+        ("412 a day", ["412"]),
+        ("OK B said", []),
+        ("the TV is 12 inches", []),
+        ("the 421st of them", ["421st"]),
+        ("at 185mph then", []),
+        ("he had 1500 sheep", []),
+        ("it is 421700 here", ["421700"]),
+        ("triple four", ["triple four"]),
+        ("double four", []),
+        ("twelve five", ["twelve five"]),
+        ("forty five", []),
         ("", []),
     ],
-)
+)  # fmt: skip
 def test_strings_of_digits_and_letters_are_joined(text: str, strings: list[str]) -> None:
     assert found(find_strings, text) == strings
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("four two one seven", "NUMBER"), ("S M I T H", "SPELLED"), ("S W 1 A", "SPELLED"), ("4 2 A B", "NUMBER"),
+        ("MTB", "SPELLED"),
+    ],
+)  # fmt: skip
+def test_a_string_is_of_what_is_most_in_it(text: str, kind: str) -> None:
+    assert [kind for *_, kind in find_strings(text.split())] == [kind]
 
 
 def test_mail_and_addresses_are_found_as_they_are_spoken() -> None:
@@ -59,6 +98,22 @@ def test_mail_and_addresses_are_found_as_they_are_spoken() -> None:
     assert found(find_emails, "it is at Example not come the stars") == ["at Example not come"]
     assert found(find_emails, "look at the dot on the map, com") == []
     assert found(find_emails, "they did not come") == []
+    for no_mail in ("at last they all did not come", "at first we did not come", "at home two did not come"):
+        assert found(find_emails, no_mail) == []
+    for mail in (
+        "mary ann van den berg smith at example dot com",
+        "jo at upper baker choir dot com",
+        "j smith at one two three four dot org",
+    ):
+        assert found(find_emails, f"it is {mail} now") == [mail]
+        assert found(find_emails, f"she wrote down that address {mail}") == [mail]
+    assert found(find_emails, "they wrote down mary ann van den berg smith at example dot com") == [
+        "mary ann van den berg smith at example dot com"
+    ]
+    assert found(find_emails, "look at all that we have here now on example dot com") == ["example dot com"]
+    assert found(find_addresses, "21 people walked that whole long path by the lane") == []
+    for address in ("21 to 23 Baker Street", "21 or 23 Long Lane", "one two Upper Old Road"):
+        assert found(find_addresses, f"we live at {address}") == [address]
     assert found(find_addresses, "we live at 21 Upper Baker Street now") == ["21 Upper Baker Street"]
     assert found(find_addresses, "down the street") == []
 
@@ -113,6 +168,37 @@ def test_a_snippet_may_begin_or_end_with_what_identifies(
 def test_listed_names_are_found_as_they_sound(said: str, hits: bool) -> None:
     search = ListedNames(("Katherine Boyle", "Stephen Marchetti", "Jon", "Lydia Marsh"))
     assert bool(list(search(said.split()))) == hits
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Katherine Boyle", "katherineboyle"), ("Ada Lane", "adalane"), ("Jo West", "Jowest"), ("Johanna", "Jo Hanna"),
+        ("Ada Lane", "Ada La ne"), ("Marietta", "Mari Etta"), ("Boyle", "Boile"), ("Phillip", "Filip"),
+        ("Jon", "Jon's"), ("Katherine Boyle", "Xena Boile's"), ("Stephen Marchetti", "Xena Marketti"),
+        ("Lydia Marsh", "old Marsch"), ("Konstantinopoulos", "Constantinople"),
+        ("Konstantinopoulos", "Constantinop"),
+    ],
+)  # fmt: skip
+def test_a_listed_name_may_be_taken_apart_or_written_together(name: str, said: str) -> None:
+    assert said in found(ListedNames((name,)), f"notwithstanding {said} extraordinarily")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Ada Lane", "walked down the lane"), ("Ann Hill", "up on the hill"), ("Joanna West", "they go west"),
+        ("Emily", "so Amelia said"), ("Oona", "so Annie said"), ("Beth", "the beta version"),
+        ("Ruth", "the ruts there"), ("Seth", "the sets here"),
+    ],
+)  # fmt: skip
+def test_words_that_are_somewhat_like_a_listed_name_stay(name: str, said: str) -> None:
+    assert found(ListedNames((name,)), said) == []
+
+
+@pytest.mark.parametrize("name", ["Boyle", "Marchetti", "Stephen"])
+def test_a_single_name_is_found_without_the_word_before(name: str) -> None:
+    assert found(ListedNames((name,)), f"notwithstanding {name} extraordinarily") == [name]
 
 
 def test_a_list_of_names_is_checked() -> None:

@@ -128,7 +128,7 @@ def find_strings(words: Sequence[str]) -> Iterator[Span]:
                 is_bridge = (
                     piece is not None or plain(words[number]) in _SOUNDS_LIKE or len(plain(words[number])) < 6
                 )
-                if after is None or after.is_join or not is_bridge or not (after.digits or after.letters > 1):
+                if after is None or not is_bridge or not (after.digits or after.letters > 1):
                     break
                 digits += plain(words[number]) in _SOUNDS_LIKE
                 number += 1
