@@ -68,6 +68,21 @@ def test_a_snippet_is_searched_wherever_it_lies_in_what_is_read() -> None:
             assert finder.is_clean(samples[:-1], RATE)
 
 
+def test_a_snippet_is_read_with_half_a_second_of_silence_before_and_behind() -> None:
+    for seconds in (0.5, 1.0, 3.0):
+        samples, read = noise(seconds), list[Samples]()
+
+        def recognise(given: Samples, read: list[Samples] = read) -> tuple[()]:
+            read.append(given)
+            return ()
+
+        assert Finder(recognise).is_clean(samples, RATE)
+        as_it_is, between = read
+        np.testing.assert_array_equal(as_it_is, samples)
+        silence = np.zeros(RATE // 2, np.float32)
+        np.testing.assert_array_equal(between, np.concatenate([silence, samples, silence]))
+
+
 def test_a_snippet_is_read_again_by_other_recognisers() -> None:
     """A beam search may find what a greedy one does not."""
     silent, number = Says(("well", 0.1, 0.2, 0.9)), Says(("4217", 0.1, 0.9, 0.9))
