@@ -42,7 +42,7 @@ def excess_db(samples: np.ndarray, frequency: float) -> float:
     return float(10 * np.log10(inside / around.mean()))
 
 
-@pytest.mark.parametrize("mains", [49.8, 50.03, 59.98, 60.2])
+@pytest.mark.parametrize("mains", [49.55, 49.8, 50.03, 50.45, 59.98, 60.2, 60.45])
 @pytest.mark.parametrize("seconds", [6.0, 20.0])
 def test_hum_is_detected_and_removed(mains: float, seconds: float) -> None:
     noise = (0.003 * RNG.standard_normal(round(seconds * RATE))).astype(np.float32)
@@ -54,6 +54,34 @@ def test_hum_is_detected_and_removed(mains: float, seconds: float) -> None:
         assert excess_db(sound, harmonic * mains) > 15
         assert excess_db(out, harmonic * mains) < 9  # the most that chance makes of some dozens of bins
     assert np.std(out - noise) < 0.25 * np.std(noise)
+
+
+@pytest.mark.parametrize(("mains", "harmonic"), [(50.0, 30), (49.9, 46), (60.05, 38)])
+def test_harmonics_up_to_those_of_speech_are_removed(mains: float, harmonic: int) -> None:
+    time = np.arange(10 * RATE) / RATE
+    line = 0.002 * np.cos(2 * np.pi * harmonic * mains * time)
+    sound = (hum(10.0, mains) + line + 0.003 * RNG.standard_normal(time.size)).astype(np.float32)
+    assert excess_db(sound, harmonic * mains) > 15
+    assert excess_db(remove_hum(sound), harmonic * mains) < 9
+
+
+@pytest.mark.parametrize("mains", [50.0, 50.3, 60.0])
+def test_a_second_is_the_least_in_which_hum_is_told_from_a_creaky_voice(mains: float) -> None:
+    creak = voices.pulses(mains, RATE)
+    assert find_hum(creak[: RATE - 160]) is None
+    assert find_hum(creak) == pytest.approx(mains, abs=0.1)
+
+
+def test_hum_is_removed_beside_a_range_that_was_muted() -> None:
+    """Zeros tell nothing of the hum."""
+    for seconds in (1.0, 2.0, 3.0):
+        noise = (0.003 * RNG.standard_normal(10 * RATE)).astype(np.float32)
+        sound = noise + hum(10.0, 50.03)
+        muted = slice(4 * RATE, round((4.0 + seconds) * RATE))
+        sound[muted] = 0.0
+        left = remove_hum(sound) - noise
+        for beside in (slice(muted.start - RATE, muted.start), slice(muted.stop, muted.stop + RATE)):
+            assert np.std(left[beside]) < 0.5 * np.std(noise)
 
 
 def test_sound_without_hum_is_unchanged() -> None:
