@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deident import Policy
-from deident.audio import RATE, Audio, mask_of
+from deident.audio import RATE, Audio, Segment, mask_of
 from deident.codec import read
 from deident.pipeline import deidentify
 from deident.recording import Tally
@@ -130,6 +130,53 @@ def test_an_answer_beside_crosstalk_is_kept(reading: np.ndarray) -> None:
     echoes = mask_of(detector.echoes(1, find_speech(Audio(mixed[1], RATE))), reading.size)
     assert not echoes[at : at + word.size].any()
     assert echoes[: 4 * RATE].mean() > 0.8
+
+
+def is_echo(channels: list[np.ndarray], number: int) -> bool:
+    """Tell that a channel of four seconds is an echo, all of it; raise where a part is."""
+    detector = EchoDetector(len(channels), NO_MUTE)
+    detector.push(np.stack(channels).astype(np.float32))
+    echoes = detector.echoes(number, [Segment(RATE // 2, 7 * RATE // 2)])
+    assert echoes in ([], [Segment(RATE // 2, 7 * RATE // 2)])
+    return bool(echoes)
+
+
+def white(seed: int) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal(4 * RATE)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("share", "echo"), [(0.3, False), (0.52, False), (0.68, True), (0.9, True)])
+def test_most_of_an_echo_is_the_copy(seed: int, share: float, echo: bool) -> None:
+    original, own = white(seed), white(seed + 9)
+    mixed = 0.3 * (share**0.5 * original + (1.0 - share) ** 0.5 * own)
+    assert is_echo([original, mixed], 1) == is_echo([mixed, original], 0) == echo
+
+
+@pytest.mark.parametrize(("level_db", "kept"), [(-6.0, 0), (-0.8, 0), (0.0, 0), (0.8, 0), (1.3, 1), (6.0, 1)])
+def test_of_two_channels_the_louder_is_kept_and_the_first_within_a_decibel(
+    level_db: float, kept: int
+) -> None:
+    channels = [white(1), copy(white(1), level_db, 40)]
+    assert [is_echo(channels, number) for number in (0, 1)] == [kept == 1, kept == 0]
+
+
+@pytest.mark.parametrize("delay", [0, 4, 40])
+def test_an_echo_may_have_its_polarity_turned(delay: int) -> None:
+    assert is_echo([white(1), copy(-white(1), -12.0, delay)], 1)
+
+
+@pytest.mark.parametrize("hz", [50.0, 60.0, 100.0])
+def test_a_hum_that_all_channels_have_is_no_echo(hz: float) -> None:
+    hum = 0.1 * np.sin(2 * np.pi * hz * np.arange(4 * RATE) / RATE)
+    assert not is_echo([0.3 * white(1) + hum, 0.2 * white(2) + 0.6 * hum], 1)
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_an_original_may_be_the_fourth_loudest(place: int) -> None:
+    others = [1.2 * white(seed) for seed in range(5, 8)]
+    channels = [*others[:place], 0.9 * white(1), *others[place:], copy(white(1), -12.0, 8)]
+    assert is_echo(channels, 4)
 
 
 def test_echoes_do_not_depend_on_block_sizes_or_forgetting(reading: np.ndarray) -> None:
