@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.plane import AudioPlane
+from av.codec.context import Flags2
 
 from deident.codec import ogg
 from deident.codec.files import Bytes, File
@@ -59,6 +60,9 @@ class AvReader(Reader):
             context.thread_count = 1
             # Channels in no order. PyAV frees some orders twice, and its context's must not even be looked at.
             context.layout = f"{context.channels}C"
+            # ALAC's last packet is short by itself: what a CAF's table counts as filler is not to be cut from it
+            if (container.name, context.name) == ("caf", "alac"):
+                context.flags2 |= Flags2.skip_manual
             if len(self._container.streams.audio) > 1:  # a second language, or another microphone
                 self.ending = self.ending or "extra-data"
         except (av.error.FFmpegError, IndexError, ValueError, AttributeError, OverflowError):

@@ -237,7 +237,9 @@ def caf(source: Bytes) -> Layout:
         elif chunk.name == b"data" and sound:
             start = chunk.body + 4
             if chunk.claimed == 0 or chunk.claimed >> 63:  # -1: recorded in a stream, and then the last chunk
-                return Layout(*sound, start, max(start, source.size))
+                size = max(4, source.size - chunk.body)
+                patches = {chunk.body - 8: size.to_bytes(8, "big")}
+                return Layout(*sound, start, chunk.body + size, patches=patches)
             stop, ending = _extent(source, start, max(1, chunk.claimed - 4), CAF)
             if ending == "truncated" and sound[2] in ("", CONTRADICTORY):
                 raise RefusedError(ending)  # libsndfile makes up sound for packets that are not there

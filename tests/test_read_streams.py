@@ -1,0 +1,76 @@
+"""Recordings that were written to a pipe, so that no header could be filled in at their end, are read whole."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import soxr
+
+from deident.codec import decode
+
+av = pytest.importorskip("av")
+
+RATE = 16_000
+SECONDS = 12
+NOISE = np.convolve(np.random.default_rng(6).standard_normal(SECONDS * RATE), np.hanning(12), "same") / 12
+
+
+class Pipe:
+    """A file that cannot be sought in."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.content += bytes(data)
+        return len(data)
+
+
+def encoded(
+    file: io.BytesIO | Pipe, form: str, codec: str, rate: int, channels: int, samples: np.ndarray = NOISE
+) -> None:
+    values = np.repeat(np.round(9_000 * soxr.resample(samples, RATE, rate)), channels).astype(np.int16)
+    layout = {1: "mono", 2: "stereo"}[channels]
+    with av.open(file, "w", format=form) as output:
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(values[np.newaxis], "s16", layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for part in (frame, None):
+            output.mux(stream.encode(part))
+
+
+def piped(form: str, codec: str, rate: int, channels: int = 1) -> bytes:
+    pipe = Pipe()
+    encoded(pipe, form, codec, rate, channels)
+    return bytes(pipe.content)
+
+
+def read(content: bytes) -> tuple[np.ndarray, str | None]:
+    with decode(io.BytesIO(content)) as decoding:
+        blocks = list(decoding)
+    return np.concatenate(blocks, axis=1)[0], decoding.partial
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (16_000, 2), (8_000, 1)])
+@pytest.mark.parametrize("size", [2**64 - 1, 0])
+def test_a_caf_of_a_codec_whose_size_was_never_filled_in_is_whole(
+    rate: int, channels: int, size: int
+) -> None:
+    content = piped("caf", "adpcm_ima_qt", rate, channels)
+    at = content.index(b"data") + 4
+    samples, partial = read(content[:at] + size.to_bytes(8, "big") + content[at + 8 :])
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=130), None)
+    assert np.corrcoef(samples[: len(NOISE)], NOISE)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (16_000, 2), (48_000, 1)])
+@pytest.mark.parametrize("count", [1_400, 4_097, 30_000])
+def test_alac_in_caf_is_read_to_its_last_sample(rate: int, channels: int, count: int) -> None:
+    file = io.BytesIO()
+    encoded(file, "caf", "alac", rate, channels, NOISE[:count])
+    samples, partial = read(file.getvalue())
+    assert (len(samples), partial) == (pytest.approx(count, abs=1), None)
