@@ -74,3 +74,15 @@ def test_alac_in_caf_is_read_to_its_last_sample(rate: int, channels: int, count:
     encoded(file, "caf", "alac", rate, channels, NOISE[:count])
     samples, partial = read(file.getvalue())
     assert (len(samples), partial) == (pytest.approx(count, abs=1), None)
+
+
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+@pytest.mark.parametrize(("codec", "rate"), [("pcm_s16le", 16_000), ("libmp3lame", 16_000), ("ac3", 48_000)])
+def test_an_avi_whose_sizes_were_never_filled_in_is_whole(codec: str, rate: int, size: int) -> None:
+    file = io.BytesIO()
+    encoded(file, "avi", codec, rate, 1)
+    content = bytearray(file.getvalue().partition(b"idx1")[0])
+    for at in (4, content.index(b"movi") - 4):
+        content[at : at + 4] = size.to_bytes(4, "little")
+    samples, partial = read(bytes(content))
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2_000), None)

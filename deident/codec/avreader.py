@@ -201,14 +201,14 @@ def _mp4_end(source: Bytes) -> int:
 
 
 def _avi_end(source: Bytes) -> int:
-    """Find the first chunk that is no part of an AVI."""
-    parts = (
-        part
-        for part in chunks(source, 0, source.size, RIFF)
-        if part.name not in _AVI
-        or (part.name == b"RIFF" and source.at(part.body, 4) not in (b"AVI ", b"AVIX"))
-    )
-    return next((part.start for part in parts), source.size)
+    """Find the first chunk that is no part of an AVI; the end of the file where a size was never filled in."""
+    for part in chunks(source, 0, source.size, RIFF):
+        is_avi = part.name == b"RIFF" and source.at(part.body, 4) in (b"AVI ", b"AVIX")
+        if is_avi and not part.claimed:
+            break
+        if not is_avi and part.name != b"JUNK":
+            return part.start
+    return source.size
 
 
 def _matroska_end(source: Bytes) -> int:
