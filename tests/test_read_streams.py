@@ -86,3 +86,12 @@ def test_an_avi_whose_sizes_were_never_filled_in_is_whole(codec: str, rate: int,
         content[at : at + 4] = size.to_bytes(4, "little")
     samples, partial = read(bytes(content))
     assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2_000), None)
+
+
+@pytest.mark.parametrize("cut", [1, 50, 3_000])
+def test_aac_that_begins_within_a_frame_is_read_from_the_next_one(cut: int) -> None:
+    file = io.BytesIO()
+    encoded(file, "adts", "aac", RATE, 1)
+    samples, partial = read(file.getvalue()[cut:])
+    lost = 1_024 * (1 + cut // 400)
+    assert (len(samples), partial) == (pytest.approx(len(NOISE) - lost, abs=lost + 2_048), None)

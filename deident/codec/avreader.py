@@ -25,6 +25,7 @@ from deident.codec.readers import Reader, block_frames
 from deident.containers import Container, recognise
 from deident.containers.chunks import RIFF, UNKNOWN_SIZE, chunks
 from deident.containers.mp4 import boxes
+from deident.containers.mpeg import first_adts
 from deident.containers.source import number
 from deident.containers.tags import end_tags_start, front_tags
 
@@ -47,6 +48,8 @@ class AvReader(Reader):
     def __init__(self, source: Bytes, container: Container) -> None:
         if not container.demuxer:
             raise RefusedError("undecodable")
+        if container.name == "aac":  # FFmpeg would begin at what looks like a frame within a cut one
+            source = source.window(first_adts(source, 0, source.size) or 0)
         self.ending = _ending(source, container)
         self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
         self._is_from_zero = container.name in _FROM_ZERO

@@ -13,6 +13,7 @@ SEARCHED = 1 << 16  # bytes in which frames must begin
 HEAD_BYTES = 192  # of a frame, enough for an encoder's tag
 CHAIN = 4  # frames in a row that are no coincidence
 _LAYER_1 = 384  # samples a frame
+_LONGEST_ADTS = 1 << 13  # bytes of a frame
 
 # kbit/s by layer, for MPEG 1 and for MPEG 2 and 2.5
 _KBITS = {
@@ -164,14 +165,37 @@ def silent_frame(head: bytes) -> bytes:
     return flags.ljust(frame.bytes if frame else 4, b"\0")
 
 
+def first_adts(source: Source, start: int, stop: int) -> int | None:
+    """Find the first frame of AAC in ADTS (ISO/IEC 13818-7, section 6.2): behind zeros or, if many follow, behind part
+    of a frame in what was cut from a stream.
+    """
+    head = source.at(start, min(SEARCHED, stop - start))
+    at = len(head) - len(head.lstrip(b"\x00"))
+    if _is_adts_chain(head, at, 1):
+        return start + at
+    at = head.find(b"\xff")
+    while 0 <= at < _LONGEST_ADTS:
+        if _is_adts_chain(head, at, CHAIN):
+            return start + at
+        at = head.find(b"\xff", at + 1)
+    return None
+
+
 def is_adts(source: Source, start: int, stop: int) -> bool:
-    """Tell AAC in ADTS frames (ISO/IEC 13818-7, section 6.2)."""
-    head = source.at(start, min(SEARCHED, stop - start)).lstrip(b"\x00")
-    if len(head) <= 7 or not _is_adts_sync(head[:2]):
-        return False
-    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    second = head[length : length + 2]
-    return length > 7 and (len(second) < 2 or _is_adts_sync(second))
+    """Tell AAC in ADTS frames, which has no magic bytes."""
+    return first_adts(source, start, stop) is not None
+
+
+def _is_adts_chain(data: bytes, at: int, wanted: int) -> bool:
+    """Tell ADTS frames with the same fixed header that follow each other, and another one or the end behind them."""
+    first = data[at : at + 3]
+    for _ in range(wanted):
+        head = data[at : at + 7]
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if len(head) == 7 else 0
+        if length <= 7 or head[:3] != first or not _is_adts_sync(head):
+            return False
+        at += length
+    return len(data) < at + 2 or _is_adts_sync(data[at : at + 2])
 
 
 def _is_adts_sync(head: bytes) -> bool:
