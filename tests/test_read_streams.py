@@ -1,4 +1,6 @@
-"""Recordings that were written to a pipe, so that no header could be filled in at their end, are read whole."""
+"""Recordings are read whole that were written to a pipe, so that no header could be filled in at their end, that were
+cut from a stream, or whose sound ends before their picture.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +57,27 @@ def read(content: bytes) -> tuple[np.ndarray, str | None]:
     return np.concatenate(blocks, axis=1)[0], decoding.partial
 
 
+@pytest.mark.parametrize(
+    ("form", "codec", "rate"),
+    [("matroska", "libmp3lame", 16_000), ("matroska", "ac3", 48_000), ("asf", "wmav2", 44_100),
+     ("asf", "libmp3lame", 16_000), ("matroska", "libopus", 48_000), ("matroska", "pcm_s16le", 16_000)],
+)  # fmt: skip
+def test_no_duration_is_made_up_for_a_stream_that_announces_none(form: str, codec: str, rate: int) -> None:
+    samples, partial = read(piped(form, codec, rate))
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2_000), None)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "rate"),
+    [("matroska", "libmp3lame", 16_000), ("matroska", "aac", 16_000), ("asf", "wmav2", 44_100)],
+)
+def test_a_duration_that_is_announced_tells_a_cut(form: str, codec: str, rate: int) -> None:
+    file = io.BytesIO()
+    encoded(file, form, codec, rate, 1)
+    assert read(file.getvalue())[1] is None
+    assert read(file.getvalue()[: len(file.getvalue()) * 2 // 3])[1] == "truncated"
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (16_000, 2), (8_000, 1)])
 @pytest.mark.parametrize("size", [2**64 - 1, 0])
 def test_a_caf_of_a_codec_whose_size_was_never_filled_in_is_whole(
@@ -95,3 +118,40 @@ def test_aac_that_begins_within_a_frame_is_read_from_the_next_one(cut: int) -> N
     samples, partial = read(file.getvalue()[cut:])
     lost = 1_024 * (1 + cut // 400)
     assert (len(samples), partial) == (pytest.approx(len(NOISE) - lost, abs=lost + 2_048), None)
+
+
+def film(form: str, codec: str, rate: int, video: str, seconds: float) -> bytes:
+    """Encode the noise with pictures of another duration."""
+    file = io.BytesIO()
+    values = np.round(9_000 * soxr.resample(NOISE, RATE, rate)).astype(np.int16)
+    with av.open(file, "w", format=form) as output:
+        pictures = output.add_stream(video, rate=10, width=32, height=32, pix_fmt="yuv420p")
+        sound = output.add_stream(codec, rate=rate, layout="mono")
+        sound.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(values[np.newaxis], "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        packets = [*sound.encode(frame), *sound.encode(None)]
+        for number in range(round(10 * seconds)):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 32), number % 200, np.uint8), "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 10)
+            packets += pictures.encode(picture)
+        packets += pictures.encode(None)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "rate", "video"),
+    [
+        ("matroska", "aac", 16_000, "mpeg4"),
+        ("asf", "libmp3lame", 44_100, "msmpeg4"),
+        ("flv", "aac", 22_050, "flv"),
+    ],
+)
+def test_sound_that_ends_before_the_picture_is_whole(form: str, codec: str, rate: int, video: str) -> None:
+    content = film(form, codec, rate, video, 1.5 * SECONDS)
+    samples, partial = read(content)
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2_000), None)
+    content = film(form, codec, rate, video, SECONDS)
+    assert read(content[: len(content) * 2 // 3])[1] == "truncated"

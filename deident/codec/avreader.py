@@ -37,7 +37,6 @@ _CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
 _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
 _MAX_BAD_PACKETS = 1000
 _BLOCK_FRAMES = 4096
-_FROM_ZERO = {"asf"}  # containers whose durations reach from zero, not from where the first frame stands
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 
@@ -52,8 +51,12 @@ class AvReader(Reader):
             source = source.window(first_adts(source, 0, source.size) or 0)
         self.ending = _ending(source, container)
         self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
-        self._is_from_zero = container.name in _FROM_ZERO
-        self._seconds, self._start, self._begin = 0.0, 0.0, 0.0
+        self._in_header = _asf_seconds(source) if container.name == "asf" else None
+        # Where a header has none, FFmpeg makes one up from the bit rate, and so counts the container's own bytes
+        self._has_duration = container.is_timed and (
+            container.name != "matroska" or _matroska_has_duration(source)
+        )
+        self._seconds, self._start, self._begin, self._others_end = 0.0, 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
                 io.BufferedReader(File(source)), format=container.demuxer, metadata_errors="ignore"
@@ -89,10 +92,13 @@ class AvReader(Reader):
     def _frames(self) -> Iterator[tuple[int, Block]]:
         """Decode packets to frames; pass over bad packets up to a limit, and judge the end."""
         bad, is_cut, rate, rest, least = 0, False, 0, 0, 0
-        packets = self._container.demux(self._stream)
+        packets = self._container.demux()
         while bad < _MAX_BAD_PACKETS:
             try:
                 packet = next(packets)
+                if packet.stream is not self._stream:
+                    self._others_end = max(self._others_end, _end_of(packet))
+                    continue
                 is_cut, rest = is_cut or packet.is_corrupt, packet.size or rest
                 frames = packet.decode()
             except StopIteration:
@@ -135,19 +141,27 @@ class AvReader(Reader):
         """Return the code of an ending that is not clean, else None."""
         if not self._seconds:
             raise RefusedError("undecodable")
-        if is_cut or (self._is_timed and self._is_short()):
+        if is_cut or (self._has_duration and self._is_short()):
             return "truncated"
         return "damaged" if bad else None
 
     def _is_short(self) -> bool:
-        """Tell whether much less audio was decoded than the container announces."""
+        """Tell whether the container announces much more than was decoded, and than its other streams have."""
         announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
-        if self._stream.duration:
-            announced = float(self._stream.duration * self._stream.time_base)
-            announced += 0.0 if self._is_from_zero else self._begin
-        elif len(self._container.streams) > 1:
+        if self._in_header is not None:
+            announced = self._in_header
+        elif self._stream.duration:
+            announced = self._begin + float(self._stream.duration * self._stream.time_base)
+            return bool(announced - self._seconds > slack)
+        if len(self._container.streams) > 1:
             slack = max(_OTHERS_SLACK_SECONDS, 0.01 * announced)
+            announced -= max(0.0, self._others_end - self._start - self._seconds)
         return bool(announced - self._seconds > slack)
+
+
+def _end_of(packet: Any) -> float:
+    """Return the seconds at the end of a packet by the container's clock."""
+    return 0.0 if packet.pts is None else float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def _ending(source: Bytes, container: Container) -> str | None:
@@ -190,6 +204,7 @@ _MP4 = (
     b"sidx",
 )
 _MATROSKA = (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67")  # header and segment
+_CLUSTER, _INFO, _DURATION = b"\x1f\x43\xb6\x75", b"\x15\x49\xa9\x66", b"\x44\x89"
 
 
 def _mp4_end(source: Bytes) -> int:
@@ -214,16 +229,28 @@ def _avi_end(source: Bytes) -> int:
     return source.size
 
 
+def _element(source: Bytes, at: int) -> tuple[bytes, int, int]:
+    """Read (name, start of the body, end) of an element of Matroska; one without a size reaches to the file's end."""
+    head = source.at(at, 12)
+    name = head[: 9 - head[0].bit_length()] if head else b""
+    size = head[len(name) :]
+    width = 9 - size[0].bit_length() if size else 9
+    if len(name) > 4:
+        return b"", at, at
+    if width > 8:
+        return name, source.size, source.size
+    body, count, unknown = at + len(name) + width, number(size, 0, width), (1 << 7 * width) - 1
+    return name, body, source.size if count & unknown == unknown else body + (count & unknown)
+
+
 def _matroska_end(source: Bytes) -> int:
     """Find the end of the last segment; that of the file where one has no size."""
     end = 0
-    while source.at(end, 4) in _MATROSKA:
-        head = source.at(end + 4, 8)
-        width = 9 - head[0].bit_length() if head and head[0] else 9
-        size = number(head, 0, width) & ((1 << 7 * width) - 1)
-        if width > 8 or size == (1 << 7 * width) - 1:
-            return source.size
-        end += 4 + width + size
+    while end < source.size:
+        name, _, stop = _element(source, end)
+        if name not in _MATROSKA:
+            break
+        end = stop
     return end
 
 
@@ -241,6 +268,31 @@ def _tta_end(source: Bytes) -> int:
 _ENDS: dict[str, Callable[[Bytes], int]] = {
     "mp4": _mp4_end, "avi": _avi_end, "matroska": _matroska_end, "tta": _tta_end,
 }  # fmt: skip
+
+
+_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_HEADER_BYTES = 1 << 16
+_MOST_ELEMENTS = 10_000
+
+
+def _matroska_has_duration(source: Bytes) -> bool:
+    """Tell a duration in front of the first cluster, where a live stream has none."""
+    at = 0
+    for _ in range(_MOST_ELEMENTS):
+        name, body, end = _element(source, at)
+        if name in (b"", _CLUSTER, _DURATION):
+            return name == _DURATION
+        at = body if name in (_MATROSKA[1], _INFO) else end
+    return True
+
+
+def _asf_seconds(source: Bytes) -> float:
+    """Read the duration in the header, from zero on; 0 in a broadcast's. FFmpeg gives none for a file that was cut."""
+    head = source.at(0, _HEADER_BYTES)
+    at = head.find(_FILE_PROPERTIES)
+    if at < 0 or number(head, at + 88, 4, "little") & 1:
+        return 0.0
+    return number(head, at + 64, 8, "little") / 1e7 - number(head, at + 80, 8, "little") / 1e3
 
 
 def _samples(frame: Any) -> Block:
