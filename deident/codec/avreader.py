@@ -265,11 +265,28 @@ def _tta_end(source: Bytes) -> int:
     return 26 + 4 * count + int(table.sum(dtype=np.int64))
 
 
+def _asf_end(source: Bytes) -> int:
+    """Add up the objects of an ASF: header, data and indexes; the end of the file where a stream has no size."""
+    end = 0
+    while end < source.size:
+        name, size = source.at(end, 16), number(source.at(end + 16, 8), 0, 8, "little")
+        is_cut = size > source.size - end
+        if name == _ASF_DATA and (is_cut or size <= _ASF_EMPTY_BYTES):
+            return source.size
+        if is_cut or size < 24 or (end and name == _ASF_HEADER):
+            break
+        end += size
+    return end
+
+
 _ENDS: dict[str, Callable[[Bytes], int]] = {
-    "mp4": _mp4_end, "avi": _avi_end, "matroska": _matroska_end, "tta": _tta_end,
+    "mp4": _mp4_end, "avi": _avi_end, "matroska": _matroska_end, "tta": _tta_end, "asf": _asf_end,
 }  # fmt: skip
 
 
+_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_ASF_EMPTY_BYTES = 50  # of its own header: what a stream begins with
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEADER_BYTES = 1 << 16
 _MOST_ELEMENTS = 10_000
