@@ -1,4 +1,4 @@
-"""Where what is found begins and ends, to the hundredth of a second, and what speech counts as unread."""
+"""Begin and end of what is found, to the hundredth of a second, and speech that counts as unread."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Where signalling tones begin and end to be found: shares of the power, twists, levels, overtones, and bands."""
+"""Limits within which signalling tones are found: shares of the power, twists, levels, overtones, and bands."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_a_key_whose_tone_is_thirty_hertz_off_is_none(hz: tuple[float, float]) -
 
 @pytest.mark.parametrize("pair", [(2_130.0, 2_750.0), (2_400.0, 2_600.0), (2_130.0, 2_600.0)])
 def test_high_pairs_are_found_above_a_low_tone(pair: tuple[float, float]) -> None:
-    """Where to look closely is told from sums of samples, in which high tones are weak."""
+    """High tones are weak in the sums of samples that choose what is looked at closely."""
     assert is_found(sines(0.06, *beside(tuple((hz, 0.1) for hz in pair), 0.84, 300.0)))
 
 
