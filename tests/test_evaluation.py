@@ -23,7 +23,6 @@ from deident.errors import SettingError
 from deident.evaluation import figures, gates, metrics
 from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.cache import Cache, fingerprint, sources
-from deident.evaluation.channels import Through
 from deident.evaluation.copies import (
     CopyJob,
     Statistics,
@@ -338,14 +337,6 @@ class TestCopies:
         assert fingerprint(McAdams()) == fingerprint(McAdams())
         assert fingerprint(McAdams()) != fingerprint(McAdams(alpha=(0.6, 0.7)))
         assert fingerprint(Scoped(McAdams(), "speaker")) != fingerprint(McAdams())
-
-    def test_copies_through_a_channel_depend_on_the_code_of_their_method(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        before = fingerprint(Through(McAdams(), "hum"))
-        assert before != fingerprint(Through(McAdams(), "hall"))
-        monkeypatch.setattr(McAdams, "fingerprint", "of other code", raising=False)
-        assert fingerprint(Through(McAdams(), "hum")) != before
 
 
 class TestInversion:

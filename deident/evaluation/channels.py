@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ import scipy.fft
 import soundfile
 
 from deident.audio import RATE, Audio, Doubles, Floats, Ints
-from deident.disguise.base import Method
 from deident.dsp.hum import remove_hum
 from deident.evaluation import backend
-from deident.evaluation.cache import Arrays, digest, fingerprint, source_digest
+from deident.evaluation.cache import Arrays, digest, source_digest
+from deident.evaluation.copies import key_of
 from deident.evaluation.corpus import Utterance
 from deident.evaluation.features import FAMILIES, MELS, mel_matrix
 from deident.evaluation.intervals import Interval, interval, ratio_samples
@@ -131,34 +130,35 @@ CHANNELS: dict[str, Callable[[Floats, np.random.Generator], Floats]] = {
 }
 
 
-@dataclass(frozen=True)
-class Through(Method[Any]):
-    """A disguise of speech that came through a channel."""
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """Loads an utterance as it comes out of a channel, as a run would cut and disguise it."""
 
-    method: Method[Any]
+    utterance: Utterance
     channel: str
+    seed: int
 
-    @property
-    def fingerprint(self) -> str:
-        return digest("through", self.channel, fingerprint(self.method), source_digest(__name__))
+    def digest(self) -> str:
+        """Stands for its samples, which are not made for it."""
+        utterance = self.utterance
+        code = source_digest(__name__)
+        return digest("passed", self.channel, self.seed, utterance.name, utterance.digest(), code)
 
-    @cached_property
-    def scope(self) -> Any:  # type: ignore[override]  # as the method's
-        return self.method.scope
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        return self.method.draw(rng)
-
-    def apply(self, audio: Audio, voice: Any, rng: np.random.Generator) -> Audio:
-        samples = remove_hum(CHANNELS[self.channel](audio.mono, rng))  # as a run does before it cuts
+    def __call__(self) -> Audio:
+        rng = key_of(self.seed).rng("channel", self.channel, self.utterance.name, 0)
+        samples = remove_hum(CHANNELS[self.channel](self.utterance.load().mono, rng))  # as before a cut
         peak = float(np.abs(samples).max(initial=0.0))
-        return self.method.apply(Audio(samples / max(peak, 1.0), RATE), voice, rng)
+        return Audio((samples / max(peak, 1.0))[None], RATE)
 
 
-def share_of(utterances: Sequence[Utterance], channel: str) -> list[Utterance]:
-    """The utterances that go through a channel: each goes through a few, and every channel gets as many."""
+def share_of(utterances: Sequence[Utterance], channel: str, seed: int) -> list[Utterance]:
+    """The utterances that go through a channel, out of it: each goes through a few, and every channel gets as many."""
     number = list(CHANNELS).index(channel)
-    return [u for k, u in enumerate(utterances) if (number - 3 * k) % len(CHANNELS) < EACH]
+    return [
+        replace(u, load=Passed(u, channel, seed))
+        for k, u in enumerate(utterances)
+        if (number - 3 * k) % len(CHANNELS) < EACH
+    ]
 
 
 @dataclass(frozen=True)

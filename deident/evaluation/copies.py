@@ -21,7 +21,7 @@ from deident.audio import Audio
 from deident.disguise.base import Method
 from deident.evaluation import features
 from deident.evaluation.cache import Arrays, Cache, digest, fingerprint, source_digest
-from deident.evaluation.corpus import Utterance
+from deident.evaluation.corpus import InMemory, Utterance
 from deident.evaluation.features import Frames, frames_of, statistics
 from deident.keys import Key
 
@@ -116,6 +116,12 @@ def disguise(job: CopyJob, utterance: Utterance) -> list[Audio]:
     return copies
 
 
+def make_each(jobs: Sequence[CopyJob], utterances: Sequence[Utterance]) -> list[list[dict[str, Arrays]]]:
+    """`make` for several jobs on the same utterances, which are loaded once."""
+    loaded = [replace(u, load=InMemory(u.load())) for u in utterances]
+    return [make(job, loaded) for job in jobs]
+
+
 def make(job: CopyJob, utterances: Sequence[Utterance]) -> list[dict[str, Arrays]]:
     """Each measure of each utterance's copies. Raises what the disguise raises."""
     made: list[list[Analysed]] = []
@@ -161,44 +167,68 @@ def begin(
     """`gather` in two steps: the executor has its work, and what is returned waits for it. Without an executor
     the work is done then.
     """
-    store = cache or Cache(None)
-    names = {utterance.name: _names(job, utterance) for utterance in utterances}
-    known: dict[str, Arrays] = {}
-    missing: list[tuple[Utterance, list[str]]] = []
-    for utterance in utterances:
-        parts = {measure: store.get(name) for measure, name in names[utterance.name].items()}
-        known[utterance.name] = {k: v for part in parts.values() if part is not None for k, v in part.items()}
-        wanted = [measure for measure, part in parts.items() if part is None]
-        if wanted:
-            missing.append((utterance, wanted))
-    tasks = list(_tasks(job, missing))
-    jobs, groups = [one for one, _ in tasks], [group for _, group in tasks]
-    results = map(make, jobs, groups) if executor is None else executor.map(make, jobs, groups)
+    wait = begin_each([job], utterances, executor, cache, tick)
+    return lambda: wait()[0]
 
-    def wait() -> Arrays:
+
+def begin_each(
+    jobs: Sequence[CopyJob],
+    utterances: Sequence[Utterance],
+    executor: Executor | None,
+    cache: Cache | None,
+    tick: Callable[[int], None],
+) -> Callable[[], list[Arrays]]:
+    """`begin` for several jobs on the same utterances, each of which is loaded once for all: where loading costs more
+    than a job.
+    """
+    store = cache or Cache(None)
+    known: list[dict[str, Arrays]] = [{} for _ in jobs]
+    names = [{u.name: _names(job, u) for u in utterances} for job in jobs]
+    missing: list[tuple[Utterance, list[list[str]]]] = []
+    for utterance in utterances:
+        wanted = []
+        for found, of_job in zip(known, names, strict=True):
+            parts = {measure: store.get(name) for measure, name in of_job[utterance.name].items()}
+            found[utterance.name] = {
+                k: v for part in parts.values() if part is not None for k, v in part.items()
+            }
+            wanted.append([measure for measure, part in parts.items() if part is None])
+        if any(wanted):
+            missing.append((utterance, wanted))
+    tasks = list(_tasks(jobs, missing))
+    todo, groups = [one for _, one, _ in tasks], [group for _, _, group in tasks]
+    results = map(make_each, todo, groups) if executor is None else executor.map(make_each, todo, groups)
+
+    def wait() -> list[Arrays]:
         tick(len(utterances) - len(missing))
-        for group, rows in zip(groups, results, strict=True):
-            for utterance, row in zip(group, rows, strict=True):
-                for measure, arrays in row.items():
-                    store.put(names[utterance.name][measure], arrays)
-                    known[utterance.name].update(arrays)
+        for (numbers, _, group), made in zip(tasks, results, strict=True):
+            for number, rows in zip(numbers, made, strict=True):
+                for utterance, row in zip(group, rows, strict=True):
+                    for measure, arrays in row.items():
+                        store.put(names[number][utterance.name][measure], arrays)
+                        known[number][utterance.name].update(arrays)
             tick(len(group))
-        return {
-            name: np.stack([known[u.name][name] for u in utterances]) for name in known[utterances[0].name]
-        }
+        return [
+            {name: np.stack([found[u.name][name] for u in utterances]) for name in found[utterances[0].name]}
+            for found in known
+        ]
 
     return wait
 
 
 def _tasks(
-    job: CopyJob, missing: Sequence[tuple[Utterance, list[str]]]
-) -> Iterator[tuple[CopyJob, list[Utterance]]]:
-    """Tasks of a few utterances of which the same measures are missing."""
+    jobs: Sequence[CopyJob], missing: Sequence[tuple[Utterance, list[list[str]]]]
+) -> Iterator[tuple[list[int], list[CopyJob], list[Utterance]]]:
+    """Tasks of a few utterances of which the same measures are missing: the numbers of the jobs, these, utterances."""
     for wanted, group in groupby(missing, key=lambda one: one[1]):
-        measures = {name: job.measures[name] for name in wanted if name != "cost"}
+        numbers = [number for number, names in enumerate(wanted) if names]
+        todo = [
+            replace(jobs[k], measures={n: jobs[k].measures[n] for n in wanted[k] if n != "cost"})
+            for k in numbers
+        ]
         utterances = iter([utterance for utterance, _ in group])
         while some := list(islice(utterances, TOGETHER)):
-            yield replace(job, measures=measures), some
+            yield numbers, todo, some
 
 
 def _names(job: CopyJob, utterance: Utterance) -> dict[str, str]:

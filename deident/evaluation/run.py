@@ -18,7 +18,7 @@ import numpy as np
 from deident.disguise.base import Scope, as_method
 from deident.errors import DeidentError, SettingError, debug_traceback
 from deident.evaluation.cache import Cache, fingerprint
-from deident.evaluation.channels import CHANNELS, ChannelResult, Through, share_of, tell_channels
+from deident.evaluation.channels import CHANNELS, ChannelResult, share_of, tell_channels
 from deident.evaluation.copies import (
     CopyJob,
     Embedding,
@@ -26,6 +26,7 @@ from deident.evaluation.copies import (
     Statistics,
     Undisguised,
     begin,
+    begin_each,
     disguise,
 )
 from deident.evaluation.corpus import Corpus, InMemory, Utterance, prepare
@@ -324,20 +325,24 @@ class _Run:
         """Have each method's copies of speech through every channel made; what is returned tells the channels."""
         sides = {"train": self.corpus.train, "trial": self.corpus.tests}
         numbers = {name: k for k, name in enumerate(dict.fromkeys(u.speaker for u in self.corpus.tests))}
-        shares = {(side, channel): share_of(sides[side], channel) for side in sides for channel in CHANNELS}
-        made: dict[str, dict[tuple[str, str], Callable[[], Any]]] = {}
-        for name, method in self.methods.items():
-            counter = _counter(self.tick, f"{name}, channels", sum(map(len, shares.values())))
-            made[name] = {}
-            for (side, channel), share in shares.items():
-                measures: dict[str, Measure] = {"statistics": Statistics()}
-                job = CopyJob(
-                    Through(method, channel), f"channel {side}", 1, self.how.seed, method.scope, measures
-                )
-                made[name][side, channel] = begin(job, share, self.executor, self.store, counter)
+        seed = self.how.seed
+        measures: dict[str, Measure] = {"statistics": Statistics()}
+        shares = {
+            (side, channel): share_of(sides[side], channel, seed) for side in sides for channel in CHANNELS
+        }
+        counter = _counter(self.tick, "channels", sum(map(len, shares.values())))
+        made = {
+            (side, channel): begin_each(
+                [
+                    CopyJob(method, f"channel {side}", 1, seed, method.scope, measures)
+                    for method in self.methods.values()
+                ],
+                share, self.executor, self.store, counter,
+            )
+            for (side, channel), share in shares.items()
+        }  # fmt: skip
 
-        def tell(waiting: Mapping[tuple[str, str], Callable[[], Any]]) -> ChannelResult:
-            found = {key: one() for key, one in waiting.items()}
+        def tell(found: Mapping[tuple[str, str], Any]) -> ChannelResult:
             train, tests = ({channel: found[side, channel] for channel in CHANNELS} for side in sides)
             speakers = {
                 c: np.array([numbers[u.speaker] for u in shares["trial", c]], np.intp) for c in CHANNELS
@@ -346,7 +351,14 @@ class _Run:
                 train, tests, speakers, draw_weights(len(numbers), self.how.bootstrap, self.how.seed)
             )
 
-        return lambda: {name: tell(waiting) for name, waiting in made.items()}
+        def wait() -> dict[str, ChannelResult]:
+            found = {key: waiting() for key, waiting in made.items()}
+            return {
+                name: tell({key: of_methods[k] for key, of_methods in found.items()})
+                for k, name in enumerate(self.methods)
+            }
+
+        return wait
 
     def pictures(self) -> dict[str, Any]:
         """The samples of one snippet of a speaker on trial, under every method."""
