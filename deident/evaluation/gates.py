@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ UNDISGUISED = "undisguised"
 WEAK = {"statistics": 0.06, "fusion": 0.05}  # undisguised equal error rates over this: no number
 WEAK_ENCODER = 0.06
 SCATTER = 1.2  # of chance, over the root of the number of target trials (those of a speaker are alike)
+SURE = 1.64  # standard errors over a bar beyond which an error rate is above it, and not by chance (95 %)
 SAME = 0.01
 MOST_WORDS_WRONG = 0.7  # of undisguised speech; a recogniser that answers the same to everything has 1
 
@@ -54,10 +56,10 @@ class Gate:
 def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list[Gate]:
     """All gates, passed or not."""
     undisguised, attackers = verdicts[UNDISGUISED], plain.attackers
-    one_trial = 1.0 / int(plain.trials.target.sum())
+    count = int(plain.trials.target.sum())
     gates = [
-        *strong_enough(undisguised, attackers, one_trial),
-        identity(plain, undisguised, one_trial),
+        *strong_enough(undisguised, attackers, count),
+        identity(plain, undisguised, 1.0 / count),
         chance(plain),
     ]
     gates += understands(undisguised)
@@ -71,10 +73,10 @@ def check(verdicts: Mapping[str, Verdict], plain: Case, synthetic: bool) -> list
     return gates
 
 
-def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker], one_trial: float = 0.0) -> list[Gate]:
+def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker], count: float = math.inf) -> list[Gate]:
     """An attacker who fails on undisguised speech says nothing about a disguise, nor does what rests on it.
 
-    one_trial : its share of the target trials; where they are few, one more that is lost is no sign of weakness.
+    count : of target trials. Where they are few, a rate above the bar may be one of an attacker who is good enough.
     """
     gates = []
     undoing = [name for name, attacker in attackers.items() if attacker.undoes]
@@ -84,7 +86,8 @@ def strong_enough(verdict: Verdict, attackers: Mapping[str, Attacker], one_trial
         name, family = attack.split("/")
         if name not in attackers or not attackers[name].must_recognise or not np.isfinite(result.low):
             continue
-        bar = WEAK.get(family, WEAK_ENCODER) + one_trial
+        bar = WEAK.get(family, WEAK_ENCODER)
+        bar += SURE * math.sqrt(bar * (1.0 - bar) / count)
         says = f"undisguised equal error rate {100 * result.eer:.1f} % (at most {100 * bar:.3g} %)"
         weak = sorted({family} | parts.get(family, set()))
         touched = [name, *undoing, *(["all"] if attackers[name].fused == "all" else [])]
