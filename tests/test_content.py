@@ -104,7 +104,8 @@ def test_undisguised_speech_is_read_once_however_many_methods_there_are(methods:
     )
     disguises = {"undisguised": Undisguised(), "psola": Psola(), "pitch_shift": PitchShift()}
     run = _Run(
-        Corpus("made", utterances), Settings(runs=1, enrol_draws=1), Tools(), Cache(None), Cache(None), None,
+        Corpus("made", utterances), Settings(runs=1, enrol_draws=1),
+        Tools(attackers={"content": Content(counting)}), Cache(None), Cache(None), None,
         lambda stage, done, of: None,
     )  # fmt: skip
     run.methods = dict(list(disguises.items())[:methods])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deident.audio import RATE, Audio
+from deident.audio import RATE, Audio, Floats
 from deident.disguise.base import Method
 from deident.errors import SettingError
+from deident.evaluation.attack import Attack, Evidence
 from deident.evaluation.attackers import SemiInformed
 from deident.evaluation.cache import Cache
 from deident.evaluation.corpus import Corpus, InMemory, Utterance
 from deident.evaluation.network import CROP, Recipe, Trained, TrainedEncoder, attacker_named, train
 from deident.evaluation.run import evaluate
+from deident.evaluation.scoring import Cosine
 from deident.evaluation.settings import Settings, Tools
 
 pytest.importorskip("torch")
@@ -103,6 +106,53 @@ def test_it_attacks_with_its_own_embeddings_and_is_shown() -> None:
         assert verdict.attacks["trained/network"].eer < 0.1
     assert "trained/network" in [row[0] for row in report.attacks()]
     assert "attacker strong enough: trained/network" in [gate.name for gate in report.gates]
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """An encoder that is another for every method."""
+
+    method: str
+
+    def __call__(self, samples: Floats) -> Floats:
+        return np.array([np.std(samples), np.abs(samples).max(), 1.0], np.float32)
+
+
+class Noting(Trained):
+    """Notes what it is given, by the number of copies, and attacks with an encoder that needs no training."""
+
+    def __init__(self, uses: tuple[str, ...]) -> None:
+        super().__init__()
+        self.uses = uses  # type: ignore[misc]  # a trait of classes
+
+    def encoder(self, method: Any, utterances: Any, seed: int, cache: Cache) -> Any:
+        return Loudness(type(method).__name__)
+
+    def attack(self, evidence: Evidence, comparable: bool) -> Attack:
+        given = (
+            evidence.train,
+            evidence.train_original,
+            evidence.trial,
+            evidence.enrol,
+            evidence.enrol_original,
+        )
+        return replace(evidence.compare(Cosine(), ""), note=str([vectors.shape[1:] for vectors in given]))
+
+
+def test_embeddings_that_an_attacker_does_not_use_are_not_made() -> None:
+    attackers = {
+        "semi-informed": SemiInformed(),
+        **{f"uses {' '.join(uses)}": Noting(uses) for uses in ((), ("train",), ("train", "originals"))},
+    }
+    how = Settings(runs=2, train_draws=2, enrol_draws=1, bootstrap=20, channels=False)
+    report = evaluate(tones(16), {"louder": Louder()}, settings=how, tools=Tools(attackers=attackers))
+    notes = {name: attack.note for name, attack in report.verdicts["louder"].attacks.items()}
+    none, one, two = "(0, 3)", "(1, 3)", "(2, 3)"
+    assert notes["uses /network"] == f"[{none}, {none}, {two}, {two}, {none}]"
+    assert notes["uses train/network"] == f"[{one}, {none}, {two}, {two}, {none}]"
+    assert notes["uses train originals/network"] == f"[{one}, {one}, {two}, {two}, {one}]"
+    assert np.isnan(report.verdicts["louder"].attacks["uses /network"].held_out_eer)
+    json.loads(report.to_json(), parse_constant=pytest.fail)
 
 
 class Untrainable(Trained):

@@ -28,7 +28,7 @@ class Attack:
         Higher means more alike.
     held_target, held_nontarget : (trials,) float64
         Scores of training speakers by back ends that never saw them, in the same order for every attack on the same
-        evidence, so that a fusion can be trained on them.
+        evidence, so that a fusion can be trained on them. None where the attack knows them all.
     again : callable
         From another `Comparison` of the same utterances to the scores of the same attacker.
     note : str
@@ -43,8 +43,8 @@ class Attack:
 
     @property
     def held_area(self) -> float:
-        """Area under the ROC on held-out training speakers."""
-        return backend.area(self.held_target, self.held_nontarget)
+        """Area under the ROC on held-out training speakers; NaN where none are held out."""
+        return backend.area(self.held_target, self.held_nontarget) if len(self.held_target) else np.nan
 
 
 def _whole(trials: Trials) -> Trials:
@@ -105,6 +105,28 @@ class Evidence:
                 for run in range(self.runs)
             ]
         )
+
+    def compare(self, scorer: Scorer, note: str) -> Attack:
+        """Score all trials, disguised against disguised, by a scorer that needs no training speakers.
+
+        For embeddings by an encoder that has seen them all: no score of theirs says anything, and no fusion can
+        learn by it.
+
+        Parameters
+        ----------
+        scorer : Scorer
+        note : str
+            The scoring in words.
+
+        Returns
+        -------
+        Attack
+        """
+
+        def again(comparison: Comparison) -> Doubles:
+            return self.scored(scorer, self.enrol, comparison)
+
+        return Attack(again(self.trials), np.zeros(0), np.zeros(0), again, note)
 
     def attack(
         self,
@@ -180,6 +202,9 @@ class Attacker(ABC):
         Attacks the embeddings of an encoder that it makes for every method, and nothing else.
     family : str
         Name of those embeddings.
+    uses : tuple of str
+        Which of them it uses besides those of disguised speech on trial: "train", of the training speakers' disguised
+        speech, and "originals", of all undisguised speech. The others are not made.
     must_recognise : bool
         Its numbers are withheld where it does not recognise undisguised speech.
 
@@ -200,6 +225,7 @@ class Attacker(ABC):
     undoes: ClassVar[bool] = False
     trains: ClassVar[bool] = False
     family: ClassVar[str] = "network"
+    uses: ClassVar[tuple[str, ...]] = ("train", "originals")
     must_recognise: ClassVar[bool] = True
 
     def encoder(self, method: Method[Any], utterances: Sequence[Utterance], seed: int, cache: Cache) -> Any:

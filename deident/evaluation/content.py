@@ -45,6 +45,7 @@ class Content(Attacker):
     fused = "none"  # as of every attacker with vectors of its own
     trains = True
     family = "words and timing"
+    uses = ("train",)
     must_recognise = False  # most people say and time things alike
 
     def __init__(self, recogniser: Any) -> None:

@@ -94,11 +94,17 @@ class Case:
 
 
 def evidence(case: Case, family: str, material: Material, blind: bool = False) -> Evidence:
-    """Collect what an attacker gets of one kind of vectors."""
+    """Collect what an attacker gets of one kind of vectors; no copies of what it does not use, which was not made."""
     train, trials = case.train_trials, case.trials
+    trial = material.trial[family]
+
+    def made(arrays: Arrays, whose: Trials) -> npt.NDArray[Any]:
+        none = np.zeros((len(whose.speakers), 0, trial.shape[2]), trial.dtype)
+        return arrays.get(family, none)
+
     return Evidence(
-        material.train[family], case.original.train[family], material.trial[family],
-        _averaged(material.enrol[family], material.trial[family].shape[1]), case.original.trial[family],
+        made(material.train, train), made(case.original.train, train), trial,
+        _averaged(material.enrol[family], trial.shape[1]), made(case.original.trial, trials),
         train.blind() if blind else train, trials.blind() if blind else trials,
     )  # fmt: skip
 
@@ -284,7 +290,9 @@ def _result(
         disclosure=metrics.disclosure(same, other),
         accept_at_1_percent=metrics.accept_rate(same, other, 0.01),
         accept_at_1_permille=metrics.accept_rate(same, other, 0.001),
-        held_out_eer=metrics.eer(attack.held_target, attack.held_nontarget),
+        held_out_eer=metrics.eer(attack.held_target, attack.held_nontarget)
+        if len(attack.held_target)
+        else np.nan,
         note=attack.note,
     )
 

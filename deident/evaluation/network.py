@@ -25,7 +25,7 @@ from deident.evaluation.attack import Attack, Attacker, Evidence
 from deident.evaluation.cache import Cache, digest, file_digest, fingerprint, source_digest
 from deident.evaluation.copies import CopyJob, disguise
 from deident.evaluation.corpus import InMemory, Utterance
-from deident.evaluation.scoring import Untrained
+from deident.evaluation.scoring import Cosine
 
 CROP = 200  # frames: 2 s
 BATCH = 16
@@ -109,12 +109,13 @@ class Trained(Attacker):
     summary = "has trained a network on other speakers disguised by the same method"
     fused = "none"  # its network has seen all training speakers: none can be held out for a fusion
     trains = True
+    uses = ()
 
     def __init__(self, recipe: Recipe | None = None) -> None:
         self.recipe = recipe or Recipe()
 
     def attack(self, evidence: Evidence, comparable: bool) -> Attack:
-        return evidence.attack(Untrained(), evidence.train, evidence.enrol, evidence.train)
+        return evidence.compare(Cosine(), "cosine")
 
     def encoder(
         self, method: Method[Any], utterances: Sequence[Utterance], seed: int, cache: Cache

@@ -160,8 +160,8 @@ class _Run:
     recovered: dict[str, float] = field(default_factory=dict)
     # By method, and attacker whose training failed.
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
-    # Undisguised, by the fingerprint of their encoder.
-    originals: dict[str, Waiting] = field(default_factory=dict)
+    # Undisguised, by the fingerprint of their encoder, and whether the training speech is among them.
+    originals: dict[tuple[str, bool], Waiting] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         encoders, recognisers = self.tools.encoders.items(), self.tools.recognisers.items()
@@ -224,19 +224,17 @@ class _Run:
         method: Any,
         features: Mapping[str, Measure],
         costs: Mapping[str, Measure],
-        train_draws: int = 0,
+        train_draws: int | None = None,
     ) -> Waiting:
-        """Have copies made; what is returned waits for them."""
+        """Have copies made; what is returned waits for them. No copies of training speech are none of its measures."""
         plain = isinstance(method, Undisguised)
         if method.scope not in get_args(Scope):
             raise SettingError(f"expected the scope of a disguise to be one of {', '.join(get_args(Scope))}")
-        copies = {
-            "train": train_draws or self.how.train_draws,
-            "trial": self.how.runs,
-            "enrol": self.how.runs * self.how.enrol_draws,
-        }
+        draws = self.how.train_draws if train_draws is None else train_draws
+        copies = {"train": draws, "trial": self.how.runs, "enrol": self.how.runs * self.how.enrol_draws}
         if plain:
-            copies = {"train": 1, "trial": 1}  # undisguised copies are all the same
+            copies = {"train": min(draws, 1), "trial": 1}  # undisguised copies are all the same
+        copies = {purpose: count for purpose, count in copies.items() if count}
         total = sum(len(self.corpus.train if p == "train" else self.corpus.tests) for p in copies)
         counter = _counter(self.tick, name, total)
         waiting = {}
@@ -248,7 +246,7 @@ class _Run:
 
         def wait() -> Material:
             found = {purpose: made() for purpose, made in waiting.items()}
-            return Material(found["train"], found["trial"], found.get("enrol", found["trial"]))
+            return Material(found.get("train", {}), found["trial"], found.get("enrol", found["trial"]))
 
         return wait
 
@@ -266,7 +264,7 @@ class _Run:
         self, name: str, networks: Mapping[str, Callable[[], Any]]
     ) -> Callable[[], dict[str, Any]]:
         """Have the copies of a method, and the originals, embedded by networks that were trained for it."""
-        waiting: dict[str, tuple[Waiting, Waiting | None]] = {}
+        waiting: dict[str, tuple[Waiting | None, Waiting | None]] = {}
         for attacker, made in networks.items():
             try:
                 encoder = made()
@@ -278,18 +276,22 @@ class _Run:
                 continue
             features: dict[str, Measure] = {NETWORK: Embedding(NETWORK, encoder)}
             stage, method = f"{name}, {attacker}", self.methods[name]
-            plain = isinstance(method, Undisguised)
+            plain, uses = isinstance(method, Undisguised), self.tools.attackers[attacker].uses
             # One copy of the training speech: no back end learns from what a network was trained on.
-            disguised = None if plain else self.begin(stage, method, features, {}, train_draws=1)
-            embedder = fingerprint(encoder)
-            if embedder not in self.originals:  # an encoder that is the same for all methods embeds them once
-                self.originals[embedder] = memoised(self.begin(stage, Undisguised(), features, {}))
-            waiting[attacker] = self.originals[embedder], disguised
+            draws = 1 if "train" in uses else 0
+            disguised = None if plain else self.begin(stage, method, features, {}, draws)
+            embedder = fingerprint(encoder), bool(uses)
+            if (plain or "originals" in uses) and embedder not in self.originals:
+                # An encoder that is the same for all methods embeds them once.
+                self.originals[embedder] = memoised(
+                    self.begin(stage, Undisguised(), features, {}, 1 if uses else 0)
+                )
+            waiting[attacker] = self.originals.get(embedder), disguised
 
         def wait() -> dict[str, Any]:
             found = {}
             for attacker, (original, disguised) in waiting.items():
-                plain = original()
+                plain = original() if original else Material({}, {}, {})
                 found[attacker] = plain, disguised() if disguised else plain
             return found
 

@@ -27,7 +27,7 @@ class AttackResult:
     by_group : dict of str to float
         Equal error rates of each sex, corpus and group of speakers.
     held_out_eer : float
-        Of training speakers that the attacker's back end never saw.
+        Of training speakers that the attacker's back end never saw; NaN where it has seen all.
     note : str
         The scoring in words.
 
