@@ -20,7 +20,7 @@ from deident.evaluation.attackers import (
     SemiInformed,
     with_attackers,
 )
-from deident.evaluation.fusion import fuse
+from deident.evaluation.fusion import evenly, fuse
 from deident.evaluation.scoring import _Remembered
 from deident.evaluation.trials import Pairs, Trials
 from tests.contracts import ATTACKER_CONTRACTS
@@ -60,6 +60,27 @@ class TestAttackers:
         }
         with pytest.raises(SettingError, match="attacker mine"):
             fuse(parts)
+
+    def test_attacks_of_any_scale_are_joined_evenly_and_do_better_together(self) -> None:
+        trials = make_evidence(0.0).trials
+        rng = np.random.default_rng(3)
+        tables = [trials.target * 1.5 + rng.normal(size=(2, *trials.target.shape)) for _ in range(2)]
+        parts = {
+            name: Attack(
+                scale * table + 7.0, np.zeros(0), np.zeros(0), lambda c, t=table, k=scale: k * t + 7.0
+            )
+            for name, table, scale in zip(("a/x", "b/x"), tables, (1.0, 1_000.0), strict=True)
+        }
+        joined = evenly(parts, trials)
+        alone = [rate(part, trials) for part in parts.values()]
+        assert (
+            rate(joined, trials) < min(alone) - 0.04
+        )  # of 23 %; the root of two fewer deviations apart: 14 %
+        np.testing.assert_array_equal(joined.again(trials), joined.scores)
+        assert joined.scores[:, trials.target | trials.nontarget].std() == pytest.approx(
+            np.sqrt(2.0), rel=0.1
+        )
+        assert joined.note == "a/x and b/x, evenly"
 
     def test_too_few_training_speakers_are_told(self) -> None:
         nothing = np.zeros(0)

@@ -17,7 +17,16 @@ from deident.evaluation.attackers import ATTACKERS
 from deident.evaluation.corpus import Corpus
 from deident.evaluation.identification import identify
 from deident.evaluation.intervals import draw_weights
-from deident.evaluation.judge import Case, Material, attack_all, judge, same_recording, unaware, word_use
+from deident.evaluation.judge import (
+    NETWORK,
+    Case,
+    Material,
+    attack_all,
+    judge,
+    same_recording,
+    unaware,
+    word_use,
+)
 from deident.evaluation.ranking import compare, rank
 from deident.evaluation.report import EER, SAME_RECORDING, TOP_1, WITHHELD, Report
 from deident.evaluation.report_html import page
@@ -291,6 +300,35 @@ def test_a_network_that_learned_less_than_a_back_end_is_noted(verdict: Verdict) 
         (gate,) = gates.learned("m", replace(verdict, attacks=attacks), known)
         assert (gate.passed, gate.blocks, gate.attacks) == (passed, False, ("mine/network",))
     assert not gates.learned("m", verdict, ATTACKERS)
+
+
+@pytest.mark.parametrize("recognises", [True, False])
+def test_a_network_that_recognises_is_joined_with_all_others(recognises: bool) -> None:
+    class Network(Gullible):
+        trains = True
+        fused = "none"
+        must_recognise = recognises
+
+    case = make_case()
+    rng = np.random.default_rng(4)
+
+    def blurred(material: Material) -> Material:
+        return Material(
+            *({NETWORK: arrays["pitch"] + rng.normal(size=arrays["pitch"].shape)}
+              for arrays in (material.train, material.trial, material.enrol))
+        )  # fmt: skip
+
+    own = {"mine": (blurred(case.original), blurred(case.disguised))}
+    found = judge(replace(case, attackers={**ATTACKERS, "mine": Network()}, own=own))
+    assert ("mine/fusion" in found.attacks) == recognises
+    assert found.attacks["mine/network"].eer > 0.01
+    if recognises:
+        assert found.attacks["mine/fusion"].note == "mine/network and all/fusion, evenly"
+        assert found.attacks["mine/fusion"].eer < found.attacks["mine/network"].eer
+        checked = {gate.name for gate in gates.strong_enough(found, {"mine": Network()})}
+        assert checked == {"attacker strong enough: mine/network", "attacker strong enough: mine/fusion"}
+        (gate,) = gates.learned("m", found, {**ATTACKERS, "mine": Network()})
+        assert gate.attacks == ("mine/network",)
 
 
 def test_numbers_are_given_for_every_group_of_speakers() -> None:

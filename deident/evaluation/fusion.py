@@ -9,7 +9,7 @@ import numpy as np
 from deident.audio import Doubles
 from deident.errors import SettingError
 from deident.evaluation.attack import Attack
-from deident.evaluation.trials import Comparison
+from deident.evaluation.trials import Comparison, Trials
 
 
 def fuse(attacks: Mapping[str, Attack]) -> Attack:
@@ -60,6 +60,37 @@ def fuse(attacks: Mapping[str, Attack]) -> Attack:
     whole = join([part.scores for part in parts])
     note = f"logistic regression over {len(parts)} attacks"
     return Attack(whole, same @ weights + offset, other @ weights + offset, again, note)
+
+
+def evenly(attacks: Mapping[str, Attack], trials: Trials) -> Attack:
+    """Join attacks that no held-out scores can weigh: the sum of their scores, each in deviations of its own.
+
+    Parameters
+    ----------
+    attacks : mapping of str to Attack
+        By name. All on the same trials.
+    trials : Trials
+        Those over which each attack's scores have a mean of zero and a deviation of one: whoever attacks has them, and
+        needs to know of none whether it is a target.
+
+    Returns
+    -------
+    Attack
+        It has no held-out scores.
+    """
+    tried = trials.target | trials.nontarget
+    scales = [(part.scores[:, tried].mean(), part.scores[:, tried].std() + 1e-9) for part in attacks.values()]
+
+    def join(scores: Sequence[Doubles]) -> Doubles:
+        return np.asarray(
+            sum((s - mean) / deviation for s, (mean, deviation) in zip(scores, scales, strict=True))
+        )
+
+    def again(comparison: Comparison) -> Doubles:
+        return join([part.again(comparison) for part in attacks.values()])
+
+    whole = join([part.scores for part in attacks.values()])
+    return Attack(whole, np.zeros(0), np.zeros(0), again, f"{' and '.join(attacks)}, evenly")
 
 
 def _logistic(same: Doubles, other: Doubles, ridge: float = 1e-3) -> tuple[Doubles, float]:

@@ -188,9 +188,10 @@ def learned(name: str, verdict: Verdict, attackers: Mapping[str, Attacker]) -> l
     ]
     gates = []
     for attack, result in verdict.attacks.items():
-        knowledge = attack.split("/")[0]
+        knowledge, family = attack.split("/")
         if (
             others
+            and family != "fusion"
             and knowledge in attackers
             and attackers[knowledge].trains
             and attackers[knowledge].must_recognise

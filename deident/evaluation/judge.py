@@ -17,7 +17,7 @@ from deident.evaluation.attackers import ATTACKERS, SameRecording, SemiInformed
 from deident.evaluation.cache import Arrays
 from deident.evaluation.effort import Effort, effort
 from deident.evaluation.features import FAMILIES
-from deident.evaluation.fusion import fuse
+from deident.evaluation.fusion import evenly, fuse
 from deident.evaluation.identification import SNIPPETS, identify
 from deident.evaluation.intervals import Interval, draw_weights, eer_samples, interval, ratio_samples
 from deident.evaluation.traits import TraitResult, recover
@@ -129,7 +129,7 @@ def attack_each(case: Case, attacker: Attacker, material: Material, blind: bool 
 
 
 def attack_all(case: Case) -> tuple[dict[str, Attack], dict[str, str]]:
-    """Every attack by "attacker/family", the fusions of each attacker's, and that of all.
+    """Every attack by "attacker/family", the fusions of each attacker's, that of all, and of this with networks.
 
     And the attackers that failed, in training or here, with the kind of error: what the others did, in an hour perhaps,
     is not lost by it.
@@ -152,7 +152,16 @@ def attack_all(case: Case) -> tuple[dict[str, Attack], dict[str, str]]:
     if not counted:
         raise SettingError(f"expected an attacker that works; all failed ({', '.join(sorted(failed))})")
     found["all/fusion"] = fuse(counted)
-    return found, failed
+    return found | with_networks(case, found, "all/fusion"), failed
+
+
+def with_networks(case: Case, found: Mapping[str, Attack], beside: str) -> dict[str, Attack]:
+    """Each network that tells speakers, joined with an attack that does without, by "attacker/fusion"."""
+    return {
+        f"{name}/fusion": evenly({own: found[own], beside: found[beside]}, case.trials)
+        for name, attacker in case.attackers.items()
+        if attacker.trains and attacker.must_recognise and (own := f"{name}/{attacker.family}") in found
+    }
 
 
 def attacks_of(case: Case, name: str, attacker: Attacker) -> dict[str, Attack]:
@@ -216,8 +225,13 @@ def unaware(case: Case, found: Mapping[str, Attack]) -> dict[str, Attack]:
     family = "fusion" if "semi-informed/fusion" in found else "statistics"
     single = attack_each(case, SemiInformed(), case.disguised, blind=True)
     encoders = {f"semi-informed/{name}": single[name] for name in case.encoders if name in single}
-    networks = {name: attack for name, attack in found.items() if name.split("/")[0] in case.own}
-    return {f"semi-informed/{family}": fuse(single), **encoders, **networks}
+    networks = {
+        name: attack
+        for name, attack in found.items()
+        if name.split("/")[0] in case.own and name.split("/")[1] != "fusion"
+    }
+    blind = {f"semi-informed/{family}": fuse(single), **encoders, **networks}
+    return blind | with_networks(case, blind, f"semi-informed/{family}")
 
 
 def effort_of(case: Case, results: Mapping[str, AttackResult]) -> Effort:
