@@ -147,10 +147,19 @@ def _runs(mask: npt.NDArray[np.bool_]) -> Floats:
     return ((edges[1::2] - edges[::2]) / FRAME_RATE).astype(np.float32)
 
 
+def _percentiles(values: Floats, *percents: float) -> Floats:
+    """(percents, ...) percentiles along the last axis, as `numpy.percentile` has them, which takes ten times as long."""
+    ordered = np.sort(values, axis=-1)
+    at = np.array(percents) / 100.0 * (values.shape[-1] - 1)
+    low = np.floor(at).astype(np.intp)
+    below, above = ordered[..., low], ordered[..., np.minimum(low + 1, values.shape[-1] - 1)]
+    return np.moveaxis(below + (above - below) * (at - low), -1, 0)
+
+
 def _spread_of(values: Floats, empty: float = 0.0) -> Floats:
     """Percentiles 10, 50 and 90, mean and standard deviation."""
     values = values if values.size else np.array([empty], np.float32)
-    return np.concatenate((np.percentile(values, (10, 50, 90)), [values.mean(), values.std()]))
+    return np.concatenate((_percentiles(values, 10, 50, 90), [values.mean(), values.std()]))
 
 
 def spectrum(frames: Frames) -> Floats:
@@ -158,7 +167,7 @@ def spectrum(frames: Frames) -> Floats:
     speech = frames.log_mel[frames.speech]
     voiced = frames.log_mel[frames.voiced] if frames.voiced.sum() >= 8 else speech
     average = np.log(np.exp(speech).mean(0))
-    parts = [average, voiced.mean(0), *np.percentile(speech, (20, 80), axis=0)]
+    parts = [average, voiced.mean(0), *_percentiles(np.ascontiguousarray(speech.T), 20, 80)]
     return np.concatenate([part - part.mean() for part in parts])
 
 
@@ -192,7 +201,7 @@ def dynamics(frames: Frames) -> Floats:
             np.log(np.abs(moving).mean(0) + 1e-4),
             *lags,
             *_modulation(centred[:, :10]).T,
-            np.log(np.percentile(speed, (10, 50, 90)) + 1e-4),
+            np.log(_percentiles(speed, 10, 50, 90) + 1e-4),
         )
     )
 
@@ -225,10 +234,10 @@ def pitch(frames: Frames) -> Floats:
     movement = np.log(np.array([step.std(), np.abs(step).mean(), np.abs(second).mean()]) + 1e-5)
     return np.concatenate(
         (
-            np.percentile(log_f0, (5, 25, 50, 75, 95)),
+            _percentiles(log_f0, 5, 25, 50, 75, 95),
             [log_f0.mean(), log_f0.std(), ties, frames.voiced.mean()],
             movement,
-            np.percentile(sure, (10, 50, 90)),
+            _percentiles(sure, 10, 50, 90),
             [sure.mean(), sure.std()],
         )
     )
@@ -251,7 +260,7 @@ def rhythm(frames: Frames) -> Floats:
             [at.size / seconds, voiced.mean(), talking.mean()],
             _spread_of(np.log(np.diff(at) / FRAME_RATE) if at.size > 1 else np.zeros(0, np.float32)),
             _spread_of(np.log(flux + 1e-3)),
-            np.percentile(level, (5, 10, 25, 50, 75, 90)),
+            _percentiles(level, 5, 10, 25, 50, 75, 90),
             *_modulation(np.stack((np.maximum(level, -50.0), voiced * 10.0), axis=1)).T,
         )
     )
@@ -283,9 +292,9 @@ def quiet(frames: Frames) -> Floats:
     """Noise under and between the words: the floor of every band, and the spectrum of quiet frames."""
     pairs = np.float32(0.5) * (frames.power[:, 1:257:2] + frames.power[:, 2:257:2])
     logs = np.log(pairs + np.float32(1e-10))
-    floor = np.percentile(logs, 5, axis=0)
-    quietest = logs[frames.level_db <= np.percentile(frames.level_db, 12)].mean(0)
-    levels = np.percentile(frames.level_db, (1, 3, 5, 10, 20))
+    (floor,) = _percentiles(np.ascontiguousarray(logs.T), 5)
+    *levels, soft = _percentiles(frames.level_db, 1, 3, 5, 10, 20, 12)
+    quietest = logs[frames.level_db <= soft].mean(0)
     return np.concatenate((floor - floor.mean(), quietest - quietest.mean(), levels))
 
 
