@@ -271,14 +271,14 @@ def test_what_is_glued_to_a_container_is_read_on_or_told(name: str) -> None:
 @pytest.mark.parametrize("rate", [1, 100, 8_000])
 def test_no_room_is_made_for_a_table_that_the_header_of_a_tta_makes_up(rate: int, tmp_path: Path) -> None:
     pytest.importorskip("av")
-    from deident.codec.avreader import _tta_end
+    from deident.codec.ends import tta_end
 
     content = bytearray(recording("tta"))
     content[10:18] = struct.pack("<II", rate, 2**31)
     (tmp_path / "a.tta").write_bytes(content)
     with (tmp_path / "a.tta").open("rb") as file:
         tracemalloc.start()
-        end = _tta_end(Bytes(file.fileno()))
+        end = tta_end(Bytes(file.fileno()))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert end == len(content)

@@ -13,7 +13,7 @@
 | `guard`, `confine`, `limits` | the child processes, the rights they give up, and their limits |
 | `worker` | the decoding in the child process |
 | `readers`, `avreader` | one reader per decoding library |
-| `layout`, `pcm`, `flac`, `mp3`, `ogg` | the position and the true end of the samples in a container |
+| `layout`, `pcm`, `flac`, `mp3`, `ogg`, `ends` | the position and the true end of the samples in a container |
 | `mixing` | mix, split or pick channels, and resample to 16 kHz |
 | `problems` | every code of a refused or partial recording |
 | `write` | canonical WAV and FLAC |
