@@ -26,6 +26,14 @@ def test_a_size_that_was_never_filled_in_is_not_believed(size, codec):
     assert decoding.partial is None
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_the_size_that_sox_writes_to_a_pipe_is_not_believed(channels):
+    block = 3 * channels
+    content = hostile.wav(bytes(block * 8_000), channels=channels, align=block, bits=24, rate=16_000)
+    found, decoding = decoded(io.BytesIO(with_size(content, 0x7FFFF000 // block * block)), strict=True)
+    assert (found.shape[1], decoding.partial) == (8_000, None)
+
+
 def test_a_size_that_wrapped_at_4_gb_is_unwrapped(tmp_path):
     path = tmp_path / "long.wav"
     data = 2**32 + 320_000

@@ -25,7 +25,12 @@ from deident.containers.source import number
 TAIL_TOLERANCE = 4096  # bytes after the end that are no chunk: padding and small tags, not lost sound
 _SENTINEL_SLACK = 4096  # recorders write "as much as fits" minus a header
 CONTRADICTORY = "?"  # an encoding whose fields exclude each other: as libsndfile reads it, or not at all
-_SENTINELS = (0x7F000000, 2**31, 2**32 - 1)  # the first is SoX's, of AIFF in a stream
+_SENTINELS = (
+    0x7F000000,
+    0x7FFFF000,
+    2**31,
+    2**32 - 1,
+)  # the first two are SoX's, of AIFF and WAV in a stream
 
 
 @dataclass(frozen=True, slots=True)
