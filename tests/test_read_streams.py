@@ -1,5 +1,5 @@
 """Recordings are read whole that were written to a pipe, so that no header could be filled in at their end, that were
-cut from a stream, or whose sound ends before their picture.
+cut from a stream, whose sound ends before their picture, that leave out silence, or that have a tag behind them.
 """
 
 from __future__ import annotations
@@ -97,6 +97,14 @@ def test_alac_in_caf_is_read_to_its_last_sample(rate: int, channels: int, count:
     encoded(file, "caf", "alac", rate, channels, NOISE[:count])
     samples, partial = read(file.getvalue())
     assert (len(samples), partial) == (pytest.approx(count, abs=1), None)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_flac_in_asf_is_read_without_gaps(rate: int) -> None:
+    file = io.BytesIO()
+    encoded(file, "asf", "flac", rate, 1)
+    samples, partial = read(file.getvalue())
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2), None)
 
 
 @pytest.mark.parametrize("size", [0, 2**32 - 1])

@@ -63,6 +63,9 @@ class AvReader(Reader):
             # ALAC's last packet is short by itself: what a CAF's table counts as filler is not to be cut from it
             if (container.name, context.name) == ("caf", "alac"):
                 context.flags2 |= Flags2.skip_manual
+            # The parser that FLAC needs there holds ten frames back, and stamps those behind the first with later times
+            if (container.name, context.name) == ("asf", "flac"):
+                self._is_timed = False
             if len(self._container.streams.audio) > 1:  # a second language, or another microphone
                 self.ending = self.ending or "extra-data"
         except (av.error.FFmpegError, IndexError, ValueError, AttributeError, OverflowError):
