@@ -99,6 +99,18 @@ def test_alac_in_caf_is_read_to_its_last_sample(rate: int, channels: int, count:
     assert (len(samples), partial) == (pytest.approx(count, abs=1), None)
 
 
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+@pytest.mark.parametrize(("codec", "rate"), [("mp2", 44_100), ("g722", 16_000), ("wmav2", 44_100)])
+def test_a_wav_of_a_codec_whose_size_was_never_filled_in_is_whole(codec: str, rate: int, size: int) -> None:
+    file = io.BytesIO()
+    encoded(file, "wav", codec, rate, 1)
+    content = bytearray(file.getvalue())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = size.to_bytes(4, "little")
+    samples, partial = read(bytes(content))
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2_000), None)
+
+
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 def test_flac_in_asf_is_read_without_gaps(rate: int) -> None:
     file = io.BytesIO()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pkgutil import resolve_name
 from typing import Any
 
 import av
@@ -17,6 +18,7 @@ from av.codec.context import Flags2
 
 from deident.codec import ends
 from deident.codec.files import Bytes, File
+from deident.codec.layout import Layout
 from deident.codec.pcm import Block
 from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
@@ -43,7 +45,8 @@ class AvReader(Reader):
             raise RefusedError("undecodable")
         if container.name == "aac":  # FFmpeg would begin at what looks like a frame within a cut one
             source = source.window(first_adts(source, 0, source.size) or 0)
-        self.ending = ends.ending(source, container)
+        layout: Layout | None = resolve_name(container.layout)(source) if container.layout else None
+        self.ending = layout.ending if layout else ends.ending(source, container)
         self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
         self._in_header = ends.asf_seconds(source) if container.name == "asf" else None
         # Where a header has none, FFmpeg makes one up from the bit rate, and so counts the container's own bytes
@@ -53,7 +56,9 @@ class AvReader(Reader):
         self._seconds, self._start, self._begin, self._others_end = 0.0, 0.0, 0.0, 0.0
         try:
             self._container: Any = av.open(
-                io.BufferedReader(File(source)), format=container.demuxer, metadata_errors="ignore"
+                io.BufferedReader(File(source, layout.patches if layout else None)),
+                format=container.demuxer,
+                metadata_errors="ignore",
             )
             self._stream: Any = self._container.streams.audio[0]
             context = self._stream.codec_context

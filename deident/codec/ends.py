@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pkgutil import resolve_name
 
 import numpy as np
 
 from deident.codec import ogg
 from deident.codec.files import Bytes
-from deident.codec.layout import TAIL_TOLERANCE, Layout
+from deident.codec.layout import TAIL_TOLERANCE
 from deident.containers import Container, recognise
 from deident.containers.chunks import RIFF, UNKNOWN_SIZE, chunks
 from deident.containers.mp4 import boxes
@@ -22,7 +21,6 @@ def ending(source: Bytes, container: Container) -> str | None:
     if container.name == "ogg":
         chain = ogg.chain(source)
         return chain.ending or ("extra-data" if len(chain.links) > 1 else None)
-    layout: Layout | None = resolve_name(container.layout)(source) if container.layout else None
     if container.name == "mp4":
         has_more = [box.name for box in boxes(source, 0, source.size)].count(b"moov") > 1
     elif container.name == "avi":
@@ -38,7 +36,7 @@ def ending(source: Bytes, container: Container) -> str | None:
         end = max((tag.stop for tag in front_tags(source, end, source.size)), default=end)
         stop = end_tags_start(source, end, source.size)
         has_more = stop - end > TAIL_TOLERANCE or recognise(source, end, stop) is not None
-    return layout.ending if layout else "extra-data" if has_more else None
+    return "extra-data" if has_more else None
 
 
 _AVI = (b"RIFF", b"JUNK")
