@@ -5,6 +5,7 @@ cut from a stream, whose sound ends before their picture, that leave out silence
 from __future__ import annotations
 
 import io
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -117,6 +118,21 @@ def test_flac_in_asf_is_read_without_gaps(rate: int) -> None:
     encoded(file, "asf", "flac", rate, 1)
     samples, partial = read(file.getvalue())
     assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=2), None)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec"), [("wv", "wavpack"), ("adts", "aac"), ("ogg", "libopus"), ("ogg", "flac")]
+)
+@pytest.mark.parametrize("size", [5, 20_000])
+def test_a_tag_behind_a_recording_is_no_damage(form: str, codec: str, size: int) -> None:
+    file = io.BytesIO()
+    encoded(file, form, codec, 48_000, 1)
+    item = struct.pack("<II", size, 0) + b"Title\0" + np.random.default_rng(9).bytes(size)
+    ends = (
+        b"APETAGEX" + struct.pack("<4I8x", 2_000, len(item) + 32, 1, flags) for flags in (5 << 29, 4 << 29)
+    )
+    samples, partial = read(file.getvalue() + item.join(ends))
+    assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=1_100), None)
 
 
 @pytest.mark.parametrize("size", [0, 2**32 - 1])

@@ -24,6 +24,7 @@ from deident.codec.problems import RefusedError
 from deident.codec.readers import Reader, block_frames
 from deident.containers import Container
 from deident.containers.mpeg import first_adts
+from deident.containers.tags import end_tags_start
 
 av.logging.set_level(None)
 
@@ -46,6 +47,8 @@ class AvReader(Reader):
         if container.name == "aac":  # FFmpeg would begin at what looks like a frame within a cut one
             source = source.window(first_adts(source, 0, source.size) or 0)
         layout: Layout | None = resolve_name(container.layout)(source) if container.layout else None
+        if layout is None:  # some demuxers take a tag for packets
+            source = source.window(0, end_tags_start(source, 0, source.size))
         self.ending = layout.ending if layout else ends.ending(source, container)
         self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
         self._in_header = ends.asf_seconds(source) if container.name == "asf" else None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from deident.codec.files import Bytes
 from deident.containers.ogg import FIRST, LAST, NO_GRANULE, Page, codec_of, most_samples, pages
 from deident.containers.source import Pieces, number
+from deident.containers.tags import end_tags_start
 
 _MAX_STREAMS = 64  # side by side
 _TOLERANCE = 4096  # bytes that are no page: tags and padding, not lost sound
@@ -50,7 +51,7 @@ def chain(source: Bytes) -> Chain:
         stop = page.stop
     if running:
         ending = ending or "truncated"
-    elif source.size - stop > _TOLERANCE:
+    elif end_tags_start(source, stop, source.size) - stop > _TOLERANCE:
         ending = ending or "extra-data"
     return Chain([source.window(a, b) for a, b in zip(starts, [*starts[1:], stop], strict=True)], ending)
 
