@@ -135,6 +135,39 @@ def test_a_tag_behind_a_recording_is_no_damage(form: str, codec: str, size: int)
     assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=1_100), None)
 
 
+def amr(mark: bytes, speech: tuple[int, int], pause: list[tuple[int, int]]) -> bytes:
+    """Write a second of speech, one of a pause and one of speech, of frames as (type, bytes)."""
+    rng = np.random.default_rng(4)
+    kinds = [*50 * [speech], *[pause[k % len(pause)] for k in range(50)], *50 * [speech]]
+    return mark + b"".join(bytes([kind << 3 | 4]) + rng.bytes(size - 1) for kind, size in kinds)
+
+
+NARROW = amr(b"#!AMR\n", (7, 32), [(8, 6), *7 * [(15, 1)]])
+WIDE = amr(b"#!AMR-WB\n", (2, 33), [(9, 6), *7 * [(15, 1)]])
+LOST = amr(b"#!AMR-WB\n", (2, 33), [(14, 1)])
+
+
+def in_mp4(content: bytes) -> bytes:
+    """Copy the packets of AMR to MP4."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(content), format="amr") as source, av.open(file, "w", format="3gp") as output:
+        stream = output.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [NARROW, WIDE, LOST, in_mp4(NARROW)], ids=["narrow", "wide", "lost", "mp4"]
+)
+def test_silence_that_amr_leaves_out_is_no_damage(content: bytes) -> None:
+    samples, partial = read(content)
+    assert (len(samples), partial) == (pytest.approx(3 * RATE, abs=20), None)
+    assert np.abs(samples[RATE + 1_000 : 2 * RATE - 100]).max() < 1e-3 < np.abs(samples[:RATE]).max()
+
+
 @pytest.mark.parametrize("size", [0, 2**32 - 1])
 @pytest.mark.parametrize(("codec", "rate"), [("pcm_s16le", 16_000), ("libmp3lame", 16_000), ("ac3", 48_000)])
 def test_an_avi_whose_sizes_were_never_filled_in_is_whole(codec: str, rate: int, size: int) -> None:

@@ -35,6 +35,8 @@ _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut fr
 _MAX_BAD_PACKETS = 1000
 _BLOCK_FRAMES = 4096
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+_AMR = {"amrnb": (8, 15), "amrwb": (9, 14, 15)}  # types of frames without speech (3GPP TS 26.101 and 26.201)
+_AMR_FRAMES = 50  # a second
 _FULL = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 
 
@@ -50,6 +52,8 @@ class AvReader(Reader):
         if layout is None:  # some demuxers take a tag for packets
             source = source.window(0, end_tags_start(source, 0, source.size))
         self.ending = layout.ending if layout else ends.ending(source, container)
+        if container.head_bytes:  # FFmpeg would read the header of what is glued on as sound
+            source = source.window(0, source.again(container.head_bytes))
         self._is_timed, self._is_sized = container.is_timed, bool(container.layout)
         self._in_header = ends.asf_seconds(source) if container.name == "asf" else None
         # Where a header has none, FFmpeg makes one up from the bit rate, and so counts the container's own bytes
@@ -99,6 +103,7 @@ class AvReader(Reader):
         bad, is_cut, rate, rest, least = 0, False, 0, 0, 0
         packets = self._container.demux()
         while bad < _MAX_BAD_PACKETS:
+            packet: Any = None
             try:
                 packet = next(packets)
                 if packet.stream is not self._stream:
@@ -109,8 +114,10 @@ class AvReader(Reader):
             except StopIteration:
                 break
             except (av.error.FFmpegError, ValueError):
-                bad += 1
-                continue
+                frames = self._left_out(packet)
+                if not frames:
+                    bad += 1
+                    continue
             least = min(least or rest, rest) if packet.size else least
             for place, frame in enumerate(frames):
                 block = _samples(frame)
@@ -127,6 +134,17 @@ class AvReader(Reader):
         )  # at the end, of a size that is known to be right
         self.ending = self.ending or self._judge(0 if is_padding else bad, is_cut)
         self._container.close()
+
+    def _left_out(self, packet: Any) -> list[Any]:
+        """Make silence of a frame of AMR in which nobody speaks, for which FFmpeg's decoder makes no noise."""
+        context = self._stream.codec_context
+        head = bytes(packet)[0] if packet is not None and packet.size and context.name in _AMR else 0xFF
+        if head & 0x83 or head >> 3 not in _AMR[context.name]:
+            return []
+        silence = np.zeros((1, context.sample_rate // _AMR_FRAMES), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = context.sample_rate, packet.pts, packet.time_base
+        return [frame]
 
     def _silence(self, time: float, rate: int, like: Block) -> Iterator[tuple[int, Block]]:
         """Fill up to where a frame stands by the container's clock."""

@@ -30,7 +30,7 @@ def ending(source: Bytes, container: Container) -> str | None:
             return "truncated"
         has_more = False
     else:
-        has_more = container.head_bytes > 0 and source.has_again(container.head_bytes)
+        has_more = container.head_bytes > 0 and source.again(container.head_bytes) < source.size
     if container.name in _ENDS and not has_more:
         end = _ENDS[container.name](source)
         end = max((tag.stop for tag in front_tags(source, end, source.size)), default=end)

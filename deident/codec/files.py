@@ -30,10 +30,13 @@ class Bytes:
         end = self.size if stop is None else stop
         return Bytes(self.descriptor, self.start + start, self.start + end)
 
-    def has_again(self, count: int) -> bool:
-        """Tell whether its first `count` bytes occur once more."""
+    def again(self, count: int) -> int:
+        """Find where its first `count` bytes occur once more, or its end."""
         head = self.at(0, count)
-        return any(head in self.at(at, _SEARCHED + count - 1) for at in range(count, self.size, _SEARCHED))
+        for at in range(count, self.size, _SEARCHED):
+            if (found := self.at(at, _SEARCHED + count - 1).find(head)) >= 0:
+                return at + found
+        return self.size
 
 
 def _pread(descriptor: int, count: int, offset: int) -> bytes:

@@ -138,7 +138,7 @@ _TABLE = (
         "matroska", "WebM", "webm weba mka mkv", (((0, b"\x1a\x45\xdf\xa3"),),),
         demuxer="matroska", is_timed=True, scanner="deident.scanners.matroska:scan_matroska",
     ),
-    Container("amr", "AMR", "amr awb", (((0, b"#!AMR"),),), demuxer="amr"),
+    Container("amr", "AMR", "amr awb", (((0, b"#!AMR"),),), demuxer="amr", head_bytes=5),
     Container("asf", "WMA", "wma asf wmv", (((0, _ASF),),), demuxer="asf", is_timed=True),
     Container("avi", "AVI", "avi", (_form(b"RIFF", b"AVI "),), demuxer="avi"),  # it has no time stamps
     Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv", is_timed=True, head_bytes=13),
