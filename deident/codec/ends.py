@@ -130,8 +130,22 @@ def _asf_end(source: Bytes) -> int:
     return end
 
 
+def _flv_end(source: Bytes) -> int:
+    """Walk over the tags of an FLV up to bytes that are none."""
+    end = number(source.at(5, 4), 0, 4) + 4
+    while end < source.size:
+        head = source.at(end, 11)
+        if head[0] & 0xDF not in _FLV_TAGS and any(head):
+            return end
+        end += 15 + number(head, 1, 3)
+    return source.size
+
+
+_FLV_TAGS = (8, 9, 15, 18)  # sound, picture, data; a bit more where they are encrypted
+
+
 _ENDS: dict[str, Callable[[Bytes], int]] = {
-    "mp4": _mp4_end, "avi": _avi_end, "matroska": _matroska_end, "tta": tta_end, "asf": _asf_end,
+    "mp4": _mp4_end, "avi": _avi_end, "matroska": _matroska_end, "tta": tta_end, "asf": _asf_end, "flv": _flv_end,
 }  # fmt: skip
 
 

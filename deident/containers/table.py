@@ -141,7 +141,7 @@ _TABLE = (
     Container("amr", "AMR", "amr awb", (((0, b"#!AMR"),),), demuxer="amr", head_bytes=5),
     Container("asf", "WMA", "wma asf wmv", (((0, _ASF),),), demuxer="asf", is_timed=True),
     Container("avi", "AVI", "avi", (_form(b"RIFF", b"AVI "),), demuxer="avi"),  # it has no time stamps
-    Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv", is_timed=True, head_bytes=13),
+    Container("flv", "FLV", "flv", (((0, b"FLV\x01"),),), demuxer="flv", is_timed=True),
     Container("wavpack", "WavPack", "wv", (((0, b"wvpk"),),), demuxer="wv"),
     Container("ape", "APE", "ape", (((0, b"MAC "),),), demuxer="ape", head_bytes=16),
     Container("tta", "TTA", "tta", (((0, b"TTA1"),),), demuxer="tta", head_bytes=10),
