@@ -32,6 +32,7 @@ _SLACK_SECONDS = 0.25  # an announced end may lie behind the last sample by a co
 _OTHERS_SLACK_SECONDS = 1.0  # and by this where it is that of other streams too, or by one in a hundred
 _CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
 _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
+_LOST_SHARE = 0.5  # of the bytes that sound takes on average; a pause takes next to none
 _MAX_BAD_PACKETS = 1000
 _BLOCK_FRAMES = 4096
 _KINDS = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -61,6 +62,8 @@ class AvReader(Reader):
             container.name != "matroska" or ends.has_duration(source)
         )
         self._seconds, self._start, self._begin, self._others_end = 0.0, 0.0, 0.0, 0.0
+        # FFmpeg passes over what is no element of Matroska: where time is missing, so may be bytes
+        self._unread = _Unread() if container.name == "matroska" else None
         try:
             self._container: Any = av.open(
                 io.BufferedReader(File(source, layout.patches if layout else None)),
@@ -106,6 +109,8 @@ class AvReader(Reader):
             packet: Any = None
             try:
                 packet = next(packets)
+                if self._unread:
+                    self._unread.add(packet)
                 if packet.stream is not self._stream:
                     self._others_end = max(self._others_end, _end_of(packet))
                     continue
@@ -153,6 +158,8 @@ class AvReader(Reader):
         missing = time - self._start - self._seconds
         self.is_out_of_step = self.is_out_of_step or missing < -_CLOCK_SECONDS
         left = round(missing * rate) if missing > _CLOCK_SECONDS else 0
+        if left and self._unread and self._unread.is_lost(missing, self._seconds):
+            self.ending = self.ending or "damaged"
         self._begin = self._begin if self._seconds else left / rate
         self._seconds += left / rate
         while left > 0:
@@ -180,6 +187,27 @@ class AvReader(Reader):
             slack = max(_OTHERS_SLACK_SECONDS, 0.01 * announced)
             announced -= max(0.0, self._others_end - self._start - self._seconds)
         return bool(announced - self._seconds > slack)
+
+
+class _Unread:
+    """Bytes that lie between the packets of a file and belong to none."""
+
+    def __init__(self) -> None:
+        self._at, self._end, self._size, self._between = -1, 0, 0, 0
+
+    def add(self, packet: Any) -> None:
+        """Count a packet; those of one block share its position."""
+        if packet.pos is None:
+            return
+        if packet.pos != self._at:
+            self._between = packet.pos - self._end if self._end else 0
+            self._at = self._end = packet.pos
+        self._end += packet.size
+        self._size += packet.size
+
+    def is_lost(self, missing: float, seconds: float) -> bool:
+        """Tell about as many bytes before the last packet as the missing seconds would take."""
+        return seconds > 0 and self._between > _LOST_SHARE * missing * self._size / seconds
 
 
 def _end_of(packet: Any) -> float:

@@ -33,6 +33,8 @@ def ending(source: Bytes, container: Container) -> str | None:
         has_more = container.head_bytes > 0 and source.again(container.head_bytes) < source.size
     if container.name in _ENDS and not has_more:
         end = _ENDS[container.name](source)
+        if end > source.size:
+            return "truncated"
         end = max((tag.stop for tag in front_tags(source, end, source.size)), default=end)
         stop = end_tags_start(source, end, source.size)
         has_more = stop - end > TAIL_TOLERANCE or recognise(source, end, stop) is not None
@@ -55,6 +57,9 @@ _MP4 = (
     b"sidx",
 )
 _MATROSKA = (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67")  # header and segment
+_DOCUMENT, _HEAD_BYTES = b"\x42\x82", 64  # the header's element of the type of document, within so many bytes
+_NO_END = 1 << 62
+_SEARCHED = 1 << 20
 _CLUSTER, _INFO, _DURATION = b"\x1f\x43\xb6\x75", b"\x15\x49\xa9\x66", b"\x44\x89"
 
 
@@ -81,7 +86,7 @@ def _avi_end(source: Bytes) -> int:
 
 
 def _element(source: Bytes, at: int) -> tuple[bytes, int, int]:
-    """Read (name, start of the body, end) of an element of Matroska; one without a size reaches to the file's end."""
+    """Read (name, start of the body, end) of an element of Matroska; `_NO_END` for one without a size."""
     head = source.at(at, 12)
     name = head[: 9 - head[0].bit_length()] if head else b""
     size = head[len(name) :]
@@ -89,20 +94,35 @@ def _element(source: Bytes, at: int) -> tuple[bytes, int, int]:
     if len(name) > 4:
         return b"", at, at
     if width > 8:
-        return name, source.size, source.size
+        return name, source.size, _NO_END
     body, count, unknown = at + len(name) + width, number(size, 0, width), (1 << 7 * width) - 1
-    return name, body, source.size if count & unknown == unknown else body + (count & unknown)
+    return name, body, _NO_END if count & unknown == unknown else body + (count & unknown)
 
 
 def _matroska_end(source: Bytes) -> int:
-    """Find the end of the last segment; that of the file where one has no size."""
-    end = 0
+    """Find the end of the last segment; behind one without a size, FFmpeg reads only others without one."""
+    end, is_live = 0, False
     while end < source.size:
-        name, _, stop = _element(source, end)
-        if name not in _MATROSKA:
+        name, body, stop = _element(source, end)
+        if name not in _MATROSKA or (is_live and name == _MATROSKA[1] and stop < _NO_END):
             break
-        end = stop
+        is_live = is_live or stop == _NO_END
+        end = _next_matroska(source, body) if stop == _NO_END else stop
     return end
+
+
+def _next_matroska(source: Bytes, start: int) -> int:
+    """Find the next header of Matroska, or the end of the file."""
+    mark, at = _MATROSKA[0], start
+    while piece := source.at(at, _SEARCHED + len(mark) - 1):
+        found = piece.find(mark)
+        while found >= 0:
+            _, body, _ = _element(source, at + found)
+            if _DOCUMENT in source.at(body, _HEAD_BYTES):
+                return at + found
+            found = piece.find(mark, found + 1)
+        at += _SEARCHED
+    return source.size
 
 
 def tta_end(source: Bytes) -> int:
@@ -122,8 +142,10 @@ def _asf_end(source: Bytes) -> int:
     while end < source.size:
         name, size = source.at(end, 16), number(source.at(end + 16, 8), 0, 8, "little")
         is_cut = size > source.size - end
-        if name == _ASF_DATA and (is_cut or size <= _ASF_EMPTY_BYTES):
+        if name == _ASF_DATA and (size <= _ASF_EMPTY_BYTES or (is_cut and not asf_seconds(source))):
             return source.size
+        if name == _ASF_DATA and is_cut:
+            return end + size
         if is_cut or size < 24 or (end and name == _ASF_HEADER):
             break
         end += size
