@@ -81,6 +81,17 @@ def test_a_gap_is_silence(form: str, codec: str, rate: int, gap: float) -> None:
     assert [pitch_at(samples, n + gap) for n in (3, 4, 5)] == pytest.approx([1_500, 1_900, 2_300], abs=10)
 
 
+@pytest.mark.parametrize(("form", "codec", "rate"), CODERS)
+def test_hours_that_a_time_stamp_leaves_out_are_not_filled(form: str, codec: str, rate: int) -> None:
+    content = recording(form, codec, rate, lambda time: time + 7_200 * (time >= 3.0))
+    with decode(io.BytesIO(content)) as decoding:
+        assert sum(block.shape[1] for block in decoding) == pytest.approx(SECONDS * RATE, abs=0.15 * RATE)
+    assert decoding.partial is None
+    with pytest.raises(RecordingError) as caught:
+        read(content, timed=True)
+    assert caught.value.code == "clock"
+
+
 @pytest.mark.parametrize(("form", "codec", "rate"), [coder for coder in CODERS if coder[0] != "ogg"])
 @pytest.mark.parametrize("late", [0.5, 5.0])
 def test_a_late_start_is_silence(form: str, codec: str, rate: int, late: float) -> None:

@@ -32,6 +32,9 @@ _SLACK_SECONDS = 0.25  # an announced end may lie behind the last sample by a co
 _OTHERS_SLACK_SECONDS = 1.0  # and by this where it is that of other streams too, or by one in a hundred
 _CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
 _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
+_LONGEST_GAP_SECONDS = (
+    3600.0  # what is longer is a time stamp that is wrong, or a pause that nobody counts from
+)
 _LOST_SHARE = 0.5  # of the bytes that sound takes on average; a pause takes next to none
 _MAX_BAD_PACKETS = 1000
 _BLOCK_FRAMES = 4096
@@ -62,6 +65,7 @@ class AvReader(Reader):
             container.name != "matroska" or ends.has_duration(source)
         )
         self._seconds, self._start, self._begin, self._others_end = 0.0, 0.0, 0.0, 0.0
+        self._unfilled = 0.0  # seconds of gaps
         # FFmpeg passes over what is no element of Matroska: where time is missing, so may be bytes
         self._unread = _Unread() if container.name == "matroska" else None
         try:
@@ -156,6 +160,13 @@ class AvReader(Reader):
         if not self._seconds and time > _LATEST_SECONDS:
             self._start, self.is_out_of_step = time, True
         missing = time - self._start - self._seconds
+        if missing > _LONGEST_GAP_SECONDS:
+            self._start, self._unfilled, self.is_out_of_step = (
+                self._start + missing,
+                self._unfilled + missing,
+                True,
+            )
+            missing = 0.0
         self.is_out_of_step = self.is_out_of_step or missing < -_CLOCK_SECONDS
         left = round(missing * rate) if missing > _CLOCK_SECONDS else 0
         if left and self._unread and self._unread.is_lost(missing, self._seconds):
@@ -178,15 +189,16 @@ class AvReader(Reader):
     def _is_short(self) -> bool:
         """Tell whether the container announces much more than was decoded, and than its other streams have."""
         announced, slack = (self._container.duration or 0) / av.time_base, _SLACK_SECONDS
+        read = self._seconds + self._unfilled
         if self._in_header is not None:
             announced = self._in_header
         elif self._stream.duration:
             announced = self._begin + float(self._stream.duration * self._stream.time_base)
-            return bool(announced - self._seconds > slack)
+            return bool(announced - read > slack)
         if len(self._container.streams) > 1:
             slack = max(_OTHERS_SLACK_SECONDS, 0.01 * announced)
             announced -= max(0.0, self._others_end - self._start - self._seconds)
-        return bool(announced - self._seconds > slack)
+        return bool(announced - read > slack)
 
 
 class _Unread:

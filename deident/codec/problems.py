@@ -32,8 +32,8 @@ PROBLEMS: dict[str, str] = {
     "channels": "expected 1 to {1} channels; got {0}",
     "missing-channel": "channel {0} was asked for; the recording has {1} in all, numbered from 0",
     "rate": "expected a sample rate of 4,000 to 384,000 Hz, or what the limits say; got {0}",
-    "clock": "its time stamps go back or begin hours late, so that times of turns, segments, words or parts to mute "
-    "do not fit its sound: convert it to WAV, and take the times from that",
+    "clock": "its time stamps go back, or begin or go on hours late, so that times of turns, segments, words or parts "
+    "to mute do not fit its sound: convert it to WAV, and take the times from that",
     "not-finite": "the recording holds NaN, infinite or absurdly large samples: repair it, "
     "or ask for them to be zeroed (nonfinite='zero')",
     "limit-memory": "decoding took more memory than the limit allows",
