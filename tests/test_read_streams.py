@@ -13,6 +13,7 @@ import pytest
 import soxr
 
 from deident.codec import decode
+from tests.dirty_parts import ape
 
 av = pytest.importorskip("av")
 
@@ -133,6 +134,15 @@ def test_a_tag_behind_a_recording_is_no_damage(form: str, codec: str, size: int)
     )
     samples, partial = read(file.getvalue() + item.join(ends))
     assert (len(samples), partial) == (pytest.approx(len(NOISE), abs=1_100), None)
+
+
+@pytest.mark.parametrize("headers", [(True, False), (False, False), (False, True, False)])
+def test_tags_of_which_the_last_has_no_header_are_no_damage(headers: tuple[bool, ...]) -> None:
+    file = io.BytesIO()
+    encoded(file, "wv", "wavpack", RATE, 1)
+    tags = b"".join(ape({"Title": b"a call"}, header=header) for header in headers)
+    samples, partial = read(file.getvalue() + tags)
+    assert (len(samples), partial) == (len(NOISE), None)
 
 
 def amr(mark: bytes, speech: tuple[int, int], pause: list[tuple[int, int]]) -> bytes:

@@ -11,6 +11,7 @@ ID3, ID3V1, ID3V1_MORE, APE = 10, 128, 227, 32  # bytes of a header, or of all
 LYRICS_BEGIN = b"LYRICSBEGIN"
 _LYRICS_V1 = 5_120  # bytes, at most
 _MOST_APE = 1 << 26
+_IS_HEADER = 1 << 29  # flag of an APE tag's header, which its footer lacks
 _MOST = 1_000  # tags in front: tag editors leave more than one, never many
 
 
@@ -38,7 +39,7 @@ def front_tags(source: Source, start: int, stop: int) -> Iterator[Tag]:
         head = source.at(start, APE)
         if size := id3_size(head):
             kind = "id3v2"
-        elif head[:8] == b"APETAGEX" and number(head, 20, 4, "little") & 1 << 29:
+        elif head[:8] == b"APETAGEX" and number(head, 20, 4, "little") & _IS_HEADER:
             kind, size = "ape", APE + number(head, 12, 4, "little")
         else:
             return
@@ -95,7 +96,8 @@ def _ape(source: Source, start: int, stop: int, size: int) -> Tag:
     if size >= APE and last - first <= _MOST_APE:
         data = source.at(first, last - first)
         header = data.rfind(b"APETAGEX")
-        if header >= 0:
+        flags = number(data, header + 20, 4, "little")  # a footer is that of another tag
+        if header >= 0 and flags & _IS_HEADER:
             return Tag("ape", first + header, stop)
         if stop - size >= start and _are_items(source, stop - size, last):
             return Tag("ape", stop - size, stop)
