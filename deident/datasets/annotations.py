@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from deident.datasets.annotation_files import Annotation
 from deident.errors import SettingError
 from deident.recording import Recording
-from deident.segment import merged
+from deident.segment import Segment, merged
 from deident.segmentation.turns import Turn, Word
 from deident.uris import location
 
@@ -160,7 +160,35 @@ def _timed(
     longest = max(len(annotation.segment) for annotation in annotations)
     channels = dict.fromkeys(annotation.channel for annotation in annotations)
     turns = recording.turns or tuple(Turn(channel=channel) for channel in channels)
-    return replace(recording, turns=tuple(_with_own(turn, annotations, longest, kind) for turn in turns))
+    if None in channels and len(channels) > 1 and not recording.turns:
+        raise SettingError(f"expected a channel with all {kind} of a recording, or with none")
+    turns = tuple(_with_own(turn, annotations, longest, kind) for turn in turns)
+    _check_owners(turns, {_word(a) for a in annotations if a.channel is None}, kind)
+    return replace(recording, turns=turns)
+
+
+def _check_owners(turns: Iterable[Turn], words: set[Word], kind: str) -> None:
+    """Raise `SettingError` for a word without a channel where turns of two channels overlap: either may hold it."""
+    owners: dict[Word, list[Turn]] = {}
+    for turn in turns:
+        for word in words.intersection(getattr(turn, kind)):
+            own = owners.setdefault(word, [])
+            if any(
+                other.channel != turn.channel and _overlap(turn.segment, other.segment, word.segment)
+                for other in own
+            ):
+                raise SettingError(
+                    f"expected a channel with all {kind}, as turns of several channels overlap"
+                )
+            own.append(turn)
+
+
+def _overlap(*segments: Segment) -> bool:
+    return max(s.start for s in segments) < min(s.stop for s in segments)
+
+
+def _word(annotation: Annotation) -> Word:
+    return Word(annotation.segment, annotation.text or "")
 
 
 def _with_own(
@@ -169,7 +197,7 @@ def _with_own(
     first = bisect_left(annotations, turn.segment.start - longest, key=_start)
     last = bisect_left(annotations, turn.segment.stop, key=_start)
     own = (
-        Word(annotation.segment, annotation.text or "")
+        _word(annotation)
         for annotation in annotations[first:last]
         if turn.segment.overlap(annotation.segment)
         and (turn.channel is None or annotation.channel in (None, turn.channel))

@@ -61,11 +61,8 @@ def decode(source: Source, recording: Recording, policy: Policy) -> codec.Decodi
 def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Policy) -> list[StreamSegmenter]:
     """Make a segmenter for each channel, with the turns of that channel."""
     turns, mute = recording.turns, Mute(recording.mute, policy.mute)
-    if decoding.channels > 1 and any(turn.channel is None for turn in turns):
-        raise RecordingError(
-            "the channels are split, and a turn has no channel: give each one, or mix the channels",
-            "no-channel",
-        )
+    if policy.channels != "mix":
+        _check_channels(turns, decoding)
     segmenters = []
     for number in range(decoding.channels):
         channel = number if policy.channels == "split" else policy.channels
@@ -94,6 +91,22 @@ def segmenters_for(decoding: codec.Decoding, recording: Recording, policy: Polic
             )
         )
     return segmenters
+
+
+def _check_channels(turns: Sequence[Turn], decoding: codec.Decoding) -> None:
+    """Raise `RecordingError` unless the turns of channels that are not mixed say which of them they are of."""
+    told = {turn.channel for turn in turns}
+    is_partly_told = decoding.source_channels > 1 and len(told) > 1
+    if None in told and (decoding.channels > 1 or is_partly_told):
+        raise RecordingError(
+            "the channels are not mixed, and a turn has no channel: give each one, or mix the channels",
+            "no-channel",
+        )
+    if any(channel >= decoding.source_channels for channel in told if channel is not None):
+        raise RecordingError(
+            "a turn is of a channel that the recording does not have: count them from 0, or mix the channels",
+            "no-channel",
+        )
 
 
 def _cut(

@@ -18,7 +18,7 @@ from deident.errors import RecordingError, SettingError, debug_traceback
 from deident.segmentation.detectors import DETECTORS, Detector, check_segments, run_detector
 from deident.segmentation.echo import EchoDetector
 from deident.segmentation.mute import NO_MUTE, PAST_END, Mute
-from deident.segmentation.turns import ChannelTurns
+from deident.segmentation.turns import OPEN, ChannelTurns
 from deident.segmentation.vad import (
     HANGOVER_SECONDS,
     LOWERED_FROM_DB,
@@ -30,6 +30,7 @@ from deident.segmentation.vad import (
     subtract,
 )
 
+STOPS_PAST_END = 30 * RATE  # samples; Whisper's last utterance may last until the end of its window
 SECTION = 60 * RATE  # samples; memory and latency stay the same for any length of recording
 LIVE_SECTION = 8 * RATE  # of a live source, whose snippets must not wait for a minute
 LIVE_PAST = 22 * RATE  # samples before such a section that its detection sees: a noise floor is one of 30 s
@@ -120,7 +121,8 @@ class StreamSegmenter:
         self.channel = channel
         self.mute = mute
         self.turns = turns or ChannelTurns(())
-        self._last_given = max((segment.start for segment in given), default=0)
+        self._last_start = max((self.turns.last_word, *(segment.start for segment in given)))
+        self._last_stop = max((segment.stop for segment in given if segment.stop != OPEN), default=0)
         self._is_given = bool(given)
         self.count = 0
         self.opening_sha256 = b""
@@ -165,10 +167,11 @@ class StreamSegmenter:
     def check(self) -> None:
         """Raise `RecordingError` when given segments lie past the end: they belong to another recording."""
         self.mute.check(self.end)
-        if self._last_given > self.end + PAST_END:
+        begins_past = self._last_start > self.end + PAST_END
+        if begins_past or self._last_stop > self.end + STOPS_PAST_END:
             raise RecordingError(
-                "a segment or turn begins past the end of the recording: they are another recording's, or not in"
-                " seconds of this one",
+                f"a segment, turn or word {'begins' if begins_past else 'ends far'} past the end of the recording:"
+                " they are another recording's, or not in seconds of this one",
                 "segment-range",
             )
 

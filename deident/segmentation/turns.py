@@ -224,6 +224,8 @@ class ChannelTurns:
         one without times.
     given : bool
         True where there are turns.
+    last_word : int
+        Start of the last word or phone, 0 without any.
     """
 
     def __init__(self, turns: Sequence[Turn], *, drop: bool = False, whole: bool = False) -> None:
@@ -236,6 +238,9 @@ class ChannelTurns:
             for turn in turns
         ]
         self.given = bool(turns)
+        self.last_word = max(
+            (own[-1].segment.start for turn in turns for own in (turn.words, turn.phones) if own), default=0
+        )
         self._parts = separate_turns(turns, drop=drop)
         only = turns[0] if len(turns) == 1 else None
         # Words say themselves where they are, and without text nothing has to be kept together.
