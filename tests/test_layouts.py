@@ -9,10 +9,12 @@ import pytest
 import soundfile
 
 from deident.audio import RATE
+from deident.datasets import layouts
 from deident.errors import SettingError
 from deident.evaluation.corpus import joined
 from deident.evaluation.layouts import read_corpus
 from deident.evaluation.trials import Trials
+from tests.test_tables import written
 
 
 def sound(path: Path, seconds: float = 0.6) -> None:
@@ -142,3 +144,70 @@ def test_joined_corpora_keep_speakers_apart(tmp_path: Path) -> None:
         assert corpora[row] == corpora[trials.speakers == column][0]
     assert joined([one]) is one
     assert {u.corpus for u in joined([one, one]).utterances} == {"one 1", "one 2"}
+
+
+@pytest.mark.parametrize("other", ["y/8/1", "x/8/1/again", "x"])
+def test_subsets_that_share_names_keep_their_texts(other: str, tmp_path: Path) -> None:
+    for folder, word in (("x/8/1", "ONE"), (other, "TWO")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        written(tmp_path / folder, "8-1-0001.flac", b"")
+        written(tmp_path / folder, "8-1.trans.txt", f"8-1-0001 {word}\n")
+    found = {
+        Path(r.path).parent.relative_to(tmp_path).as_posix(): r.turns[0].text for r in layouts.read(tmp_path)
+    }
+    assert found == {"x/8/1": "one", other: "two"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "sound"),
+    [
+        ("SPEAKERS.TXT", "8 | F | x | 1 | n\n8 | M | x | 1 | n\n", "8/1/8-1-0001.flac"),
+        ("speaker-info.txt", "ID AGE GENDER\np225 23 F\np225 23 M\n", "wav48/p225/p225_001.wav"),
+        ("speaker-info.txt", "ID AGE GENDER\n225 23 F\np225 23 M\n", "wav48/p225/p225_001.wav"),
+    ],
+)
+def test_a_speaker_with_two_sexes_is_refused(name: str, table: str, sound: str, tmp_path: Path) -> None:
+    (tmp_path / sound).parent.mkdir(parents=True)
+    written(tmp_path, sound, b"")
+    written(tmp_path, "8/1/8-1.trans.txt" if sound[0] == "8" else "readme", "8-1-0001 SO\n")
+    written(tmp_path, name, table)
+    with pytest.raises(SettingError, match="listed twice, with another sex"):
+        layouts.read(tmp_path, ["gender"])
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        (("anna/1.wav", "bert/1.wav", "1.wav"), "1 sound files"),
+        (("wav48/p1/p1_001_mic2.wav", "wav48/p2/p2_001_mic1.wav"), "1 sound files"),
+        (("8/1/8-1-0001.flac", "8/1/intro.flac", "8/1/more.wav"), "2 sound files"),
+    ],
+)
+def test_sound_that_a_layout_does_not_have_is_named(
+    files: tuple[str, ...], left: str, tmp_path: Path
+) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        written(tmp_path, file, b"")
+    if files[0].startswith("8"):
+        written(tmp_path / "8/1", "8-1.trans.txt", "8-1-0001 SO\n")
+    with pytest.raises(SettingError, match=left):
+        layouts.read(tmp_path)
+
+
+@pytest.mark.parametrize("other", [".cache/1.wav", "store/1.wav", "anna/store/1.wav"])
+def test_hidden_folders_and_stores_are_no_speakers(other: str, tmp_path: Path) -> None:
+    for file in ("anna/1.wav", other):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        written(tmp_path, file, b"")
+    if "store" in other:
+        mark = (tmp_path / other).parent / ".private" / "store"
+        mark.parent.mkdir()
+        mark.touch()
+    assert [Path(recording.path) for recording in layouts.read(tmp_path)] == [tmp_path / "anna/1.wav"]
+
+
+def test_a_client_without_a_name_shares_no_voice(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    written(tmp_path, "validated.tsv", "client_id\tpath\tsentence\n\ta.mp3\tone\n\tb.mp3\ttwo\n")
+    assert [turn.speaker for found in layouts.read(tmp_path) for turn in found.turns] == [None, None]

@@ -307,7 +307,15 @@ def lhotse_cut(source: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "command",
-    ["cat F |", "cat 'F' |", "flac -c -d -s F |", "flac -d -c F|", "flac -cds F |", "sox F -t wav - |"],
+    [
+        "cat F |",
+        "cat 'F' |",
+        "flac -c -d -s F |",
+        "flac -d -c F|",
+        "flac -cds F |",
+        "sox F -t wav - |",
+        "flac --decode --stdout --silent F |",
+    ],
 )
 def test_commands_that_pass_a_file_on_are_read_as_the_file(command: str, tmp_path: Path) -> None:
     written(tmp_path, "utt2spk", "u s\n")
@@ -319,7 +327,8 @@ def test_commands_that_pass_a_file_on_are_read_as_the_file(command: str, tmp_pat
     "command",
     ["cat F; touch ran |", "cat $(touch ran) |", "cat F G |", "cat F | sox - |", "sox F -t wav - trim 0 1 |",
      "cat -n F |", "sox -m F G -t wav - |", "flac -c F |", "cat F > ran |", "sph2pipe -p F |",
-     "| cat F", "cat * |", "flac -c -d -s |"],
+     "| cat F", "cat * |", "flac -c -d -s |", "flac -c -d -t F |", "flac -c -d -F F |",
+     "flac -c -d --apply-replaygain-which-is-not-lossless F |"],
 )  # fmt: skip
 def test_other_commands_are_refused_and_not_run(command: str, tmp_path: Path) -> None:
     written(tmp_path, "utt2spk", "u s\n")

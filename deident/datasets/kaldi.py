@@ -16,7 +16,13 @@ from typing import Any
 from deident.datasets.entries import Entry, chosen, gather, located, segment_from, segment_of
 from deident.datasets.items import Item, one_line
 from deident.datasets.package import package
-from deident.datasets.text_files import TO_THE_END, Row, read_kaldi, read_kaldi_segments
+from deident.datasets.text_files import (
+    TO_THE_END,
+    Row,
+    errors_at,
+    read_kaldi,
+    read_kaldi_segments,
+)
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import Turn
@@ -28,6 +34,7 @@ PASSING = (  # commands of wav.scp that give the sound of a file as it is
     ("flac", "-c", "-d", "-s", FILE),
     ("sox", FILE, "-t", "wav", "-"),
 )
+FLAC_OPTIONS = {"--stdout": "-c", "--decode": "-d", "--silent": "-s", "--totally-silent": "-s"}
 LISTS = ("trials", "enrolls")  # VoicePrivacy's; they name utterances and speakers
 
 
@@ -208,9 +215,12 @@ def _words_of(value: str) -> list[str]:
     except ValueError:
         return []
     if words[:1] == ["flac"]:  # its options come in any order
-        options = {letter for word in words[1:] if re.fullmatch("-[cds]+", word) for letter in word[1:]}
+        options = [FLAC_OPTIONS.get(word, word) for word in words[1:] if word.startswith("-")]
+        letters = {letter for option in options for letter in option[1:]}
         files = [word for word in words[1:] if not word.startswith("-")]
-        return ["flac", *(f"-{letter}" for letter in sorted(options)), *files] if len(files) == 1 else []
+        if len(files) != 1 or not all(re.fullmatch("-[cds]+", option) for option in options):
+            return []
+        return ["flac", *(f"-{letter}" for letter in sorted(letters)), *files]
     return words if not any(word.startswith("-") for word in words[1:2]) else []
 
 
@@ -220,8 +230,8 @@ def _utterances(
     """Yield the utterances of a Kaldi data folder, checked against each other."""
     segments = {row.values["id"]: row.values for row in _segments(place)}
     texts, genders = read_kaldi(place / "text"), read_kaldi(place / "spk2gender", single=True)
-    if any(name in text.split(" ") for name, text in texts.items()):
-        raise SettingError("the Kaldi folder's text has an utterance's id in its text")
+    with errors_at("the Kaldi folder's text"):
+        check_texts(texts, speakers)
     for name, found in (("text", texts), ("segments", segments)):
         if not found.keys() <= speakers.keys():
             raise SettingError(f"the Kaldi folder's {name} has utterances that utt2spk does not have")
@@ -243,6 +253,17 @@ def _utterances(
             genders.get(speaker, "").lower(),
             int(where["channel"]) if where.get("channel") else None,
         )
+
+
+def check_texts(texts: Mapping[str, str], ids: Iterable[str]) -> None:
+    """Raise `SettingError` where a text has its own id in it, or ends a word in that of an utterance without a text:
+    the break before a line was lost.
+    """
+    lost = set(ids) - texts.keys()
+    for name, text in texts.items():
+        words = text.split()
+        if name in words or (lost and any(word[at:] in lost for word in words for at in range(len(word)))):
+            raise SettingError("an utterance's id is in a text: every utterance has a line of its own")
 
 
 def _segments(place: Path) -> list[Row]:

@@ -15,7 +15,10 @@ from deident.datasets.text_files import errors_at, read_kaldi, read_table, read_
 from deident.errors import SettingError
 from deident.recording import Labels, Recording
 from deident.segmentation.turns import WHOLE, Turn
+from deident.uris import STORE_MARKS
 
+COMMON_VOICE_TABLE = "validated.tsv"
+FIRST_MICROPHONE, SECOND_MICROPHONE = "_mic1", "_mic2"
 SEXES = {
     "f": "F", "female": "F", "female_feminine": "F", "m": "M", "male": "M", "male_masculine": "M",
 }  # fmt: skip
@@ -70,12 +73,29 @@ def read(
         raise SettingError("expected the folder of a corpus, or a table of Common Voice beside its clips")
     if (folder / "wav.scp").exists():
         return kaldi.read(folder, carry, base)
-    return gather(_entry(file, carry) for file in corpus_files(folder))
+    files = list(corpus_files(folder))
+    if not _has(folder, COMMON_VOICE_TABLE):  # whose table leaves clips out
+        _check_all_read(folder, files)
+    return gather(_entry(file, carry) for file in files)
+
+
+def _check_all_read(folder: Path, files: Sequence[CorpusFile]) -> None:
+    """Raise `SettingError` for sound files of a folder that are not where or named as its layout has them."""
+    found = {file.path for file in files}
+    second = {path.stem.replace(FIRST_MICROPHONE, SECOND_MICROPHONE) for path in found} - {
+        p.stem for p in found
+    }
+    left = [path for path in _sounds(folder) if path not in found and path.stem not in second]
+    if left:
+        raise SettingError(
+            f"{len(left)} sound files of the corpus do not lie where its layout has them, or have other names: name"
+            " them by themselves, or take them out"
+        )
 
 
 def _entry(file: CorpusFile, carry: Sequence[str]) -> Entry:
     labels = chosen({**file.labels, "gender": file.sex.lower()}, carry)
-    turn = Turn(WHOLE, file.speaker, file.text or None, labels=labels)
+    turn = Turn(WHOLE, file.speaker or None, file.text or None, labels=labels)
     return Entry("the corpus", "", os.fspath(file.path), turn)
 
 
@@ -109,7 +129,7 @@ def recording_of(path: str) -> str:
 
 def speaker_folders(place: Path) -> Iterable[CorpusFile]:
     """Read speaker/utterance.*, at any depth below the speaker."""
-    for speaker in sorted(child for child in place.iterdir() if child.is_dir()):
+    for speaker in sorted(child for child in place.iterdir() if child.is_dir() and not _is_closed(child)):
         for path in _sounds(speaker):
             name = path.relative_to(place).as_posix()
             yield CorpusFile(name, path, speaker.name, recording_of(name))
@@ -130,8 +150,23 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         entered.add(real)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not _is_closed(Path(place, name)))
         yield from (Path(place, name) for name in files)
+
+
+def _is_closed(folder: Path) -> bool:
+    """Tell whether a folder is hidden, or a store, whose snippets have been disguised already."""
+    return folder.name.startswith(".") or any((folder / mark).exists() for mark in STORE_MARKS)
+
+
+def _sexes(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Read the sexes of speakers. Raises `SettingError` for a speaker with two."""
+    sexes: dict[str, str] = {}
+    for speaker, sex in rows:
+        known = SEXES.get(sex.strip().lower(), "")
+        if sexes.setdefault(speaker.strip(), known) != known:
+            raise SettingError("a speaker of the corpus is listed twice, with another sex")
+    return sexes
 
 
 def _librispeech(place: Path) -> Iterable[CorpusFile]:
@@ -139,16 +174,20 @@ def _librispeech(place: Path) -> Iterable[CorpusFile]:
     above = (folder / "SPEAKERS.TXT" for folder in (place, *place.parents[:3]))
     table = next((path for path in above if path.exists()), None)
     rows = [line.split("|") for line in read_text(table).split("\n") if line[:1] != ";"] if table else []
-    sexes = {row[0].strip(): SEXES.get(row[1].strip().lower(), "") for row in rows if len(row) > 2}
-    texts: dict[str, str] = {}
+    sexes = _sexes((row[0], row[1]) for row in rows if len(row) > 2)
+    sounds = _sounds(place)
+    texts: dict[Path, str] = {}  # by the path without its ending, for subsets may share names
     for file in _files(place):
         if file.name.endswith(".trans.txt"):
-            texts |= read_kaldi(file)
-    for path in _sounds(place):
+            own = read_kaldi(file)
+            with errors_at("a transcript of the corpus"):
+                kaldi.check_texts(own, (path.stem for path in sounds if path.parent == file.parent))
+            texts |= {file.parent / name: text for name, text in own.items()}
+    for path in sounds:
         speaker, *rest = path.stem.split("-")
         if len(rest) == 2:
             name = path.relative_to(place).as_posix()
-            text = texts.get(path.stem, "").lower()
+            text = texts.get(path.with_suffix(""), "").lower()
             yield CorpusFile(name, path, speaker, f"{speaker}-{rest[0]}", sexes.get(speaker, ""), text)
 
 
@@ -156,10 +195,10 @@ def _vctk(place: Path) -> Iterable[CorpusFile]:
     """Read wav48*/speaker/speaker_number*, txt/speaker/speaker_number.txt and speaker-info.txt. One microphone."""
     info = place / "speaker-info.txt"
     rows = [line.split() for line in read_text(info).split("\n")] if info.exists() else []
-    sexes = {"p" + row[0].lstrip("p"): SEXES.get(row[2].lower(), "") for row in rows if len(row) > 2}
+    sexes = _sexes(("p" + row[0].lstrip("p"), row[2]) for row in rows if len(row) > 2)
     for path in sorted(p for sound in place.glob("wav48*") for p in _sounds(sound)):
         speaker, stem = path.parent.name, re.sub(r"_mic\d$", "", path.stem)
-        if path.stem.endswith("_mic2"):
+        if path.stem.endswith(SECOND_MICROPHONE):
             continue
         text = place / "txt" / speaker / f"{stem}.txt"
         words = read_text(text).strip() if text.exists() else ""
@@ -167,7 +206,7 @@ def _vctk(place: Path) -> Iterable[CorpusFile]:
         yield CorpusFile(name, path, speaker, stem, sexes.get(speaker, ""), words)
 
 
-def _common_voice(place: Path, table: str = "validated.tsv") -> Iterable[CorpusFile]:
+def _common_voice(place: Path, table: str = COMMON_VOICE_TABLE) -> Iterable[CorpusFile]:
     """Read clips/*.mp3, and their texts and speakers in a table."""
     for row in read_table(place / table, ("client_id", "path", "sentence"), COMMON_VOICE):
         values = row.values
@@ -183,7 +222,7 @@ def _common_voice(place: Path, table: str = "validated.tsv") -> Iterable[CorpusF
 
 
 LAYOUTS: tuple[tuple[str, Callable[[Path], Iterable[CorpusFile]]], ...] = (
-    ("validated.tsv", _common_voice),
+    (COMMON_VOICE_TABLE, _common_voice),
     ("speaker-info.txt", _vctk),
     ("wav48*", _vctk),
     ("**/*.trans.txt", _librispeech),
