@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -271,3 +272,26 @@ def test_praatio_reads_what_is_written_and_the_other_way_round(store: Path, tmp_
         for form in ("long_textgrid", "short_textgrid"):
             grid.save(str(tmp_path / "saved.TextGrid"), format=form, includeBlankSpaces=True)
             assert read(tmp_path / "saved.TextGrid", "phones") == samples(item.phones)
+
+
+@pytest.mark.parametrize("form", ["short", "long", "CRLF"])
+def test_lines_that_changed_places_move_no_label(form: str, tmp_path: Path) -> None:
+    """A tier is filled: an edge that was moved leaves a gap or an overlap."""
+    text = SHORT if form == "short" else LONG.replace("\n", "\r\n" if form == "CRLF" else "\n")
+    lines, path = text.split("\n"), tmp_path / "a.TextGrid"
+    numbers = [n for n, line in enumerate(lines) if re.search(r"(xm\w+ =|^) ?[\d.e]+\r?$", line)]
+    assert len(numbers) > 14
+    path.write_text(text, newline="")
+    right = {tier: set(read(path, tier)) for tier in ("words", "phones")}
+    refused = 0
+    for one, other in combinations(numbers, 2):
+        mangled = list(lines)
+        mangled[one], mangled[other] = lines[other], lines[one]
+        path.write_text("\n".join(mangled), newline="")
+        try:
+            found = {tier: set(read(path, tier)) for tier in right}
+        except SettingError:
+            refused += 1
+        else:
+            assert found == right
+    assert refused > 50

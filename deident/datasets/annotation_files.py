@@ -130,14 +130,17 @@ ANNOTATION_READERS: dict[str, Callable[[str | os.PathLike[str]], Iterable[Row]]]
 
 def _annotation(row: Mapping[str, Any], from_zero: bool) -> Annotation:
     segment, is_empty = _segment(row)
+    name = _text(row, "recording")
+    if not name and row["recording"] is not None:  # the only recording of a run is not meant by accident
+        raise SettingError("expected the name of a recording")
     return Annotation(
-        _text(row, "recording"),
+        name,
         segment,
         _channel(_only(row, "channel"), from_zero),
         _text(row, "speaker") or None,
         _text(row, "text", "word"),
         _text(row, "id") or "",
-        tuple(Word(_segment(word)[0], word["text"]) for word in row.get("words", ())),
+        tuple(Word(_segment(word)[0], word["text"]) for word in row.get("words") or ()),
         is_empty,
         str(kind) if re.fullmatch(KIND, str(kind := row.get("kind", ""))) else "",
     )

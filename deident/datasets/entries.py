@@ -135,7 +135,7 @@ def located(path: Any, base: str | Path | None, *beside: Path) -> str:
         found = [os.path.join(folder, path) for folder in beside]
         return next((place for place in found if os.path.exists(place)), found[-1])
     if uris.is_uri(os.fspath(base)):
-        if path.startswith("/") or ".." in path.split("/"):
-            raise SettingError("expected paths below --base, without .. in them")
+        if path.startswith("/") or ".." in path.split("/") or "::" in path:  # which chains file systems
+            raise SettingError("expected paths below --base, without .. or :: in them")
         return f"{os.fspath(base).rstrip('/')}/{path}"
     return os.path.join(base, path)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
-from deident.datasets.text_files import Row, check_names, errors_at, read_json, with_columns
+from deident.datasets.entries import text_of
+from deident.datasets.text_files import Row, check_names, errors_at, read_json, seconds_of, with_columns
 from deident.errors import SettingError
 
 COLUMNS = ("recording", "start", "stop", "speaker", "text", "word", "channel", "id", "kind")
@@ -31,6 +31,7 @@ def read_json_annotations(path: str | os.PathLike[str]) -> Iterator[Row]:
                 check_names(list(row), COLUMNS)
                 if not isinstance(row.get("recording"), str):
                     raise SettingError("expected recording, start, and stop or end, in every entry")
+                row["words"] = list(_words({"start": row.get("start"), "end": row.get("stop"), **row}))
             yield Row(f"the JSON, entry {number}", row)
     elif isinstance(value, dict) and all(isinstance(pairs, list) for pairs in value.values()):
         for name, pair in ((name, pair) for name, pairs in value.items() for pair in pairs):
@@ -82,22 +83,42 @@ def turns_of(values: Sequence[Any]) -> Rows:
     dict
         With `words` as a list of dicts of start, stop and text, empty where the recogniser gave none.
     """
-    for segment in chain.from_iterable(map(_segments, _flat(values))):
+    last = 0.0
+    for value in _flat(values):
+        turns = list(_turns_in(value))
+        starts = [turn["start"] for turn in turns]
+        if starts and starts[0] < last:
+            raise SettingError(
+                "expected the recogniser's output for one recording: its utterances begin anew"
+            )
+        last = max(starts, default=last)
+        yield from turns
+
+
+def _turns_in(value: Mapping[str, Any]) -> Rows:
+    """Give the utterances of one object of the output."""
+    for segment in _segments(value):
         words = list(_words(segment))
-        if segment.get("start") is None and words:  # vosk gives the words' times alone
-            segment = {**segment, "start": words[0]["start"], "end": words[-1]["stop"]}
-        if segment.get("start") is None or segment.get("end") is None:
-            if not str(segment.get("text") or "").strip():
+        start, stop = _time(segment.get("start")), _time(segment.get("end"))
+        if start is None and words:  # vosk gives the words' times alone
+            start, stop = words[0]["start"], words[-1]["stop"]
+        text = text_of(segment)
+        if start is None or stop is None:
+            if not (text or "").strip():
                 continue  # a silence
             raise SettingError("an utterance of the recogniser's JSON has no start and end")
-        text = segment.get("text")
+        said = text if "text" in segment else " ".join(word["text"] for word in words)
         yield {
-            "start": segment["start"],
-            "stop": segment["end"],
-            "text": str(text).strip() if text is not None else " ".join(word["text"] for word in words),
+            "start": start,
+            "stop": stop,
+            "text": (said or "").strip(),
             "speaker": segment.get("speaker"),
             "words": words,
         }
+
+
+def _time(value: Any) -> float | None:
+    return None if value is None else seconds_of(value)
 
 
 def _segments(value: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -114,16 +135,14 @@ def _words(segment: Mapping[str, Any]) -> Rows:
     """Give the words of a segment. One without times, as whisperX leaves numbers, lies between its neighbours."""
     rows = segment.get("words") or segment.get("result") or []
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "word" in row for row in rows):
-        raise SettingError(
-            "expected the words of the recogniser's JSON as a list of objects with a word each"
-        )
-    last = segment.get("start")
-    for number, row in enumerate(rows):
-        start, stop = row.get("start"), row.get("end")
+        raise SettingError("expected words as a list of objects with a word each")
+    times = [(_time(row.get("start")), _time(row.get("end"))) for row in rows]
+    last = _time(segment.get("start"))
+    for number, (row, (start, stop)) in enumerate(zip(rows, times, strict=True)):
         if start is None or stop is None:
-            after = (r["start"] for r in rows[number + 1 :] if r.get("start") is not None)
-            start, stop = last, next(after, segment.get("end"))
+            after = (begin for begin, _ in times[number + 1 :] if begin is not None)
+            start, stop = last, next(after, _time(segment.get("end")))
             if start is None or stop is None:
                 raise SettingError("a word of the recogniser's JSON has no times, nor has its segment")
         last = stop
-        yield {"start": start, "stop": max(start, stop), "text": str(row["word"]).strip()}
+        yield {"start": start, "stop": max(start, stop), "text": (text_of(row, "word") or "").strip()}

@@ -34,7 +34,8 @@ def read(
     """
     rows = [_named(row, carry) for row in read_json_lines(path, "the NeMo manifest")]
     known = {name for row in rows if "offset" in row.values for name in row.values}
-    entries = [_entry(row, Path(path).parent, carry, base, known) for row in rows]
+    is_timed = any(row.values.get(name) is not None for row in rows for name in FIELDS)
+    entries = [_entry(row, Path(path).parent, carry, base, known, is_timed) for row in rows]
     _check_offsets(rows, entries)
     check_durations(
         Timed(entry.place, location(entry.path), entry.turn.speaker, entry.turn.segment)
@@ -67,13 +68,20 @@ def _check_offsets(rows: Sequence[Row], entries: Sequence[Entry]) -> None:
             )
 
 
-def _entry(row: Row, folder: Path, carry: Sequence[str], base: str | Path | None, known: set[str]) -> Entry:
+def _entry(
+    row: Row, folder: Path, carry: Sequence[str], base: str | Path | None, known: set[str], is_timed: bool
+) -> Entry:
     """Check a line of a manifest, and make an entry of it."""
     values, where = row.values, WHOLE
     with errors_at(row.place):
         check_names(list(values), (*FIELDS, *carry))
-        if "audio_filepath" not in values or ("offset" in values and values.get("duration") is None):
-            raise SettingError("expected audio_filepath, and a duration where there is an offset")
+        lacks_duration = values.get("duration") is None and (
+            "offset" in values or (is_timed and len(values) > 1)
+        )
+        if "audio_filepath" not in values or lacks_duration:
+            raise SettingError(
+                "expected audio_filepath, and a duration where there is an offset, or other entries have one"
+            )
         strange = (value for name, value in values.items() if name not in {*known, *carry})
         if known and "offset" not in values and any(isinstance(value, int | float) for value in strange):
             raise SettingError(

@@ -36,6 +36,11 @@ _TIME = re.compile(
     r"|len|length|pos|position|seconds",
     re.ASCII,
 )
+_IN_OR_OUT = re.compile(
+    r"((tc|time|timecode|cue|clip)[\W_]*)?(in|out)([\W_]*(point|ms|msec|s|sec|time))?", re.ASCII
+)
+# Of values that may be times, in other forms than those that are read: 1,5 and 1.5s and 00:01.500.
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:[.,]\d+)?) ?(?:s|sec|ms)?", re.ASCII)
 
 
 class Row(NamedTuple):
@@ -200,7 +205,8 @@ def check_names(names: Sequence[str], known: Iterable[str]) -> None:
     """Raise `SettingError` for a name that is not known and stands for a time: ignored, it would bound nothing."""
     for number, name in enumerate(names, 1):
         words = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
-        if name not in known and any(_TIME.fullmatch(word) for word in re.split(r"[\W_]+", words.lower())):
+        is_time = any(_TIME.fullmatch(word) for word in re.split(r"[\W_]+", words.lower()))
+        if name not in known and (is_time or _IN_OR_OUT.fullmatch(words.strip().lower())):
             times = [time for time in ("start", "stop", "offset", "duration") if time in known]
             raise SettingError(
                 f"field {number} is named like a time, and is none that is known"
@@ -213,15 +219,24 @@ def _check_pairs(header: list[str], rows: list[Row], known: set[str]) -> None:
     if not rows or {"start", "stop"} & set(header):
         return
     unknown = [name for name in header if name not in known]
-    numbers = [name for name in unknown if all(_NUMBER.fullmatch(row.values[name]) for row in rows)]
+    numbers = [name for name in unknown if all(_clock(row.values[name]) is not None for row in rows)]
     for a, b in pairwise(numbers):
-        values = [(float(row.values[a]), float(row.values[b])) for row in rows]
+        values = [(_clock(row.values[a]) or 0.0, _clock(row.values[b]) or 0.0) for row in rows]
         is_count = all(row.values[name].isdecimal() for row in rows for name in (a, b))
         if all(0 <= x < y for x, y in values) and not is_count:
             raise SettingError(
                 f"columns {header.index(a) + 1} and {header.index(b) + 1} of the table look like starts and stops: name"
                 " them start and stop, leave them out, or name them in --carry"
             )
+
+
+def _clock(value: str) -> float | None:
+    """Read what may be a time in any usual form; None where it cannot be one."""
+    found = _CLOCK.fullmatch(value.strip())
+    if not found:
+        return float(value) if _NUMBER.fullmatch(value) else None
+    hours, minutes, seconds = (float((part or "0").replace(",", ".")) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _csv(text: str, line: int) -> Iterator[tuple[int, list[str]]]:

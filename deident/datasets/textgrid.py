@@ -17,6 +17,7 @@ from deident.datasets.text_files import NUMBER, Row, errors_at, read_text
 from deident.errors import SettingError
 
 SUFFIX = ".textgrid"
+ROUNDING = 1e-3  # seconds
 # Names of tiers by the option that they are for: those of the Montreal Forced Aligner, WebMAUS and their like.
 TIERS = {
     "turns": ("text", "utterance", "utterances"),
@@ -133,7 +134,7 @@ def _tier(tokens: _Tokens, place: str, recording: str) -> Iterator[Row]:
         kind, name = tokens.text(), tokens.text()
         if kind not in ("IntervalTier", "TextTier"):
             raise SettingError("expected a tier of intervals or points")
-        tokens.take("number"), tokens.take("number")
+        at, end = float(tokens.take("number")), float(tokens.take("number"))
         count = tokens.count()
     for number in range(1, count + 1):
         where = f"{place}, interval {number}"
@@ -141,10 +142,21 @@ def _tier(tokens: _Tokens, place: str, recording: str) -> Iterator[Row]:
             start = tokens.take("number")
             stop = tokens.take("number") if kind == "IntervalTier" else start
             text = tokens.text().strip()
+            if kind == "IntervalTier":
+                at = _joined(at, float(start), float(stop), end)
         if text and kind == "IntervalTier":
             yield Row(
                 where, {"recording": recording, "start": start, "stop": stop, "text": text, "tier": name}
             )
+
+
+def _joined(at: float, start: float, stop: float, end: float) -> float:
+    """Check that an interval goes on where its tier has come to, and return where it stops."""
+    if start >= stop:
+        raise SettingError("expected a start before its stop")
+    if abs(start - at) > ROUNDING or stop > end + ROUNDING:
+        raise SettingError("expected intervals that fill their tier, each from the end of the one before")
+    return stop
 
 
 def write(items: Iterable[Item], out: Path) -> int:
