@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -68,6 +69,38 @@ def test_links_are_followed_on_request_and_counted_otherwise(deident: Command, t
     assert (data["recordings"], data["codes"], "links" in data["passed_over"]) == (4, {}, False)
     assert run([folder], tmp_path / "u", jobs=1, follow_links=True).recordings == 4
     assert own.exists()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "told"),
+    [
+        ([".old/a.wav", ".old/b.wav"], {"hidden folders": 1}),
+        ([".old/deep/er/a.WAV", "sub/.trash/b.mp3"], {"hidden folders": 2}),
+        ([".git/config", ".old/a.opus"], {"hidden folders": 1}),
+    ],
+)
+def test_hidden_folders_with_sound_are_counted(
+    hidden: list[str], told: dict[str, int], tmp_path: Path
+) -> None:
+    own = sound(tmp_path / "a.wav")
+    for name in hidden:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    passed_over: Counter[str] = Counter()
+    assert [r.path for r in expand(tmp_path, passed_over=passed_over)] == [str(own)]
+    assert passed_over == told
+
+
+@pytest.mark.parametrize("name", [".b.wav", ".old/b.flac", "sub/.trash/c/b.MP3"])
+def test_hidden_files_at_a_uri_are_counted(name: str) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    files, place = fsspec.filesystem("memory"), f"/hidden-{len(name)}"
+    for path in ("a.wav", name, ".config", "s/.private/format.json", "s/1.wav"):
+        files.pipe_file(f"{place}/{path}", b"x")
+    passed_over: Counter[str] = Counter()
+    found = expand(f"memory:/{place}", passed_over=passed_over)
+    assert [r.path.rpartition("/")[2] for r in found] == ["a.wav"]
+    assert passed_over == {"hidden files": 1, "stores": 1}
 
 
 def test_a_link_that_is_named_is_followed_on_request(deident: Command, tmp_path: Path) -> None:

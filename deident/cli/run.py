@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ONE = {
     "links": "link", "files of other kinds": "file of another kind", "hidden files": "hidden file",
-    "stores": "store",
+    "hidden folders": "hidden folder", "stores": "store",
 }  # fmt: skip
 EPILOG = """\
 examples:

@@ -16,6 +16,7 @@ from deident.recording import Recording
 LINKS = "links"  # what was passed over, in words for the summary
 OTHERS = "files of other kinds"
 HIDDEN = "hidden files"
+HIDDEN_FOLDERS = "hidden folders"
 STORES = "stores"
 
 
@@ -35,7 +36,8 @@ def expand(
     follow_links : bool, default False
         Read through symbolic links to files and folders, as git-annex, DVC and Hugging Face's caches have them.
     passed_over : Counter, optional
-        Filled with the number of links, files of other kinds, hidden files and stores that were passed over.
+        Filled with the number of links, files of other kinds, hidden files and folders, and stores that were passed
+        over.
 
     Yields
     ------
@@ -87,11 +89,11 @@ def _below(uri: str, passed_over: Counter[str]) -> Iterator[Recording]:
     found_stores = {name.removesuffix(mark) for name in inside for mark in marks if name.endswith(mark)}
     stores = tuple(f"{store}/" for store in found_stores if store)  # what is named itself is meant
     for item, name in zip(found, inside, strict=True):
-        is_hidden = "/." in name or name.startswith(stores)
-        if item.uri == uri or (_has_sound(name) and not is_hidden):
+        is_hidden = "/." in name
+        if item.uri == uri or (_has_sound(name) and not is_hidden and not name.startswith(stores)):
             yield Recording(item.uri, size=item.size, version=item.version)
-        elif not is_hidden:
-            passed_over[OTHERS] += 1
+        elif not name.startswith(stores) and (_has_sound(name) or not is_hidden):
+            passed_over[HIDDEN if is_hidden else OTHERS] += 1
     if found_stores - {""}:
         passed_over[STORES] += len(found_stores - {""})
 
@@ -124,9 +126,13 @@ def _walk(folder: str, follow_links: bool, passed_over: Counter[str]) -> Iterato
             folders.clear()  # what is in there has been disguised already
             passed_over[STORES] += 1
             continue
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        if not follow_links:
-            passed_over[LINKS] += sum(os.path.islink(os.path.join(place, f)) for f in folders)
+        hidden = [f for f in folders if f.startswith(".")]
+        folders[:] = sorted(set(folders) - set(hidden))
+        if count := sum(_holds_sound(os.path.join(place, f)) for f in hidden):
+            passed_over[HIDDEN_FOLDERS] += count
+        links = 0 if follow_links else sum(os.path.islink(os.path.join(place, f)) for f in folders)
+        if links:
+            passed_over[LINKS] += links
         for name in sorted(files):
             path = os.path.join(place, name)
             reason = _reason(name, not follow_links and os.path.islink(path))
@@ -135,6 +141,11 @@ def _walk(folder: str, follow_links: bool, passed_over: Counter[str]) -> Iterato
             elif reason:
                 passed_over[reason] += 1
     yield from closed
+
+
+def _holds_sound(folder: str) -> bool:
+    """Tell whether there is a sound file below a folder, by its name."""
+    return any(_has_sound(name) for _, _, files in os.walk(folder) for name in files)
 
 
 def _reason(name: str, is_link: bool) -> str | None:
