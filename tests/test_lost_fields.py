@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from deident.datasets import kaldi, layouts, nemo, table
+from deident.datasets import READERS, kaldi, layouts, nemo, table
 from deident.datasets.annotation_files import read_annotations
 from deident.datasets.annotations import with_turns
 from deident.datasets.entries import located
 from deident.errors import SettingError
 from deident.recording import Recording
 from deident.segmentation.turns import Word
-from tests.test_tables import seconds, written
+from tests.test_tables import lhotse_cut, seconds, written
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,34 @@ def test_utterances_in_order_are_one_recordings(tmp_path: Path) -> None:
     rows = [{"start": 0, "end": 1, "text": "a"}, {"start": 0.5, "end": 2, "text": "b"}]
     path = written(tmp_path, "w.json", json.dumps(rows))
     assert len(with_turns([Recording("a.wav")], read_annotations(path))[0].turns) == 2
+
+
+@pytest.mark.parametrize("spk2utt", ["anna u1\nbert u2 u3\n", "anna u1 u2\nbert u3\ncarl u3\n", "anna u3\n"])
+def test_two_lists_of_speakers_that_differ_are_refused(spk2utt: str, tmp_path: Path) -> None:
+    written(tmp_path, "wav.scp", "u1 1.wav\nu2 2.wav\nu3 3.wav\n")
+    written(tmp_path, "utt2spk", "u1 anna\nu2 anna\nu3 bert\n")
+    written(tmp_path, "spk2utt", "anna u1 u2\nbert u3\n")
+    assert len(kaldi.read(tmp_path)) == 3
+    written(tmp_path, "spk2utt", spk2utt)
+    with pytest.raises(SettingError, match="different speakers"):
+        kaldi.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["kaldi", "nemo", "lhotse"])
+def test_a_path_of_two_files_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "set"
+    place.mkdir()
+    written(place, "a.wav", b"one")
+    written(place, "wav.scp", "u a.wav\n")
+    written(place, "utt2spk", "u s\n")
+    written(place, "m.json", json.dumps({"audio_filepath": "a.wav"}))
+    written(place, "c.jsonl", json.dumps(lhotse_cut("a.wav")))
+    data_set = {"kaldi": place, "nemo": place / "m.json", "lhotse": place / "c.jsonl"}[name]
+    for folder in (tmp_path, place):  # the latter is beside the data set
+        monkeypatch.chdir(folder)
+        assert Path(READERS[name](data_set)[0].path).resolve() == place / "a.wav"
+    written(tmp_path, "a.wav", b"two")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match="of two files"):
+        READERS[name](data_set)
+    assert Path(READERS[name](data_set, (), str(place))[0].path) == place / "a.wav"

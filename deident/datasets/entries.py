@@ -112,7 +112,7 @@ def located(path: Any, base: str | Path | None, *beside: Path) -> str:
     base : str or Path, optional
         The folder or URI that the user gave for its paths.
     beside : Path
-        Without a base, the folders to look in, in this order; the last where the file is in none.
+        Without a base, the folders to look in; the last where the file is in none.
 
     Returns
     -------
@@ -121,7 +121,8 @@ def located(path: Any, base: str | Path | None, *beside: Path) -> str:
     Raises
     ------
     SettingError
-        If it is an address. A data set that could name any would choose where requests are sent.
+        If it is an address, for a data set that could name any would choose where requests are sent; or if two of the
+        folders have such a file.
     """
     if not isinstance(path, str) or not path:
         raise SettingError("expected a path of a sound file")
@@ -133,7 +134,13 @@ def located(path: Any, base: str | Path | None, *beside: Path) -> str:
         )
     if base is None:
         found = [os.path.join(folder, path) for folder in beside]
-        return next((place for place in found if os.path.exists(place)), found[-1])
+        there = [place for place in found if os.path.exists(place)] or found[-1:]
+        if not all(os.path.samefile(there[0], other) for other in there[1:]):
+            raise SettingError(
+                "this path is of two files, one where the program runs and one beside the data set: name the folder of"
+                " the sound as --base"
+            )
+        return there[0]
     if uris.is_uri(os.fspath(base)):
         if path.startswith("/") or ".." in path.split("/") or "::" in path:  # which chains file systems
             raise SettingError("expected paths below --base, without .. or :: in them")

@@ -230,6 +230,7 @@ def _utterances(
     """Yield the utterances of a Kaldi data folder, checked against each other."""
     segments = {row.values["id"]: row.values for row in _segments(place)}
     texts, genders = read_kaldi(place / "text"), read_kaldi(place / "spk2gender", single=True)
+    _check_speakers(place, speakers)
     with errors_at("the Kaldi folder's text"):
         check_texts(texts, speakers)
     for name, found in (("text", texts), ("segments", segments)):
@@ -253,6 +254,15 @@ def _utterances(
             genders.get(speaker, "").lower(),
             int(where["channel"]) if where.get("channel") else None,
         )
+
+
+def _check_speakers(place: Path, speakers: Mapping[str, str]) -> None:
+    """Raise `SettingError` where spk2utt, if it is there, gives an utterance to another speaker than utt2spk."""
+    for speaker, ids in read_kaldi(place / "spk2utt").items():
+        if any(speakers.get(id, speaker) != speaker for id in ids.split()):
+            raise SettingError(
+                "the Kaldi folder's utt2spk and spk2utt tell different speakers of an utterance"
+            )
 
 
 def check_texts(texts: Mapping[str, str], ids: Iterable[str]) -> None:
