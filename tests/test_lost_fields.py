@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deident.datasets import READERS, kaldi, layouts, nemo, table
+from deident.datasets import READERS, kaldi, layouts, lhotse, nemo, table
 from deident.datasets.annotation_files import read_annotations
 from deident.datasets.annotations import with_turns
 from deident.datasets.entries import located
@@ -162,3 +162,24 @@ def test_a_path_of_two_files_is_refused(name: str, tmp_path: Path, monkeypatch: 
     with pytest.raises(SettingError, match="of two files"):
         READERS[name](data_set)
     assert Path(READERS[name](data_set, (), str(place))[0].path) == place / "a.wav"
+
+
+@pytest.mark.parametrize("value", [[], {"a": 1}, None, 1.5])
+def test_names_of_lhotse_in_another_form_are_refused(value: Any, tmp_path: Path) -> None:
+    cut = lhotse_cut("a.wav")
+    said = {"id": "u", "start": 0.0, "duration": 1.0, "text": "so"}
+    recording = {**cut["recording"], "id": value}
+    cuts = [{**cut, "recording": recording}, {**cut, "supervisions": [{**said, "id": value}]}]
+    if value is not None:
+        cuts.append({**cut, "supervisions": [{**said, "speaker": value}]})
+    for other in cuts:
+        with pytest.raises(SettingError, match=r"line 1: expected (id|speaker) as text"):
+            lhotse.read(written(tmp_path, "c.jsonl", json.dumps(other)))
+
+
+def test_numbers_that_name_recordings_are_text(tmp_path: Path) -> None:
+    cut = lhotse_cut("a.wav")
+    (found,) = lhotse.read(
+        written(tmp_path, "c.jsonl", json.dumps({**cut, "recording": {**cut["recording"], "id": 7}}))
+    )
+    assert found.id == "7"

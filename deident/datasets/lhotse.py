@@ -59,15 +59,16 @@ def _supervisions(place: Path) -> Iterator[Row]:
     recordings: dict[str, Any] = {}
     for row in read_json_lines(_only(place, "recordings"), "Lhotse's recordings"):
         with _fields(row):
-            if recordings.setdefault(row.values["id"], row.values) is not row.values:
+            if recordings.setdefault(_id(row.values), row.values) is not row.values:
                 raise SettingError("this recording is there twice")
     timed: list[Timed] = []
     for row in read_json_lines(_only(place, "supervisions"), "Lhotse's supervisions"):
         with _fields(row):
-            if row.values["recording_id"] not in recordings:
+            recording = _id(row.values, "recording_id")
+            if recording not in recordings:
                 raise SettingError("a supervision is of a recording that is not there")
-            timed += _timed(row.place, row.values["recording_id"], row.values)
-            yield Row(row.place, {**row.values, "recording": recordings[row.values["recording_id"]]})
+            timed += _timed(row.place, recording, row.values)
+            yield Row(row.place, {**row.values, "recording": recordings[recording]})
     check_durations(timed)
 
 
@@ -76,7 +77,15 @@ def _timed(place: str, sound: str, values: Mapping[str, Any]) -> Iterator[Timed]
     if values["start"] >= 0.0:
         stop = values["start"] + seconds_of(values["duration"])
         of_channel = (sound, str(values.get("channel")))
-        yield Timed(place, of_channel, values.get("speaker"), segment_of(values["start"], stop))
+        yield Timed(place, of_channel, text_of(values, "speaker"), segment_of(values["start"], stop))
+
+
+def _id(values: Mapping[str, Any], name: str = "id") -> str:
+    """Read the name of a recording, cut or supervision. Raises `SettingError` when there is none."""
+    found = text_of(values, name)
+    if found is None:
+        raise SettingError(f"expected {name} as text")
+    return found
 
 
 def _only(place: Path, kind: str) -> Path:
@@ -103,8 +112,8 @@ def _cuts(path: Path) -> Iterator[Row]:
                 )
             _channel(cut.get("channel"))
             begin, duration = seconds_of(cut["start"]), seconds_of(cut["duration"])
-            whole = {"id": cut["id"], "start": 0.0, "duration": duration}
-            of_cuts += _timed(row.place, cut["recording"]["id"], cut)
+            whole = {"id": _id(cut), "start": 0.0, "duration": duration}
+            of_cuts += _timed(row.place, _id(cut["recording"]), cut)
             for supervision in cut.get("supervisions") or [whole]:
                 of_supervisions += _timed(row.place, row.place, supervision)
                 start = begin + supervision["start"]
@@ -121,7 +130,7 @@ def _cuts(path: Path) -> Iterator[Row]:
 def _entry(row: Row, carry: Sequence[str], base: str | Path | None, folder: Path) -> Entry:
     with _fields(row):
         recording = row.values["recording"]
-        return Entry(row.place, recording["id"], _file(recording, base, folder), turn_of(row.values, carry))
+        return Entry(row.place, _id(recording), _file(recording, base, folder), turn_of(row.values, carry))
 
 
 def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
@@ -150,7 +159,7 @@ def turn_of(row: Mapping[str, Any], carry: Sequence[str]) -> Turn:
         else (),  # elsewhere: somebody counts them otherwise, and no text can be cut by them
         _channel(row.get("channel")),
         chosen(known, carry),
-        row["id"],
+        _id(row),
         phones=tuple(phones) if near else (),
     )
 
