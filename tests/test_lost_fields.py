@@ -183,3 +183,28 @@ def test_numbers_that_name_recordings_are_text(tmp_path: Path) -> None:
         written(tmp_path, "c.jsonl", json.dumps({**cut, "recording": {**cut["recording"], "id": 7}}))
     )
     assert found.id == "7"
+
+
+@pytest.mark.parametrize("channels", [("", ""), ("0", "0"), ("", "1")])
+def test_two_recordings_are_no_one_file(channels: tuple[str, str], tmp_path: Path) -> None:
+    written(tmp_path, "wav.scp", "a a.wav\nb a.wav\n")
+    written(tmp_path, "utt2spk", "u1 anna\nu2 bert\n")
+    written(tmp_path, "segments", "u1 a 0 1 {}\nu2 b 2 3 {}\n".format(*channels))
+    recording = lhotse_cut("a.wav")["recording"]
+    written(tmp_path, "recordings.jsonl", "".join(json.dumps({**recording, "id": id}) + "\n" for id in "ab"))
+    rows = [
+        {"id": f"u{n}", "recording_id": "ab"[n], "start": n, "duration": 1, "channel": int(channel or 0)}
+        for n, channel in enumerate(channels)
+    ]
+    written(tmp_path, "supervisions.jsonl", "\n".join(map(json.dumps, rows)))
+    for name in ("kaldi", "lhotse") if channels[0] == channels[1] else ("kaldi",):
+        with pytest.raises(SettingError, match="the same file"):
+            READERS[name](tmp_path)
+
+
+def test_two_recordings_may_be_two_channels(tmp_path: Path) -> None:
+    written(tmp_path, "wav.scp", "a a.wav\nb a.wav\n")
+    written(tmp_path, "utt2spk", "u1 anna\nu2 bert\n")
+    written(tmp_path, "segments", "u1 a 0 1 0\nu2 b 2 3 1\n")
+    (found,) = kaldi.read(tmp_path)
+    assert [(turn.speaker, turn.channel) for turn in found.turns] == [("anna", 0), ("bert", 1)]

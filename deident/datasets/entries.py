@@ -44,10 +44,15 @@ def gather(entries: Iterable[Entry]) -> list[Recording]:
     Raises
     ------
     SettingError
-        If there are none, or two that differ are each all of one recording.
+        If there are none, two that differ are each all of one recording, or recordings of two names are one file and
+        no two channels of it.
     """
     found: dict[str, tuple[str, str, dict[tuple[Segment, int | None], list[Turn]]]] = {}
+    names: dict[str, dict[int | None, str]] = {}
     for place, id, path, turn in entries:
+        own = names.setdefault(uris.location(path), {})
+        if own.setdefault(turn.channel, id) != id or (None in own and len(set(own.values())) > 1):
+            raise SettingError(f"{place}: two recordings of other names are the same file")
         _, _, turns = found.setdefault(uris.location(path), (id, path, {}))
         same = turns.setdefault((turn.segment, turn.channel), [])
         if turn not in same:
