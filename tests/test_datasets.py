@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from deident.audio import RATE, Segment
@@ -20,6 +22,7 @@ from deident.segmentation.turns import OPEN, covers_turn
 from tests import datasets
 from tests.datasets import CANARIES, KEY, TEXTS, deident
 from tests.methods import Sine
+from tests.voices import WOMAN, speech
 
 folder, store = datasets.folder, datasets.store  # fixtures
 
@@ -325,3 +328,32 @@ def test_commands_of_kaldi_are_never_run(
     assert deident("run", "--kaldi", place, "--out", tmp_path / "s") == 2
     assert "write the sound files out first" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"text": [5]},
+        {"text": [["so"]]},
+        {"words": [[{"start": 1, "end": 2, "word": ["so"]}]]},
+        {"words": [[{"start": 1, "end": 2}]]},
+    ],
+)
+def test_rows_with_texts_of_another_form_are_refused(wrong: dict[str, list[Any]]) -> None:
+    batch = {"audio": [{"array": speech(WOMAN, 3.0), "sampling_rate": RATE}], **wrong}
+    with pytest.raises(SettingError, match=r"expected (the column text|words)"):
+        MapBatch(Policy(disguise=Sine(), carry=("text",)), KEY)(batch)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"start": [1.0], "stop": [1.5], "text": ["so"]},
+        {"start": np.array([1.0]), "end": np.array([1.5]), "word": ["so"]},
+        {"begin": [0], "start": [1.0], "end": [1.5], "text": ["so"]},
+    ],
+)
+def test_words_may_be_lists_by_name(words: Any) -> None:
+    batch = {"audio": [{"array": speech(WOMAN, 3.0), "sampling_rate": RATE}], "words": [words]}
+    out = MapBatch(Policy(disguise=Sine(), carry=("text",)), KEY)(batch)
+    assert out["text"].count("so") == 1

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from deident.datasets.entries import segment_of
+from deident.datasets.entries import segment_of, text_of
 from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.policy import Policy
@@ -106,6 +106,8 @@ class MapBatch:
         from deident.pipeline import deidentify
 
         speaker, text, *timed = (row.get(name) for name in ("speaker", "text", *TIMED))
+        if not isinstance(text, str | None):
+            raise SettingError("expected the column text as text")
         who = None if speaker is None else str(speaker)
         words, phones = map(_words, timed)
         is_told = text is not None or words or phones
@@ -131,12 +133,14 @@ def _rows_of(words: Iterable[Word]) -> list[dict[str, Any]]:
 
 
 def _words(words: Any) -> tuple[Word, ...]:
-    """Read the words of a row: mappings with start, stop or end, and text or word, in seconds."""
+    """Read the words of a row: mappings with start, stop or end, and text or word, in seconds; or one of lists."""
     try:
+        if isinstance(words, Mapping):  # as `datasets` has a Sequence of several features
+            words = [dict(zip(words, row, strict=True)) for row in zip(*words.values(), strict=True)]
         return tuple(
             Word(
                 segment_of(word["start"], word["stop"] if "stop" in word else word["end"]),
-                str(word["text"] if "text" in word else word["word"]),
+                text_of({"word": word["text"] if "text" in word else word["word"]}, "word") or "",
             )
             for word in words or ()
         )
