@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from deident.errors import SettingError, kind_of, truth
 from deident.segment import Segment
-from deident.segmentation.turns import CARRIED, Turn, check_annotations
+from deident.segmentation.turns import CARRIED, Turn, check_annotations, one_form
 
 Labels = dict[str, str]
 
@@ -77,6 +77,8 @@ class Recording:
         if not isinstance(self.path, str | bytes | os.PathLike):
             raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
         object.__setattr__(self, "path", os.fsdecode(self.path))
+        if self.speaker is not None:
+            object.__setattr__(self, "speaker", one_form(self.speaker))
         truth("consent", self.consent)
         check_annotations(self.segments or (), self.turns, self.mute)
         if self.segments is not None and self.turns:

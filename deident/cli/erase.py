@@ -168,15 +168,18 @@ def _elsewhere(known: list[Link], wanted: set[Link]) -> set[Link]:
 def _selector(args: argparse.Namespace, withdrawn: frozenset[str]) -> Callable[[Link], bool]:
     """Return a function that tells which links of the linkage are to be erased."""
     from deident.cli.inputs import lines_of_option
+    from deident.segmentation.turns import one_form
     from deident.store import today
     from deident.uris import location
 
     if withdrawn:
-        places = withdrawn | {location(line) for line in withdrawn}
-        return lambda link: not places.isdisjoint({link.path, link.speaker, link.recording})
+        places = {one_form(name) for line in withdrawn for name in (line, location(line))}
+        return lambda link: (
+            not places.isdisjoint({one_form(link.path), one_form(link.speaker or ""), link.recording})
+        )
 
     if args.speaker is not None:
-        return lambda link: link.speaker == args.speaker
+        return lambda link: one_form(link.speaker or "") == one_form(args.speaker)
     if args.older_than is not None:
         days = re.fullmatch(r"(\d{1,6})d?", args.older_than)
         if not days:

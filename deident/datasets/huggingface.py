@@ -14,7 +14,7 @@ from deident.errors import RecordingError, SettingError
 from deident.keys import Key
 from deident.policy import Policy
 from deident.segment import RATE
-from deident.segmentation.turns import CARRIED, TIMED, WHOLE, Turn, Word
+from deident.segmentation.turns import CARRIED, TIMED, WHOLE, Turn, Word, one_form
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class MapBatch:
         speaker, text, *timed = (row.get(name) for name in ("speaker", "text", *TIMED))
         if not isinstance(text, str | None):
             raise SettingError("expected the column text as text")
-        who = None if speaker is None else str(speaker)
+        who = None if speaker is None else one_form(str(speaker))
         words, phones = map(_words, timed)
         is_told = text is not None or words or phones
         turns = [Turn(WHOLE, text=text, words=words, phones=phones)] if is_told else []

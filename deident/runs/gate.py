@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from deident.datasets.entries import consented
 from deident.errors import StoreError
+from deident.segmentation.turns import one_form
 from deident.uris import is_uri, location, open_uri
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Gate:
 
 def count_name(store: Store, kind: str, who: str) -> str:
     """Return the name under which a store counts something of somebody: a keyed pseudonym behind its kind."""
-    return f"{kind}:{store.key.pseudonym(f'counted {kind}', who)}"
+    return f"{kind}:{store.key.pseudonym(f'counted {kind}', one_form(who))}"
 
 
 def has_consent(recording: Recording) -> bool:

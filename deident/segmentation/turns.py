@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,6 +59,11 @@ class Word:
         return "Word(hidden)"
 
 
+def one_form(name: str) -> str:
+    """Give a name in the composed form of Unicode: file systems, editors and terminals differ in it."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 @dataclass(frozen=True, repr=False)
 class Turn:
     """A turn of one speaker: an utterance, a supervision, a line of a transcript.
@@ -90,6 +96,10 @@ class Turn:
     labels: dict[str, str] = field(default_factory=dict)
     id: str = ""
     phones: tuple[Word, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.speaker is not None:
+            object.__setattr__(self, "speaker", one_form(self.speaker))
 
     @property
     def is_whole_recording(self) -> bool:
