@@ -328,3 +328,15 @@ def test_one_place_has_one_set_of_labels(tmp_path: Path) -> None:
         with pytest.raises(SettingError, match="named twice"):
             run(twice, tmp_path / "s")  # type: ignore[arg-type]
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("place", [".", "./", "../anna", "../bert/../anna/.", "deep/.."])
+def test_a_speakers_folder_has_its_name_from_anywhere(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("anna/1.wav", "bert/2.wav"):
+        sound(tmp_path / name)
+    (tmp_path / "anna" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "anna")
+    found = with_folder_speakers(collect(place), place)
+    assert [recording.speaker for recording in found] == ["anna"]

@@ -218,9 +218,8 @@ def with_folder_speakers(recordings: Sequence[Recording], place: str | os.PathLi
         raise SettingError(
             "expected every recording in a folder of its speaker: some lie beside these folders"
         )
-    own = os.path.basename(
-        start if uris.is_uri(start) or os.path.isdir(start) else os.path.dirname(uris.location(start))
-    )
+    whole = uris.location(start)  # "." has a name, too
+    own = os.path.basename(whole if uris.is_uri(start) or os.path.isdir(start) else os.path.dirname(whole))
     return [
         replace(recording, speaker=parts[0] if len(parts) > 1 else own)
         for recording, parts in zip(recordings, below, strict=True)
