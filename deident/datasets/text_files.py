@@ -333,9 +333,12 @@ def read_ctm(path: str | os.PathLike[str]) -> Iterator[Row]:
 
 
 def read_kaldi_segments(path: str | os.PathLike[str]) -> Iterator[Row]:
-    """Read Kaldi's segments: utterance recording start stop, and a channel from 0 if there is one."""
+    """Read Kaldi's segments: utterance recording start stop, and on every line or none a channel from 0."""
+    width = 0
     for place, text in lines_of(path, "Kaldi's segments"):
         fields = re.split(r"[ \t]+", text)
+        if len(fields) != (width := width or len(fields)):
+            raise SettingError(f"{place}: expected {width} fields as on the line before; got {len(fields)}")
         is_right = len(fields) in (4, 5) and all(_NUMBER.fullmatch(time) for time in fields[2:4])
         if not is_right or not (len(fields) == 4 or re.fullmatch(r"\d{1,3}", fields[4], re.ASCII)):
             raise SettingError(
