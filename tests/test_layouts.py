@@ -211,3 +211,14 @@ def test_a_client_without_a_name_shares_no_voice(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     written(tmp_path, "validated.tsv", "client_id\tpath\tsentence\n\ta.mp3\tone\n\tb.mp3\ttwo\n")
     assert [turn.speaker for found in layouts.read(tmp_path) for turn in found.turns] == [None, None]
+
+
+@pytest.mark.parametrize("second", ["8-1 (1).trans.txt", "9-9.trans.txt", "old.trans.txt"])
+def test_two_transcripts_that_differ_are_refused(second: str, tmp_path: Path) -> None:
+    written(tmp_path, "8-1-0001.flac", b"")
+    written(tmp_path, "8-1.trans.txt", "8-1-0001 ONE\n")
+    written(tmp_path, second, "8-1-0001 ONE\n")
+    assert layouts.read(tmp_path)[0].turns[0].text == "one"
+    written(tmp_path, second, "8-1-0001 TWO\n")
+    with pytest.raises(SettingError, match="another text"):
+        layouts.read(tmp_path)

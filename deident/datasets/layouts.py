@@ -176,13 +176,17 @@ def _librispeech(place: Path) -> Iterable[CorpusFile]:
     rows = [line.split("|") for line in read_text(table).split("\n") if line[:1] != ";"] if table else []
     sexes = _sexes((row[0], row[1]) for row in rows if len(row) > 2)
     sounds = _sounds(place)
+    beside: dict[Path, list[str]] = {}  # the names of the sound in each folder
+    for path in sounds:
+        beside.setdefault(path.parent, []).append(path.stem)
     texts: dict[Path, str] = {}  # by the path without its ending, for subsets may share names
     for file in _files(place):
         if file.name.endswith(".trans.txt"):
             own = read_kaldi(file)
             with errors_at("a transcript of the corpus"):
-                kaldi.check_texts(own, (path.stem for path in sounds if path.parent == file.parent))
-            texts |= {file.parent / name: text for name, text in own.items()}
+                kaldi.check_texts(own, beside.get(file.parent, ()))
+                if any(texts.setdefault(file.parent / name, text) != text for name, text in own.items()):
+                    raise SettingError("an utterance has another text in a second transcript beside it")
     for path in sounds:
         speaker, *rest = path.stem.split("-")
         if len(rest) == 2:
