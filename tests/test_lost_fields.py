@@ -211,7 +211,7 @@ def test_two_recordings_may_be_two_channels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["u2 a 2.5 3 0", "u2 a 2.5 3 5", "u2 a 2.5 -1 1"])
-def test_lines_of_segments_are_equally_long(line: str, tmp_path: Path) -> None:
+def test_lines_of_one_recording_are_equally_long(line: str, tmp_path: Path) -> None:
     for lines in (f"u1 a 0.5 1.75\n{line}\n", f"{line}\nu1 a 0.5 1.75\n"):
         with pytest.raises(SettingError, match=r"Kaldi's segments, line [12]: expected"):
             read_annotations(written(tmp_path, "segments", lines))

@@ -333,17 +333,17 @@ def read_ctm(path: str | os.PathLike[str]) -> Iterator[Row]:
 
 
 def read_kaldi_segments(path: str | os.PathLike[str]) -> Iterator[Row]:
-    """Read Kaldi's segments: utterance recording start stop, and on every line or none a channel from 0."""
-    width = 0
+    """Read Kaldi's segments: utterance recording start stop, and a channel from 0 on all lines of a recording or none."""
+    widths: dict[str, int] = {}
     for place, text in lines_of(path, "Kaldi's segments"):
         fields = re.split(r"[ \t]+", text)
-        if len(fields) != (width := width or len(fields)):
-            raise SettingError(f"{place}: expected {width} fields as on the line before; got {len(fields)}")
         is_right = len(fields) in (4, 5) and all(_NUMBER.fullmatch(time) for time in fields[2:4])
         if not is_right or not (len(fields) == 4 or re.fullmatch(r"\d{1,3}", fields[4], re.ASCII)):
             raise SettingError(
                 f"{place}: expected utterance, recording, start and stop in seconds, and a channel if it has one"
             )
+        if (width := widths.setdefault(fields[1], len(fields))) != len(fields):
+            raise SettingError(f"{place}: expected {width} fields as on the line before of this recording")
         values = dict(zip(("id", "recording", "start", "stop", "channel"), fields, strict=False))
         yield Row(place, {**values, **({"stop": TO_THE_END} if float(fields[3]) == -1 else {})})
 
