@@ -333,7 +333,7 @@ def read_ctm(path: str | os.PathLike[str]) -> Iterator[Row]:
 
 
 def read_kaldi_segments(path: str | os.PathLike[str]) -> Iterator[Row]:
-    """Read Kaldi's segments: utterance recording start stop, and a channel from 0 on all lines of a recording or none."""
+    """Read Kaldi's segments: utterance recording start stop, and on all lines of a recording or none a channel."""
     widths: dict[str, int] = {}
     for place, text in lines_of(path, "Kaldi's segments"):
         fields = re.split(r"[ \t]+", text)
