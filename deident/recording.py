@@ -77,7 +77,7 @@ class Recording:
         if not isinstance(self.path, str | bytes | os.PathLike):
             raise SettingError(f"expected path as text or a Path; got {kind_of(self.path)}")
         object.__setattr__(self, "path", os.fsdecode(self.path))
-        if self.speaker is not None:
+        if isinstance(self.speaker, str):  # a number names a speaker as well
             object.__setattr__(self, "speaker", one_form(self.speaker))
         truth("consent", self.consent)
         check_annotations(self.segments or (), self.turns, self.mute)

@@ -71,3 +71,8 @@ def test_whoever_withdraws_is_known_in_another_form(
     if option == "--withdrawn":
         again = Recording(str(recordings / "meeting.flac"), one)
         assert run([again], store, policy, key=KEY, jobs=1, linkage=links).codes == {"withdrawn": 1}
+
+
+def test_a_number_may_name_a_speaker() -> None:
+    who: Any = 7
+    assert Turn(speaker=who).speaker == Recording("a.wav", who).speaker == 7

@@ -98,7 +98,7 @@ class Turn:
     phones: tuple[Word, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.speaker is not None:
+        if isinstance(self.speaker, str):  # a number names a speaker as well
             object.__setattr__(self, "speaker", one_form(self.speaker))
 
     @property
