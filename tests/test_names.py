@@ -75,4 +75,4 @@ def test_whoever_withdraws_is_known_in_another_form(
 
 def test_a_number_may_name_a_speaker() -> None:
     who: Any = 7
-    assert Turn(speaker=who).speaker == Recording("a.wav", who).speaker == 7
+    assert [Turn(speaker=who).speaker, Recording("a.wav", who).speaker] == [who, who]
