@@ -148,7 +148,7 @@ def _runs(mask: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _percentiles(values: Floats, *percents: float) -> Floats:
-    """(percents, ...) percentiles along the last axis, as `numpy.percentile` has them, which takes ten times as long."""
+    """(percents, ...) percentiles along the last axis, as `numpy.percentile` has them, in a fraction of its time."""
     ordered = np.sort(values, axis=-1)
     at = np.array(percents) / 100.0 * (values.shape[-1] - 1)
     low = np.floor(at).astype(np.intp)
