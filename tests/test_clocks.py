@@ -26,6 +26,7 @@ CHIRP = np.concatenate([np.sin(2 * np.pi * (300 + 400 * n) * np.arange(RATE) / R
 CODERS = [
     ("webm", "libopus", 48_000), ("matroska", "aac", 16_000), ("mp4", "aac", 48_000), ("ipod", "alac", 16_000),
     ("flv", "aac", 44_100), ("ogg", "libopus", 48_000), ("asf", "wmav2", 44_100),
+    ("ogg", "flac", 16_000), ("ogg", "flac", 44_100),
 ]  # fmt: skip
 
 

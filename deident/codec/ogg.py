@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from deident.codec.files import Bytes
+from deident.containers.flac import stream_info
 from deident.containers.ogg import FIRST, LAST, NO_GRANULE, Page, codec_of, most_samples, pages
 from deident.containers.source import Pieces, number
 from deident.containers.tags import end_tags_start
@@ -92,17 +93,19 @@ def has_steady_clock(link: Bytes) -> bool:
     position: dict[int, int] = {}
     for page in pages(link, 0, link.size):
         if page.flags & FIRST:
-            head = link.at(page.body, 30)
+            head = link.at(page.body, 51)
             codec = codec_of(head)
             if codec == "opus":
                 streams[page.serial] = codec, 0, 48_000
-            elif codec == "vorbis" and len(head) == 30:
+            elif codec == "vorbis" and len(head) >= 30:
                 streams[page.serial] = codec, 1 << (head[28] >> 4), number(head, 12, 4, "little")
+            elif codec == "flac" and len(head) == 51 and (info := stream_info(head[17:])).rate:
+                streams[page.serial] = codec, info.most, info.rate
         elif page.serial in streams and page.granule not in (0, NO_GRANULE):
             codec, block, rate = streams[page.serial]
             most = most_samples(page, link, codec, block)
             step = page.granule - position.get(page.serial, page.granule - most)
-            is_back = step < 0 or (codec == "opus" and step < most - _CLOCK_SECONDS * rate)
+            is_back = step < 0 or (codec != "vorbis" and step < most - _CLOCK_SECONDS * rate)
             if step > most + _CLOCK_SECONDS * rate or (is_back and not page.flags & LAST):
                 return False
             position[page.serial] = page.granule

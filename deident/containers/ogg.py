@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from deident.containers.flac import frame_header
 from deident.containers.source import Source, number
 
 MARK = b"OggS"
@@ -58,14 +59,17 @@ def codec_of(packet: bytes) -> str:
 def most_samples(page: Page, source: Source, codec: str, block: int) -> int:
     """Bound the samples of the packets that end on a page. Of Opus it is their number, at 48 kHz (RFC 6716, 3.1).
 
-    block : samples of a long block of Vorbis, at most two of which overlap by half.
+    block : samples of a long block of Vorbis, at most two of which overlap by half, or of the largest frame of FLAC.
     """
-    at, total, is_start = page.body, 0, not page.flags & CONTINUED
+    at, total, is_start, own = page.body, 0, not page.flags & CONTINUED, block
     for lace in page.table:
         if codec == "opus" and is_start:
             total += _opus_samples(source.at(at, 2))
-        elif codec != "opus" and lace < 255:
-            total += block // 2
+        elif codec == "flac" and is_start:
+            header = frame_header(source.at(at, 16))
+            own = header.samples if header else 0  # or it holds tags
+        if codec != "opus" and lace < 255:
+            total += own if codec == "flac" else block // 2
         at, is_start = at + lace, lace < 255
     return total
 
