@@ -199,7 +199,8 @@ ONE, TWO = np.zeros(800, np.float32), np.zeros((2, 800), np.float32)
     ("blocks", "words"),
     [([ONE, TWO], "in every block"), ([np.full(800, np.nan)], "NaN"), ([], "no samples"), ([ONE[:0]], "no samples"),
      ([np.zeros(800, np.int32)], "int16"), ([[0, 1, 2]], "int16"), ([TWO.T], "transpose"),
-     ([np.zeros((2, 2, 2))], "axes")],
+     ([np.zeros((2, 2, 2))], "axes"), ([np.zeros((64, 1))], "transpose"), ([np.zeros((64, 2))], "transpose"),
+     ([np.zeros((32, 8), np.int16)], "transpose")],
 )  # fmt: skip
 def test_blocks_that_cannot_be_used_are_refused(blocks: Any, words: str) -> None:
     with pytest.raises(RecordingError, match=words):

@@ -38,6 +38,12 @@ class Blocks:
                     f"expected blocks of floats within ±1, or of int16; got {array.dtype}", "bad-samples"
                 )
             audio = audio_of(array, self.rate, zero_nonfinite)
+            if not channels and 0 < len(audio) < audio.channels:  # of 64 samples or fewer, as JACK gives them
+                raise RecordingError(
+                    f"expected a first block of (samples,) or (channels, samples); got the shape {array.shape}: "
+                    "transpose blocks of (samples, channels)",
+                    "bad-samples",
+                )
             channels = channels or audio.channels
             if audio.channels != channels:
                 raise RecordingError(
