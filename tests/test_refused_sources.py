@@ -48,6 +48,11 @@ def test_only_regular_files_are_opened(tmp_path):
     assert code_of(folder_link) == "symlink"
     assert code_of(folder_link, follow_links=True) == "directory"
     assert consume(link, follow_links=True) == 16_000
+    for circle, target in (("self", "self"), ("there", "back"), ("back", "there")):
+        (tmp_path / circle).symlink_to(tmp_path / target)
+    for circle in ("self", "there", "back"):
+        assert code_of(tmp_path / circle) == "symlink"
+        assert code_of(tmp_path / circle, follow_links=True) == "missing"
     assert code_of(tmp_path / "none.wav") == "missing"
     assert code_of(real / "below a file") == "missing"
     assert code_of("nul\0byte") == "missing"

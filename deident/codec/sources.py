@@ -49,7 +49,8 @@ def _open(path: str | bytes, follow_links: bool) -> int:
     except (OSError, ValueError) as error:
         number = getattr(error, "errno", errno.ENOENT)
         if number == errno.ELOOP:
-            raise RefusedError("symlink") from None
+            # Links that are followed and come to no end lead to no recording.
+            raise RefusedError("missing" if follow_links else "symlink") from None
         is_missing = number in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
         raise RefusedError("missing" if is_missing else "unreadable") from None
     try:
