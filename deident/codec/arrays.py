@@ -38,7 +38,7 @@ class Blocks:
                     f"expected blocks of floats within ±1, or of int16; got {array.dtype}", "bad-samples"
                 )
             audio = audio_of(array, self.rate, zero_nonfinite)
-            if not channels and 0 < len(audio) < audio.channels:  # of 64 samples or fewer, as JACK gives them
+            if not channels and max(len(audio), 2) < audio.channels:  # JACK gives (64, 1)
                 raise RecordingError(
                     f"expected a first block of (samples,) or (channels, samples); got the shape {array.shape}: "
                     "transpose blocks of (samples, channels)",
