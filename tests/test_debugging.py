@@ -68,7 +68,9 @@ def test_the_traceback_of_ones_own_part_is_shown_when_debugging(
         if how == "dask":
             distributed = pytest.importorskip("distributed")
             executor = stack.enter_context(
-                distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
+                distributed.Client(
+                    n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+                )
             )
         jobs = 2 if how == "processes" else 1
         summary = run(recordings, tmp_path / "s", policy, jobs=jobs, executor=executor)
