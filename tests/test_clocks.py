@@ -12,6 +12,7 @@ import pytest
 import deident
 from deident import Segment
 from deident.codec import decode
+from deident.codec.ogg import has_steady_clock
 from deident.containers.ogg import NO_GRANULE, pages
 from deident.containers.source import Memory
 from deident.errors import RecordingError
@@ -164,6 +165,16 @@ def test_a_gap_in_ogg_pages_is_silence(subtype: str, gap: float) -> None:
     samples, partial = read(moved, timed=True)
     assert (len(samples), partial) == (pytest.approx(len(LONG) + gap * RATE, abs=0.15 * RATE), None)
     assert [pitch_at(samples, n + gap) for n in (16, 17)] == pytest.approx([1_900, 2_300], abs=10)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_flac_in_ogg_without_a_gap_is_read_without_an_extra(rate: int) -> None:
+    steady, gap = (
+        Memory(recording("ogg", "flac", rate, lambda time, by=by: time + by * (time >= 3.0)))
+        for by in (0.0, 0.3)
+    )
+    assert has_steady_clock(steady)
+    assert not has_steady_clock(gap)
 
 
 def test_jitter_of_time_stamps_is_no_gap() -> None:
