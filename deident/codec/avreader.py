@@ -32,9 +32,7 @@ _SLACK_SECONDS = 0.25  # an announced end may lie behind the last sample by a co
 _OTHERS_SLACK_SECONDS = 1.0  # and by this where it is that of other streams too, or by one in a hundred
 _CLOCK_SECONDS = 0.1  # by which time stamps may differ from the samples so far
 _LATEST_SECONDS = 600.0  # a recording that begins later by its clock was cut from a stream
-_LONGEST_GAP_SECONDS = (
-    3600.0  # what is longer is a time stamp that is wrong, or a pause that nobody counts from
-)
+_LONGEST_GAP_SECONDS = 3600.0  # a longer one is a wrong time stamp, or a pause that nobody counts from
 _LOST_SHARE = 0.5  # of the bytes that sound takes on average; a pause takes next to none
 _MAX_BAD_PACKETS = 1000
 _BLOCK_FRAMES = 4096
@@ -161,12 +159,9 @@ class AvReader(Reader):
             self._start, self.is_out_of_step = time, True
         missing = time - self._start - self._seconds
         if missing > _LONGEST_GAP_SECONDS:
-            self._start, self._unfilled, self.is_out_of_step = (
-                self._start + missing,
-                self._unfilled + missing,
-                True,
-            )
-            missing = 0.0
+            self._start += missing
+            self._unfilled += missing
+            self.is_out_of_step, missing = True, 0.0
         self.is_out_of_step = self.is_out_of_step or missing < -_CLOCK_SECONDS
         left = round(missing * rate) if missing > _CLOCK_SECONDS else 0
         if left and self._unread and self._unread.is_lost(missing, self._seconds):

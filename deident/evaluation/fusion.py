@@ -63,15 +63,14 @@ def fuse(attacks: Mapping[str, Attack]) -> Attack:
 
 
 def evenly(attacks: Mapping[str, Attack], trials: Trials) -> Attack:
-    """Join attacks that no held-out scores can weigh: the sum of their scores, each in deviations of its own.
+    """Fuse attacks that no held-out scores can weigh: the sum of their z-normalised scores.
 
     Parameters
     ----------
     attacks : mapping of str to Attack
         By name. All on the same trials.
     trials : Trials
-        Those over which each attack's scores have a mean of zero and a deviation of one: whoever attacks has them, and
-        needs to know of none whether it is a target.
+        Those whose scores, target or not, each attack is normalised by to a mean of zero and a deviation of one.
 
     Returns
     -------
