@@ -195,8 +195,9 @@ def a_call_follows_its_generator(method: Method[Any]) -> None:
     first = method(samples, RATE, rng=1)
     assert np.array_equal(method(samples, RATE, rng=1), first)
     assert np.array_equal(method(samples, RATE, rng=np.random.default_rng(1)), first)
-    for other in (method(samples, RATE, rng=2), method(samples, RATE)):
-        assert not np.array_equal(other, first)
+    assert not np.array_equal(method(samples, RATE, rng=2), first)
+    # One draw in 75 is that of another seed where a method rounds what it draws: three in a row are no chance.
+    assert not all(np.array_equal(method(samples, RATE), first) for _ in range(3))
     for wrong in (-1, True, "1", np.random.RandomState(1)):
         with pytest.raises(SettingError, match="seed from 0"):
             method(samples, RATE, rng=wrong)  # type: ignore[arg-type]
